@@ -1,0 +1,39 @@
+"""Every error that rerank raises on purpose.
+
+All of them derive from `RerankError`, so that a caller can tell "the input is wrong" from
+"the program is wrong". A message says what was expected, what came, and where.
+"""
+
+from __future__ import annotations
+
+
+class RerankError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(RerankError, ValueError):
+    """An array or argument that the called function cannot take."""
+
+
+class DataError(RerankError):
+    """A file of the user's (image, mask, weights, probability map) that cannot be used."""
+
+
+class ConfigError(RerankError, ValueError):
+    """A recipe or setting that is unknown, of the wrong type, or out of range."""
+
+
+class StoreError(RerankError):
+    """A work folder or artefact that cannot be read or written."""
+
+
+class DamagedArtefactError(StoreError):
+    """An artefact that is truncated, fails its checksum, or is of another schema."""
+
+
+class LeakError(RerankError):
+    """Something that a ranker would be trained on comes from a model that saw that image."""
+
+
+class NotFittedError(RerankError, ValueError, AttributeError):
+    """An estimator that is used before `fit`."""
