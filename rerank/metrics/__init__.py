@@ -1,0 +1,45 @@
+"""Measures of segmentations: counts first, ratios last, divided once over the corpus.
+
+Counts (`confusion_counts`, `region_confusion`, `region_intersection_union`) are exact integers
+that add up over images; `iou_from_counts` and its kin turn sums of them into IoU under a named
+rule for classes that are absent; `oracle_curve` says what the best choice among proposals would
+reach, and `bootstrap_interval` how much of a difference is chance. Void pixels are in no count.
+"""
+
+from rerank.metrics.bootstrap import Interval, bootstrap_interval
+from rerank.metrics.counts import (
+    IntersectionUnion,
+    confusion_counts,
+    intersection_union,
+    region_confusion,
+    region_histogram,
+    region_intersection_union,
+)
+from rerank.metrics.iou import (
+    IOU_SEMANTICS,
+    IoU,
+    corpus_iou,
+    image_iou,
+    iou_from_counts,
+    mean_image_iou,
+)
+from rerank.metrics.oracle import OracleCurve, oracle_curve
+
+__all__ = [
+    "IOU_SEMANTICS",
+    "IntersectionUnion",
+    "Interval",
+    "IoU",
+    "OracleCurve",
+    "bootstrap_interval",
+    "confusion_counts",
+    "corpus_iou",
+    "image_iou",
+    "intersection_union",
+    "iou_from_counts",
+    "mean_image_iou",
+    "oracle_curve",
+    "region_confusion",
+    "region_histogram",
+    "region_intersection_union",
+]
