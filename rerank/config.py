@@ -1,0 +1,256 @@
+"""Recipes: typed, frozen settings of the whole pipeline, read from YAML.
+
+A recipe states only what differs from the defaults below. An unknown key, a wrong type and a
+value out of range are errors that name the file, the key and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional, Union
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from rerank.errors import ConfigError
+
+Share = typing.Annotated[float, Field(ge=0, le=1)]
+Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = typing.Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DatasetSettings(Settings):
+    """Which images; `options` are those of the reader, such as `n_images` of scenes."""
+
+    name: str
+    train: str = "train"
+    evaluate: Optional[str] = "val"
+    options: dict[str, Union[bool, int, float, str, list[int]]] = {}
+
+
+class FoldSettings(Settings):
+    """Folds of the training images; `auto` is contiguous for video, else stratified."""
+
+    n_folds: typing.Annotated[int, Field(ge=2)] = 10
+    scheme: Literal["auto", "random", "stratified", "contiguous"] = "auto"
+
+
+class SuperpixelSettings(Settings):
+    """SLIC (Achanta et al. 2012)."""
+
+    n_segments: Count = 500
+    compactness: Positive = 10.0
+
+
+class BackboneSettings(Settings):
+    """The pretrained network. `weights` is a file; `small` needs none and is trained here."""
+
+    architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "squeezenet1_0"
+    weights: Optional[str] = None
+
+
+class UnarySettings(Settings):
+    """Class probabilities of superpixels, from a classifier or from the user's own maps.
+
+    `probabilities` is the folder of maps when `source` is `probabilities`: one `ID.npy` or
+    `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that never saw
+    them; rerank cannot check that for maps that it did not make.
+    """
+
+    source: Literal["classifier", "probabilities"] = "classifier"
+    features: Literal["appearance", "deep", "both"] = "deep"
+    hidden: Count = 128
+    max_per_image: Count = 150
+    epochs: Count = 20
+    holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    probabilities: Optional[str] = None
+
+
+class CRFSettings(Settings):
+    """Contrast-sensitive Potts; the weight is chosen on held-out training images."""
+
+    potts_weights: tuple[NonNegative, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+    inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
+
+
+class ProposalSettings(Settings):
+    """DivMBest (Batra et al. 2012); the diversity is chosen on held-out training images."""
+
+    n_proposals: Count = 30
+    generator: Literal["hamming", "region"] = "hamming"
+    diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.4)
+    inference: Literal["trws", "alpha_expansion", "icm"] = "trws"
+
+
+class SegNetSettings(Settings):
+    """The coarse network of Cogswell et al. 2014, section 3.1, and its two phases of training."""
+
+    grid: Count = 13
+    dropout: typing.Annotated[float, Field(ge=0, lt=1)] = 0.5
+    epochs_cross_entropy: Count = 40
+    epochs_mixed: typing.Annotated[int, Field(ge=0)] = 20
+    uoi_weight: Share = 0.7
+    learning_rate: Positive = 0.05
+    batch_size: Count = 16
+
+
+class ClassifierSettings(Settings):
+    """Image and size-threshold classifiers: linear SVMs on pooled activations."""
+
+    C: Positive = 0.01
+    percentiles: tuple[typing.Annotated[float, Field(ge=0, le=100)], ...] = (20.0, 40.0, 60.0, 80.0)
+
+
+class FeatureSettings(Settings):
+    """Columns of the ranker's table."""
+
+    kl_smoothing: typing.Annotated[float, Field(gt=0, lt=0.5)] = 1e-2
+
+
+class RankingSettings(Settings):
+    """The ranker: a structured hinge; `C` is chosen by cross-validation where it is None."""
+
+    C: Optional[Positive] = None
+    candidates: tuple[Positive, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    loss: Literal["image", "corpus"] = "image"
+    groups: tuple[str, ...] = ("segnet", "classification", "proposal")
+    background_penalty: float = 0.02
+    tol: Positive = 1e-3
+    max_iter: Count = 1000
+
+
+class ReportSettings(Settings):
+    """Sizes of the analyses."""
+
+    n_bootstrap: Count = 1000
+    n_examples: Count = 6
+    ablation: bool = True
+
+
+class Recipe(Settings):
+    """Everything that decides a run's results."""
+
+    name: str
+    dataset: DatasetSettings
+    random_state: typing.Annotated[int, Field(ge=0)] = 0
+    folds: FoldSettings = FoldSettings()
+    superpixels: SuperpixelSettings = SuperpixelSettings()
+    backbone: BackboneSettings = BackboneSettings()
+    unary: UnarySettings = UnarySettings()
+    crf: CRFSettings = CRFSettings()
+    proposals: ProposalSettings = ProposalSettings()
+    segnet: SegNetSettings = SegNetSettings()
+    classifiers: ClassifierSettings = ClassifierSettings()
+    features: FeatureSettings = FeatureSettings()
+    ranking: RankingSettings = RankingSettings()
+    report: ReportSettings = ReportSettings()
+
+
+def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a YAML file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    overrides : sequence of str
+        `a.b=value` settings that replace those of the file; the value is read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent or not YAML, a key is unknown, or a value is of a wrong type or
+        out of range.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such recipe") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder; a recipe is a YAML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    return build_recipe(tree, str(path), overrides)
+
+
+def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Check a tree of plain values and turn it into a `Recipe`; `where` names it in errors."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{where}: a recipe is a mapping of settings, got {type(tree).__name__}")
+    tree = json.loads(json.dumps(tree, default=str))
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Recipe.model_validate_json(json.dumps(tree))
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(e) for e in error.errors())) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The whole recipe, defaults included, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: expected KEY.KEY=VALUE, such as ranking.C=0.1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not YAML") from None
+    if isinstance(value, str) and _as_number(value) is not None:
+        value = _as_number(value)
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override}: {key} is not a group of settings")
+    tree[keys[-1]] = value
+
+
+def _as_number(text: str) -> Optional[float]:
+    # YAML 1.1 reads 1e-3 as a string, which no user expects.
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _explain(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    name = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        return f"{name}: unknown key ({hint})"
+    if error["type"] == "missing":
+        return f"{name}: missing"
+    value = error.get("input")
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {value!r}"
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    model: Any = Recipe
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

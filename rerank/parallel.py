@@ -1,0 +1,73 @@
+"""Independent tasks over worker processes, threads or a Dask cluster, one core each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Optional, TypeVar
+
+import joblib
+import threadpoolctl
+
+from rerank.errors import ConfigError
+
+Backend = Literal["loky", "threading", "dask"]
+Result = TypeVar("Result")
+
+
+def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]],
+              jobs: int = 1, backend: Backend = "loky") -> Iterator[Result]:
+    """Call `function(*a)` for each `a`, `jobs` at a time; yields results as they are ready.
+
+    Every call runs on one thread, so that sums are added in the same order whatever `jobs` is.
+    An error in a task is raised here; tasks that have ended keep what they wrote.
+    """
+    if jobs == 1 or (len(arguments) == 1 and backend != "dask"):
+        for item in arguments:
+            yield _on_one_thread(function, item)
+        return
+    workers = joblib.Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered",
+                              pre_dispatch="n_jobs", batch_size=1)
+    yield from workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
+
+
+@contextmanager
+def cluster(backend: Backend, scheduler: Optional[str]) -> Iterator[None]:
+    """Connect to the Dask scheduler for the length of the block; nothing for other backends."""
+    if backend != "dask":
+        if scheduler is not None:
+            raise ConfigError("--scheduler goes with --backend dask")
+        yield
+        return
+    try:
+        from dask.distributed import Client
+    except ImportError:
+        raise ConfigError("the dask backend needs the extra: pip install 'rerank[dask]'") from None
+    if scheduler is None:
+        raise ConfigError("--backend dask needs --scheduler ADDRESS (tcp://host:8786)")
+    try:
+        client = Client(scheduler, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConfigError(f"no Dask scheduler answers at {scheduler} ({error})") from error
+    with client:
+        yield
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    return int(joblib.cpu_count()) if hasattr(joblib, "cpu_count") else os.cpu_count() or 1
+
+
+def _on_one_thread(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(limits=1):
+            return function(*arguments)
+    finally:
+        torch.set_num_threads(before)

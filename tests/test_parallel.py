@@ -1,0 +1,53 @@
+"""The same results whatever the number of workers."""
+
+from __future__ import annotations
+
+import pytest
+import threadpoolctl
+import torch
+
+from rerank.errors import ConfigError, DataError
+from rerank.parallel import cluster, run_tasks
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def threads() -> tuple[int, int]:
+    pools = threadpoolctl.threadpool_info()
+    return torch.get_num_threads(), max([pool["num_threads"] for pool in pools], default=1)
+
+
+def fail(value: int) -> int:
+    if value == 2:
+        raise DataError("image 2: unreadable")
+    return value
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_all_results_come(jobs: int, backend: str) -> None:
+    tasks = [(i,) for i in range(7)]
+    found = sorted(run_tasks(square, tasks, jobs, backend))  # type: ignore[arg-type]
+    assert found == [i * i for i in range(7)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_task_has_one_thread(jobs: int) -> None:
+    assert list(run_tasks(threads, [(), ()], jobs)) == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_is_raised_here(jobs: int) -> None:
+    with pytest.raises(DataError, match="image 2"):
+        list(run_tasks(fail, [(i,) for i in range(4)], jobs))
+
+
+def test_cluster_needs_an_address() -> None:
+    with pytest.raises(ConfigError, match="ADDRESS"):
+        with cluster("dask", None):
+            pass
+    with pytest.raises(ConfigError, match="--backend dask"):
+        with cluster("loky", "tcp://x:1"):
+            pass
