@@ -1,0 +1,112 @@
+"""SLIC superpixels, each one 4-connected piece."""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.color import rgb2lab
+from skimage.segmentation import slic
+
+from rerank.errors import InputError
+from rerank.superpixels.connectivity import merge_fragments
+from rerank.types import Array, FloatArray, IntArray
+
+
+def slic_superpixels(
+    image: Array,
+    n_segments: int = 600,
+    compactness: float = 10.0,
+    sigma: float = 0.7,
+    n_iterations: int = 5,
+    min_area_fraction: float = 0.25,
+) -> IntArray:
+    """Cut an image into about `n_segments` superpixels of similar colour.
+
+    The clustering is SLIC (Achanta et al. 2012: k-means over Lab colour and position, each centre
+    searching its own neighbourhood) as scikit-image implements it. The pieces that it leaves
+    disconnected are not given to whichever neighbour comes first but kept where they are large
+    enough and otherwise joined to the neighbour of the most similar colour, which at the same
+    number of superpixels follows thin objects better.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB image; any size from 1x1 on.
+    n_segments : int
+        Number of superpixels asked for, at least 1; the result has about as many, and never more
+        than it has pixels.
+    compactness : float
+        Weight of position against colour, greater than 0; higher gives rounder superpixels.
+    sigma : float
+        Width of the Gaussian that smooths the image first, in pixels; 0 for none.
+    n_iterations : int
+        Rounds of k-means, at least 1.
+    min_area_fraction : float
+        Least area of a superpixel, as a fraction of H * W / n_segments, in 0..1.
+
+    Returns
+    -------
+    (H, W) int32
+        Superpixel of each pixel, 0..n-1 in raster order of their first pixels, every one used and
+        4-connected. Equal images give equal maps.
+
+    Raises
+    ------
+    InputError
+        If the image is not (H, W, 3) uint8 or has no pixel.
+    InputError
+        If a setting is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.zeros((20, 30, 3), dtype=np.uint8)
+    >>> image[:, 15:] = 200
+    >>> superpixels = slic_superpixels(image, n_segments=6)
+    >>> superpixels.shape, superpixels.dtype
+    ((20, 30), dtype('int32'))
+    >>> bool((superpixels[:, 14] != superpixels[:, 15]).all())
+    True
+    """
+    image = check_image(image)
+    if n_segments < 1:
+        raise InputError(f"n_segments must be at least 1, got {n_segments}")
+    if not compactness > 0:
+        raise InputError(f"compactness must be greater than 0, got {compactness}")
+    if not sigma >= 0:
+        raise InputError(f"sigma must be 0 or greater, got {sigma}")
+    if n_iterations < 1:
+        raise InputError(f"n_iterations must be at least 1, got {n_iterations}")
+    if not 0 <= min_area_fraction <= 1:
+        raise InputError(f"min_area_fraction must be in 0..1, got {min_area_fraction}")
+    height, width = image.shape[:2]
+    if n_segments == 1 or height * width == 1:
+        return np.zeros((height, width), dtype=np.int32)
+    assignment = slic(
+        image,
+        n_segments=min(n_segments, height * width),
+        compactness=compactness,
+        sigma=sigma,
+        max_num_iter=n_iterations,
+        enforce_connectivity=False,
+        start_label=0,
+        channel_axis=-1,
+    )
+    return merge_fragments(assignment, lab_image(image), min_area_fraction * image[..., 0].size
+                           / n_segments)
+
+
+def check_image(image: Array, where: str = "") -> Array:
+    """Raise `InputError` unless `image` is (H, W, 3) uint8 with at least one pixel."""
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or image.dtype != np.uint8:
+        prefix = f"{where}: " if where else ""
+        raise InputError(
+            f"{prefix}an image must be RGB, a non-empty (H, W, 3) uint8 array, "
+            f"got shape {image.shape} of {image.dtype}"
+        )
+    return image
+
+
+def lab_image(image: Array) -> FloatArray:
+    """CIE Lab of an RGB image: (H, W, 3) uint8 in, float32 out (L 0..100, a and b about ±100)."""
+    return rgb2lab(np.asarray(image).astype(np.float32) / np.float32(255))
