@@ -1,0 +1,32 @@
+"""Losses of segmentation that a PyTorch user can lift out: functions, and modules around them.
+
+All take logits (B, C, H, W) and a target that is either integer labels (B, H, W), in which
+`ignore_index` is void, or a distribution (B, C, H, W), in which a pixel of zeros is void; and
+optionally pixel weights (B, H, W). They compute in at least float32, under autocast too, and a
+batch without a labelled pixel gives a loss of 0 with gradients of 0.
+"""
+
+from rerank.losses.corpus import CorpusCounts
+from rerank.losses.cross_entropy import SoftCrossEntropyLoss, soft_cross_entropy
+from rerank.losses.expected_iou import (
+    ExpectedCounts,
+    ExpectedIoULoss,
+    ExpectedUoILoss,
+    expected_counts,
+    expected_iou_loss,
+    expected_uoi_loss,
+)
+from rerank.losses.weighted_sum import WeightedSumLoss
+
+__all__ = [
+    "CorpusCounts",
+    "ExpectedCounts",
+    "ExpectedIoULoss",
+    "ExpectedUoILoss",
+    "SoftCrossEntropyLoss",
+    "WeightedSumLoss",
+    "expected_counts",
+    "expected_iou_loss",
+    "expected_uoi_loss",
+    "soft_cross_entropy",
+]

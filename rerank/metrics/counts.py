@@ -94,7 +94,7 @@ def confusion_counts(
     for m, one in enumerate(predictions):
         kept = one[keep]
         _check_prediction(kept, n_classes)
-        cells = np.bincount(truth * n_classes + kept.astype(np.intp), minlength=n_classes * n_classes)
+        cells = np.bincount(truth * n_classes + kept.astype(np.intp), minlength=n_classes**2)
         counts[m] = cells.reshape(n_classes, n_classes)
     return counts if many else counts[0]
 

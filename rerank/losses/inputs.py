@@ -1,0 +1,132 @@
+"""Checks of logits and targets, and the one form in which the losses take them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from rerank.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class PixelTarget:
+    """Checked logits and target of one batch.
+
+    Attributes
+    ----------
+    logits : (B, C, H, W) float32 or float64 tensor
+        Half precision is widened to float32; the gradient flows back through the widening.
+    labels : (B, H, W) int64 tensor or None
+        Labels with void as `ignore_index`; None where the target is a distribution.
+    distribution : (B, C, H, W) tensor of the logits' dtype, or None
+        The target where it is a distribution.
+    weights : (B, H, W) tensor of the logits' dtype
+        Weight of each pixel; 0 where it is void.
+    """
+
+    logits: Tensor
+    labels: Optional[Tensor]
+    distribution: Optional[Tensor]
+    weights: Tensor
+
+    def as_distribution(self) -> Tensor:
+        """The target as (B, C, H, W) probabilities, one-hot for labels and zeros where void."""
+        if self.distribution is not None:
+            return self.distribution
+        assert self.labels is not None
+        n_classes = self.logits.shape[1]
+        void = (self.labels < 0) | (self.labels >= n_classes)
+        one_hot = torch.zeros_like(self.logits, requires_grad=False)
+        one_hot.scatter_(1, self.labels.masked_fill(void, 0).unsqueeze(1), 1.0)
+        return one_hot.masked_fill_(void.unsqueeze(1), 0.0)
+
+
+def prepare_target(
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int = 255,
+    weights: Optional[Tensor] = None,
+) -> PixelTarget:
+    """Check logits, target and weights against each other and bring them into one form.
+
+    Raises
+    ------
+    InputError
+        `logits` are not a (B, C, H, W) floating tensor.
+        `target` is neither integer (B, H, W) nor floating (B, C, H, W).
+        A label is neither in 0..C-1 nor `ignore_index`.
+        A distribution is negative or not finite, or sums over classes to neither 1 nor 0.
+        `weights` are not (B, H, W), or one is negative or not finite.
+    """
+    if logits.ndim != 4 or not logits.is_floating_point() or logits.shape[1] == 0:
+        raise InputError(
+            "logits must be a floating (B, C, H, W) tensor, got shape "
+            f"{tuple(logits.shape)} of {logits.dtype}"
+        )
+    batch, n_classes, height, width = logits.shape
+    pixels = (batch, height, width)
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    labels = distribution = None
+    if not target.is_floating_point() and not target.is_complex():
+        if target.shape != pixels:
+            raise InputError(_shapes(logits, target))
+        labels = target.long()
+        seen = labels != ignore_index
+        outside = ((labels < 0) | (labels >= n_classes)) & seen
+        if outside.any():
+            found = ", ".join(str(int(v)) for v in labels[outside].unique()[:5])
+            raise InputError(
+                f"target labels must be 0..{n_classes - 1} for logits of {n_classes} classes, or "
+                f"{ignore_index} (void); found {found}"
+            )
+        pixel_weights = seen.to(wide.dtype)
+    else:
+        if target.shape != logits.shape or target.is_complex():
+            raise InputError(_shapes(logits, target))
+        distribution = target.detach().to(wide.dtype)
+        sums = distribution.sum(dim=1)
+        tolerance = 2e-2 if target.dtype in (torch.float16, torch.bfloat16) else 1e-4
+        # A NaN fails the comparison too.
+        fits = ((sums - 1.0).abs() <= tolerance) | (sums == 0.0)
+        if not bool(fits.all()) or bool((distribution < 0).any()):
+            worst = sums[~fits][0].item() if not bool(fits.all()) else distribution.min().item()
+            raise InputError(
+                "a target distribution must be at least 0 and sum over its classes to 1, or to 0 "
+                f"where a pixel is void; found {'a sum' if not bool(fits.all()) else 'a value'} "
+                f"of {worst:.6g}"
+            )
+        pixel_weights = (sums > 0).to(wide.dtype)
+    if weights is not None:
+        if weights.shape != pixels:
+            raise InputError(
+                f"weights have shape {tuple(weights.shape)} and logits have shape "
+                f"{tuple(logits.shape)}; weights must be {pixels}"
+            )
+        if not bool(((weights >= 0) & torch.isfinite(weights)).all()):
+            raise InputError("weights must be finite and at least 0")
+        pixel_weights = pixel_weights * weights.detach().to(wide.dtype)
+    return PixelTarget(wide, labels, distribution, pixel_weights)
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context in which autocast does not narrow what is computed on the tensor's device."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def check_choice(value: str, name: str, choices: tuple[str, ...]) -> None:
+    """Raise `InputError` where `value` is none of `choices`."""
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _shapes(logits: Tensor, target: Tensor) -> str:
+    batch, n_classes, height, width = logits.shape
+    return (
+        f"logits have shape {tuple(logits.shape)} and target has shape {tuple(target.shape)} of "
+        f"{target.dtype}; expected integer labels {(batch, height, width)} or a floating "
+        f"distribution {(batch, n_classes, height, width)}"
+    )
