@@ -1,0 +1,34 @@
+"""Rankers: they score the proposals of an image and choose one.
+
+All share one interface (`Ranker`): `fit(X, quality, groups)`, `decision_function(X)` with higher
+scores for better proposals, and `choose(X, groups)`, the chosen row of each image.
+"""
+
+from rerank.ranking.base import LinearRanker, Ranker
+from rerank.ranking.boosting import BoostingRanker
+from rerank.ranking.corpus_loss import corpus_quality
+from rerank.ranking.minimum_bayes_risk import (
+    MinimumBayesRiskRanker,
+    expected_quality,
+    minimum_bayes_risk_columns,
+)
+from rerank.ranking.pairwise_svm import PairwiseRankSVM
+from rerank.ranking.ridge import RidgeRanker
+from rerank.ranking.structured_svm import StructuredRankSVM
+from rerank.ranking.symmetric_kl import SymmetricKL, SymmetricKLRanker, symmetric_kl
+
+__all__ = [
+    "BoostingRanker",
+    "LinearRanker",
+    "MinimumBayesRiskRanker",
+    "PairwiseRankSVM",
+    "Ranker",
+    "RidgeRanker",
+    "StructuredRankSVM",
+    "SymmetricKL",
+    "SymmetricKLRanker",
+    "corpus_quality",
+    "expected_quality",
+    "minimum_bayes_risk_columns",
+    "symmetric_kl",
+]

@@ -1,0 +1,174 @@
+"""Rows of features, grouped by image, in memory or on disk.
+
+A ranker sees its features as rows of one matrix; the rows of one image form a group. The matrix
+may be an array or anything with `shape` and slicing, such as an `h5py.Dataset`, and is then read
+in blocks, so that it never has to fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.types import Array, FloatArray, IntArray
+
+#: Bytes of float64 that one block of a matrix on disk takes.
+BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Which rows belong to which image.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n_images,)
+        The groups in order of first appearance.
+    order : ndarray of shape (N,), int64, or None
+        Row indices that bring the rows of an image together, images in the order of `ids` and
+        rows within an image in their own order. None where they are together already.
+    starts : ndarray of shape (n_images + 1,), int64
+        Image i has the rows starts[i] to starts[i + 1] - 1 of the ordered matrix.
+    """
+
+    ids: Array
+    order: Optional[IntArray]
+    starts: IntArray
+
+    @property
+    def n_images(self) -> int:
+        return len(self.starts) - 1
+
+    def ordered(self, values: Array) -> Array:
+        """Bring `values`, one per row of the matrix, into the order of the images."""
+        return values if self.order is None else values[self.order]
+
+    def original(self, positions: IntArray) -> IntArray:
+        """Turn positions in the ordered matrix into rows of the matrix as it was given."""
+        return positions if self.order is None else self.order[positions]
+
+    def image_of_row(self) -> IntArray:
+        """Image of each row of the ordered matrix, shape (N,)."""
+        return np.repeat(np.arange(self.n_images), np.diff(self.starts))
+
+
+def image_rows(groups: Array, n_rows: Optional[int] = None) -> ImageRows:
+    """Find the rows of each image.
+
+    Parameters
+    ----------
+    groups : array-like of shape (N,)
+        Image of each row: integers or strings.
+    n_rows : int, optional
+        The number of rows that `groups` must have.
+
+    Returns
+    -------
+    ImageRows
+
+    Raises
+    ------
+    InputError
+        Where `groups` is not one-dimensional, is empty, or has not `n_rows` entries.
+
+    Examples
+    --------
+    >>> found = image_rows(np.array([7, 7, 3, 7]))
+    >>> found.ids, found.order, found.starts
+    (array([7, 3]), array([0, 1, 3, 2]), array([0, 3, 4]))
+    """
+    values = np.asarray(groups)
+    if values.ndim != 1 or values.size == 0:
+        raise InputError(f"groups must have shape (N,) with N >= 1, got shape {values.shape}")
+    if n_rows is not None and len(values) != n_rows:
+        raise InputError(f"groups has {len(values)} entries and X has {n_rows} rows; "
+                         "they must be equal")
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    image = rank[inverse]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(image))]).astype(np.int64)
+    together = bool((np.diff(image) >= 0).all())
+    order = None if together else np.argsort(image, kind="stable").astype(np.int64)
+    return ImageRows(ids=values[np.sort(first)], order=order, starts=starts)
+
+
+def as_rows(X: Any, n_features: Optional[int] = None) -> Any:
+    """Check that `X` is a matrix of numbers; leave one on disk where it is.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, D), or any object with `shape`, `dtype` and slicing by rows
+    n_features : int, optional
+        The number of columns that the ranker was fitted with.
+
+    Returns
+    -------
+    ndarray of shape (N, D), or `X` itself where it is not an array but can be sliced
+
+    Raises
+    ------
+    InputError
+        Where `X` is not two-dimensional, has no row or no column, is not numeric, or has another
+        number of columns than `n_features`.
+    """
+    on_disk = not isinstance(X, np.ndarray) and all(
+        hasattr(X, name) for name in ("shape", "dtype", "__getitem__")
+    ) and not hasattr(X, "__array_interface__") and not hasattr(X, "iloc")
+    rows = X if on_disk else np.asarray(X)
+    if len(rows.shape) != 2 or 0 in rows.shape:
+        raise InputError(f"X must have shape (N, D) with N, D >= 1, got shape {rows.shape}")
+    if np.dtype(rows.dtype).kind not in "fiub":
+        raise InputError(f"X must be real numbers, got {rows.dtype}")
+    if n_features is not None and rows.shape[1] != n_features:
+        raise InputError(f"X has {rows.shape[1]} columns, the ranker was fitted with {n_features}")
+    return rows
+
+
+def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
+    """Raise `InputError` with row and column where a block of rows holds NaN or infinity."""
+    if np.isfinite(block.sum()):
+        return
+    finite = np.isfinite(block)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            f"X must be finite; {int((~finite).sum())} values are not, the first in row "
+            f"{first_row + int(row)}, column {int(column)} is {block[row, column]}"
+        )
+
+
+def row_blocks(rows: Any, starts: Optional[IntArray] = None) -> Iterator[tuple[int, FloatArray]]:
+    """Read a matrix in blocks of whole images.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or an object with `shape` and slicing by rows
+    starts : ndarray of shape (n_images + 1,), optional
+        First row of each image; without it every row is an image of its own.
+
+    Yields
+    ------
+    first : int
+        Index of the block's first image.
+    block : ndarray of shape (R, D), float64, C-contiguous
+        A view where `rows` is such an array already.
+    """
+    n_rows, n_columns = rows.shape
+    if isinstance(rows, np.ndarray) and rows.dtype == np.float64 and rows.flags.c_contiguous:
+        yield 0, rows
+        return
+    if starts is None:
+        starts = np.arange(n_rows + 1)
+    size = max(1, BLOCK_BYTES // (8 * n_columns))
+    first, n_images = 0, len(starts) - 1
+    while first < n_images:
+        stop = int(np.searchsorted(starts, starts[first] + size, side="right")) - 1
+        stop = min(max(stop, first + 1), n_images)
+        block = np.ascontiguousarray(rows[int(starts[first]):int(starts[stop])], dtype=np.float64)
+        yield first, block
+        first = stop

