@@ -1,0 +1,229 @@
+"""The energy of a labeling of a graph: unary costs plus pairwise costs on the edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Optional, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank.crf.adjacency import Adjacency
+from rerank.errors import InputError
+from rerank.types import Array, BoolArray, FloatArray, IntArray
+from rerank.validation import check_finite
+
+
+@dataclass(frozen=True, eq=False)
+class PottsEnergy:
+    """E(x) = sum_i unary[i, x_i] + sum_(i,j) weights[ij] * [x_i != x_j], to be minimised.
+
+    With `compatibility` the bracket becomes a table: an edge ``(i, j)`` of weight w costs
+    ``w * compatibility[x_i, x_j]``, the first index being the label of ``edges[:, 0]``.
+
+    The arrays are copied, checked once and made read-only.
+
+    Parameters
+    ----------
+    unary : (n, L) float
+        Cost of each label at each node; any finite values, negative ones too.
+    edges : (m, 2) int
+        Pairs of different nodes in 0..n-1, each pair at most once in either order; m may be 0.
+    weights : (m,) float
+        Cost of a label change along each edge, at least 0.
+    compatibility : (L, L) or (m, L, L) float, optional
+        Cost of each pair of labels in units of the edge's weight, one table for all edges or one
+        an edge. Any finite values, asymmetric ones too; None means Potts. A method that needs
+        more (a metric, for example) says so.
+
+    Raises
+    ------
+    InputError
+        If a shape or type is not as above, there is no node or no label, a value is NaN or
+        infinite, a weight is negative, an edge leaves the graph, joins a node to itself or occurs
+        twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> energy = PottsEnergy(np.array([[0.0, 1.0], [2.0, 0.5]]), np.array([[0, 1]]),
+    ...                      np.array([0.7]))
+    >>> energy.evaluate(np.array([0, 1]))
+    1.2
+    >>> energy.evaluate(np.array([[0, 0], [1, 1]]))
+    array([2. , 1.5])
+    """
+
+    unary: FloatArray
+    edges: IntArray
+    weights: FloatArray
+    compatibility: Optional[FloatArray] = None
+
+    def __post_init__(self) -> None:
+        unary = _checked_unary(self.unary)
+        edges = _checked_edges(self.edges, len(unary))
+        weights = _real_array(self.weights, "weights")
+        if weights.shape != (len(edges),):
+            raise InputError(
+                f"weights must have shape ({len(edges)},), one an edge, got {weights.shape}"
+            )
+        check_finite(weights, "weights")
+        if (weights < 0).any():
+            at = int(np.argmax(weights < 0))
+            raise InputError(f"weights must be at least 0, weights[{at}] is {weights[at]}")
+        self._store("unary", unary)
+        self._store("edges", edges)
+        self._store("weights", weights)
+        if self.compatibility is not None:
+            n_labels = unary.shape[1]
+            table = _real_array(self.compatibility, "compatibility")
+            if table.shape not in ((n_labels, n_labels), (len(edges), n_labels, n_labels)):
+                raise InputError(
+                    f"compatibility must have shape ({n_labels}, {n_labels}) or ({len(edges)}, "
+                    f"{n_labels}, {n_labels}), got {table.shape}"
+                )
+            check_finite(table, "compatibility")
+            self._store("compatibility", table)
+
+    def _store(self, name: str, values: Array) -> None:
+        values.setflags(write=False)
+        object.__setattr__(self, name, values)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes, n."""
+        return self.unary.shape[0]
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels, L."""
+        return self.unary.shape[1]
+
+    @cached_property
+    def adjacency(self) -> Adjacency:
+        """The neighbours of each node, made at first use and shared by `with_unary`."""
+        return Adjacency.from_edges(self.n_nodes, self.edges)
+
+    @cached_property
+    def tables(self) -> FloatArray:
+        """`compatibility` as (T, L, L): T is 0 for Potts, 1 for one table, m for one an edge."""
+        if self.compatibility is None:
+            table: FloatArray = np.zeros((0, 1, 1))
+        elif self.compatibility.ndim == 2:
+            table = self.compatibility[None].copy()
+        else:
+            table = self.compatibility.copy()
+        table.setflags(write=False)
+        return table
+
+    @overload
+    def evaluate(self, labeling: npt.NDArray[Any]) -> Any: ...
+
+    @overload
+    def evaluate(self, labeling: Any) -> Any: ...
+
+    def evaluate(self, labeling: Any) -> Union[float, FloatArray]:
+        """Energy of one labeling (n,), or of each row of (M, n), in float64.
+
+        Raises
+        ------
+        InputError
+            If `labeling` is not of one of these shapes or holds anything but 0..n_labels-1.
+        """
+        labels = check_labeling(labeling, self.n_nodes, self.n_labels, stacked=True)
+        rows = labels if labels.ndim == 2 else labels[None]
+        total = self.unary[np.arange(self.n_nodes), rows].sum(axis=1)
+        left, right = rows[:, self.edges[:, 0]], rows[:, self.edges[:, 1]]
+        if self.compatibility is None:
+            total = total + (left != right) @ self.weights
+        elif self.compatibility.ndim == 2:
+            total = total + self.compatibility[left, right] @ self.weights
+        else:
+            each = self.compatibility[np.arange(len(self.edges)), left, right]
+            total = total + each @ self.weights
+        return total if labels.ndim == 2 else float(total[0])
+
+    def with_unary(self, unary: Array) -> "PottsEnergy":
+        """The same graph and pairwise costs under other unary costs of the same shape.
+
+        Raises
+        ------
+        InputError
+            If `unary` has another shape than this energy's, or is not finite.
+        """
+        checked = _checked_unary(unary)
+        if checked.shape != self.unary.shape:
+            raise InputError(f"unary must have shape {self.unary.shape}, got {checked.shape}")
+        twin = object.__new__(PottsEnergy)
+        twin.__dict__.update(self.__dict__, adjacency=self.adjacency, tables=self.tables)
+        twin._store("unary", checked)
+        return twin
+
+
+def check_labeling(labeling: Any, n_nodes: int, n_labels: int, stacked: bool = False,
+                   name: str = "labeling") -> IntArray:
+    """Return `labeling` as an int64 array, or raise `InputError` if it is not one of this graph.
+
+    Parameters
+    ----------
+    labeling : (n,) int, or (M, n) where `stacked`
+    n_nodes, n_labels : int
+    stacked : bool
+        Whether several labelings in rows are allowed.
+    name : str
+        What the message calls it.
+    """
+    labels = np.asarray(labeling)
+    if labels.ndim not in ((1, 2) if stacked else (1,)) or labels.shape[-1] != n_nodes:
+        several = f" or (M, {n_nodes})" if stacked else ""
+        raise InputError(f"{name} must have shape ({n_nodes},){several}, got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{name} must be integers, got {labels.dtype}")
+    if labels.size and (labels.min() < 0 or labels.max() >= n_labels):
+        bad = int(labels[(labels < 0) | (labels >= n_labels)][0])
+        raise InputError(f"{name} must hold labels 0..{n_labels - 1}, found {bad}")
+    return labels.astype(np.int64)
+
+
+def _real_array(values: Any, name: str) -> FloatArray:
+    array = np.asarray(values)
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise InputError(f"{name} must be real numbers, got {array.dtype}")
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def _checked_unary(values: Any) -> FloatArray:
+    unary = _real_array(values, "unary")
+    if unary.ndim != 2 or 0 in unary.shape:
+        raise InputError(
+            f"unary must have shape (n_nodes, n_labels), both at least 1, got {unary.shape}"
+        )
+    check_finite(unary, "unary")
+    return unary
+
+
+def _checked_edges(values: Any, n_nodes: int) -> IntArray:
+    array = np.asarray(values)
+    if array.size == 0 and array.shape in ((0,), (0, 2)):
+        return np.zeros((0, 2), dtype=np.int64)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InputError(f"edges must have shape (m, 2), got {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"edges must be integers, got {array.dtype}")
+    edges = np.array(array, dtype=np.int64, order="C")
+    outside: BoolArray = np.any((edges < 0) | (edges >= n_nodes), axis=1)
+    _refuse(edges, outside, f"an edge must join nodes in 0..{n_nodes - 1}")
+    _refuse(edges, edges[:, 0] == edges[:, 1], "an edge must join two different nodes")
+    key = edges.min(axis=1) * n_nodes + edges.max(axis=1)
+    order = np.argsort(key, kind="stable")
+    again: BoolArray = np.zeros(len(edges), dtype=bool)
+    again[order[1:]] = key[order[1:]] == key[order[:-1]]
+    _refuse(edges, again, "an edge must occur once, in one of its two orders")
+    return edges
+
+
+def _refuse(edges: IntArray, bad: BoolArray, rule: str) -> None:
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise InputError(f"{rule}; edges[{at}] is ({edges[at, 0]}, {edges[at, 1]})")
