@@ -1,0 +1,75 @@
+"""CamVid (Brostow et al. 2009) with 11 classes at 480x360, as prepared for SegNet.
+
+Layout: `<split>/<id>.png`, `<split>annot/<id>.png` (0..10, 11 void) and `<split>.txt` whose
+lines name both files. The images are frames of video in the order of the list.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from rerank.datasets.dataset import Dataset, FilePair, FileSource
+from rerank.datasets.finding import Finding
+from rerank.datasets.listing import Listing, find_folder, read_split, split_names
+from rerank.datasets.palettes import palette_of
+from rerank.datasets.reading import PathLike
+
+#: Classes in the order of their labels, with the colours of the SegNet authors.
+COLOURS = {
+    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128),
+    "road": (128, 64, 128), "pavement": (60, 40, 222), "tree": (128, 128, 0),
+    "sign symbol": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0), "bicyclist": (0, 128, 192),
+}
+
+#: The label of void in the files.
+VOID_IN_FILES = 11
+
+PARTS = ("train", "trainannot")
+
+
+def list_camvid(root: PathLike | None, split: str) -> Listing:
+    """List a split of CamVid; see `rerank.datasets.open_dataset`."""
+    folder = find_folder(root, "camvid", PARTS)
+    lines, amiss = read_split(folder, split)
+    findings = list(amiss)
+    pairs: dict[str, FilePair] = {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 2:
+            findings.append(Finding(
+                str(folder / f"{split}.txt"), f"the line '{line}' does not name two files",
+                "write the image's and the mask's path in each line"
+            ))
+            continue
+        image, mask = (_inside(folder, part) for part in parts)
+        present = True
+        for path, what in ((image, "image"), (mask, "mask")):
+            if not path.is_file():
+                present = False
+                findings.append(Finding(
+                    str(path), f"the {what} is missing", "put it there or delete its line"
+                ))
+        if image.stem in pairs:
+            findings.append(Finding(
+                str(folder / f"{split}.txt"), f"'{image.stem}' is listed twice",
+                "delete one of the lines"
+            ))
+        elif present:
+            pairs[image.stem] = FilePair(str(image), str(mask))
+    dataset = Dataset(
+        name="camvid", split=split, ids=tuple(pairs), class_names=tuple(COLOURS),
+        source=FileSource(pairs, n_classes=len(COLOURS), void_value=VOID_IN_FILES),
+        ordered=True, palette=palette_of(list(COLOURS.values())),
+    )
+    return Listing(dataset, tuple(findings))
+
+
+def camvid_splits(root: PathLike | None) -> tuple[str, ...]:
+    """Return the splits that have a list."""
+    return split_names(find_folder(root, "camvid", PARTS))
+
+
+def _inside(folder: Path, written: str) -> Path:
+    """Find a file by its last two parts, since lists carry the paths of other machines."""
+    return folder.joinpath(*PurePosixPath(written).parts[-2:])

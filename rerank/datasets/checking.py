@@ -1,0 +1,122 @@
+"""Look at every file of a data set and tell all that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Optional, Union
+
+from rerank.datasets.dataset import Dataset
+from rerank.datasets.finding import Finding, finding_of
+from rerank.datasets.opening import dataset_splits, list_dataset
+from rerank.datasets.reading import PathLike
+from rerank.errors import DataError, InputError
+
+
+def check_dataset(dataset: Union[Dataset, str], root: Optional[PathLike] = None,
+                  splits: Optional[Sequence[str]] = None, *, n_threads: int = 2,
+                  **options: Any) -> list[Finding]:
+    """Find missing, unreadable, mis-sized and mislabelled files and faults of the lists.
+
+    Parameters
+    ----------
+    dataset : Dataset or str
+        An open data set, or a name for `open_dataset`. By name more is found: what keeps the
+        data set from being opened, and images that two of train, val and test share.
+    root : path
+        The data set's folder, where it is given by name.
+    splits : sequence of str, optional
+        Splits to check where the data set is given by name; without it all that have a list.
+    n_threads : int, at least 1
+        Files that are read at the same time.
+    **options
+        As for `open_dataset`.
+
+    Returns
+    -------
+    list of Finding
+        Everything found, each once, in the order of the lists; empty if all is well.
+
+    Raises
+    ------
+    InputError
+        The name or an option is unknown, or `root` is missing or superfluous.
+    """
+    if n_threads < 1:
+        raise InputError(f"n_threads must be at least 1, got {n_threads}")
+    if isinstance(dataset, Dataset):
+        if root is not None or splits is not None or options:
+            raise InputError("an open data set is checked as it is, without root, splits, options")
+        return _unique(_empty(dataset) + _check_files([dataset], n_threads))
+    findings: list[Finding] = []
+    opened: list[Dataset] = []
+    try:
+        names = tuple(splits or dataset_splits(dataset, root, **options))
+    except DataError as error:
+        return [finding_of(error)]
+    for split in names:
+        try:
+            listing = list_dataset(dataset, root, split, **options)
+        except DataError as error:
+            findings.append(finding_of(error))
+            continue
+        findings.extend(listing.findings)
+        if not listing.findings:
+            findings.extend(_empty(listing.dataset))
+        opened.append(listing.dataset)
+    findings.extend(_shared_ids(opened))
+    findings.extend(_check_files(opened, n_threads))
+    return _unique(findings)
+
+
+def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[Finding]:
+    """Read every image and mask, those that several splits share once."""
+    seen: set[str] = set()
+    work: list[tuple[Dataset, str]] = []
+    for dataset in datasets:
+        for image_id in dataset.ids:
+            if image_id not in seen:
+                work.append((dataset, image_id))
+        seen.update(dataset.ids)
+    with ThreadPoolExecutor(n_threads) as pool:
+        found = pool.map(lambda item: _check_sample(*item), work)
+        return [finding for findings in found for finding in findings]
+
+
+def _check_sample(dataset: Dataset, image_id: str) -> list[Finding]:
+    """Find what is wrong with an image, with its mask, and with the two together."""
+    findings = []
+    for read in (dataset.source.sample, dataset.source.image, dataset.source.labels):
+        try:
+            read(image_id)
+        except DataError as error:
+            findings.append(finding_of(error))
+        else:
+            if read == dataset.source.sample:
+                break
+    return findings
+
+
+def _shared_ids(datasets: Sequence[Dataset]) -> list[Finding]:
+    """Find images that are in more than one of train, val and test."""
+    apart = [dataset for dataset in datasets if dataset.split in ("train", "val", "test")]
+    findings = []
+    for index, left in enumerate(apart):
+        for right in apart[index + 1:]:
+            for image_id in sorted(set(left.ids) & set(right.ids)):
+                findings.append(Finding(
+                    image_id, f"the image is in both {left.split} and {right.split}",
+                    "take it off one of the two lists"
+                ))
+    return findings
+
+
+def _empty(dataset: Dataset) -> list[Finding]:
+    if dataset.ids:
+        return []
+    return [Finding(f"{dataset.name}/{dataset.split}", "the split has no image",
+                    "write the images' names in its list")]
+
+
+def _unique(findings: Iterable[Finding]) -> list[Finding]:
+    return list(dict.fromkeys(findings))

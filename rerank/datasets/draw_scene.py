@@ -1,0 +1,213 @@
+"""Compose one scene: backdrop, grounds, things from far to near, and the camera's faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rerank.datasets import scene_textures as textures
+from rerank.datasets.scene_canvas import Canvas, Points, shape
+from rerank.datasets.scene_objects import (
+    SceneClass,
+    hue,
+    paint_boat,
+    paint_bush,
+    paint_car,
+    paint_cow,
+    paint_dog,
+    paint_house,
+    paint_tree,
+    paint_wall,
+)
+from rerank.datasets.scene_textures import Picture, Surface
+
+Painter = Callable[[Canvas, float, float, float, np.random.Generator, tuple[float, float]], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a thing is painted, how large it is near the viewer, and where it stands.
+
+    Attributes
+    ----------
+    painter : function
+    size : (float, float)
+        Smallest and largest size at the lower edge, as a share of the picture's height.
+    grounds : tuple of SceneClass
+        What it usually stands on.
+    faithful : float in 0..1
+        How often it stands there; otherwise it stands anywhere.
+    """
+
+    painter: Painter
+    size: tuple[float, float]
+    grounds: tuple[SceneClass, ...]
+    faithful: float
+
+
+_LAND = (SceneClass.GRASS, SceneClass.ROAD)
+
+KINDS: Mapping[SceneClass, Kind] = MappingProxyType({
+    SceneClass.TREE: Kind(paint_tree, (0.65, 1.05), (SceneClass.GRASS,), 0.85),
+    SceneClass.BUSH: Kind(paint_bush, (0.22, 0.42), _LAND, 0.97),
+    SceneClass.HOUSE: Kind(paint_house, (0.70, 1.05), _LAND, 1.0),
+    SceneClass.WALL: Kind(paint_wall, (0.24, 0.42), _LAND, 0.95),
+    SceneClass.CAR: Kind(paint_car, (0.55, 0.80), (SceneClass.ROAD,), 0.85),
+    SceneClass.BOAT: Kind(paint_boat, (0.55, 0.85), (SceneClass.WATER,), 0.9),
+    SceneClass.COW: Kind(paint_cow, (0.48, 0.68), (SceneClass.GRASS,), 0.9),
+    SceneClass.DOG: Kind(paint_dog, (0.36, 0.54), _LAND, 0.95),
+})
+
+#: How often each thing is drawn in each kind of place. The places share all things, so that
+#: none gives a thing away, and favour some, as places do.
+PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType({
+    "farm": {SceneClass.TREE: 2, SceneClass.BUSH: 2, SceneClass.HOUSE: 1.5, SceneClass.WALL: 2,
+             SceneClass.CAR: 0.7, SceneClass.BOAT: 0.4, SceneClass.COW: 4, SceneClass.DOG: 1.2},
+    "street": {SceneClass.TREE: 1, SceneClass.BUSH: 2, SceneClass.HOUSE: 2.5, SceneClass.WALL: 2,
+               SceneClass.CAR: 4, SceneClass.BOAT: 0.4, SceneClass.COW: 0.5, SceneClass.DOG: 3},
+    "shore": {SceneClass.TREE: 1.5, SceneClass.BUSH: 1.5, SceneClass.HOUSE: 1, SceneClass.WALL: 1,
+              SceneClass.CAR: 1, SceneClass.BOAT: 5, SceneClass.COW: 1, SceneClass.DOG: 1.5},
+})
+
+#: The grounds of each place: what the picture is floored with, and what may be laid over it.
+GROUNDS: Mapping[str, tuple[SceneClass, SceneClass]] = MappingProxyType({
+    "farm": (SceneClass.GRASS, SceneClass.ROAD),
+    "street": (SceneClass.ROAD, SceneClass.GRASS),
+    "shore": (SceneClass.WATER, SceneClass.GRASS),
+})
+
+
+def draw_scene(height: int, width: int, rng: np.random.Generator
+               ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Draw a picture and its labels.
+
+    Parameters
+    ----------
+    height, width : int, at least 32
+        Size in pixels.
+    rng : generator
+        The scene depends on its state alone.
+
+    Returns
+    -------
+    image : ndarray of shape (height, width, 3), uint8
+    labels : ndarray of shape (height, width), uint8
+        Members of `SceneClass`.
+    """
+    canvas = Canvas(height, width, SceneClass.BACKGROUND)
+    light = (float(rng.uniform(-0.45, 0.45)), float(rng.uniform(-0.5, -0.1)))
+    horizon = height * float(rng.uniform(0.30, 0.48))
+    place = str(rng.choice(list(PLACES)))
+    _paint_backdrop(canvas, horizon, rng)
+    _paint_grounds(canvas, horizon, place, rng)
+    _paint_things(canvas, horizon, place, rng, light)
+    return _photograph(canvas.image, rng), canvas.labels
+
+
+def _paint_backdrop(canvas: Canvas, horizon: float, rng: np.random.Generator) -> None:
+    """Sky and, often, hills; both are background."""
+    sky = hue(rng, (0.53, 0.62, 0.25, 0.60, 0.65, 0.92), (0.55, 0.70, 0.02, 0.12, 0.55, 0.85),
+              (0.03, 0.12, 0.25, 0.55, 0.75, 0.92))
+    everything = shape((0, 0), (canvas.width, 0), (canvas.width, horizon + 2), (0, horizon + 2))
+    canvas.fill([everything], textures.clouds, sky, SceneClass.BACKGROUND, rng)
+    if rng.random() < 0.6:
+        hill = hue(rng, (0.25, 0.65, 0.10, 0.35, 0.35, 0.60))
+        rise = canvas.height * float(rng.uniform(0.04, 0.16))
+        crest = _ridge(canvas.width, horizon - rise, rise, rng)
+        foot = shape((canvas.width + 1, horizon + 2), (-1, horizon + 2))
+        canvas.fill([np.concatenate([crest, foot])], textures.plain, hill, SceneClass.BACKGROUND,
+                    rng)
+
+
+def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator) -> None:
+    """The floor up to the horizon, and perhaps another ground beside, before or across it."""
+    height, width = canvas.height, canvas.width
+    first, second = GROUNDS[place]
+    floor = shape((0, horizon), (width, horizon), (width, height + 1), (0, height + 1))
+    light = (float(rng.uniform(-0.2, 0.2)), float(rng.uniform(0.0, 0.3)))
+    surface, colour = ground(first, rng)
+    canvas.fill([floor], surface, colour, first, rng, light)
+    if rng.random() < (0.95 if place == "shore" else 0.7):
+        if rng.random() < 0.35:
+            second = SceneClass.ROAD if place == "shore" else second
+        surface, colour = ground(second, rng)
+        span = height - horizon
+        if place == "farm":
+            far, near = rng.uniform(0.15, 0.85, 2) * width
+            wide = rng.uniform(0.25, 0.5) * width
+            strip = shape((far, horizon), (far + 0.1 * wide, horizon), (near + wide, height + 1),
+                          (near - 0.4 * wide, height + 1))
+        else:
+            start = horizon + span * rng.uniform(0.35, 0.65)
+            crest = _ridge(width, start, 0.12 * span, rng)
+            strip = np.concatenate([crest, shape((width + 1, height + 1), (-1, height + 1))])
+            if rng.random() < 0.4:
+                strip = np.concatenate([crest, shape((width + 1, horizon), (-1, horizon))])
+        canvas.fill([strip], surface, colour, second, rng, light)
+
+
+def ground(label: SceneClass, rng: np.random.Generator) -> tuple[Surface, Picture]:
+    """Surface and colour of a ground; the colours of the three overlap."""
+    if label == SceneClass.GRASS:
+        return textures.blades, hue(rng, (0.20, 0.36, 0.35, 0.70, 0.35, 0.65),
+                                    (0.10, 0.17, 0.30, 0.60, 0.45, 0.70),
+                                    (0.06, 0.10, 0.25, 0.45, 0.35, 0.55))
+    if label == SceneClass.WATER:
+        return textures.waves, hue(rng, (0.50, 0.64, 0.25, 0.60, 0.35, 0.70),
+                                   (0.28, 0.48, 0.15, 0.45, 0.30, 0.55),
+                                   (0.05, 0.70, 0.05, 0.15, 0.40, 0.65))
+    return textures.gravel, hue(rng, (0.0, 1.0, 0.0, 0.10, 0.35, 0.65),
+                                (0.06, 0.13, 0.20, 0.45, 0.40, 0.70),
+                                (0.55, 0.65, 0.08, 0.25, 0.35, 0.60))
+
+
+def _paint_things(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator,
+                  light: tuple[float, float]) -> None:
+    """Three to seven things, the far ones first, larger towards the viewer."""
+    height, width = canvas.height, canvas.width
+    names = list(PLACES[place])
+    weights = np.array([PLACES[place][name] for name in names])
+    count = int(rng.integers(3, 8))
+    floor = canvas.labels.copy()
+    depths = np.sort(rng.uniform(0.12, 0.97, count))
+    for depth in depths:
+        name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        kind = KINDS[name]
+        y = horizon + depth * (height - horizon)
+        row = floor[min(int(y), height - 1)]
+        allowed = np.isin(row, kind.grounds)
+        if rng.random() < kind.faithful:
+            if not allowed.any():
+                continue
+            x = float(rng.choice(np.flatnonzero(allowed)))
+        else:
+            x = float(rng.uniform(0, width))
+        nearness = 0.40 + 0.60 * depth
+        size = height * rng.uniform(*kind.size) * nearness
+        kind.painter(canvas, x, y, size, rng, light)
+
+
+def _photograph(image: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Light of one colour and direction, blur, and noise."""
+    height, width = image.shape[:2]
+    cast = rng.uniform(0.85, 1.12, 3).astype(np.float32) * np.float32(rng.uniform(0.8, 1.1))
+    across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[np.newaxis, :]
+    down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, np.newaxis]
+    slopes = rng.uniform(-0.3, 0.3, 2).astype(np.float32)
+    shade = 1.0 + slopes[0] * across + slopes[1] * down
+    lit = np.clip(image, 0.0, 1.2) * cast * shade[:, :, np.newaxis]
+    lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=float(rng.uniform(0.3, 0.75)))
+    noise = rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(rng.uniform(0.01, 0.035))
+    return np.rint(255.0 * np.clip(lit + noise, 0.0, 1.0)).astype(np.uint8)
+
+
+def _ridge(width: int, level: float, swing: float, rng: np.random.Generator) -> Points:
+    """A wavy line from left to right about a level."""
+    across = np.linspace(-1.0, width + 1.0, 33)
+    wave = textures.noise(1, 33, 9.0, rng)[0].astype(np.float64)
+    return np.stack([across, level + 0.5 * swing * wave], axis=1)

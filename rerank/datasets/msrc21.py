@@ -1,0 +1,45 @@
+"""MSRC-21 (Shotton et al. 2006, "TextonBoost"): 21 classes of things and stuff.
+
+Layout: `images/<id>.*`, `labels/<id>.png` (0..20, 255 void) and `<split>.txt`. The database's
+horse and mountain are void, as in the literature on its 21 classes.
+"""
+
+from __future__ import annotations
+
+from rerank.datasets.dataset import Dataset, FileSource
+from rerank.datasets.listing import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.palettes import palette_of
+from rerank.datasets.reading import PathLike
+
+#: Classes in the order of their labels, with the colours of the database's own masks.
+COLOURS = {
+    "building": (128, 0, 0), "grass": (0, 128, 0), "tree": (128, 128, 0), "cow": (0, 0, 128),
+    "sheep": (0, 128, 128), "sky": (128, 128, 128), "aeroplane": (192, 0, 0),
+    "water": (64, 128, 0), "face": (192, 128, 0), "car": (64, 0, 128), "bicycle": (192, 0, 128),
+    "flower": (64, 128, 128), "sign": (192, 128, 128), "bird": (0, 64, 0), "book": (128, 64, 0),
+    "chair": (0, 192, 0), "road": (128, 64, 128), "cat": (0, 192, 128), "dog": (128, 192, 128),
+    "body": (64, 64, 0), "boat": (192, 64, 0),
+}
+
+#: Colours of the database's masks that are void: unlabelled, horse and mountain.
+VOID_COLOURS = {"void": (0, 0, 0), "horse": (128, 0, 128), "mountain": (64, 0, 0)}
+
+PARTS = ("images", "labels")
+
+
+def list_msrc21(root: PathLike | None, split: str) -> Listing:
+    """List a split of MSRC-21; see `rerank.datasets.open_dataset`."""
+    folder = find_folder(root, "msrc21", PARTS)
+    ids, amiss = read_split(folder, split)
+    pairs, missing = pair_by_name(ids, folder / "images", folder / "labels")
+    source = FileSource(pairs, n_classes=len(COLOURS))
+    dataset = Dataset(
+        name="msrc21", split=split, ids=tuple(pairs), class_names=tuple(COLOURS), source=source,
+        palette=palette_of(list(COLOURS.values())),
+    )
+    return Listing(dataset, (*amiss, *missing))
+
+
+def msrc21_splits(root: PathLike | None) -> tuple[str, ...]:
+    """Return the splits that have a list."""
+    return split_names(find_folder(root, "msrc21", PARTS))

@@ -1,0 +1,168 @@
+"""Colours of classes, and masks as palette PNGs, pictures and overlays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rerank.datasets.finding import file_error
+from rerank.errors import InputError
+from rerank.types import Array, IntArray
+
+Palette = npt.NDArray[np.uint8]
+
+
+def voc_palette() -> Palette:
+    """The 256 colours of the PASCAL VOC devkit (`VOClabelcolormap.m`).
+
+    The bits of the label are dealt in turn to the high bits of red, green and blue, so that
+    neighbouring labels differ strongly. Label 0 is black and label 255, void, is cream.
+
+    Returns
+    -------
+    ndarray of shape (256, 3), uint8
+        Red, green and blue of every label.
+
+    Examples
+    --------
+    >>> voc_palette()[[0, 1, 15, 255]].tolist()
+    [[0, 0, 0], [128, 0, 0], [192, 128, 128], [224, 224, 192]]
+    """
+    labels = np.arange(256)
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for step in range(3):
+        for channel in range(3):
+            bit = (labels >> (3 * step + channel)) & 1
+            palette[:, channel] |= (bit << (7 - step)).astype(np.uint8)
+    return palette
+
+
+def palette_of(colours: list[tuple[int, int, int]]) -> Palette:
+    """Put the colours of the first classes before VOC's, which go on for the others.
+
+    Parameters
+    ----------
+    colours : list of (red, green, blue), each 0..255
+        Colours of the labels 0, 1, ...; at most 255 of them.
+
+    Returns
+    -------
+    ndarray of shape (256, 3), uint8
+    """
+    palette = voc_palette()
+    palette[: len(colours)] = np.asarray(colours, dtype=np.uint8).reshape(-1, 3)
+    return palette
+
+
+def colourize(labels: IntArray, palette: Palette) -> npt.NDArray[np.uint8]:
+    """Paint a mask in the colours of its classes.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), integers in 0..255
+    palette : ndarray of shape (256, 3), uint8
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+
+    Raises
+    ------
+    InputError
+        `labels` is not two-dimensional, not integer, or beyond 0..255.
+        `palette` is not (256, 3) uint8.
+    """
+    return _checked_palette(palette)[_checked_labels(labels)]
+
+
+def overlay(image: Array, labels: IntArray, palette: Palette,
+            alpha: float = 0.5) -> npt.NDArray[np.uint8]:
+    """Mix a mask's colours into the image that it belongs to.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3), uint8
+    labels : ndarray of shape (H, W), integers in 0..255
+    palette : ndarray of shape (256, 3), uint8
+    alpha : float in 0..1
+        Share of the mask's colours; 0 gives the image and 1 gives `colourize`.
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+
+    Raises
+    ------
+    InputError
+        `alpha` is outside 0..1.
+        `image` is not (H, W, 3) uint8 of the mask's size.
+    """
+    if not 0.0 <= alpha <= 1.0:
+        raise InputError(f"alpha must be in 0..1, got {alpha}")
+    colours = colourize(labels, palette)
+    if image.dtype != np.uint8 or image.shape != colours.shape:
+        raise InputError(
+            f"image must be uint8 of shape {colours.shape} to go with the mask, got "
+            f"{image.dtype} of shape {image.shape}"
+        )
+    mixed = (1.0 - alpha) * image.astype(np.float64) + alpha * colours
+    return np.rint(mixed).astype(np.uint8)
+
+
+def save_labels_png(path: Union[str, os.PathLike[str]], labels: IntArray,
+                    palette: Palette) -> None:
+    """Write a mask as a PNG whose pixel values are the labels, shown in the palette's colours.
+
+    Parameters
+    ----------
+    path : path of the file to write, ending in .png
+    labels : ndarray of shape (H, W), integers in 0..255
+    palette : ndarray of shape (256, 3), uint8
+
+    Raises
+    ------
+    InputError
+        `labels` or `palette` is not as said, or the name does not end in .png.
+    DataError
+        The file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"{target}: a mask is written as .png, got '{target.suffix}'")
+    picture = Image.fromarray(_checked_labels(labels))
+    picture.putpalette(_checked_palette(palette).tobytes())
+    try:
+        picture.save(target, format="PNG")
+    except OSError as error:
+        raise file_error(
+            target, f"the mask cannot be written ({error.strerror or error})",
+            "check that the folder exists, may be written to and has room"
+        ) from error
+
+
+def _checked_labels(labels: IntArray) -> npt.NDArray[np.uint8]:
+    values = np.asarray(labels)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
+        raise InputError(
+            f"labels must be integers of shape (H, W), got {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    if values.size and (values.min() < 0 or values.max() > 255):
+        raise InputError(
+            f"labels must be in 0..255, got {int(values.min())}..{int(values.max())}"
+        )
+    return np.ascontiguousarray(values, dtype=np.uint8)
+
+
+def _checked_palette(palette: Palette) -> Palette:
+    values = np.asarray(palette)
+    if values.shape != (256, 3) or values.dtype != np.uint8:
+        raise InputError(
+            f"palette must be uint8 of shape (256, 3), got {values.dtype} of shape {values.shape}"
+        )
+    return values
