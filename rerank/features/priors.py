@@ -1,0 +1,191 @@
+"""Where in the image a class lies, and which classes come together, learned from folds."""
+
+from __future__ import annotations
+
+from typing import Mapping, Optional
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from scipy.ndimage import gaussian_filter
+
+from rerank.errors import InputError, NotFittedError
+from rerank.features.naming import class_names as names_per_class, scalar_names
+from rerank.features.posterior import PosteriorScores, cells_to_regions
+from rerank.features.table import FeatureTable
+from rerank.types import Array, FloatArray
+
+
+class LocationPrior(BaseEstimator):
+    """Probability of each class at each place, from training images alone.
+
+    Fit it without the images of the fold that it is used on.
+
+    Parameters
+    ----------
+    smoothing : float
+        Cells' worth of the class's overall frequency that is added to each cell's counts.
+    blur : float, in cells
+        Standard deviation of the Gaussian that the counts are spread with.
+
+    Attributes
+    ----------
+    probabilities_ : (gh, gw, C) float64
+        They sum to 1 in each cell; a class that is in no training image has 0 everywhere.
+    """
+
+    def __init__(self, smoothing: float = 5.0, blur: float = 1.0) -> None:
+        self.smoothing = smoothing
+        self.blur = blur
+
+    def fit(self, soft_targets: Array) -> LocationPrior:
+        """Learn from soft targets (N, gh, gw, C): shares of a cell's labelled pixels.
+
+        A cell without labelled pixels is all 0, and counts for nothing.
+        """
+        targets = np.asarray(soft_targets, dtype=np.float64)
+        if targets.ndim != 4 or not targets.size:
+            raise InputError(f"soft_targets must be (N, gh, gw, C), got {targets.shape}")
+        if not (targets >= 0).all() or not targets.any():
+            raise InputError("soft_targets must be at least 0 and not all 0")
+        if not self.smoothing > 0 or not self.blur >= 0:
+            raise InputError(f"smoothing must be above 0 and blur at least 0, got "
+                             f"{self.smoothing} and {self.blur}")
+        counts = targets.sum(axis=0)
+        frequency = counts.sum(axis=(0, 1)) / counts.sum()
+        counts = gaussian_filter(counts, (self.blur, self.blur, 0), mode="nearest")
+        counts += self.smoothing * frequency
+        self.probabilities_ = counts / counts.sum(axis=2, keepdims=True)
+        return self
+
+    def transform(self, cell_overlap: Array) -> FloatArray:
+        """Probabilities of regions, (n, C), from the overlap (gh * gw, n) of one image."""
+        self._check_fitted()
+        gh, gw, n_classes = self.probabilities_.shape
+        return cells_to_regions(self.probabilities_.reshape(gh * gw, n_classes), cell_overlap)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The fitted state as plain arrays."""
+        self._check_fitted()
+        return {"probabilities": self.probabilities_}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> LocationPrior:
+        """A fitted prior from what `to_arrays` gave."""
+        prior = cls()
+        prior.probabilities_ = np.asarray(arrays["probabilities"])
+        return prior
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "probabilities_"):
+            raise NotFittedError("LocationPrior must be fitted first")
+
+
+class CooccurrencePrior(BaseEstimator):
+    """How much more often than by chance two classes are in the same image.
+
+    Parameters
+    ----------
+    smoothing : float above 0
+        Images' worth of independence that is added to each pair's counts.
+
+    Attributes
+    ----------
+    log_ratio_ : (C, C) float64
+        log P(a, b) / (P(a) P(b)), symmetric, with 0 on the diagonal and for classes that
+        no training image has.
+    """
+
+    def __init__(self, smoothing: float = 5.0) -> None:
+        self.smoothing = smoothing
+
+    def fit(self, class_shares: Array) -> CooccurrencePrior:
+        """Learn from the shares (N, C) of the classes in training images."""
+        there = np.asarray(class_shares) > 0
+        if there.ndim != 2 or not len(there):
+            raise InputError(f"class_shares must be (N, C), got {there.shape}")
+        if not self.smoothing > 0:
+            raise InputError(f"smoothing must be above 0, got {self.smoothing}")
+        n = len(there)
+        counts = there.T.astype(np.float64) @ there
+        frequency = np.diag(counts) / n
+        chance = np.outer(frequency, frequency)
+        ratio = np.divide(counts + self.smoothing * chance, (n + self.smoothing) * chance,
+                          out=np.ones_like(chance), where=chance > 0)
+        self.log_ratio_ = np.log(ratio)
+        np.fill_diagonal(self.log_ratio_, 0.0)
+        return self
+
+    def score(self, painted: Array) -> FloatArray:
+        """(M,) mean of the log ratio over the pairs of painted classes (M, C); 0 for no pair."""
+        self._check_fitted()
+        return cooccurrence_score(painted, self.log_ratio_)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The fitted state as plain arrays."""
+        self._check_fitted()
+        return {"log_ratio": self.log_ratio_}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> CooccurrencePrior:
+        """A fitted prior from what `to_arrays` gave."""
+        prior = cls()
+        prior.log_ratio_ = np.asarray(arrays["log_ratio"])
+        return prior
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "log_ratio_"):
+            raise NotFittedError("CooccurrencePrior must be fitted first")
+
+
+def cooccurrence_score(painted: Array, log_ratio: Array) -> FloatArray:
+    """(M,) mean of `log_ratio` (C, C) over the pairs of painted classes (M, C); 0 for no pair."""
+    there = np.asarray(painted, dtype=np.float64)
+    if there.ndim != 2 or np.shape(log_ratio) != (there.shape[1],) * 2:
+        raise InputError(f"painted {there.shape} and log_ratio {np.shape(log_ratio)} must be "
+                         f"(M, C) and (C, C)")
+    count = there.sum(axis=1)
+    # The diagonal is 0, so that each pair comes twice in the quadratic form.
+    total = ((there @ log_ratio) * there).sum(axis=1)
+    return np.asarray(total / np.maximum(count * (count - 1), 1.0))
+
+
+def prior_features(location: Optional[PosteriorScores], log_ratio: Optional[Array],
+                   painted: Array, classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
+    """What the priors say of each proposal; columns of a prior that is None are left out.
+
+    Parameters
+    ----------
+    location : PosteriorScores or None
+        The labelings against the location prior. Gives `location_log_prob` = mean over the
+        image of log prior(label), and a class `location[c]` = its part of class c, and
+        `mean_location[c]` = the same over the painted share (0 if c is not painted).
+    log_ratio : (C, C) float or None
+        Of `CooccurrencePrior`. Gives `cooccurrence` (see `cooccurrence_score`), and a class
+        `company[c]` = mean log ratio of a painted c with the other painted classes.
+    painted : (M, C) float
+        Share of the image that each proposal gives to each class.
+
+    Returns
+    -------
+    FeatureTable
+        M rows of group `proposal`.
+    """
+    there = np.asarray(painted) > 0
+    columns: tuple[str, ...] = ()
+    blocks = []
+    if location is not None:
+        log_prob = location.class_log_prob
+        blocks += [log_prob.sum(axis=1, keepdims=True), log_prob,
+                   log_prob / np.where(there, painted, 1.0)]
+        columns += (scalar_names("proposal", ("location_log_prob",))
+                    + names_per_class("proposal", ("location", "mean_location"), classes))
+    if log_ratio is not None:
+        others = np.maximum(there.sum(axis=1, keepdims=True) - 1, 1)
+        blocks += [cooccurrence_score(there, log_ratio)[:, None],
+                   there * (there.astype(np.float64) @ log_ratio) / others]
+        columns += (scalar_names("proposal", ("cooccurrence",))
+                    + names_per_class("proposal", ("company",), classes))
+    if not blocks:
+        raise InputError("prior_features needs a location or a co-occurrence prior")
+    return FeatureTable.of_image(np.concatenate(blocks, axis=1), columns,
+                                 "proposal", image_id)

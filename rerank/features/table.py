@@ -1,0 +1,392 @@
+"""The table of features: one row a proposal, one named and grouped column a feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Iterable, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from rerank.errors import InputError, LeakError
+from rerank.types import Array, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Features of proposals, with a name and a group for every column.
+
+    Parameters
+    ----------
+    values : (N, D) float32 or float64
+        One row a proposal. Other real dtypes become float64.
+    columns : sequence of D str
+        Names, each once.
+    groups : sequence of D str, or one str for all columns
+        The group of each column: `segnet`, `classification`, `proposal`, `posterior`, ...
+    image_ids : (N,) str, or one str for all rows, optional
+        The image that each row belongs to. Without it all rows are of one unnamed image.
+    proposals : (N,) int, optional
+        The index of the proposal within its image. Without it the rows of an image count
+        from 0 in the order in which they stand.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a name or a row comes twice, or a value is NaN or infinite (the
+        message names the column and the image).
+
+    Examples
+    --------
+    >>> table = FeatureTable([[1.0, 2.0], [3.0, 4.0]], ("segnet.kl", "proposal.rank"),
+    ...                      ("segnet", "proposal"), image_ids="cow")
+    >>> table.select(groups="segnet").values.ravel().tolist()
+    [1.0, 3.0]
+    """
+
+    values: FloatArray
+    columns: tuple[str, ...]
+    groups: tuple[str, ...]
+    image_ids: Array = None  # type: ignore[assignment]  # filled in below
+    proposals: IntArray = None  # type: ignore[assignment]  # filled in below
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.ndim != 2:
+            raise InputError(f"values must be (N, D), got shape {values.shape}")
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        n_rows, n_columns = values.shape
+        columns = tuple(self.columns)
+        groups = (self.groups,) * n_columns if isinstance(self.groups, str) \
+            else tuple(self.groups)
+        if len(columns) != n_columns or len(groups) != n_columns:
+            raise InputError(f"values have {n_columns} columns, but there are {len(columns)} "
+                             f"names and {len(groups)} groups")
+        _check_names(columns)
+        image_ids = _row_ids(self.image_ids, n_rows)
+        proposals = _counted(image_ids) if self.proposals is None else np.asarray(self.proposals)
+        if proposals.shape != (n_rows,) or not np.issubdtype(proposals.dtype, np.integer):
+            raise InputError(f"proposals must be ({n_rows},) integers, got {proposals.dtype} "
+                             f"{proposals.shape}")
+        for name, value in (("values", values), ("columns", columns), ("groups", groups),
+                            ("image_ids", image_ids), ("proposals", proposals)):
+            object.__setattr__(self, name, value)
+        self._check_rows()
+        self._check_finite()
+
+    @classmethod
+    def of_image(cls, values: FloatArray, columns: tuple[str, ...], group: str,
+                 image_id: str = "") -> FeatureTable:
+        """A table whose columns are of one group, and whose rows are one image's proposals."""
+        return cls(values, columns, (group,) * len(columns), np.full(len(values), image_id))
+
+    def _check_rows(self) -> None:
+        rows = list(zip(self.image_ids.tolist(), self.proposals.tolist()))
+        if len(set(rows)) < len(rows):
+            seen: set[tuple[str, int]] = set()
+            for image, proposal in rows:
+                if (image, proposal) in seen:
+                    raise InputError(f"proposal {proposal} of image {image!r} comes twice")
+                seen.add((image, proposal))
+
+    def _check_finite(self) -> None:
+        # A sum is finite only if no term is NaN or infinite; overflow is the one false alarm.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.values.sum(dtype=np.float64)
+        if np.isfinite(total):
+            return
+        bad = np.argwhere(~np.isfinite(self.values))
+        if len(bad):
+            row, column = (int(b) for b in bad[0])
+            raise InputError(
+                f"column {self.columns[column]!r} is {self.values[row, column]} for proposal "
+                f"{int(self.proposals[row])} of image {str(self.image_ids[row])!r}; features "
+                f"must be finite ({len(bad)} of {self.values.size} values are not)")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.values.shape[0], self.values.shape[1]
+
+    @property
+    def image_index(self) -> IntArray:
+        """(N,) int64: which image a row belongs to, counted in order of first appearance."""
+        codes: dict[str, int] = {}
+        return np.array([codes.setdefault(i, len(codes)) for i in self.image_ids.tolist()],
+                        dtype=np.int64)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups that occur, in order of first appearance."""
+        return tuple(dict.fromkeys(self.groups))
+
+    def column(self, name: str) -> FloatArray:
+        """(N,) values of one column; `InputError` if there is none of that name."""
+        return self.values[:, self._positions((name,))[0]]
+
+    def select(self, groups: Union[str, Iterable[str], None] = None,
+               columns: Optional[Iterable[str]] = None) -> FeatureTable:
+        """Keep the columns of some groups, or named columns in the order named.
+
+        With both, the named columns are looked for within the groups.
+
+        Raises
+        ------
+        InputError
+            If a group or a column is not there.
+        """
+        kept: IntArray = np.arange(len(self.columns))
+        if groups is not None:
+            wanted = (groups,) if isinstance(groups, str) else tuple(groups)
+            unknown = [g for g in wanted if g not in self.groups]
+            if unknown:
+                raise InputError(f"no column is of group {unknown[0]!r}; there are "
+                                 f"{', '.join(self.group_names)}")
+            kept = np.flatnonzero([g in set(wanted) for g in self.groups])
+        if columns is not None:
+            names = (columns,) if isinstance(columns, str) else tuple(columns)
+            positions = self._positions(names)
+            outside = np.setdiff1d(positions, kept)
+            if len(outside):
+                raise InputError(f"column {self.columns[outside[0]]!r} is of group "
+                                 f"{self.groups[outside[0]]!r}, which was not asked for")
+            kept = positions
+        return FeatureTable(self.values[:, kept], tuple(self.columns[k] for k in kept),
+                            tuple(self.groups[k] for k in kept), self.image_ids, self.proposals)
+
+    def drop(self, columns: Iterable[str]) -> FeatureTable:
+        """Leave out named columns; `InputError` if one is not there."""
+        dropped = set(self._positions(tuple(columns)).tolist())
+        return self.select(columns=[c for k, c in enumerate(self.columns) if k not in dropped])
+
+    def rows(self, index: Array) -> FeatureTable:
+        """Keep rows by a boolean mask or by integer positions."""
+        return FeatureTable(self.values[index], self.columns, self.groups,
+                            self.image_ids[index], self.proposals[index])
+
+    def for_images(self, image_ids: Iterable[str]) -> FeatureTable:
+        """Keep the rows of some images, in the table's order; all must be there."""
+        wanted = {str(i) for i in image_ids}
+        missing = wanted - set(self.image_ids.tolist())
+        if missing:
+            raise InputError(f"no row is of image {sorted(missing)[0]!r} "
+                             f"({len(missing)} images are missing)")
+        return self.rows(np.array([i in wanted for i in self.image_ids.tolist()], dtype=bool))
+
+    def require(self, names: Sequence[str], where: str = "") -> FeatureTable:
+        """Return the table itself if its columns are exactly `names`, in that order.
+
+        A ranker calls this before it multiplies by its weights.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, renamed, new, or stands elsewhere.
+        """
+        names = tuple(names)
+        if names == self.columns:
+            return self
+        prefix = f"{where}: " if where else ""
+        missing = [n for n in names if n not in set(self.columns)]
+        unknown = [c for c in self.columns if c not in set(names)]
+        if missing or unknown:
+            raise InputError(f"{prefix}the columns are not those asked for: "
+                             f"missing {_some(missing)}; unasked {_some(unknown)}")
+        place = next(k for k, (a, b) in enumerate(zip(names, self.columns)) if a != b)
+        raise InputError(f"{prefix}column {place} must be {names[place]!r}, but "
+                         f"{self.columns[place]!r} stands there; the order must be that of "
+                         f"training")
+
+    def constant_columns(self, within_images: bool = False) -> tuple[str, ...]:
+        """Names of columns with one value in all rows.
+
+        With `within_images`, of columns with one value in all rows of each image (which may
+        differ between images): a linear ranker can't tell proposals apart by these.
+        """
+        if not len(self):
+            return self.columns
+        index = self.image_index if within_images else np.zeros(len(self), dtype=np.int64)
+        first = np.asarray(np.unique(index, return_index=True)[1])[index]
+        constant = [bool((self.values[:, k] == self.values[first, k]).all())
+                    for k in range(len(self.columns))]
+        return tuple(c for c, same in zip(self.columns, constant) if same)
+
+    def drop_constant_columns(self, within_images: bool = False) -> FeatureTable:
+        """The table without its constant columns; `InputError` if nothing is left."""
+        constant = self.constant_columns(within_images)
+        if len(constant) == len(self.columns):
+            raise InputError(f"all {len(constant)} columns are constant over {len(self)} rows")
+        return self.drop(constant)
+
+    def refuse_constant_columns(self, within_images: bool = False) -> FeatureTable:
+        """Return the table itself, or raise `InputError` naming its constant columns."""
+        constant = self.constant_columns(within_images)
+        if constant:
+            raise InputError(f"{len(constant)} columns are constant over {len(self)} rows and "
+                             f"teach a ranker nothing: {_some(constant)}")
+        return self
+
+    def leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> tuple[str, ...]:
+        """Names of columns that are the quality in disguise.
+
+        A column leaks if, over all rows or after removing each image's mean from both, it is
+        a rising or falling linear function of `quality` (absolute correlation of at least
+        1 - `tolerance`). Fewer than four rows prove nothing, and name no column.
+
+        Parameters
+        ----------
+        quality : (N,) float
+            What the ranker learns to predict, such as the IoU of each proposal.
+        tolerance : float
+            How far from 1 an absolute correlation may be and still count as equality.
+        """
+        target = np.asarray(quality, dtype=np.float64)
+        if target.shape != (len(self),):
+            raise InputError(f"quality must be ({len(self)},), got {target.shape}")
+        if not np.isfinite(target).all():
+            raise InputError("quality must be finite")
+        if len(self) < 4:
+            return ()
+        index = self.image_index
+        counts = np.bincount(index)
+        # As many free offsets as images: the centred rows must outnumber them to say anything.
+        within = len(self) - len(counts) >= 3
+        leaks = []
+        for k, name in enumerate(self.columns):
+            values = self.values[:, k].astype(np.float64)
+            if _correlated(values - values.mean(), target - target.mean(), tolerance) or (
+                    within and _correlated(_centred(values, index, counts),
+                                           _centred(target, index, counts), tolerance)):
+                leaks.append(name)
+        return tuple(leaks)
+
+    def refuse_leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> FeatureTable:
+        """Return the table itself, or raise `LeakError` naming the columns that leak."""
+        leaks = self.leaking_columns(quality, tolerance)
+        if leaks:
+            raise LeakError(f"{len(leaks)} columns equal the quality that they should help "
+                            f"to predict: {_some(leaks)}")
+        return self
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Plain arrays for a file; strings as fixed-length UTF-8 bytes, as HDF5 takes them."""
+        return {"values": self.values, "columns": encode_strings(self.columns),
+                "groups": encode_strings(self.groups),
+                "image_ids": encode_strings(self.image_ids), "proposals": self.proposals}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTable:
+        """The table that `to_arrays` wrote; `InputError` if an array is missing."""
+        missing = [k for k in ("values", "columns", "groups", "image_ids", "proposals")
+                   if k not in arrays]
+        if missing:
+            raise InputError(f"a stored feature table must hold {missing[0]!r}")
+        return cls(arrays["values"], decode_strings(arrays["columns"]),
+                   decode_strings(arrays["groups"]),
+                   np.array(decode_strings(arrays["image_ids"]), dtype=np.str_),
+                   arrays["proposals"])
+
+    @staticmethod
+    def concatenate(tables: Iterable[FeatureTable]) -> FeatureTable:
+        """Rows of several tables, one after another; names, groups and order must agree."""
+        parts = list(tables)
+        if not parts:
+            raise InputError("no tables to concatenate")
+        for part in parts[1:]:
+            where = f"image {str(part.image_ids[0])!r}" if len(part) else "an empty table"
+            part.require(parts[0].columns, where)
+            if part.groups != parts[0].groups:
+                raise InputError(f"{where}: the groups of the columns differ")
+        return FeatureTable(np.concatenate([p.values for p in parts]), parts[0].columns,
+                            parts[0].groups, np.concatenate([p.image_ids for p in parts]),
+                            np.concatenate([p.proposals for p in parts]))
+
+    @staticmethod
+    def join(tables: Iterable[FeatureTable]) -> FeatureTable:
+        """Columns of several tables side by side; their rows must be the same."""
+        parts = list(tables)
+        if not parts:
+            raise InputError("no tables to join")
+        for part in parts[1:]:
+            if not (np.array_equal(part.image_ids, parts[0].image_ids)
+                    and np.array_equal(part.proposals, parts[0].proposals)):
+                raise InputError(f"the rows of {part.columns[:1]} are not those of "
+                                 f"{parts[0].columns[:1]}")
+        return FeatureTable(np.concatenate([p.values for p in parts], axis=1),
+                            sum((p.columns for p in parts), ()),
+                            sum((p.groups for p in parts), ()),
+                            parts[0].image_ids, parts[0].proposals)
+
+    def _positions(self, names: Sequence[str]) -> IntArray:
+        where = _places(self.columns)
+        missing = [n for n in names if n not in where]
+        if missing:
+            raise InputError(f"there is no column {missing[0]!r} ({len(missing)} of "
+                             f"{len(names)} columns asked for are missing)")
+        return np.array([where[n] for n in names], dtype=np.int64)
+
+
+def encode_strings(strings: Iterable[str]) -> Array:
+    """Fixed-length UTF-8 bytes, (N,) `S`; an empty list gives `S1`."""
+    encoded = [str(s).encode("utf-8") for s in strings]
+    return np.array(encoded, dtype=f"S{max([1, *map(len, encoded)])}")
+
+
+def decode_strings(values: Array) -> tuple[str, ...]:
+    """The strings of bytes, `str` or object arrays, as HDF5 readers hand them back."""
+    return tuple(v.decode("utf-8") if isinstance(v, bytes) else str(v)
+                 for v in np.asarray(values).tolist())
+
+
+@lru_cache(maxsize=256)
+def _places(columns: tuple[str, ...]) -> dict[str, int]:
+    return {name: k for k, name in enumerate(columns)}
+
+
+@lru_cache(maxsize=256)
+def _check_names(columns: tuple[str, ...]) -> None:
+    seen: set[str] = set()
+    for name in columns:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"a column's name must be a non-empty str, got {name!r}")
+        if name in seen:
+            raise InputError(f"column {name!r} comes twice")
+        seen.add(name)
+
+
+def _row_ids(image_ids: Union[Array, Sequence[str], str, None], n_rows: int) -> Array:
+    if image_ids is None or isinstance(image_ids, str):
+        return np.full(n_rows, image_ids or "")
+    ids = np.asarray(image_ids)
+    if ids.shape != (n_rows,):
+        raise InputError(f"image_ids must be ({n_rows},), got {ids.shape}")
+    return ids.astype(np.str_, copy=False)
+
+
+def _counted(image_ids: Array) -> IntArray:
+    counts: dict[str, int] = {}
+    proposals = np.empty(len(image_ids), dtype=np.int64)
+    for k, image in enumerate(image_ids.tolist()):
+        proposals[k] = counts.get(image, 0)
+        counts[image] = int(proposals[k]) + 1
+    return proposals
+
+
+def _centred(values: FloatArray, index: IntArray, counts: IntArray) -> FloatArray:
+    return values - (np.bincount(index, weights=values) / counts)[index]
+
+
+def _correlated(values: FloatArray, target: FloatArray, tolerance: float) -> bool:
+    scale = float(np.sqrt((values ** 2).sum() * (target ** 2).sum()))
+    return scale > 0 and abs(float(values @ target)) >= (1 - tolerance) * scale
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(repr(n) for n in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
