@@ -1,0 +1,64 @@
+"""The coarse SegNet of Cogswell et al. 2014, a dense network, their backbones and training.
+
+Backbones are read from files (`load_backbone_weights`) or drawn from a seed, stay frozen, and
+give their activations as plain arrays; heads and dense networks train in one loop.
+"""
+
+from rerank.nets.activations import (
+    ActivationMap,
+    backbone_activations,
+    multi_layer_activations,
+    pool_activations,
+    warp_image,
+)
+from rerank.nets.architectures import Backbone
+from rerank.nets.backbones import build_backbone
+from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
+from rerank.nets.loss_names import loss_from_name
+from rerank.nets.preprocessing import Preprocessing, preprocessing_by_name
+from rerank.nets.schedule import Phase, TrainConfig
+from rerank.nets.segnet import CoarseSegNet, SegNetHead, head_probabilities
+from rerank.nets.soft_target import (
+    cell_overlap,
+    labeling_soft_targets,
+    labelled_share,
+    soft_target,
+)
+from rerank.nets.training import EpochRecord, History, Progress, train
+from rerank.nets.training_data import Batch, CoarseData, TrainingData
+from rerank.nets.weights import BackboneWeights, load_backbone_weights, save_backbone_weights
+
+__all__ = [
+    "ActivationMap",
+    "Backbone",
+    "BackboneWeights",
+    "Batch",
+    "CoarseData",
+    "CoarseSegNet",
+    "EpochRecord",
+    "History",
+    "PAPER_PHASES",
+    "Phase",
+    "Preprocessing",
+    "Progress",
+    "SegNetHead",
+    "TrainConfig",
+    "TrainedHead",
+    "TrainingData",
+    "backbone_activations",
+    "build_backbone",
+    "cell_overlap",
+    "head_probabilities",
+    "labeling_soft_targets",
+    "labelled_share",
+    "load_backbone_weights",
+    "loss_from_name",
+    "multi_layer_activations",
+    "pool_activations",
+    "preprocessing_by_name",
+    "save_backbone_weights",
+    "soft_target",
+    "train",
+    "train_head",
+    "warp_image",
+]

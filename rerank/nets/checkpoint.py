@@ -1,0 +1,55 @@
+"""The state of a training in a file: written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rerank.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Settings of a training as text, where it stands, and the states of its three parts."""
+
+    signature: str
+    run: dict[str, Any]
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    loss: dict[str, Tensor]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside `path`, flush it to disk and rename it into place."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as stream:
+        torch.save(dict(vars(checkpoint)), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, signature: str) -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is unreadable, or belongs to a training with another signature.
+    """
+    try:
+        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds, depending on how a file is damaged
+        raise DataError(f"{path}: unreadable checkpoint ({str(error)[:200]}); delete it to start "
+                        f"anew") from error
+    if checkpoint.signature != signature:
+        raise DataError(
+            f"{path}: is of another training; delete it or choose another file.\n"
+            f"  there: {checkpoint.signature}\n  here:  {signature}"
+        )
+    return checkpoint

@@ -1,0 +1,63 @@
+"""Dropout with its own generator of random numbers."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from rerank.errors import InputError
+
+
+class SeededDropout(nn.Module):
+    """Dropout (Hinton et al. 2012) whose masks come from a generator of its own.
+
+    Two networks that train in threads of one process would share the global random state,
+    and their masks would depend on the order of the threads. `reseed` fixes the masks of the
+    next passes; before the first `reseed` the global state is used, as `torch.nn.Dropout` does.
+
+    Parameters
+    ----------
+    p : float
+        Share of values set to 0 in training mode, in [0, 1); the others are scaled by
+        `1 / (1 - p)`.
+
+    Raises
+    ------
+    InputError
+        If `p` is out of range.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0.0 <= p < 1.0:
+            raise InputError(f"dropout must lie in [0, 1), got {p}")
+        self.p = p
+        self._seed: Optional[int] = None
+        self._generator: Optional[torch.Generator] = None
+
+    def reseed(self, seed: int) -> None:
+        """Draw the masks of the next passes from this seed."""
+        self._seed = seed
+        self._generator = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        if self._seed is not None and self._generator is None:
+            self._generator = torch.Generator(x.device).manual_seed(self._seed)
+        mask = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self._generator)
+        return x * mask.div_(1.0 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+def reseed_dropout(model: nn.Module, seed: int) -> None:
+    """Give each `SeededDropout` of the model its own seed derived from `seed`."""
+    index = 0
+    for module in model.modules():
+        if isinstance(module, SeededDropout):
+            module.reseed((seed + 0x9E3779B97F4A7C15 * index) % 2**63)
+            index += 1

@@ -1,0 +1,250 @@
+"""The coarse SegNet of Cogswell et al. 2014: a frozen backbone and three new convolutions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rerank.errors import DataError, InputError
+from rerank.nets.activations import images_to_tensor, torch_threads
+from rerank.nets.backbones import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.dropout import SeededDropout
+from rerank.nets.weights import BackboneWeights
+from rerank.types import Array, FloatArray, RandomState
+
+#: Parameters of CaffeNet with its three fully connected layers, for the share that SegNet has.
+CAFFENET_PARAMETERS = 60_965_224
+
+
+class SegNetHead(nn.Module):
+    """The three layers that the SegNet adds: conv 128, conv 128, conv C.
+
+    Cogswell et al. 2014, section 3.1: dropout before each, rectifiers after all but the last.
+    The paper gives no filter sizes; see `kernel_sizes`.
+
+    Parameters
+    ----------
+    n_channels : int
+        Depth of the activations, 256 for CaffeNet.
+    n_classes : int
+        C, at least 1.
+    dropout : float
+        Share of values dropped before each layer in training.
+    kernel_sizes : three odd ints
+        Sides of the filters; borders are padded, so that the grid stays.
+    random_state : int or numpy.random.Generator, optional
+        Of the first filters: He et al. 2015 for the rectified layers, a deviation of 0.01 for
+        the last, so that the first predictions are near uniform.
+
+    Attributes
+    ----------
+    activation_scale : scalar tensor (buffer)
+        The activations are multiplied by it; `train_head` sets it to one over their root mean
+        square. It only changes the units of conv6.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range or a filter's side is even.
+    """
+
+    activation_scale: Tensor
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_classes: int,
+        dropout: float = 0.5,
+        kernel_sizes: Sequence[int] = (1, 3, 3),
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__()
+        if n_channels < 1 or n_classes < 1:
+            raise InputError(
+                f"n_channels and n_classes must be at least 1, got {n_channels} and {n_classes}"
+            )
+        sizes = tuple(int(size) for size in kernel_sizes)
+        if len(sizes) != 3 or any(size < 1 or size % 2 == 0 for size in sizes):
+            raise InputError(f"kernel_sizes must be three odd numbers, got {kernel_sizes}")
+        self.n_channels, self.n_classes, self.kernel_sizes = n_channels, n_classes, sizes
+        self.drop6, self.drop7, self.drop8 = (SeededDropout(dropout) for _ in range(3))
+        with torch.device("meta"):
+            self.conv6 = nn.Conv2d(n_channels, 128, sizes[0], padding=sizes[0] // 2)
+            self.conv7 = nn.Conv2d(128, 128, sizes[1], padding=sizes[1] // 2)
+            self.conv8 = nn.Conv2d(128, n_classes, sizes[2], padding=sizes[2] // 2)
+        self.to_empty(device="cpu")
+        self.register_buffer("activation_scale", torch.ones(()))
+        generator = torch_generator(random_state)
+        initialise(self, np.random.default_rng(generator.initial_seed()))
+        draw_normal(self.conv8.weight, 0.01, generator)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return logits (B, C, gh, gw) for activations (B, D, gh, gw)."""
+        if activations.ndim != 4 or activations.shape[1] != self.n_channels:
+            raise InputError(f"activations must be (B, {self.n_channels}, h, w), got "
+                             f"{tuple(activations.shape)}")
+        x = activations * self.activation_scale
+        x = F.relu(self.conv6(self.drop6(x)))
+        x = F.relu(self.conv7(self.drop7(x)))
+        return self.conv8(self.drop8(x))
+
+    def to_arrays(self) -> dict[str, FloatArray]:
+        """Return the parameters and the scale as arrays, to be kept in any store."""
+        return {name: tensor.numpy().copy() for name, tensor in self.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "SegNetHead":
+        """Rebuild a head in evaluation mode from what `to_arrays` returned.
+
+        Raises
+        ------
+        DataError
+            If an array is missing or of a wrong shape.
+        """
+        try:
+            shapes = [np.shape(arrays[f"conv{i}.weight"]) for i in (6, 7, 8)]
+            head = cls(shapes[0][1], shapes[2][0], 0.0, [shape[2] for shape in shapes], 0)
+            head.load_state_dict(
+                {name: torch.from_numpy(np.array(value, np.float32))
+                 for name, value in arrays.items()}
+            )
+        except (KeyError, IndexError, RuntimeError, InputError) as error:
+            raise DataError(f"not the arrays of a SegNet head: {error}") from error
+        return head.eval()
+
+
+class CoarseSegNet(nn.Module):
+    """A network that labels an image coarsely: a class distribution per cell of a grid.
+
+    Cogswell et al. 2014, section 3.1: the five convolutional stages of a classification
+    network, frozen, then `SegNetHead`. No layer is fully connected.
+
+    Parameters
+    ----------
+    n_classes : int
+        C, background included.
+    backbone : {"caffenet", "alexnet", "squeezenet1_0", "small"}
+        The paper's is "caffenet". "small" is for images so plain, or so unlike photographs,
+        that no trained weights are needed: its four layers train with the head.
+    weights : BackboneWeights, str or Path, optional
+        Of the backbone (see `load_backbone_weights`); None draws them at random.
+    grid : (int, int)
+        Rows and columns of cells. The input grows with it: 227x227 for 13x13 (104x104 with
+        "small"), 435x435 for 26x26.
+    dropout : float
+        Before each of the three new layers.
+    kernel_sizes : three odd ints
+        Of the new layers.
+    random_state : int or numpy.random.Generator, optional
+        Of all that is drawn at random here.
+
+    Attributes
+    ----------
+    backbone : Backbone
+    head : SegNetHead
+    input_size : (int, int)
+        Height and width of the input.
+
+    Raises
+    ------
+    ConfigError
+        If the backbone is unknown or the grid is empty.
+    InputError
+        If another number is out of range.
+    DataError
+        If the weights are unusable.
+
+    Examples
+    --------
+    >>> net = CoarseSegNet(21, backbone="squeezenet1_0", random_state=0)
+    >>> net(torch.zeros(2, 3, 227, 227)).shape
+    torch.Size([2, 21, 13, 13])
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        backbone: str = "caffenet",
+        weights: Union[BackboneWeights, str, Path, None] = None,
+        grid: tuple[int, int] = (13, 13),
+        dropout: float = 0.5,
+        kernel_sizes: Sequence[int] = (1, 3, 3),
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__()
+        rng = np.random.default_rng(torch_generator(random_state).initial_seed())
+        self.backbone = build_backbone(backbone, weights, rng)
+        self.head = SegNetHead(self.backbone.n_channels, n_classes, dropout, kernel_sizes, rng)
+        self.grid = (int(grid[0]), int(grid[1]))
+        self.input_size = self.backbone.input_size(self.grid)
+        self.n_classes = n_classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, C, gh, gw) for RGB images (B, 3, *input_size) in 0..255.
+
+        Raises
+        ------
+        InputError
+            If the images are of another size (`warp_image` brings any image to it).
+        """
+        if tuple(images.shape[2:]) != self.input_size:
+            raise InputError(
+                f"a {self.grid[0]}x{self.grid[1]} grid takes images of {self.input_size[0]}x"
+                f"{self.input_size[1]}, got {tuple(images.shape[2:])}; warp them first"
+            )
+        trained = any(p.requires_grad for p in self.backbone.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+            activations = self.backbone(images)
+        return self.forward_activations(activations)
+
+    def forward_activations(self, activations: Tensor) -> Tensor:
+        """Return logits (B, C, gh, gw) for the backbone's activations (B, D, gh, gw)."""
+        logits: Tensor = self.head(activations)
+        return logits
+
+    def predict_proba(
+        self, images: Sequence[Array], batch_size: int = 1, n_threads: Optional[int] = 1
+    ) -> FloatArray:
+        """Return class distributions (B, gh, gw, C), float32, for RGB images of any size.
+
+        The images, (H, W, 3) uint8 arrays, are warped to the input size. Dropout is off.
+        """
+        maps = []
+        training = self.training
+        self.eval()
+        with torch_threads(n_threads), torch.inference_mode():
+            for start in range(0, len(images), batch_size):
+                batch = images_to_tensor(images[start:start + batch_size], self.input_size)
+                maps.append(_distributions(self(batch)))
+        self.train(training)
+        empty = np.zeros((0, *self.grid, self.n_classes), np.float32)
+        return np.concatenate(maps) if maps else empty
+
+
+def head_probabilities(
+    head: SegNetHead, activations: Array, batch_size: int = 1, n_threads: Optional[int] = 1
+) -> FloatArray:
+    """Return class distributions (N, gh, gw, C), float32, for kept activations (N, D, gh, gw).
+
+    Dropout is off. With `batch_size` 1 the result for an image does not depend on the others.
+    """
+    maps = []
+    training = head.training
+    head.eval()
+    with torch_threads(n_threads), torch.inference_mode():
+        for start in range(0, len(activations), batch_size):
+            batch = np.asarray(activations[start:start + batch_size], np.float32)
+            maps.append(_distributions(head(torch.from_numpy(batch))))
+    head.train(training)
+    empty = np.zeros((0, *np.shape(activations)[2:], head.n_classes), np.float32)
+    return np.concatenate(maps) if maps else empty
+
+
+def _distributions(logits: Tensor) -> FloatArray:
+    return np.ascontiguousarray(torch.softmax(logits, dim=1).permute(0, 2, 3, 1).numpy())
