@@ -23,7 +23,6 @@ class _SharesClassifiers(BaseEstimator):
     class_weight: Optional[str]
     tol: float
     max_iter: int
-    random_state: int
 
     def _check(self, pooled: Array, class_shares: Array) -> tuple[FloatArray, FloatArray]:
         shares = np.asarray(class_shares, dtype=np.float64)
@@ -41,7 +40,7 @@ class _SharesClassifiers(BaseEstimator):
 
     def _fit(self, pooled: FloatArray, labels: Array) -> None:
         machines = fit_linear_svms(pooled, labels, self.C, self.class_weight == "balanced",
-                                   self.tol, self.max_iter, self.random_state)
+                                   self.tol, self.max_iter)
         self.coef_ = machines.coef
         self.intercept_ = machines.intercept
         self.duality_gap_ = machines.duality_gap
@@ -96,8 +95,7 @@ class ImageClassifiers(_SharesClassifiers):
     tol : float
         Duality gap to stop at, as a share of the objective.
     max_iter : int
-        Passes over the images at most.
-    random_state : int
+        Newton steps at most.
 
     Attributes
     ----------
@@ -110,14 +108,13 @@ class ImageClassifiers(_SharesClassifiers):
     """
 
     def __init__(self, C: float = 1.0, background: Optional[int] = None,
-                 class_weight: Optional[str] = "balanced", tol: float = 1e-3,
-                 max_iter: int = 1000, random_state: int = 0) -> None:
+                 class_weight: Optional[str] = "balanced", tol: float = 1e-4,
+                 max_iter: int = 100) -> None:
         self.C = C
         self.background = background
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
-        self.random_state = random_state
 
     def fit(self, pooled: Array, class_shares: Array) -> ImageClassifiers:
         """Learn from pooled activations (N, D) and shares of labelled pixels (N, C)."""
@@ -136,7 +133,7 @@ class SizeThresholdClassifiers(_SharesClassifiers):
     Parameters
     ----------
     percentiles : tuple of float
-    C, background, class_weight, tol, max_iter, random_state
+    C, background, class_weight, tol, max_iter
         As for `ImageClassifiers`.
 
     Attributes
@@ -152,14 +149,13 @@ class SizeThresholdClassifiers(_SharesClassifiers):
 
     def __init__(self, percentiles: tuple[float, ...] = PERCENTILES, C: float = 1.0,
                  background: Optional[int] = None, class_weight: Optional[str] = "balanced",
-                 tol: float = 1e-3, max_iter: int = 1000, random_state: int = 0) -> None:
+                 tol: float = 1e-4, max_iter: int = 100) -> None:
         self.percentiles = percentiles
         self.C = C
         self.background = background
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
-        self.random_state = random_state
 
     def fit(self, pooled: Array, class_shares: Array) -> SizeThresholdClassifiers:
         """Learn from pooled activations (N, D) and shares of labelled pixels (N, C)."""
