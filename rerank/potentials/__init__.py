@@ -1,0 +1,17 @@
+"""Potentials: features of superpixels, a classifier over them, unary and pairwise costs.
+
+Unaries come from a `SuperpixelClassifier` over `appearance_features` or `deep_features`, or from
+probability maps of the user's own; pairwise weights are contrast-sensitive Potts. All are costs.
+"""
+
+from rerank.potentials.deep import deep_features
+from rerank.potentials.pairwise import contrast_beta, contrast_potts_weights
+from rerank.potentials.unary import pool_probability_maps, unary_from_probabilities
+
+__all__ = [
+    "contrast_beta",
+    "contrast_potts_weights",
+    "deep_features",
+    "pool_probability_maps",
+    "unary_from_probabilities",
+]

@@ -7,10 +7,12 @@ everything after this room works on the n superpixels and returns to pixels with
 from rerank.superpixels.drawing import boundary_mask, draw_boundaries
 from rerank.superpixels.graph import RegionGraph, adjacency_graph
 from rerank.superpixels.pooling import label_histogram, majority_labels, pool_mean, to_pixels
+from rerank.superpixels.positions import POSITION_NAMES, superpixel_positions
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.slic import check_image, lab_image, slic_superpixels
 
 __all__ = [
+    "POSITION_NAMES",
     "RegionGraph",
     "adjacency_graph",
     "boundary_mask",
@@ -22,5 +24,6 @@ __all__ = [
     "majority_labels",
     "pool_mean",
     "slic_superpixels",
+    "superpixel_positions",
     "to_pixels",
 ]
