@@ -22,7 +22,11 @@ from numba import njit
 from rerank.crf.descent import descend
 from rerank.crf.energy import PottsEnergy, check_labeling
 from rerank.crf.pairwise import labeling_cost
+from rerank.crf.potts_passes import backward_pass as potts_backward
+from rerank.crf.potts_passes import forward_pass as potts_forward
 from rerank.crf.result import InferenceResult, certify, rounding_error
+from rerank.crf.table_passes import backward_pass as table_backward
+from rerank.crf.table_passes import forward_pass as table_forward
 from rerank.errors import InputError
 from rerank.types import FloatArray
 from rerank.validation import check_finite
@@ -108,118 +112,31 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     int
         Number of iterations.
     """
-    n = theta.shape[0]
-    candidate = np.empty(n, dtype=np.int64)
-    previous = labeling.copy()
+    candidate = np.empty(theta.shape[0], dtype=np.int64)
     best = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
+    best_read = np.inf
     for iteration in range(len(bounds)):
-        forward_pass(theta, start, split, head, edge, first, weights, tables, messages, candidate)
-        bounds[iteration] = backward_pass(theta, start, split, edge, first, weights, tables,
-                                          messages)
-        if iteration == 0 or (candidate != previous).any():
-            previous[:] = candidate
+        if tables.shape[0] == 0:
+            potts_forward(theta, start, split, head, edge, weights, messages, candidate)
+            bounds[iteration] = potts_backward(theta, start, split, edge, weights, messages)
+        else:
+            table_forward(theta, start, split, head, edge, first, weights, tables, messages,
+                          candidate)
+            bounds[iteration] = table_backward(theta, start, split, edge, first, weights, tables,
+                                               messages)
+        gained = iteration < 10 or (
+            bounds[iteration] - bounds[iteration - 10] >= tolerance * (best - bounds[iteration]))
+        last = iteration == len(bounds) - 1 or not gained
+        # ICM costs as much as half a pass, so only labelings that promise something get it.
+        cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, candidate)
+        if cost < best_read or last:
+            best_read = min(best_read, cost)
             descend(theta, start, split, head, edge, first, weights, tables, candidate, 1000)
             cost = labeling_cost(theta, start, split, head, edge, first, weights, tables,
                                  candidate)
-            if cost < best:
-                best = cost
-                labeling[:] = candidate
-        gap = best - bounds[iteration]
-        if gap <= rounding:
+        if cost < best:
+            best = cost
+            labeling[:] = candidate
+        if last or best - bounds[iteration] <= rounding:
             return iteration + 1
-        if iteration >= 10 and bounds[iteration] - bounds[iteration - 10] < tolerance * gap:
-            return iteration + 1
-    return len(bounds)
-
-
-@njit(cache=True)
-def forward_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling):
-    """Send messages to later nodes, and read a labeling off on the way (section 4.1)."""
-    n, n_labels = theta.shape
-    belief = np.empty(n_labels)
-    choice = np.empty(n_labels)
-    sent = np.empty(n_labels)
-    for i in range(n):
-        belief[:] = theta[i]
-        for arc in range(split[i], start[i + 1]):
-            message = messages[edge[arc]]
-            for label in range(n_labels):
-                belief[label] += message[label]
-        choice[:] = belief
-        for arc in range(start[i], split[i]):
-            e = edge[arc]
-            message = messages[e]
-            for label in range(n_labels):
-                belief[label] += message[label]
-            other = labeling[head[arc]]
-            if tables.shape[0] == 0:
-                choice[other] -= weights[e]
-                continue
-            table = tables[e if tables.shape[0] > 1 else 0]
-            for label in range(n_labels):
-                entry = table[label, other] if first[arc] else table[other, label]
-                choice[label] += weights[e] * entry
-        labeling[i] = choice.argmin()
-        n_later = start[i + 1] - split[i]
-        if n_later:
-            _subtract_minimum(belief)
-            share = 1.0 / max(n_later, split[i] - start[i])
-            for arc in range(split[i], start[i + 1]):
-                e = edge[arc]
-                _send(belief, share, messages[e], weights[e], tables, e, first[arc], sent)
-
-
-@njit(cache=True)
-def backward_pass(theta, start, split, edge, first, weights, tables, messages):
-    """Send messages to earlier nodes and return the lower bound (section 3.3)."""
-    n, n_labels = theta.shape
-    belief = np.empty(n_labels)
-    sent = np.empty(n_labels)
-    bound = 0.0
-    for i in range(n - 1, -1, -1):
-        belief[:] = theta[i]
-        for arc in range(start[i], start[i + 1]):
-            message = messages[edge[arc]]
-            for label in range(n_labels):
-                belief[label] += message[label]
-        bound += _subtract_minimum(belief)
-        n_earlier = split[i] - start[i]
-        if n_earlier:
-            share = 1.0 / max(n_earlier, start[i + 1] - split[i])
-            for arc in range(start[i], split[i]):
-                e = edge[arc]
-                bound += _send(belief, share, messages[e], weights[e], tables, e, first[arc], sent)
-    return bound
-
-
-@njit(cache=True)
-def _subtract_minimum(values):
-    lowest = values[0]
-    for k in range(1, len(values)):
-        lowest = min(lowest, values[k])
-    for k in range(len(values)):
-        values[k] -= lowest
-    return lowest
-
-
-@njit(cache=True)
-def _send(belief, share, message, weight, tables, e, first, sent):
-    """Replace the message that came along an edge by the one that goes back along it."""
-    n_labels = len(belief)
-    lowest = np.inf
-    for label in range(n_labels):
-        message[label] = share * belief[label] - message[label]
-        lowest = min(lowest, message[label])
-    if tables.shape[0] == 0:
-        for label in range(n_labels):
-            message[label] = min(message[label] - lowest, weight)
-        return lowest
-    table = tables[e if tables.shape[0] > 1 else 0]
-    sent[:] = message
-    for to in range(n_labels):
-        cheapest = np.inf
-        for label in range(n_labels):
-            entry = table[label, to] if first else table[to, label]
-            cheapest = min(cheapest, sent[label] + weight * entry)
-        message[to] = cheapest
-    return _subtract_minimum(message)
+    return 0
