@@ -41,7 +41,7 @@ class Kind:
     grounds : tuple of SceneClass
         What it usually stands on.
     faithful : float in 0..1
-        How often it stands there; otherwise it stands anywhere.
+        How often it stands there; otherwise it stands on any land.
     """
 
     painter: Painter
@@ -53,25 +53,27 @@ class Kind:
 _LAND = (SceneClass.GRASS, SceneClass.ROAD)
 
 KINDS: Mapping[SceneClass, Kind] = MappingProxyType({
-    SceneClass.TREE: Kind(paint_tree, (0.65, 1.05), (SceneClass.GRASS,), 0.85),
-    SceneClass.BUSH: Kind(paint_bush, (0.22, 0.42), _LAND, 0.97),
-    SceneClass.HOUSE: Kind(paint_house, (0.70, 1.05), _LAND, 1.0),
-    SceneClass.WALL: Kind(paint_wall, (0.24, 0.42), _LAND, 0.95),
-    SceneClass.CAR: Kind(paint_car, (0.55, 0.80), (SceneClass.ROAD,), 0.85),
-    SceneClass.BOAT: Kind(paint_boat, (0.55, 0.85), (SceneClass.WATER,), 0.9),
-    SceneClass.COW: Kind(paint_cow, (0.48, 0.68), (SceneClass.GRASS,), 0.9),
-    SceneClass.DOG: Kind(paint_dog, (0.36, 0.54), _LAND, 0.95),
+    SceneClass.TREE: Kind(paint_tree, (0.65, 1.00), (SceneClass.GRASS,), 0.85),
+    SceneClass.BUSH: Kind(paint_bush, (0.28, 0.48), _LAND, 1.0),
+    SceneClass.HOUSE: Kind(paint_house, (0.65, 0.95), _LAND, 1.0),
+    SceneClass.WALL: Kind(paint_wall, (0.24, 0.38), _LAND, 1.0),
+    SceneClass.CAR: Kind(paint_car, (0.65, 0.95), (SceneClass.ROAD,), 0.85),
+    SceneClass.BOAT: Kind(paint_boat, (0.65, 0.95), (SceneClass.WATER,), 0.9),
+    SceneClass.COW: Kind(paint_cow, (0.62, 0.82), (SceneClass.GRASS,), 0.85),
+    SceneClass.DOG: Kind(paint_dog, (0.55, 0.75), (SceneClass.ROAD,), 0.7),
 })
 
 #: How often each thing is drawn in each kind of place. The places share all things, so that
 #: none gives a thing away, and favour some, as places do.
 PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType({
-    "farm": {SceneClass.TREE: 2, SceneClass.BUSH: 2, SceneClass.HOUSE: 1.5, SceneClass.WALL: 2,
-             SceneClass.CAR: 0.7, SceneClass.BOAT: 0.4, SceneClass.COW: 4, SceneClass.DOG: 1.2},
-    "street": {SceneClass.TREE: 1, SceneClass.BUSH: 2, SceneClass.HOUSE: 2.5, SceneClass.WALL: 2,
-               SceneClass.CAR: 4, SceneClass.BOAT: 0.4, SceneClass.COW: 0.5, SceneClass.DOG: 3},
-    "shore": {SceneClass.TREE: 1.5, SceneClass.BUSH: 1.5, SceneClass.HOUSE: 1, SceneClass.WALL: 1,
-              SceneClass.CAR: 1, SceneClass.BOAT: 5, SceneClass.COW: 1, SceneClass.DOG: 1.5},
+    "farm": {SceneClass.TREE: 3, SceneClass.BUSH: 2.5, SceneClass.HOUSE: 1, SceneClass.WALL: 1.5,
+             SceneClass.CAR: 1.2, SceneClass.BOAT: 0.4, SceneClass.COW: 4, SceneClass.DOG: 1.5},
+    "street": {SceneClass.TREE: 1.5, SceneClass.BUSH: 2.5, SceneClass.HOUSE: 2,
+               SceneClass.WALL: 1.5, SceneClass.CAR: 5, SceneClass.BOAT: 0.4, SceneClass.COW: 0.5,
+               SceneClass.DOG: 3},
+    "shore": {SceneClass.TREE: 2, SceneClass.BUSH: 1.5, SceneClass.HOUSE: 0.7,
+              SceneClass.WALL: 0.8, SceneClass.CAR: 1, SceneClass.BOAT: 7, SceneClass.COW: 1,
+              SceneClass.DOG: 2},
 })
 
 #: The grounds of each place: what the picture is floored with, and what may be laid over it.
@@ -111,7 +113,8 @@ def draw_scene(height: int, width: int, rng: np.random.Generator
 
 def _paint_backdrop(canvas: Canvas, horizon: float, rng: np.random.Generator) -> None:
     """Sky and, often, hills; both are background."""
-    sky = hue(rng, (0.53, 0.62, 0.25, 0.60, 0.65, 0.92), (0.55, 0.70, 0.02, 0.12, 0.55, 0.85),
+    blue = (0.53, 0.62, 0.25, 0.60, 0.65, 0.92)
+    sky = hue(rng, blue, blue, (0.55, 0.70, 0.02, 0.12, 0.55, 0.85),
               (0.03, 0.12, 0.25, 0.55, 0.75, 0.92))
     everything = shape((0, 0), (canvas.width, 0), (canvas.width, horizon + 2), (0, horizon + 2))
     canvas.fill([everything], textures.clouds, sky, SceneClass.BACKGROUND, rng)
@@ -154,41 +157,41 @@ def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Ge
 def ground(label: SceneClass, rng: np.random.Generator) -> tuple[Surface, Picture]:
     """Surface and colour of a ground; the colours of the three overlap."""
     if label == SceneClass.GRASS:
-        return textures.blades, hue(rng, (0.20, 0.36, 0.35, 0.70, 0.35, 0.65),
-                                    (0.10, 0.17, 0.30, 0.60, 0.45, 0.70),
+        green = (0.20, 0.34, 0.40, 0.70, 0.40, 0.68)
+        return textures.blades, hue(rng, green, green, (0.10, 0.17, 0.30, 0.60, 0.45, 0.70),
                                     (0.06, 0.10, 0.25, 0.45, 0.35, 0.55))
     if label == SceneClass.WATER:
-        return textures.waves, hue(rng, (0.50, 0.64, 0.25, 0.60, 0.35, 0.70),
-                                   (0.28, 0.48, 0.15, 0.45, 0.30, 0.55),
+        blue = (0.50, 0.64, 0.30, 0.65, 0.35, 0.70)
+        return textures.waves, hue(rng, blue, blue, (0.28, 0.48, 0.15, 0.45, 0.30, 0.55),
                                    (0.05, 0.70, 0.05, 0.15, 0.40, 0.65))
-    return textures.gravel, hue(rng, (0.0, 1.0, 0.0, 0.10, 0.35, 0.65),
-                                (0.06, 0.13, 0.20, 0.45, 0.40, 0.70),
+    grey = (0.0, 1.0, 0.0, 0.10, 0.35, 0.65)
+    return textures.gravel, hue(rng, grey, grey, (0.06, 0.13, 0.20, 0.45, 0.40, 0.70),
                                 (0.55, 0.65, 0.08, 0.25, 0.35, 0.60))
 
 
 def _paint_things(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator,
                   light: tuple[float, float]) -> None:
-    """Three to seven things, the far ones first, larger towards the viewer."""
-    height, width = canvas.height, canvas.width
+    """Up to seven things, the far ones first, larger towards the viewer."""
+    height = canvas.height
     names = list(PLACES[place])
     weights = np.array([PLACES[place][name] for name in names])
-    count = int(rng.integers(3, 8))
     floor = canvas.labels.copy()
-    depths = np.sort(rng.uniform(0.12, 0.97, count))
-    for depth in depths:
+    taken: list[float] = []
+    for depth in np.sort(rng.uniform(0.25, 1.0, int(rng.integers(4, 8)))):
         name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         kind = KINDS[name]
         y = horizon + depth * (height - horizon)
         row = floor[min(int(y), height - 1)]
-        allowed = np.isin(row, kind.grounds)
-        if rng.random() < kind.faithful:
-            if not allowed.any():
-                continue
-            x = float(rng.choice(np.flatnonzero(allowed)))
-        else:
-            x = float(rng.uniform(0, width))
-        nearness = 0.40 + 0.60 * depth
-        size = height * rng.uniform(*kind.size) * nearness
+        stands = np.isin(row, kind.grounds)
+        if rng.random() >= kind.faithful:
+            stands = np.isin(row, _LAND)
+        if not stands.any():
+            continue
+        tries = rng.choice(np.flatnonzero(stands), 3)
+        gaps = [min((abs(x - other) for other in taken), default=0.0) for x in tries]
+        x = float(tries[int(np.argmax(gaps))])
+        taken.append(x)
+        size = height * rng.uniform(*kind.size) * (0.5 + 0.5 * depth)
         kind.painter(canvas, x, y, size, rng, light)
 
 
@@ -201,8 +204,8 @@ def _photograph(image: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint
     slopes = rng.uniform(-0.3, 0.3, 2).astype(np.float32)
     shade = 1.0 + slopes[0] * across + slopes[1] * down
     lit = np.clip(image, 0.0, 1.2) * cast * shade[:, :, np.newaxis]
-    lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=float(rng.uniform(0.3, 0.75)))
-    noise = rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(rng.uniform(0.01, 0.035))
+    lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=float(rng.uniform(0.3, 0.6)))
+    noise = rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(rng.uniform(0.008, 0.028))
     return np.rint(255.0 * np.clip(lit + noise, 0.0, 1.0)).astype(np.uint8)
 
 

@@ -80,7 +80,7 @@ def paint_house(canvas: Canvas, x: float, y: float, size: float, rng: np.random.
     """A front with a roof, windows and a door."""
     half = size * rng.uniform(0.45, 0.75)
     eaves = y - size * rng.uniform(0.52, 0.64)
-    surface, colour = masonry(rng)
+    surface, colour = masonry(rng, boards=0.25)
     label = SceneClass.HOUSE
     canvas.darken([ellipse(x, y, 1.1 * half, 0.05 * size)], 0.35)
     canvas.fill([box(x - half, eaves, x + half, y)], surface, colour, label, rng, light)
@@ -109,7 +109,7 @@ def paint_wall(canvas: Canvas, x: float, y: float, size: float, rng: np.random.G
     """Long, low masonry with a coping."""
     half = size * rng.uniform(1.1, 2.4)
     slope = size * rng.uniform(-0.12, 0.12)
-    surface, colour = masonry(rng)
+    surface, colour = masonry(rng, boards=0.5)
     canvas.darken([ellipse(x, y, half, 0.08 * size)], 0.35)
     front = shape((x - half, y - size - slope), (x + half, y - size + slope),
                   (x + half, y + slope), (x - half, y - slope))
@@ -192,7 +192,7 @@ def paint_cow(canvas: Canvas, x: float, y: float, size: float, rng: np.random.Ge
         foot = x + at * size
         body.append(box(foot - 0.04 * size, middle, foot + 0.04 * size, y))
     colour = fur(rng)
-    canvas.fill(body, textures.coat, colour, label, rng, light)
+    canvas.fill(body, textures.broad_coat, colour, label, rng, light)
     horn = hue(rng, (0.08, 0.14, 0.1, 0.3, 0.7, 0.95))
     tip = middle - 0.20 * size
     for side in (-0.05, 0.05):
@@ -206,11 +206,11 @@ def paint_dog(canvas: Canvas, x: float, y: float, size: float, rng: np.random.Ge
               light: tuple[float, float]) -> None:
     """A slender body on long legs, the head and the tail high."""
     facing, label = float(rng.choice([-1.0, 1.0])), SceneClass.DOG
-    leg, deep = 0.36 * size, 0.11 * size
+    leg, deep = 0.33 * size, 0.125 * size
     middle = y - leg - 0.8 * deep
     canvas.darken([ellipse(x, y, 0.42 * size, 0.05 * size)], 0.4)
     body = [ellipse(x - facing * 0.05 * size, middle, 0.34 * size, deep),
-            ellipse(x + facing * 0.16 * size, middle - 0.01 * size, 0.17 * size, 1.25 * deep)]
+            ellipse(x + facing * 0.16 * size, middle - 0.01 * size, 0.17 * size, 1.2 * deep)]
     neck = shape((x + facing * 0.18 * size, middle),
                  (x + facing * 0.30 * size, middle - 0.30 * size),
                  (x + facing * 0.42 * size, middle - 0.26 * size),
@@ -224,23 +224,25 @@ def paint_dog(canvas: Canvas, x: float, y: float, size: float, rng: np.random.Ge
                  (x - facing * 0.55 * size, middle - 0.28 * size),
                  (x - facing * 0.50 * size, middle - 0.30 * size),
                  (x - facing * 0.28 * size, middle - 0.07 * size))
-    legs = [box(x + at * size - 0.028 * size, middle, x + at * size + 0.028 * size, y)
+    legs = [box(x + at * size - 0.033 * size, middle, x + at * size + 0.033 * size, y)
             for at in (-0.30, -0.20, 0.14, 0.24)]
-    canvas.fill([*body, neck, skull, ear, tail, *legs], textures.coat, fur(rng), label, rng, light)
+    parts = [*body, neck, skull, ear, tail, *legs]
+    canvas.fill(parts, textures.narrow_coat, fur(rng), label, rng, light)
 
 
 def foliage(rng: np.random.Generator) -> Picture:
-    """Green, olive, autumn or nearly blue."""
-    return hue(rng, (0.22, 0.38, 0.35, 0.75, 0.28, 0.62), (0.14, 0.22, 0.35, 0.65, 0.30, 0.60),
-               (0.02, 0.11, 0.50, 0.80, 0.40, 0.75), (0.38, 0.50, 0.20, 0.45, 0.25, 0.50))
+    """Green, and at times olive, autumn or nearly blue."""
+    green = (0.22, 0.38, 0.40, 0.75, 0.25, 0.50)
+    return hue(rng, green, green, green, (0.14, 0.22, 0.40, 0.65, 0.30, 0.50),
+               (0.02, 0.11, 0.55, 0.80, 0.40, 0.70), (0.38, 0.50, 0.20, 0.45, 0.25, 0.45))
 
 
-def masonry(rng: np.random.Generator) -> tuple[Surface, Picture]:
-    """Bricks or boards, red, sandy, grey or whitewashed."""
-    colour = hue(rng, (0.0, 0.05, 0.35, 0.65, 0.40, 0.70), (0.07, 0.13, 0.20, 0.45, 0.55, 0.80),
+def masonry(rng: np.random.Generator, boards: float) -> tuple[Surface, Picture]:
+    """Bricks or, in the given share, boards; red, and at times sandy, grey or blue."""
+    red = (0.0, 0.05, 0.40, 0.65, 0.40, 0.70)
+    colour = hue(rng, red, red, (0.07, 0.13, 0.20, 0.45, 0.55, 0.80),
                  (0.0, 1.0, 0.0, 0.08, 0.40, 0.75), (0.50, 0.65, 0.10, 0.25, 0.45, 0.70))
-    surfaces = (textures.bricks, textures.bricks, textures.planks)
-    return surfaces[int(rng.integers(3))], colour
+    return textures.planks if rng.random() < boards else textures.bricks, colour
 
 
 def roofing(rng: np.random.Generator) -> Picture:
@@ -250,14 +252,15 @@ def roofing(rng: np.random.Generator) -> Picture:
 
 
 def varnish(rng: np.random.Generator) -> Picture:
-    """Any colour, often strong."""
-    return hue(rng, (0.0, 1.0, 0.45, 0.85, 0.45, 0.85), (0.0, 1.0, 0.0, 0.12, 0.30, 0.90))
+    """Any colour, mostly a strong one."""
+    strong = (0.0, 1.0, 0.60, 0.95, 0.45, 0.90)
+    return hue(rng, strong, strong, strong, (0.0, 1.0, 0.0, 0.12, 0.30, 0.90))
 
 
 def fur(rng: np.random.Generator) -> Picture:
     """Brown, tan, black, white or grey."""
-    return hue(rng, (0.03, 0.08, 0.40, 0.65, 0.28, 0.50), (0.08, 0.12, 0.30, 0.50, 0.55, 0.80),
-               (0.0, 1.0, 0.0, 0.10, 0.12, 0.22), (0.05, 0.15, 0.02, 0.10, 0.75, 0.92),
+    return hue(rng, (0.03, 0.08, 0.45, 0.70, 0.28, 0.50), (0.06, 0.11, 0.40, 0.60, 0.55, 0.80),
+               (0.0, 1.0, 0.0, 0.10, 0.10, 0.20), (0.05, 0.15, 0.02, 0.10, 0.78, 0.95),
                (0.0, 1.0, 0.0, 0.05, 0.40, 0.60))
 
 

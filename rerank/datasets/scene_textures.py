@@ -39,8 +39,8 @@ def grain(height: int, width: int, rng: np.random.Generator, across: float = 0.0
 
 def blades(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
     """Grass: short upright strokes over soft patches."""
-    value = 0.10 * grain(height, width, rng, across=0.4, down=1.8)
-    value += 0.10 * noise(height, width, 18.0, rng, stretch=1.8)
+    value = 0.12 * grain(height, width, rng, across=0.35, down=2.0)
+    value += 0.08 * noise(height, width, 18.0, rng, stretch=1.8)
     return _shade(colour, value)
 
 
@@ -55,15 +55,16 @@ def waves(height: int, width: int, colour: Picture, rng: np.random.Generator) ->
 
 def gravel(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
     """Road: fine isotropic grain and faint wear."""
-    value = 0.10 * grain(height, width, rng, across=0.6, down=0.6)
+    white = grain(height, width, rng)
+    value = 0.09 * white + 0.10 * (white > 1.6) - 0.10 * (white < -1.6)
     value += 0.07 * noise(height, width, 24.0, rng, stretch=2.5)
     return _shade(colour, value)
 
 
 def leaves(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
     """Foliage: clumps of light and dark blobs of two or three pixels."""
-    value = 0.15 * np.tanh(1.6 * grain(height, width, rng, across=1.3, down=1.3))
-    value += 0.13 * noise(height, width, 9.0, rng)
+    value = 0.21 * np.tanh(1.6 * grain(height, width, rng, across=1.4, down=1.4))
+    value += 0.12 * noise(height, width, 9.0, rng) - 0.05
     return _shade(colour, value)
 
 
@@ -78,7 +79,7 @@ def bricks(height: int, width: int, colour: Picture, rng: np.random.Generator) -
     shades = rng.uniform(-0.11, 0.11, (int(row.max()) + 1, int(column.max()) + 1))
     value = shades[row[:, np.newaxis], column].astype(np.float32)
     joint = (down < 1.0)[:, np.newaxis] | (shifted % length < 1.0)
-    value = np.where(joint, float(rng.choice([-0.22, 0.22])), value).astype(np.float32)
+    value = np.where(joint, float(rng.choice([-0.28, 0.28])), value).astype(np.float32)
     return _shade(colour, value + 0.03 * grain(height, width, rng))
 
 
@@ -87,8 +88,8 @@ def planks(height: int, width: int, colour: Picture, rng: np.random.Generator) -
     board = float(rng.uniform(4.0, 6.0))
     row = np.floor(np.arange(height) / board).astype(np.int64)
     shades = rng.uniform(-0.09, 0.09, int(row.max()) + 1)[row]
-    value = np.where(np.arange(height) % board < 1.0, -0.25, shades)[:, np.newaxis]
-    streaks = 0.05 * grain(height, width, rng, across=4.0, down=0.5)
+    value = np.where(np.arange(height) % board < 1.2, -0.38, shades)[:, np.newaxis]
+    streaks = 0.03 * grain(height, width, rng, across=4.0, down=0.5)
     return _shade(colour, value.astype(np.float32) + streaks)
 
 
@@ -96,21 +97,19 @@ def paint(height: int, width: int, colour: Picture, rng: np.random.Generator) ->
     """Painted metal or wood: smooth, with a bright band where it catches the light."""
     down = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, np.newaxis]
     at = float(rng.uniform(0.15, 0.4))
-    value = 0.22 * np.exp(-((down - at) / 0.12) ** 2) - 0.20 * down + 0.05
+    value = 0.30 * np.exp(-((down - at) / 0.14) ** 2) - 0.32 * down + 0.06
     value = value + 0.03 * noise(height, width, 12.0, rng)
     return _shade(colour, value.astype(np.float32))
 
 
-def coat(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
-    """Fur: a base colour, often with patches of another, and fine hair."""
-    other = np.asarray([0.92, 0.90, 0.86] if colour.mean() < 0.45 else [0.16, 0.13, 0.11],
-                       dtype=np.float32)
-    share = float(rng.choice([2.0, 0.25, -0.05]))
-    patches = noise(height, width, 7.0, rng) + 0.3 * noise(height, width, 3.0, rng)
-    blend = np.clip((patches - share) * 6.0, 0.0, 1.0)[:, :, np.newaxis]
-    base = (1.0 - blend) * colour + blend * other
-    hair = 0.06 * grain(height, width, rng, across=0.9, down=0.5)
-    return base * (1.0 + hair[:, :, np.newaxis])
+def broad_coat(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
+    """Fur, often with large patches of another colour."""
+    return _coat(height, width, colour, float(rng.uniform(6.0, 12.0)), rng)
+
+
+def narrow_coat(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
+    """Fur, often with patches that are mostly smaller than those of a broad coat."""
+    return _coat(height, width, colour, float(rng.uniform(4.0, 8.0)), rng)
 
 
 def tiles(height: int, width: int, colour: Picture, rng: np.random.Generator) -> Picture:
@@ -140,6 +139,19 @@ def clouds(height: int, width: int, colour: Picture, rng: np.random.Generator) -
     billows = billows + 0.5 * noise(height, width, 11.0, rng, stretch=2.0)
     cover = np.clip(billows + float(rng.uniform(-0.9, 0.5)), 0.0, 1.0)[:, :, np.newaxis]
     return sky * (1.0 - 0.7 * cover) + 0.66 * cover
+
+
+def _coat(height: int, width: int, colour: Picture, cell: float,
+          rng: np.random.Generator) -> Picture:
+    """A base colour, patches of `cell` pixels of a light or a dark one, and fine hair."""
+    other = np.asarray([0.92, 0.90, 0.86] if colour.mean() < 0.45 else [0.16, 0.13, 0.11],
+                       dtype=np.float32)
+    share = float(rng.choice([2.0, 0.25, 0.1, -0.05]))
+    patches = noise(height, width, cell, rng) + 0.3 * noise(height, width, 0.4 * cell, rng)
+    blend = np.clip((patches - share) * 6.0, 0.0, 1.0)[:, :, np.newaxis]
+    base = (1.0 - blend) * colour + blend * other
+    hair = 0.04 * grain(height, width, rng, across=0.9, down=0.5)
+    return base * (1.0 + hair[:, :, np.newaxis])
 
 
 def _shade(colour: Picture, value: Picture) -> Picture:
