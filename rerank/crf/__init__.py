@@ -2,9 +2,11 @@
 
 `PottsEnergy` holds unary and pairwise costs; `map_inference` finds a labeling of low energy with a
 lower bound that proves how good it is, by TRW-S, alpha-expansion, ICM or an exact graph cut.
-`GraphCutSolver` solves a series of two-label problems, each from the last one's flow.
+`GraphCutSolver` solves a series of two-label problems, each from the last one's flow; `contract`
+joins nodes into regions.
 """
 
+from rerank.crf.contraction import contract
 from rerank.crf.energy import PottsEnergy
 from rerank.crf.expansion import alpha_expansion
 from rerank.crf.graph_cut import GraphCutSolver, graph_cut
@@ -19,6 +21,7 @@ __all__ = [
     "InferenceResult",
     "PottsEnergy",
     "alpha_expansion",
+    "contract",
     "graph_cut",
     "icm",
     "map_inference",
