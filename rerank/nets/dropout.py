@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Optional
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rerank.errors import InputError
 
@@ -21,7 +23,7 @@ class SeededDropout(nn.Module):
     ----------
     p : float
         Share of values set to 0 in training mode, in [0, 1); the others are scaled by
-        `1 / (1 - p)`.
+        `1 / (1 - p)`. On a CPU the share is rounded to a multiple of 2 ** -16.
 
     Raises
     ------
@@ -36,19 +38,38 @@ class SeededDropout(nn.Module):
         self.p = p
         self._seed: Optional[int] = None
         self._generator: Optional[torch.Generator] = None
+        self._rng: Optional[np.random.Generator] = None
 
     def reseed(self, seed: int) -> None:
         """Draw the masks of the next passes from this seed."""
         self._seed = seed
         self._generator = None
+        self._rng = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
-        if self._seed is not None and self._generator is None:
+        if self._seed is None:
+            return F.dropout(x, self.p)
+        if x.device.type == "cpu":
+            return x * self._cpu_mask(x, self._seed)
+        if self._generator is None:
             self._generator = torch.Generator(x.device).manual_seed(self._seed)
         mask = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self._generator)
         return x * mask.div_(1.0 - self.p)
+
+    def _cpu_mask(self, x: Tensor, seed: int) -> Tensor:
+        # Sixteen bits a value from numpy take a tenth of the time of torch's bernoulli_, which
+        # would otherwise be the largest share of a step.
+        if self._rng is None:
+            self._rng = np.random.Generator(np.random.SFC64(seed))
+        bits = np.frombuffer(self._rng.bytes(2 * x.numel()), np.uint16)
+        keep = np.multiply(bits >= round(self.p * 2**16), 1.0 / (1.0 - self.p), dtype=np.float32)
+        mask = torch.from_numpy(keep).to(x.dtype)
+        if x.ndim == 4 and not x.is_contiguous():
+            batch, depth, height, width = x.shape
+            return mask.view(batch, height, width, depth).permute(0, 3, 1, 2)
+        return mask.view(x.shape)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -17,7 +17,7 @@ from rerank.nets.training_data import CoarseData
 from rerank.types import Array, FloatArray
 
 #: Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
-PAPER_PHASES = (Phase("ce", 12, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
+PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
 
 
 @dataclass(frozen=True, eq=False)
