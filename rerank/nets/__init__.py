@@ -8,7 +8,6 @@ from rerank.nets.activations import (
     ActivationMap,
     backbone_activations,
     multi_layer_activations,
-    pool_activations,
     warp_image,
 )
 from rerank.nets.architectures import Backbone
@@ -54,7 +53,6 @@ __all__ = [
     "load_backbone_weights",
     "loss_from_name",
     "multi_layer_activations",
-    "pool_activations",
     "preprocessing_by_name",
     "save_backbone_weights",
     "soft_target",

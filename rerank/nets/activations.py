@@ -1,5 +1,5 @@
 """Activations of a frozen backbone as plain arrays: coarse maps for the head, and maps of
-several layers pooled over superpixels."""
+several layers with the place of their cells, to be pooled over superpixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Iterator, Optional, Sequence
 
 import numpy as np
 import torch
-from numba import njit
 from PIL import Image
 
 from rerank.errors import InputError
 from rerank.nets.architectures import Backbone
-from rerank.types import Array, FloatArray, IntArray
+from rerank.types import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,58 +189,6 @@ def multi_layer_activations(
     return maps
 
 
-def pool_activations(
-    maps: Sequence[ActivationMap], superpixels: IntArray, n_superpixels: Optional[int] = None
-) -> FloatArray:
-    """Average activations over superpixels, interpolating bilinearly between cells.
-
-    Equal to resizing each map to the image and taking means over superpixels, but through
-    the weight of each cell in each superpixel, which takes a fraction of time and memory.
-
-    Parameters
-    ----------
-    maps : sequence of ActivationMap
-        Of one image.
-    superpixels : (H, W) int array
-        Index of each pixel's superpixel, 0..n-1.
-    n_superpixels : int, optional
-        n; by default the highest index plus one. A superpixel without pixels gets zeros.
-
-    Returns
-    -------
-    (n, D) float32 array
-        D is the sum of the maps' depths, in the maps' order.
-
-    Raises
-    ------
-    InputError
-        If the superpixels are not of the image's size, or an index is out of range.
-    """
-    superpixels = np.asarray(superpixels)
-    n = int(superpixels.max()) + 1 if n_superpixels is None else n_superpixels
-    if superpixels.min() < 0 or superpixels.max() >= n:
-        raise InputError(f"superpixels must be 0..{n - 1}, found "
-                         f"{superpixels.min()}..{superpixels.max()}")
-    counts = np.maximum(np.bincount(superpixels.ravel(), minlength=n), 1)
-    columns = []
-    for layer in maps:
-        if superpixels.shape != layer.image_size:
-            raise InputError(f"superpixels are {superpixels.shape}, the image of layer "
-                             f"{layer.layer} was {layer.image_size}")
-        depth, rows, across = layer.values.shape
-        cells = np.ascontiguousarray(layer.values.reshape(depth, -1).T)
-        sums = np.zeros((n, depth), np.float32)
-        weights = np.zeros((n, rows * across), np.float32)
-        y0, y1, fy = _neighbours(layer.image_size[0], rows, layer.stride[0],
-                                 layer.first_centre[0])
-        x0, x1, fx = _neighbours(layer.image_size[1], across, layer.stride[1],
-                                 layer.first_centre[1])
-        _add_weights(superpixels.astype(np.int64), y0, y1, fy, x0, x1, fx, across, weights)
-        _add_weighted_rows(weights, cells, sums)
-        columns.append(sums / counts[:, None].astype(np.float32))
-    return np.concatenate(columns, axis=1)
-
-
 @contextmanager
 def torch_threads(n_threads: Optional[int]) -> Iterator[None]:
     """Set the number of torch's threads for a block; None leaves it as it is.
@@ -256,38 +203,3 @@ def torch_threads(n_threads: Optional[int]) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _neighbours(
-    n_pixels: int, n_cells: int, stride: float, first_centre: float
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the two nearest cells of each pixel on an axis, and the weight of the second."""
-    at = (np.arange(n_pixels) + 0.5 - first_centre) / stride
-    at = np.clip(at, 0, n_cells - 1)
-    first = np.minimum(np.floor(at).astype(np.int64), max(n_cells - 2, 0))
-    second = np.minimum(first + 1, n_cells - 1)
-    return first, second, (at - first).astype(np.float32)
-
-
-@njit(cache=True)
-def _add_weights(superpixels, y0, y1, fy, x0, x1, fx, across,
-                 weights):
-    for y in range(superpixels.shape[0]):
-        for x in range(superpixels.shape[1]):
-            row = weights[superpixels[y, x]]
-            v, u = fy[y], fx[x]
-            row[y0[y] * across + x0[x]] += (1 - v) * (1 - u)
-            row[y0[y] * across + x1[x]] += (1 - v) * u
-            row[y1[y] * across + x0[x]] += v * (1 - u)
-            row[y1[y] * across + x1[x]] += v * u
-
-
-@njit(cache=True)
-def _add_weighted_rows(weights, cells, sums):
-    # A superpixel touches a few dozen of some ten thousand cells: skip the zeros.
-    for i in range(weights.shape[0]):
-        for cell in range(weights.shape[1]):
-            weight = weights[i, cell]
-            if weight != 0:
-                for channel in range(cells.shape[1]):
-                    sums[i, channel] += weight * cells[cell, channel]

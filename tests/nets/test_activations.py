@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from rerank.errors import InputError
 from rerank.nets import (
     backbone_activations,
     build_backbone,
     multi_layer_activations,
-    pool_activations,
     warp_image,
 )
 
@@ -56,29 +54,6 @@ def test_warp_keeps_constants_and_means():
     assert warp_image(flat, (31, 17)) is flat
 
 
-def test_pooled_activations_equal_resizing_and_averaging(backbone):
-    image = noise(61, 83)
-    maps = multi_layer_activations(backbone, image, ["conv1", "fire4", "fire9"], size=(75, 90))
-    superpixels = np.random.default_rng(0).integers(0, 7, (61, 83))
-    pooled = pool_activations(maps, superpixels, n_superpixels=8)
-    assert pooled.shape == (8, 96 + 256 + 512) and not pooled[7].any()
-    column = 0
-    for layer in maps:
-        depth, rows, across = layer.values.shape
-        # grid_sample on its own coordinates: -1 and 1 are the centres of the outermost cells.
-        y = (np.arange(61) + 0.5 - layer.first_centre[0]) / layer.stride[0]
-        x = (np.arange(83) + 0.5 - layer.first_centre[1]) / layer.stride[1]
-        at = np.stack(np.meshgrid(2 * x / (across - 1) - 1, 2 * y / (rows - 1) - 1), -1)
-        full = F.grid_sample(torch.from_numpy(layer.values)[None].double(),
-                             torch.from_numpy(at)[None], align_corners=True,
-                             padding_mode="border")[0].numpy()
-        for index in range(7):
-            expected = full[:, superpixels == index].mean(1)
-            np.testing.assert_allclose(pooled[index, column:column + depth], expected, rtol=1e-3,
-                                       atol=1e-4)
-        column += depth
-
-
 def test_place_of_cells_follows_the_scale(backbone):
     image = noise(60, 80)
     (native,) = multi_layer_activations(backbone, image, ["fire4"])
@@ -100,12 +75,6 @@ def test_a_spot_lights_up_its_own_cell(backbone):
         row, column = (np.indices(change.shape) * change).sum((1, 2)) / change.sum()
         assert after.first_centre[0] + row * after.stride[0] == pytest.approx(70.5, abs=1.5)
         assert after.first_centre[1] + column * after.stride[1] == pytest.approx(100.5, abs=1.5)
-
-
-def test_one_cell_and_one_pixel(backbone):
-    maps = multi_layer_activations(backbone, noise(7, 7), ["conv1"])
-    pooled = pool_activations(maps, np.zeros((7, 7), int))
-    np.testing.assert_allclose(pooled[0], maps[0].values[:, 0, 0], rtol=1e-5)
 
 
 def test_torchs_threads_are_put_back(backbone):
@@ -133,8 +102,3 @@ def test_unusable_arguments(backbone):
         multi_layer_activations(backbone, noise(9, 9), ["conv1"], scale=0.0)
     with pytest.raises(InputError, match="scale"):
         multi_layer_activations(backbone, noise(9, 9), ["conv1"], scale=2.0, size=(9, 9))
-    maps = multi_layer_activations(backbone, noise(20, 30), ["conv1"])
-    with pytest.raises(InputError, match="the image of layer conv1"):
-        pool_activations(maps, np.zeros((20, 29), int))
-    with pytest.raises(InputError, match="found 0..3"):
-        pool_activations(maps, np.tile([0, 3], (20, 15)), n_superpixels=3)
