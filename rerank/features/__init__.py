@@ -18,7 +18,8 @@ from rerank.features.geometry import region_geometry
 from rerank.features.image import image_features
 from rerank.features.inputs import GROUPS, ImageInputs
 from rerank.features.layout import layout_features, pair_features
-from rerank.features.posterior import cells_to_regions, posterior_features, score_against
+from rerank.features.posterior import (cells_to_regions, class_log_prob, posterior_features,
+                                       score_against)
 from rerank.features.priors import CooccurrencePrior, LocationPrior, prior_features
 from rerank.features.segnet import (background_mass, coarsen_labelings, expected_counts,
                                     segnet_features)
@@ -31,9 +32,9 @@ __all__ = [
     "GROUPS", "PERCENTILES", "CooccurrencePrior", "FeatureTable", "ImageClassifiers",
     "ImageInputs", "LocationPrior", "SizeThresholdClassifiers", "agreement_features",
     "appearance_features", "background_mass", "boundary_features", "cells_to_regions",
-    "classification_features", "coarsen_labelings", "component_support", "energy_features",
-    "expected_counts", "image_features", "labeling_statistics", "layout_features",
-    "pair_features", "posterior_features", "prior_features", "proposal_agreement",
-    "region_geometry", "score_against", "segnet_features", "size_thresholds",
-    "summary_features", "support_features",
+    "class_log_prob", "classification_features", "coarsen_labelings", "component_support",
+    "energy_features", "expected_counts", "image_features", "labeling_statistics",
+    "layout_features", "pair_features", "posterior_features", "prior_features",
+    "proposal_agreement", "region_geometry", "score_against", "segnet_features",
+    "size_thresholds", "summary_features", "support_features",
 ]

@@ -9,6 +9,7 @@ from numba import njit
 
 from rerank.errors import InputError
 from rerank.features.naming import class_names, scalar_names
+from rerank.features.statistics import check_labels
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
@@ -28,29 +29,8 @@ class Agreement:
     intersection: FloatArray  #: (M, C) mean intersection with the others
     painted: FloatArray  #: (M, C)
     voted: FloatArray  #: (M, C) mean share that the others paint
-    lonely: FloatArray  #: (M,) share where no other proposal has the same label
-
-    @property
-    def iou(self) -> FloatArray:
-        """(M, C) expected I over expected U with the others' votes; 0 where nobody paints."""
-        union = self.painted + self.voted - self.intersection
-        return np.divide(self.intersection, union, out=np.zeros_like(union), where=union > 1e-12)
-
-    @property
-    def scalars(self) -> FloatArray:
-        """(M, 5) class-free features in the order of `AGREEMENT_SCALARS`."""
-        n = len(self.pairwise)
-        there = self.painted > 0
-        # Mean image IoU as expected: a class that only others paint weighs by its votes.
-        weight = np.where(there, 1.0, np.minimum(self.voted * 10, 1.0))
-        vote_iou = (weight * self.iou).sum(axis=1) / weight.sum(axis=1)
-        if n == 1:
-            nearest = farthest = np.ones(1)
-        else:
-            others = self.pairwise[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-            nearest, farthest = others.max(axis=1), others.min(axis=1)
-        return np.stack([self.intersection.sum(axis=1), nearest, farthest, vote_iou,
-                         self.lonely], axis=1)
+    iou: FloatArray  #: (M, C) expected I over U with the others' votes; 0 where nobody paints
+    scalars: FloatArray  #: (M, 5) class-free features, in the order of `AGREEMENT_SCALARS`
 
 
 def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreement:
@@ -59,11 +39,12 @@ def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreem
     if labels.ndim != 2 or labels.shape[1] != len(areas) or not len(labels):
         raise InputError(f"labelings {labels.shape} and areas {np.shape(areas)} must be "
                          f"(M, n) with M of at least 1 and (n,)")
-    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
-        raise InputError(f"labels must be 0..{n_classes - 1}, found {labels.min()} to "
-                         f"{labels.max()}")
+    check_labels(labels, n_classes)
     shares = np.asarray(areas, dtype=np.float64)
-    return Agreement(*_agreement_kernel(labels, shares / shares.sum(), n_classes))
+    shares = shares / shares.sum()
+    pairwise = _pairwise_kernel(np.ascontiguousarray(labels.T), shares)
+    sums, scalars = _agreement_kernel(labels, shares, n_classes, pairwise)
+    return Agreement(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
 
 
 def agreement_features(agreement: Agreement, classes: tuple[str, ...],
@@ -72,60 +53,82 @@ def agreement_features(agreement: Agreement, classes: tuple[str, ...],
 
     `agreement` = mean share of the image with the label of another proposal,
     `nearest_agreement` and `farthest_agreement` = the same for the most and least alike,
-    `vote_iou` = expected mean image IoU if the others' votes were the truth, `lonely` = share
-    where no other agrees. `votes[c]` = mean share of the others that also vote c where the
-    proposal paints c (0 if it does not), `unclaimed_votes[c]` = share of the image that the
-    others paint c and this one does not, `vote_iou[c]` = expected I over U with the others.
+    `vote_iou` = mean I over U if the others' votes were the truth, where a painted class
+    weighs 1 and another ten times the share of the image that the others give it, at most 1;
+    `lonely` = share of the image where no other agrees. `votes[c]` = mean share of the others
+    that also vote c where the proposal paints c (0 if it does not), `unclaimed_votes[c]` =
+    mean share of the image that the others paint c and this one does not, `vote_iou[c]` =
+    expected I over U with the others.
 
     Returns
     -------
     FeatureTable
         M rows, 5 + 3 C columns of group `proposal`.
     """
-    painted = np.where(agreement.painted > 0, agreement.painted, 1.0)
-    values = np.concatenate([
-        agreement.scalars, agreement.intersection / painted,
-        np.maximum(agreement.voted - agreement.intersection, 0.0), agreement.iou], axis=1)
+    a = agreement
+    painted = np.where(a.painted > 0, a.painted, 1.0)
+    values = np.concatenate([a.scalars, a.intersection / painted, a.voted - a.intersection,
+                             a.iou], axis=1)
     columns = (scalar_names("proposal", AGREEMENT_SCALARS)
                + class_names("proposal", AGREEMENT_FEATURES, classes))
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 
 @njit(cache=True)
-def _agreement_kernel(labels: Array, shares: FloatArray,
-                      n_classes: int) -> tuple[FloatArray, ...]:
+def _pairwise_kernel(by_region: Array, shares: FloatArray) -> FloatArray:
+    n, n_proposals = by_region.shape
+    pairwise = np.zeros((n_proposals, n_proposals))
+    for i in range(n):
+        share = shares[i]
+        row = by_region[i]
+        for a in range(n_proposals):
+            label = row[a]
+            # Independent sums side by side: the compiler makes one wide compare of it.
+            for b in range(n_proposals):
+                pairwise[a, b] += share if row[b] == label else 0.0
+    return pairwise
+
+
+@njit(cache=True)
+def _agreement_kernel(labels: Array, shares: FloatArray, n_classes: int,
+                      pairwise: FloatArray) -> tuple[FloatArray, FloatArray]:
     n_proposals, n = labels.shape
     votes = np.zeros((n, n_classes), dtype=np.int32)
-    painted = np.zeros((n_proposals, n_classes))
+    sums = np.zeros((4, n_proposals, n_classes))
+    scalars = np.zeros((n_proposals, 5))
     total = np.zeros(n_classes)
     for m in range(n_proposals):
         for i in range(n):
             votes[i, labels[m, i]] += 1
-            painted[m, labels[m, i]] += shares[i]
-        total += painted[m]
+            sums[1, m, labels[m, i]] += shares[i]
+        total += sums[1, m]
     others = max(n_proposals - 1, 1)
     # A lone proposal is compared with itself.
     own = 1 if n_proposals > 1 else 0
-    intersection = np.zeros((n_proposals, n_classes))
-    lonely = np.zeros(n_proposals)
     for m in range(n_proposals):
+        intersection, painted, voted, iou = sums[0, m], sums[1, m], sums[2, m], sums[3, m]
+        row = scalars[m]
         for i in range(n):
             c = labels[m, i]
             agreeing = votes[i, c] - own
-            intersection[m, c] += shares[i] * agreeing / others
+            intersection[c] += shares[i] * agreeing / others
             if agreeing == 0:
-                lonely[m] += shares[i]
-    voted = np.empty((n_proposals, n_classes))
-    for m in range(n_proposals):
+                row[4] += shares[i]
+        weight = 0.0
         for c in range(n_classes):
-            voted[m, c] = max(total[c] - own * painted[m, c], 0.0) / others
-    pairwise = np.ones((n_proposals, n_proposals))
-    for a in range(n_proposals):
-        for b in range(a + 1, n_proposals):
-            same = 0.0
-            for i in range(n):
-                if labels[a, i] == labels[b, i]:
-                    same += shares[i]
-            pairwise[a, b] = same
-            pairwise[b, a] = same
-    return pairwise, intersection, painted, voted, lonely
+            # Rounding must not make the votes fewer than those that agree.
+            voted[c] = max((total[c] - own * painted[c]) / others, intersection[c])
+            union = painted[c] + voted[c] - intersection[c]
+            if union > 1e-12:
+                iou[c] = intersection[c] / union
+            row[0] += intersection[c]
+            weight += 1.0 if painted[c] > 0.0 else min(10.0 * voted[c], 1.0)
+            row[3] += iou[c]
+        row[3] /= weight
+        row[1] = 0.0
+        row[2] = 1.0
+        for b in range(n_proposals):
+            if b != m or n_proposals == 1:
+                row[1] = max(row[1], pairwise[m, b])
+                row[2] = min(row[2], pairwise[m, b])
+    return sums, scalars

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
 from rerank.features.naming import class_names, scalar_names
+from rerank.features.statistics import check_labels
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
 
 APPEARANCE_SCALARS = ("explained", "mean_separation", "least_separation")
 APPEARANCE_FEATURES = ("separation", "uniformity")
-
-
-def appearance_scalars(sums: FloatArray, area: FloatArray) -> FloatArray:
-    """(M, 3) class-free features from `class_moments`, as `APPEARANCE_SCALARS` names them.
-
-    `explained` = share of the variance of the regions' values that lies between the classes;
-    `mean_separation` and `least_separation` over the painted classes (see
-    `appearance_features`), 0 for a proposal of one class.
-    """
-    total = area.sum(axis=1)
-    n_dims = sums.shape[2]
-    means = sums[:, :, :, 0] / np.where(area > 0, area, 1.0)[:, :, None]
-    explained = np.einsum("mc,mcd->m", area, means ** 2) / (total * max(n_dims, 1))
-    separation = class_separation(sums, area)
-    there = area > 0
-    several = there.sum(axis=1) > 1
-    mean = separation.sum(axis=1, where=there) / there.sum(axis=1)
-    least = separation.min(axis=1, where=there, initial=np.inf)
-    return np.stack([explained, np.where(several, mean, 0.0), np.where(several, least, 0.0)],
-                    axis=1)
 
 
 def appearance_features(labelings: Array, areas: Array, region_values: Array, n_classes: int,
@@ -74,27 +57,24 @@ def appearance_features(labelings: Array, areas: Array, region_values: Array, n_
     if len(value_names) != standard.shape[1]:
         raise InputError(f"there are {len(value_names)} names for {standard.shape[1]} values of "
                          f"a region")
-    sums, area = class_moments(labels, areas, standard, n_classes)
-    return appearance_table(sums, area, value_names, classes, image_id)
+    check_labels(labels, n_classes)
+    moments = class_moments(labels, np.asarray(areas, dtype=np.float64), standard, n_classes)
+    return appearance_table(moments, value_names, classes, image_id)
 
 
-def appearance_table(sums: FloatArray, area: FloatArray, value_names: tuple[str, ...],
+def appearance_table(moments: tuple[FloatArray, FloatArray], value_names: tuple[str, ...],
                      classes: tuple[str, ...], image_id: str) -> FeatureTable:
-    """The columns of `appearance_features` for moments that are there already."""
-    n_rows, n_classes, n_dims = sums.shape[:3]
-    inside = np.where(area > 0, area, 1.0)[:, :, None]
-    means = sums[:, :, :, 0] / inside
-    spread = np.sqrt(np.maximum(sums[:, :, :, 1] / inside - means ** 2, 0.0))
-    uniformity = (area > 0) * (1.0 - (spread ** 2).mean(axis=2)) if n_dims else area * 0.0
-    values = np.concatenate([
-        appearance_scalars(sums, area), class_separation(sums, area), uniformity,
-        _differences(sums, area).transpose(0, 2, 1).reshape(n_rows, -1),
-        spread.transpose(0, 2, 1).reshape(n_rows, -1)], axis=1)
+    """The columns of `appearance_features` for `class_moments` that are there already."""
     columns = (scalar_names("proposal", APPEARANCE_SCALARS)
-               + class_names("proposal", APPEARANCE_FEATURES + tuple(
-                   f"{kind}_{v}" for kind in ("inside", "spread") for v in value_names),
-                   classes))
-    return FeatureTable.of_image(values, columns, "proposal", image_id)
+               + class_names("proposal", appearance_names(value_names), classes))
+    return FeatureTable.of_image(_appearance_kernel(*moments), columns, "proposal", image_id)
+
+
+@lru_cache(maxsize=64)
+def appearance_names(value_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Features of a class: two, and two for every value of a region."""
+    return APPEARANCE_FEATURES + tuple(f"{kind}_{value}" for kind in ("inside", "spread")
+                                       for value in value_names)
 
 
 def standardise_regions(region_values: Array, areas: Array, image_id: str = "") -> FloatArray:
@@ -134,20 +114,40 @@ def class_moments(labels: Array, areas: FloatArray, values: FloatArray,
     return sums, area
 
 
-def class_separation(sums: FloatArray, area: FloatArray) -> FloatArray:
-    """(M, C) root mean square over the values of inside less outside mean."""
-    differences = _differences(sums, area)
-    if not differences.shape[2]:
-        return np.zeros(area.shape)
-    return np.sqrt((differences ** 2).mean(axis=2))
-
-
-def _differences(sums: FloatArray, area: FloatArray) -> FloatArray:
-    first = sums[:, :, :, 0]
-    total = area.sum(axis=1, keepdims=True)
-    outside = total - area
-    proper = (area > 0) & (outside > 1e-9 * total)
-    inside_mean = first / np.where(proper, area, 1.0)[:, :, None]
-    # The image's mean is 0, so that what is outside sums to the negative.
-    outside_mean = -first / np.where(proper, outside, 1.0)[:, :, None]
-    return np.asarray((inside_mean - outside_mean) * proper[:, :, None])
+@njit(cache=True)
+def _appearance_kernel(sums: FloatArray, area: FloatArray) -> FloatArray:
+    n_proposals, n, n_dims = sums.shape[:3]
+    values = np.zeros((n_proposals, 3 + 2 * n + 2 * n * n_dims))
+    for m in range(n_proposals):
+        row = values[m]
+        total = area[m].sum()
+        n_painted = 0
+        least = np.inf
+        for c in range(n):
+            a = area[m, c]
+            if a == 0.0:
+                continue
+            n_painted += 1
+            outside = total - a
+            alone = outside <= 1e-9 * total
+            distance = 0.0
+            variance = 0.0
+            for d in range(n_dims):
+                mean = sums[m, c, d, 0] / a
+                inner = max(sums[m, c, d, 1] / a - mean * mean, 0.0)
+                # The image's mean is 0, so that what is outside sums to the negative.
+                difference = 0.0 if alone else mean + sums[m, c, d, 0] / outside
+                row[3 + (2 + d) * n + c] = difference
+                row[3 + (2 + n_dims + d) * n + c] = np.sqrt(inner)
+                row[0] += a * mean * mean / (total * n_dims)
+                distance += difference * difference
+                variance += inner
+            if n_dims > 0:
+                row[3 + c] = np.sqrt(distance / n_dims)
+                row[3 + n + c] = 1.0 - variance / n_dims
+            row[1] += row[3 + c]
+            least = min(least, row[3 + c])
+        row[1] /= n_painted
+        if n_painted > 1:
+            row[2] = least
+    return values

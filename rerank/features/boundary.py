@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from rerank.features.naming import class_names, scalar_names
 from rerank.features.statistics import LabelingStatistics
@@ -14,60 +15,70 @@ BORDER_SCALARS = ("border_length", "border_contrast", "contrast_recall", "contra
                   "inner_contrast")
 
 
-def boundary_scalars(statistics: LabelingStatistics, boundary_length: Array,
-                     contrast: Array) -> FloatArray:
-    """(M, 5) class-free features of the borders, as `BORDER_SCALARS` names them.
-
-    With the mean contrast of the image's region edges, weighted by length, as the unit:
-    `border_length` = share of the edges' length that lies between different labels;
-    `border_contrast` = mean contrast along the label edges (0 where there are none);
-    `contrast_recall` = share of all contrast that they hold; `contrast_missed` = the rest,
-    per root of the image's area; `inner_contrast` = mean contrast along the other edges.
-    """
-    unit, length = contrast_unit(boundary_length, contrast)
-    cut_length = statistics.pair_boundary.sum(axis=(1, 2)) / 2
-    cut = statistics.cut_contrast.sum(axis=1) / 2 / unit
-    kept_length = statistics.kept_length.sum(axis=1)
-    kept = statistics.kept_contrast.sum(axis=1) / unit
-    return np.stack([
-        cut_length / length, _ratio(cut, cut_length), cut / length,
-        kept / np.sqrt(statistics.area.sum(axis=1)), _ratio(kept, kept_length)], axis=1)
-
-
 def boundary_features(statistics: LabelingStatistics, boundary_length: Array, contrast: Array,
                       classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
-    """The five class-free features of `boundary_scalars`, and three a class.
+    """Five class-free features of the borders, and three a class.
 
+    The unit of contrast is its mean over the image's region edges, weighted by length.
+    `border_length` = share of the edges' length that lies between different labels;
+    `border_contrast` = mean contrast along the label edges; `contrast_recall` = share of all
+    contrast that they hold; `contrast_missed` = contrast times length along the other edges,
+    per root of the image's area; `inner_contrast` = mean contrast along the other edges.
     `border_contrast[c]` = mean contrast along the border of c; `inner_contrast[c]` = mean
-    contrast of the region edges within c; `inner_missed[c]` = contrast times length within c, per
-    root of the image's area: edges of the picture that the proposal paints over with c.
-    The unit is the image's mean contrast; a class without such edges has 0.
+    contrast of the region edges within c; `inner_missed[c]` = contrast times length within
+    c, per root of the image's area: edges of the picture that the proposal paints over with
+    c. A mean over no edges is 0.
+
+    Parameters
+    ----------
+    statistics : LabelingStatistics
+        Made with the same `boundary_length` and `contrast`.
+    boundary_length : (m,) float, pixels
+    contrast : (m,) float, at least 0
+    classes : C names
+    image_id : str
 
     Returns
     -------
     FeatureTable
         M rows, 5 + 3 C columns of group `proposal`.
     """
-    unit, _ = contrast_unit(boundary_length, contrast)
-    root = np.sqrt(statistics.area.sum(axis=1, keepdims=True))
-    values = np.concatenate([
-        boundary_scalars(statistics, boundary_length, contrast),
-        _ratio(statistics.cut_contrast, statistics.perimeter) / unit,
-        _ratio(statistics.kept_contrast, statistics.kept_length) / unit,
-        statistics.kept_contrast / unit / root], axis=1)
+    s = statistics
+    length = float(np.sum(boundary_length))
+    weighted = float(np.dot(boundary_length, contrast))
+    values = _boundary_kernel(s.perimeter, s.cut_contrast, s.kept_length, s.kept_contrast,
+                              s.area, length, weighted / length if weighted > 0 else 1.0)
     columns = (scalar_names("proposal", BORDER_SCALARS)
                + class_names("proposal", BOUNDARY_FEATURES, classes))
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 
-def contrast_unit(boundary_length: Array, contrast: Array) -> tuple[float, float]:
-    """Mean contrast by length (1 for a picture without any) and total length (1 if none)."""
-    length = float(np.sum(boundary_length))
-    weighted = float(np.dot(boundary_length, contrast))
-    if not length > 0:
-        return 1.0, 1.0
-    return (weighted / length if weighted > 0 else 1.0), length
-
-
-def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+@njit(cache=True)
+def _boundary_kernel(perimeter: FloatArray, cut_contrast: FloatArray, kept_length: FloatArray,
+                     kept_contrast: FloatArray, area: FloatArray, length: float,
+                     unit: float) -> FloatArray:
+    n_proposals, n = area.shape
+    values = np.zeros((n_proposals, 5 + 3 * n))
+    for m in range(n_proposals):
+        row = values[m]
+        root = np.sqrt(area[m].sum())
+        # Every label edge is on the border of two classes.
+        cut_length = 0.5 * perimeter[m].sum()
+        cut = 0.5 * cut_contrast[m].sum() / unit
+        kept = kept_contrast[m].sum() / unit
+        if length > 0.0:
+            row[0] = cut_length / length
+            row[2] = cut / length
+        if cut_length > 0.0:
+            row[1] = cut / cut_length
+        row[3] = kept / root
+        inner_length = kept_length[m].sum()
+        if inner_length > 0.0:
+            row[4] = kept / inner_length
+        for c in range(n):
+            if perimeter[m, c] > 0.0:
+                row[5 + c] = cut_contrast[m, c] / perimeter[m, c] / unit
+            if kept_length[m, c] > 0.0:
+                row[5 + n + c] = kept_contrast[m, c] / kept_length[m, c] / unit
+                row[5 + 2 * n + c] = kept_contrast[m, c] / unit / root
+    return values

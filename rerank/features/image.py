@@ -9,16 +9,15 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.features.agreement import Agreement, agreement_features, proposal_agreement
-from rerank.features.appearance import (appearance_scalars, appearance_table, class_moments,
-                                        standardise_regions)
-from rerank.features.boundary import boundary_features, boundary_scalars
+from rerank.features.appearance import appearance_features
+from rerank.features.boundary import boundary_features
 from rerank.features.classification import classification_features
 from rerank.features.energy import energy_features
 from rerank.features.layout import layout_features, pair_features
 from rerank.features.geometry import region_geometry
 from rerank.features.inputs import GROUPS, ImageInputs
-from rerank.features.posterior import (PosteriorScores, cells_to_regions, posterior_table,
-                                       score_against)
+from rerank.features.posterior import (PosteriorScores, cells_to_regions, class_log_prob,
+                                       posterior_table, score_against)
 from rerank.features.priors import cooccurrence_score, prior_features
 from rerank.features.segnet import (SMOOTHING, background_mass, coarsen_labelings,
                                     segnet_features)
@@ -69,8 +68,8 @@ def image_features(inputs: ImageInputs, groups: Optional[Iterable[str]] = None,
             raise InputError(f"{inputs.image_id}: the inputs of feature group {group!r} are not "
                              f"given")
     parts = _Parts(inputs, smoothing)
-    tables: list[FeatureTable] = [getattr(parts, group) for group in GROUPS if group in wanted]
-    return FeatureTable.join(tables)
+    return FeatureTable.join([table for group in GROUPS if group in wanted
+                              for table in parts.tables(group)])
 
 
 class _Parts:
@@ -79,6 +78,10 @@ class _Parts:
     def __init__(self, inputs: ImageInputs, smoothing: float) -> None:
         self.inputs = inputs
         self.smoothing = smoothing
+
+    def tables(self, group: str) -> list[FeatureTable]:
+        """The tables of one group, side by side."""
+        return self.proposal if group == "proposal" else [getattr(self, group)]
 
     @cached_property
     def statistics(self) -> LabelingStatistics:
@@ -107,16 +110,23 @@ class _Parts:
         return proposal_agreement(i.labelings, i.areas, len(i.classes))
 
     @cached_property
-    def moments(self) -> Optional[tuple[FloatArray, FloatArray]]:
+    def boundary(self) -> FeatureTable:
+        i = self.inputs
+        return boundary_features(self.statistics, i.boundary_length, self.distance, i.classes,
+                                 i.image_id)
+
+    @cached_property
+    def appearance(self) -> Optional[FeatureTable]:
         i = self.inputs
         if i.region_values is None:
             return None
-        standard = standardise_regions(i.region_values, i.areas, i.image_id)
-        return class_moments(i.labelings, i.areas, standard, len(i.classes))
+        return appearance_features(i.labelings, i.areas, i.region_values, len(i.classes),
+                                   i.value_names, i.classes, i.image_id)
 
     @cached_property
-    def location(self) -> Optional[PosteriorScores]:
-        return self._against(self.inputs.location)
+    def location(self) -> Optional[FloatArray]:
+        i = self.inputs
+        return None if i.location is None else class_log_prob(i.labelings, i.location, i.areas)
 
     @cached_property
     def finer(self) -> Optional[PosteriorScores]:
@@ -162,7 +172,7 @@ class _Parts:
         return posterior_table(_given(self.finer), i.classes, i.image_id, "posterior")
 
     @cached_property
-    def proposal(self) -> FeatureTable:
+    def proposal(self) -> list[FeatureTable]:
         i = self.inputs
         names = i.classes, i.image_id
         tables = [
@@ -170,14 +180,14 @@ class _Parts:
             layout_features(self.statistics, *names),
             pair_features(self.statistics, *names),
             support_features(self.stage1, self.components, *names),
-            boundary_features(self.statistics, i.boundary_length, self.distance, *names),
+            self.boundary,
             agreement_features(self.agreement, *names)]
-        if self.moments is not None:
-            tables.append(appearance_table(*self.moments, i.value_names, *names))
+        if self.appearance is not None:
+            tables.append(self.appearance)
         if self.location is not None or i.cooccurrence is not None:
             tables.append(prior_features(self.location, i.cooccurrence, self.stage1.painted,
                                          *names))
-        return FeatureTable.join(tables)
+        return tables
 
     @cached_property
     def summary(self) -> FeatureTable:
@@ -193,8 +203,7 @@ class _Parts:
         return summary_features(
             statistics=self.statistics, stage1=self.stage1, components=self.components,
             agreement=self.agreement, energy=self.energy,
-            boundary=boundary_scalars(self.statistics, i.boundary_length, self.distance),
-            appearance=None if self.moments is None else appearance_scalars(*self.moments),
+            boundary=self.boundary, appearance=self.appearance,
             segnet=segnet, symmetric_kl=symmetric_kl, posterior=self.finer,
             classifiers=classifiers, location=self.location,
             cooccurrence=None if i.cooccurrence is None else

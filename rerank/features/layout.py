@@ -8,7 +8,7 @@ from numba import njit
 from rerank.features.naming import class_names, pair_names
 from rerank.features.statistics import LabelingStatistics
 from rerank.features.table import FeatureTable
-from rerank.types import FloatArray
+from rerank.types import FloatArray, IntArray
 
 LAYOUT_FEATURES = ("area", "root_area", "components", "small_components", "largest", "smallest",
                    "mean_component", "perimeter", "compactness", "height", "side", "spread",
@@ -22,31 +22,20 @@ def layout_features(statistics: LabelingStatistics, classes: tuple[str, ...],
 
     `area` and its root (shares of the image); `components` and those below half a per cent
     of the image, `small_components` (as log(1 + count)); areas of the `largest`, `smallest`
-    and mean component (shares); `perimeter` with other classes over the root of the image's area;
-    `compactness` = 4 pi A / (4 pi A + P^2), which is 1/2 for a disc and 1 for a class without
-    border; `height` and `side` of the centre of gravity, -1/2 at the top and
-    left to 1/2; `spread`, the root of the mean squared distance from it; and the share of
-    the image's `frame` that the class covers.
+    and mean component (shares); `perimeter` with other classes over the root of the image's
+    area; `compactness` = 4 pi A / (4 pi A + P^2), which is 1/2 for a disc and 1 for a class
+    without border; `height` and `side` of the centre of gravity, -1/2 at the top and left to
+    1/2; `spread`, the root of the mean squared distance from it; and the share of the
+    image's `frame` that the class covers.
 
     Returns
     -------
     FeatureTable
         M rows, 13 C columns of group `proposal`.
     """
-    there = statistics.painted
-    area = np.where(there, statistics.area, 1.0)
-    total = statistics.area.sum(axis=1, keepdims=True)
-    frame = np.maximum(statistics.border.sum(axis=1, keepdims=True), 1e-12)
-    perimeter = statistics.perimeter
-    disc = 4 * np.pi * area
-    height, side, spread = _places(statistics)
-    blocks = (statistics.area / total, np.sqrt(statistics.area / total),
-              np.log1p(statistics.n_components), np.log1p(statistics.n_small),
-              statistics.largest / total, statistics.smallest / total,
-              statistics.area / np.maximum(statistics.n_components, 1) / total,
-              perimeter / np.sqrt(total), disc / (disc + perimeter ** 2),
-              height - 0.5, side - 0.5, spread, statistics.border / frame)
-    values = np.concatenate([np.where(there, block, 0.0) for block in blocks], axis=1)
+    s = statistics
+    values = _layout_kernel(s.area, s.moment_y, s.moment_x, s.moment_rr, s.border, s.perimeter,
+                            s.n_components, s.n_small, s.largest, s.smallest)
     return FeatureTable.of_image(values, class_names("proposal", LAYOUT_FEATURES, classes),
                                  "proposal", image_id)
 
@@ -65,38 +54,70 @@ def pair_features(statistics: LabelingStatistics, classes: tuple[str, ...],
     FeatureTable
         M rows, 2 C (C - 1) columns of group `proposal`.
     """
-    height, side, _ = _places(statistics)
-    scale = np.sqrt(statistics.area.sum(axis=1))
-    values = _pair_kernel(statistics.area, statistics.pair_boundary, height, side, scale)
+    s = statistics
+    values = _pair_kernel(s.area, s.pair_boundary, s.moment_y, s.moment_x)
     return FeatureTable.of_image(values, pair_names("proposal", PAIR_FEATURES, classes),
                                  "proposal", image_id)
 
 
-def _places(statistics: LabelingStatistics) -> tuple[FloatArray, FloatArray, FloatArray]:
-    area = np.where(statistics.painted, statistics.area, 1.0)
-    height = statistics.moment_y / area
-    side = statistics.moment_x / area
-    variance = statistics.moment_rr / area - height ** 2 - side ** 2
-    return height, side, np.sqrt(np.maximum(variance, 0.0))
+@njit(cache=True)
+def _layout_kernel(area: FloatArray, moment_y: FloatArray, moment_x: FloatArray,
+                   moment_rr: FloatArray, border: FloatArray, perimeter: FloatArray,
+                   components: IntArray, small: IntArray, largest: FloatArray,
+                   smallest: FloatArray) -> FloatArray:
+    n_proposals, n = area.shape
+    values = np.zeros((n_proposals, 13 * n))
+    for m in range(n_proposals):
+        row = values[m]
+        total = 0.0
+        frame = 0.0
+        for c in range(n):
+            total += area[m, c]
+            frame += border[m, c]
+        for c in range(n):
+            a = area[m, c]
+            if a == 0.0:
+                continue
+            disc = 4.0 * np.pi * a
+            y = moment_y[m, c] / a
+            x = moment_x[m, c] / a
+            row[c] = a / total
+            row[n + c] = np.sqrt(a / total)
+            row[2 * n + c] = np.log1p(components[m, c])
+            row[3 * n + c] = np.log1p(small[m, c])
+            row[4 * n + c] = largest[m, c] / total
+            row[5 * n + c] = smallest[m, c] / total
+            row[6 * n + c] = a / components[m, c] / total
+            row[7 * n + c] = perimeter[m, c] / np.sqrt(total)
+            row[8 * n + c] = disc / (disc + perimeter[m, c] ** 2)
+            row[9 * n + c] = y - 0.5
+            row[10 * n + c] = x - 0.5
+            row[11 * n + c] = np.sqrt(max(moment_rr[m, c] / a - y * y - x * x, 0.0))
+            if frame > 0.0:
+                row[12 * n + c] = border[m, c] / frame
+    return values
 
 
 @njit(cache=True)
-def _pair_kernel(area: FloatArray, boundary: FloatArray, height: FloatArray, side: FloatArray,
-                 scale: FloatArray) -> FloatArray:
+def _pair_kernel(area: FloatArray, boundary: FloatArray, moment_y: FloatArray,
+                 moment_x: FloatArray) -> FloatArray:
     n_proposals, n_classes = area.shape
     n_pairs = n_classes * (n_classes - 1) // 2
     values = np.zeros((n_proposals, 4 * n_pairs))
     for m in range(n_proposals):
-        k = 0
+        row = values[m]
+        scale = 1.0 / np.sqrt(area[m].sum())
+        start = 0
         for a in range(n_classes):
-            if area[m, a] == 0.0:
-                k += n_classes - 1 - a
-                continue
-            for b in range(a + 1, n_classes):
-                if area[m, b] > 0.0:
-                    values[m, k] = 1.0
-                    values[m, n_pairs + k] = boundary[m, a, b] / scale[m]
-                    values[m, 2 * n_pairs + k] = height[m, b] - height[m, a]
-                    values[m, 3 * n_pairs + k] = abs(side[m, b] - side[m, a])
-                k += 1
+            if area[m, a] > 0.0:
+                y = moment_y[m, a] / area[m, a]
+                x = moment_x[m, a] / area[m, a]
+                for b in range(a + 1, n_classes):
+                    if area[m, b] > 0.0:
+                        k = start + b - a - 1
+                        row[k] = 1.0
+                        row[n_pairs + k] = boundary[m, a, b] * scale
+                        row[2 * n_pairs + k] = moment_y[m, b] / area[m, b] - y
+                        row[3 * n_pairs + k] = abs(moment_x[m, b] / area[m, b] - x)
+            start += n_classes - 1 - a
     return values

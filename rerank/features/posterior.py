@@ -9,6 +9,7 @@ from numba import njit
 
 from rerank.errors import InputError
 from rerank.features.naming import check_class_names, class_names, scalar_names
+from rerank.features.statistics import check_labels
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
@@ -32,28 +33,10 @@ class PosteriorScores:
     painted: FloatArray  #: (M, C) share that the labeling paints
     class_log_prob: FloatArray  #: (M, C) sum over painted regions of share * log p(label)
     class_margin: FloatArray  #: (M, C) the same for log p(label) - max over others of log p
-    worst_margin: FloatArray  #: (M, C) least margin of a painted region; 0 if none is painted
     overruled: FloatArray  #: (M, C) painted share where another class is more probable
-    in_play: FloatArray  #: (M, C) 1 if painted, else the highest probability of any region
-
-    @property
-    def iou(self) -> FloatArray:
-        """(M, C) expected intersection over expected union; 0 where the union is 0."""
-        return np.divide(self.intersection, self.union, out=np.zeros_like(self.union),
-                         where=self.union > 0)
-
-    @property
-    def scalars(self) -> FloatArray:
-        """(M, 7) the class-free features, in the order of `SCALAR_FEATURES`."""
-        iou = self.iou
-        there = self.painted > 0
-        painted = iou.sum(axis=1, where=there) / there.sum(axis=1)
-        # Every image has a painted class, so that neither denominator is 0.
-        in_play = (self.in_play * iou).sum(axis=1) / self.in_play.sum(axis=1)
-        missing = (self.union - self.painted).sum(axis=1, where=~there)
-        return np.stack([self.intersection.sum(axis=1), self.class_log_prob.sum(axis=1),
-                         painted, in_play, self.class_margin.sum(axis=1),
-                         self.overruled.sum(axis=1), missing], axis=1)
+    worst_margin: FloatArray  #: (M, C) least margin of a painted region; 0 if none is painted
+    iou: FloatArray  #: (M, C) expected I over expected U; 0 where U is 0
+    scalars: FloatArray  #: (M, 7) class-free features, in the order of `SCALAR_FEATURES`
 
 
 def score_against(labelings: Array, probabilities: Array, areas: Array) -> PosteriorScores:
@@ -72,6 +55,17 @@ def score_against(labelings: Array, probabilities: Array, areas: Array) -> Poste
     InputError
         If shapes disagree, a row is no distribution or a label is out of range.
     """
+    labels, p, shares = _check(labelings, probabilities, areas)
+    log_p = np.log(np.maximum(p, PROBABILITY_FLOOR))
+    sums, scalars = _score_kernel(labels, p, log_p, shares)
+    return PosteriorScores(
+        intersection=sums[0], union=sums[1], painted=sums[2], class_log_prob=sums[3],
+        class_margin=sums[4], overruled=sums[5], worst_margin=sums[6], iou=sums[7],
+        scalars=scalars)
+
+
+def _check(labelings: Array, probabilities: Array,
+           areas: Array) -> tuple[Array, FloatArray, FloatArray]:
     p = np.ascontiguousarray(probabilities, dtype=np.float64)
     labels = np.ascontiguousarray(labelings)
     if p.ndim != 2 or labels.ndim != 2 or labels.shape[1] != len(p) or len(areas) != len(p):
@@ -81,17 +75,20 @@ def score_against(labelings: Array, probabilities: Array, areas: Array) -> Poste
     if not (off <= 1e-3 and p.min(initial=0.0) >= -1e-9):
         raise InputError(f"each region's probabilities must be a distribution over classes; "
                          f"the lowest is {p.min(initial=0.0)} and a sum is {off} off 1")
-    if labels.size and not (0 <= labels.min() and labels.max() < p.shape[1]):
-        raise InputError(f"labels must be 0..{p.shape[1] - 1}, found {labels.min()} to "
-                         f"{labels.max()}")
+    check_labels(labels, p.shape[1])
     shares = np.asarray(areas, dtype=np.float64)
-    sums, worst, mass, highest = _score_kernel(labels, p, shares / shares.sum(),
-                                               np.log(PROBABILITY_FLOOR))
-    intersection, painted = sums[0], sums[1]
-    in_play = np.where(painted > 0, 1.0, highest)
-    return PosteriorScores(intersection=intersection, union=painted + mass - intersection,
-                           painted=painted, class_log_prob=sums[2], class_margin=sums[3],
-                           worst_margin=worst, overruled=sums[4], in_play=in_play)
+    return labels, p, shares / shares.sum()
+
+
+def class_log_prob(labelings: Array, probabilities: Array, areas: Array) -> FloatArray:
+    """(M, C) sums over the regions painted c of their share of the image times log p(c).
+
+    Parameters as for `score_against`, which does this and more; probabilities below 1e-4
+    count as that.
+    """
+    labels, p, shares = _check(labelings, probabilities, areas)
+    log_p = np.log(np.maximum(p, PROBABILITY_FLOOR)) * shares[:, None]
+    return _log_prob_kernel(labels, log_p)
 
 
 def posterior_features(labelings: Array, probabilities: Array, areas: Array,
@@ -167,54 +164,100 @@ def cells_to_regions(cell_values: Array, cell_overlap: Array) -> FloatArray:
     if overlap.ndim != 2 or values.ndim != 2 or len(overlap) != len(values):
         raise InputError(f"cell_values {values.shape} and cell_overlap {overlap.shape} must be "
                          f"(cells, K) and (cells, n)")
-    total = overlap.sum(axis=0)
+    carried, total = _carry_kernel(overlap, values)
     if not (total > 0).all():
         raise InputError(f"region {int(np.argmin(total > 0))} overlaps no cell")
-    return np.asarray((overlap / total).T @ values)
+    return carried
 
 
 @njit(cache=True)
-def _score_kernel(labels: Array, p: FloatArray, shares: FloatArray,
-                  log_floor: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _carry_kernel(overlap: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    n_cells, n = overlap.shape
+    carried = np.zeros((n, values.shape[1]))
+    total = np.zeros(n)
+    for i in range(n_cells):
+        for j in range(n):
+            # Most cells miss most regions.
+            if overlap[i, j] != 0.0:
+                total[j] += overlap[i, j]
+                for k in range(values.shape[1]):
+                    carried[j, k] += overlap[i, j] * values[i, k]
+    for j in range(n):
+        if total[j] > 0.0:
+            carried[j] /= total[j]
+    return carried, total
+
+
+@njit(cache=True)
+def _log_prob_kernel(labels: Array, weighted: FloatArray) -> FloatArray:
+    sums = np.zeros((len(labels), weighted.shape[1]))
+    for m in range(len(labels)):
+        for i in range(labels.shape[1]):
+            sums[m, labels[m, i]] += weighted[i, labels[m, i]]
+    return sums
+
+
+@njit(cache=True)
+def _score_kernel(labels: Array, p: FloatArray, log_p: FloatArray,
+                  shares: FloatArray) -> tuple[FloatArray, FloatArray]:
     n, n_classes = p.shape
     n_proposals = labels.shape[0]
-    sums = np.zeros((5, n_proposals, n_classes))
-    worst = np.zeros((n_proposals, n_classes))
+    sums = np.zeros((8, n_proposals, n_classes))
+    scalars = np.zeros((n_proposals, 7))
     mass = np.zeros(n_classes)
     highest = np.zeros(n_classes)
-    log_p = np.empty((n, n_classes))
-    margin = np.empty((n, n_classes))
+    best = np.zeros(n, dtype=np.int64)
+    first = np.full(n, -np.inf)
+    second = np.full(n, -np.inf)
     for i in range(n):
-        first = -np.inf
-        second = -np.inf
-        best = 0
         for c in range(n_classes):
-            value = p[i, c]
-            mass[c] += shares[i] * value
-            highest[c] = max(highest[c], value)
-            logged = max(np.log(value), log_floor) if value > 0 else log_floor
-            log_p[i, c] = logged
-            if logged > first:
-                second = first
-                first = logged
-                best = c
-            elif logged > second:
-                second = logged
+            mass[c] += shares[i] * p[i, c]
+            highest[c] = max(highest[c], p[i, c])
+            if log_p[i, c] > first[i]:
+                second[i] = first[i]
+                first[i] = log_p[i, c]
+                best[i] = c
+            elif log_p[i, c] > second[i]:
+                second[i] = log_p[i, c]
         if n_classes == 1:
-            second = first
-        for c in range(n_classes):
-            margin[i, c] = log_p[i, c] - (second if c == best else first)
+            second[i] = first[i]
     for m in range(n_proposals):
+        intersection, union, painted = sums[0, m], sums[1, m], sums[2, m]
+        log_prob, margin, overruled = sums[3, m], sums[4, m], sums[5, m]
+        worst, iou = sums[6, m], sums[7, m]
         for i in range(n):
             c = labels[m, i]
             share = shares[i]
-            gap = margin[i, c]
-            if sums[1, m, c] == 0.0 or gap < worst[m, c]:
-                worst[m, c] = gap
-            sums[0, m, c] += share * p[i, c]
-            sums[1, m, c] += share
-            sums[2, m, c] += share * log_p[i, c]
-            sums[3, m, c] += share * gap
+            gap = log_p[i, c] - (second[i] if best[i] == c else first[i])
+            if painted[c] == 0.0 or gap < worst[c]:
+                worst[c] = gap
+            intersection[c] += share * p[i, c]
+            painted[c] += share
+            log_prob[c] += share * log_p[i, c]
+            margin[c] += share * gap
             if gap < 0.0:
-                sums[4, m, c] += share
-    return sums, worst, mass, highest
+                overruled[c] += share
+        row = scalars[m]
+        n_painted = 0
+        weight = 0.0
+        for c in range(n_classes):
+            union[c] = painted[c] + mass[c] - intersection[c]
+            if union[c] > 0.0:
+                iou[c] = intersection[c] / union[c]
+            row[0] += intersection[c]
+            row[1] += log_prob[c]
+            row[4] += margin[c]
+            row[5] += overruled[c]
+            if painted[c] > 0.0:
+                n_painted += 1
+                row[2] += iou[c]
+                row[3] += iou[c]
+                weight += 1.0
+            else:
+                row[3] += highest[c] * iou[c]
+                row[6] += mass[c]
+                weight += highest[c]
+        # Every proposal paints a class, so that neither divisor is 0.
+        row[2] /= n_painted
+        row[3] /= weight
+    return sums, scalars

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from rerank.errors import InputError, NotFittedError
 from rerank.features.naming import class_names as names_per_class, scalar_names
-from rerank.features.posterior import PosteriorScores, cells_to_regions
+from rerank.features.posterior import cells_to_regions
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
@@ -149,16 +149,17 @@ def cooccurrence_score(painted: Array, log_ratio: Array) -> FloatArray:
     return np.asarray(total / np.maximum(count * (count - 1), 1.0))
 
 
-def prior_features(location: Optional[PosteriorScores], log_ratio: Optional[Array],
+def prior_features(location: Optional[Array], log_ratio: Optional[Array],
                    painted: Array, classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
     """What the priors say of each proposal; columns of a prior that is None are left out.
 
     Parameters
     ----------
-    location : PosteriorScores or None
-        The labelings against the location prior. Gives `location_log_prob` = mean over the
-        image of log prior(label), and a class `location[c]` = its part of class c, and
-        `mean_location[c]` = the same over the painted share (0 if c is not painted).
+    location : (M, C) float or None
+        `class_log_prob` of the labelings under the location prior. Gives `location_log_prob` =
+        mean over the image of log prior(label), and a class `location[c]` = its part of
+        class c, and `mean_location[c]` = the same over the painted share (0 if c is not
+        painted).
     log_ratio : (C, C) float or None
         Of `CooccurrencePrior`. Gives `cooccurrence` (see `cooccurrence_score`), and a class
         `company[c]` = mean log ratio of a painted c with the other painted classes.
@@ -174,7 +175,7 @@ def prior_features(location: Optional[PosteriorScores], log_ratio: Optional[Arra
     columns: tuple[str, ...] = ()
     blocks = []
     if location is not None:
-        log_prob = location.class_log_prob
+        log_prob = np.asarray(location, dtype=np.float64)
         blocks += [log_prob.sum(axis=1, keepdims=True), log_prob,
                    log_prob / np.where(there, painted, 1.0)]
         columns += (scalar_names("proposal", ("location_log_prob",))

@@ -9,6 +9,7 @@ from numba import njit
 
 from rerank.errors import InputError
 from rerank.features.naming import check_class_names, class_names, scalar_names
+from rerank.features.statistics import check_labels
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
@@ -124,7 +125,7 @@ def coarsen_labelings(labelings: Array, cell_overlap: Array, grid: tuple[int, in
     InputError
         If shapes disagree or a label is out of range.
     """
-    overlap = np.asarray(cell_overlap)
+    overlap = np.asarray(cell_overlap, dtype=np.float64)
     labels = np.ascontiguousarray(labelings)
     if overlap.ndim != 2 or labels.ndim != 2 or labels.shape[1] != overlap.shape[1]:
         raise InputError(f"labelings {labels.shape} and cell_overlap {overlap.shape} must be "
@@ -132,12 +133,8 @@ def coarsen_labelings(labelings: Array, cell_overlap: Array, grid: tuple[int, in
     if overlap.shape[0] != grid[0] * grid[1]:
         raise InputError(f"cell_overlap has {overlap.shape[0]} rows for a grid of "
                          f"{grid[0]} x {grid[1]}")
-    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
-        raise InputError(f"labels must be 0..{n_classes - 1}, found {labels.min()} to "
-                         f"{labels.max()}")
-    cells, regions = np.nonzero(overlap)
-    coarse = _coarsen_kernel(labels, cells, regions,
-                             overlap[cells, regions].astype(np.float64), len(overlap), n_classes)
+    check_labels(labels, n_classes)
+    coarse = _coarsen_kernel(labels, overlap, n_classes)
     return coarse.reshape(len(labels), *grid, n_classes)
 
 
@@ -179,12 +176,22 @@ def _distribution_error(maps: FloatArray) -> tuple[float, float]:
 
 
 @njit(cache=True)
-def _coarsen_kernel(labels: Array, cells: Array, regions: Array, shares: FloatArray,
-                    n_cells: int, n_classes: int) -> FloatArray:
+def _coarsen_kernel(labels: Array, overlap: FloatArray, n_classes: int) -> FloatArray:
+    n_cells, n = overlap.shape
     coarse = np.zeros((labels.shape[0], n_cells, n_classes))
-    for m in range(labels.shape[0]):
-        for k in range(len(cells)):
-            coarse[m, cells[k], labels[m, regions[k]]] += shares[k]
+    regions = np.empty(n, dtype=np.int64)
+    shares = np.empty(n)
+    for i in range(n_cells):
+        found = 0
+        # Most cells miss most regions.
+        for j in range(n):
+            if overlap[i, j] != 0.0:
+                regions[found] = j
+                shares[found] = overlap[i, j]
+                found += 1
+        for m in range(labels.shape[0]):
+            for k in range(found):
+                coarse[m, i, labels[m, regions[k]]] += shares[k]
     return coarse
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -23,6 +24,7 @@ class LabelingStatistics:
     moment_rr: FloatArray  #: (M, C) sum of area times (height^2 + position^2)
     border: FloatArray  #: (M, C) pixels of the image's frame
     pair_boundary: FloatArray  #: (M, C, C) length of the border between two classes; symmetric
+    perimeter: FloatArray  #: (M, C) length of the border with others, without the image's frame
     cut_contrast: FloatArray  #: (M, C) sum of length times contrast along the class's border
     kept_contrast: FloatArray  #: (M, C) the same over edges inside of the class
     kept_length: FloatArray  #: (M, C) length of edges inside of the class
@@ -36,11 +38,6 @@ class LabelingStatistics:
     def painted(self) -> Array:
         """(M, C) bool: whether the labeling gives any pixel to the class."""
         return self.area > 0
-
-    @property
-    def perimeter(self) -> FloatArray:
-        """(M, C) pixels of border with other classes; the image's frame does not count."""
-        return np.asarray(self.pair_boundary.sum(axis=2))
 
 
 def labeling_statistics(labelings: Array, n_classes: int, areas: Array, centroids: Array,
@@ -69,12 +66,21 @@ def labeling_statistics(labelings: Array, n_classes: int, areas: Array, centroid
     found: tuple[Array, ...] = _statistics_kernel(
         labels, n_classes, areas, centroids, frame, edges, boundary_length, contrast,
         small_share * float(areas.sum()))
-    area, sums, pair_boundary, counts, largest, smallest, component = found
+    sums, pair_boundary, counts, largest, smallest, component = found
     return LabelingStatistics(
-        area=area, moment_y=sums[0], moment_x=sums[1], moment_rr=sums[2], border=sums[3],
-        pair_boundary=pair_boundary, cut_contrast=sums[4], kept_contrast=sums[5],
-        kept_length=sums[6], n_components=counts[0], largest=largest, smallest=smallest,
-        n_small=counts[1], component=component)
+        area=sums[0], moment_y=sums[1], moment_x=sums[2], moment_rr=sums[3], border=sums[4],
+        kept_length=sums[5], kept_contrast=sums[6], perimeter=sums[7], cut_contrast=sums[8],
+        pair_boundary=pair_boundary, n_components=counts[0], largest=largest,
+        smallest=smallest, n_small=counts[1], component=component)
+
+
+def check_labels(labels: Array, n_classes: int) -> None:
+    """Raise `InputError` unless labels are integers in 0..n_classes-1; void is not allowed."""
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"labels must be integers, got {labels.dtype}")
+    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
+        raise InputError(f"labels must be 0..{n_classes - 1}, found {labels.min()} to "
+                         f"{labels.max()}")
 
 
 @njit(cache=True)
@@ -90,52 +96,72 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
                        frame: FloatArray, edges: IntArray, length: FloatArray,
                        contrast: FloatArray, small: float) -> tuple[Array, ...]:
     n_proposals, n = labels.shape
-    area = np.zeros((n_proposals, n_classes))
-    sums = np.zeros((7, n_proposals, n_classes))
+    sums = np.zeros((9, n_proposals, n_classes))
     pairs = np.zeros((n_proposals, n_classes, n_classes))
     counts = np.zeros((2, n_proposals, n_classes), dtype=np.int64)
     largest = np.zeros((n_proposals, n_classes))
     smallest = np.zeros((n_proposals, n_classes))
-    component = np.empty((n_proposals, n), dtype=np.int32)
-    parent = np.empty(n, dtype=np.int32)
+    component = np.empty((n_proposals, n), dtype=np.uint32)
+    # What is added over regions and edges stands side by side: one place in memory a class.
+    of_region = np.empty((n, 5))
+    of_edge = np.empty((len(edges), 2))
+    for i in range(n):
+        y = centroids[i, 0]
+        x = centroids[i, 1]
+        of_region[i, 0] = areas[i]
+        of_region[i, 1] = areas[i] * y
+        of_region[i, 2] = areas[i] * x
+        of_region[i, 3] = areas[i] * (y * y + x * x)
+        of_region[i, 4] = frame[i]
+    for e in range(len(edges)):
+        of_edge[e, 0] = length[e]
+        of_edge[e, 1] = length[e] * contrast[e]
+    left = edges[:, 0].astype(np.uint32)
+    right = edges[:, 1].astype(np.uint32)
     size = np.empty(n)
     for m in range(n_proposals):
         row = labels[m]
+        parent = component[m]
+        regions = np.zeros((n_classes, 5))
+        inner = np.zeros((n_classes, 2))
+        border = np.zeros((n_classes, 2))
         for i in range(n):
             c = row[i]
-            y = centroids[i, 0]
-            x = centroids[i, 1]
-            a = areas[i]
-            area[m, c] += a
-            sums[0, m, c] += a * y
-            sums[1, m, c] += a * x
-            sums[2, m, c] += a * (y * y + x * x)
-            sums[3, m, c] += frame[i]
+            for k in range(5):
+                regions[c, k] += of_region[i, k]
             parent[i] = i
             size[i] = 0.0
-        for e in range(len(edges)):
-            i = edges[e, 0]
-            j = edges[e, 1]
-            a_class = row[i]
-            b_class = row[j]
-            weighted = length[e] * contrast[e]
-            if a_class == b_class:
-                sums[5, m, a_class] += weighted
-                sums[6, m, a_class] += length[e]
-                left = _find(parent, i)
-                right = _find(parent, j)
-                if left < right:
-                    parent[right] = left
-                elif right < left:
-                    parent[left] = right
+        for e in range(len(left)):
+            i = left[e]
+            j = right[e]
+            a = row[i]
+            b = row[j]
+            if a == b:
+                inner[a, 0] += of_edge[e, 0]
+                inner[a, 1] += of_edge[e, 1]
+                if parent[i] != parent[j]:
+                    low = _find(parent, i)
+                    high = _find(parent, j)
+                    if low < high:
+                        parent[high] = low
+                    elif high < low:
+                        parent[low] = high
             else:
-                pairs[m, a_class, b_class] += length[e]
-                pairs[m, b_class, a_class] += length[e]
-                sums[4, m, a_class] += weighted
-                sums[4, m, b_class] += weighted
+                pairs[m, a, b] += of_edge[e, 0]
+                pairs[m, b, a] += of_edge[e, 0]
+                for k in range(2):
+                    border[a, k] += of_edge[e, k]
+                    border[b, k] += of_edge[e, k]
+        for c in range(n_classes):
+            for k in range(5):
+                sums[k, m, c] = regions[c, k]
+            for k in range(2):
+                sums[5 + k, m, c] = inner[c, k]
+                sums[7 + k, m, c] = border[c, k]
         for i in range(n):
-            root = _find(parent, i)
-            component[m, i] = root
+            # A root is the lowest region of its component: those before it are settled.
+            root = parent[parent[i]]
+            parent[i] = root
             size[root] += areas[i]
         for i in range(n):
             if parent[i] == i:
@@ -147,4 +173,4 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
                     largest[m, c] = size[i]
                 if counts[0, m, c] == 1 or size[i] < smallest[m, c]:
                     smallest[m, c] = size[i]
-    return area, sums, pairs, counts, largest, smallest, component
+    return sums, pairs, counts, largest, smallest, component

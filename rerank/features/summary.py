@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 import numpy as np
+from numba import njit
 
 from rerank.features.agreement import AGREEMENT_SCALARS, Agreement
 from rerank.features.appearance import APPEARANCE_SCALARS
@@ -14,7 +15,7 @@ from rerank.features.posterior import SCALAR_FEATURES, PosteriorScores
 from rerank.features.statistics import LabelingStatistics
 from rerank.features.support import ComponentSupport
 from rerank.features.table import FeatureTable
-from rerank.types import FloatArray
+from rerank.types import FloatArray, IntArray
 
 STRUCTURE_FEATURES = ("classes", "components", "small_components", "entropy", "largest_component",
                       "compactness")
@@ -27,16 +28,32 @@ def structure_scalars(statistics: LabelingStatistics) -> FloatArray:
     """(M, 6): log of the number of painted classes, log(1 + n) of components and of small ones,
     entropy of the classes' shares in nats, share of the largest component, and compactness
     averaged over the image (see `layout_features`)."""
-    share = statistics.area / statistics.area.sum(axis=1, keepdims=True)
-    logs = np.log(np.where(share > 0, share, 1.0))
-    disc = 4 * np.pi * statistics.area
-    compactness = np.divide(disc, disc + statistics.perimeter ** 2, out=np.zeros_like(disc),
-                            where=disc > 0)
-    total = statistics.area.sum(axis=1)
-    return np.stack([
-        np.log(statistics.painted.sum(axis=1)), np.log1p(statistics.n_components.sum(axis=1)),
-        np.log1p(statistics.n_small.sum(axis=1)), -(share * logs).sum(axis=1),
-        statistics.largest.max(axis=1) / total, (share * compactness).sum(axis=1)], axis=1)
+    s = statistics
+    return _structure_kernel(s.area, s.perimeter, s.n_components, s.n_small, s.largest)
+
+
+@njit(cache=True)
+def _structure_kernel(area: FloatArray, perimeter: FloatArray, components: IntArray,
+                      small: IntArray, largest: FloatArray) -> FloatArray:
+    n_proposals, n_classes = area.shape
+    values = np.zeros((n_proposals, 6))
+    for m in range(n_proposals):
+        row = values[m]
+        total = area[m].sum()
+        for c in range(n_classes):
+            share = area[m, c] / total
+            if share > 0.0:
+                disc = 4.0 * np.pi * area[m, c]
+                row[0] += 1.0
+                row[1] += components[m, c]
+                row[2] += small[m, c]
+                row[3] -= share * np.log(share)
+                row[4] = max(row[4], largest[m, c] / total)
+                row[5] += share * disc / (disc + perimeter[m, c] ** 2)
+        row[0] = np.log(row[0])
+        row[1] = np.log1p(row[1])
+        row[2] = np.log1p(row[2])
+    return values
 
 
 def classifier_scalars(classification: FeatureTable, n_foreground: int) -> FloatArray:
@@ -58,12 +75,12 @@ def classifier_scalars(classification: FeatureTable, n_foreground: int) -> Float
 
 def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
                      components: ComponentSupport, agreement: Agreement, energy: FeatureTable,
-                     boundary: FloatArray, appearance: Optional[FloatArray] = None,
+                     boundary: FeatureTable, appearance: Optional[FeatureTable] = None,
                      segnet: Optional[PosteriorScores] = None,
                      symmetric_kl: Optional[FloatArray] = None,
                      posterior: Optional[PosteriorScores] = None,
                      classifiers: Optional[FloatArray] = None,
-                     location: Optional[PosteriorScores] = None,
+                     location: Optional[FloatArray] = None,
                      cooccurrence: Optional[FloatArray] = None,
                      image_id: str = "") -> FeatureTable:
     """Join the class-free scores of all families into one group, `summary`.
@@ -85,16 +102,16 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
         Five columns, as `agreement_features` defines them.
     energy : FeatureTable
         Of `energy_features`; three of its columns.
-    boundary : (M, 5) float
-        Of `boundary_scalars`.
-    appearance : (M, 3) float
-        Of `appearance_scalars`.
+    boundary : FeatureTable
+        Of `boundary_features`; its five class-free columns.
+    appearance : FeatureTable
+        Of `appearance_features`; its three class-free columns.
     symmetric_kl : (M,) float
         Both directions of Eq. 17 of Cogswell et al. 2014 per cell.
     classifiers : (M, 6) float
         Of `classifier_scalars`.
-    location : PosteriorScores
-        Against the location prior: `location_log_prob`.
+    location : (M, C) float
+        `class_log_prob` under the location prior; its sum is `location_log_prob`.
     cooccurrence : (M,) float
     image_id : str
 
@@ -119,15 +136,15 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
     add(ENERGY_FEATURES, np.stack([energy.column(f"proposal.{f}") for f in ENERGY_FEATURES],
                                   axis=1))
     add(STRUCTURE_FEATURES, structure_scalars(statistics))
-    add(BORDER_SCALARS, boundary)
+    add(BORDER_SCALARS, boundary.values[:, :5])
     if symmetric_kl is not None:
         add(("symmetric_kl",), symmetric_kl)
     if appearance is not None:
-        add(APPEARANCE_SCALARS, appearance)
+        add(APPEARANCE_SCALARS, appearance.values[:, :3])
     if classifiers is not None:
         add(CLASSIFIER_FEATURES, classifiers)
     if location is not None:
-        add(("location_log_prob",), location.class_log_prob.sum(axis=1))
+        add(("location_log_prob",), location.sum(axis=1))
     if cooccurrence is not None:
         add(("cooccurrence",), cooccurrence)
     return FeatureTable.of_image(np.concatenate(blocks, axis=1),

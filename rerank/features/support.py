@@ -60,12 +60,12 @@ def support_features(scores: PosteriorScores, components: ComponentSupport,
     FeatureTable
         M rows, 10 C columns of group `proposal`.
     """
-    painted = np.where(scores.painted > 0, scores.painted, 1.0)
+    s = scores
+    painted = np.where(s.painted > 0, s.painted, 1.0)
     values = np.concatenate([
-        scores.class_log_prob, scores.class_log_prob / painted, scores.class_margin,
-        scores.class_margin / painted, scores.worst_margin, scores.overruled,
-        scores.union - scores.painted, scores.iou, components.log_prob, components.worst],
-        axis=1)
+        s.class_log_prob, s.class_log_prob / painted, s.class_margin, s.class_margin / painted,
+        s.worst_margin, s.overruled, s.union - s.painted, s.iou, components.log_prob,
+        components.worst], axis=1)
     return FeatureTable.of_image(values, class_names("proposal", SUPPORT_FEATURES, classes),
                                  "proposal", image_id)
 

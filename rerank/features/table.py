@@ -79,7 +79,22 @@ class FeatureTable:
     def of_image(cls, values: FloatArray, columns: tuple[str, ...], group: str,
                  image_id: str = "") -> FeatureTable:
         """A table whose columns are of one group, and whose rows are one image's proposals."""
-        return cls(values, columns, (group,) * len(columns), np.full(len(values), image_id))
+        if values.ndim != 2 or values.shape[1] != len(columns):
+            raise InputError(f"values of shape {values.shape} have {len(columns)} names")
+        _check_names(columns)
+        image_ids, proposals = _rows_of_image(image_id, len(values))
+        table = cls._unchecked(values, columns, (group,) * len(columns), image_ids, proposals)
+        table._check_finite()
+        return table
+
+    @classmethod
+    def _unchecked(cls, values: FloatArray, columns: tuple[str, ...], groups: tuple[str, ...],
+                   image_ids: Array, proposals: IntArray) -> FeatureTable:
+        table = object.__new__(cls)
+        for name, value in (("values", values), ("columns", columns), ("groups", groups),
+                            ("image_ids", image_ids), ("proposals", proposals)):
+            object.__setattr__(table, name, value)
+        return table
 
     def _check_rows(self) -> None:
         rows = list(zip(self.image_ids.tolist(), self.proposals.tolist()))
@@ -311,15 +326,17 @@ class FeatureTable:
         parts = list(tables)
         if not parts:
             raise InputError("no tables to join")
+        first = parts[0]
         for part in parts[1:]:
-            if not (np.array_equal(part.image_ids, parts[0].image_ids)
-                    and np.array_equal(part.proposals, parts[0].proposals)):
+            if not (_same(part.image_ids, first.image_ids)
+                    and _same(part.proposals, first.proposals)):
                 raise InputError(f"the rows of {part.columns[:1]} are not those of "
-                                 f"{parts[0].columns[:1]}")
-        return FeatureTable(np.concatenate([p.values for p in parts], axis=1),
-                            sum((p.columns for p in parts), ()),
-                            sum((p.groups for p in parts), ()),
-                            parts[0].image_ids, parts[0].proposals)
+                                 f"{first.columns[:1]}")
+        columns = tuple(c for p in parts for c in p.columns)
+        groups = tuple(g for p in parts for g in p.groups)
+        _check_names(columns)
+        return FeatureTable._unchecked(np.concatenate([p.values for p in parts], axis=1),
+                                       columns, groups, first.image_ids, first.proposals)
 
     def _positions(self, names: Sequence[str]) -> IntArray:
         where = _places(self.columns)
@@ -356,6 +373,19 @@ def _check_names(columns: tuple[str, ...]) -> None:
         if name in seen:
             raise InputError(f"column {name!r} comes twice")
         seen.add(name)
+
+
+@lru_cache(maxsize=16)
+def _rows_of_image(image_id: str, n_rows: int) -> tuple[Array, IntArray]:
+    image_ids, proposals = np.full(n_rows, image_id), np.arange(n_rows)
+    # Tables of one image share these.
+    image_ids.flags.writeable = False
+    proposals.flags.writeable = False
+    return image_ids, proposals
+
+
+def _same(left: Array, right: Array) -> bool:
+    return left is right or bool(np.array_equal(left, right))
 
 
 def _row_ids(image_ids: Union[Array, Sequence[str], str, None], n_rows: int) -> Array:
