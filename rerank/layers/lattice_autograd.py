@@ -1,0 +1,94 @@
+"""Gradients of the lattice's operators; each backward pass is made of the same operators."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+
+from rerank.layers.lattice_graph import (
+    Bilinear, LatticeGraph, PointWeights, blur_axes, slice_, splat,
+)
+
+
+class Splat(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights,
+                values: torch.Tensor) -> torch.Tensor:
+        ctx.lattice = graph, weights
+        return splat(graph, weights, _plain(values))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, torch.Tensor]:
+        return None, None, Slice.apply(*ctx.lattice, grads[0])
+
+
+class Slice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights,
+                values: torch.Tensor) -> torch.Tensor:
+        ctx.lattice = graph, weights
+        return slice_(graph, weights, _plain(values))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, torch.Tensor]:
+        return None, None, Splat.apply(*ctx.lattice, grads[0])
+
+
+class BlurAxes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, graph: LatticeGraph, values: torch.Tensor, scale: float,
+                reverse: bool) -> torch.Tensor:
+        ctx.settings = graph, scale, reverse
+        return blur_axes(graph, _plain(values), scale, reverse)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        graph, scale, reverse = ctx.settings
+        return None, BlurAxes.apply(graph, grads[0], scale, not reverse), None, None
+
+
+class Weighted(torch.autograd.Function):
+    """`operator.apply(values, weights)`."""
+
+    @staticmethod
+    def forward(ctx: Any, operator: Bilinear, values: torch.Tensor,
+                weights: torch.Tensor) -> torch.Tensor:
+        ctx.operator = operator
+        ctx.save_for_backward(values, weights)
+        return operator.apply(_plain(values), _plain(weights))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor
+                 ) -> tuple[None, Optional[torch.Tensor], Optional[torch.Tensor]]:
+        values, weights = ctx.saved_tensors
+        to_values = to_weights = None
+        if ctx.needs_input_grad[1]:
+            to_values = Weighted.apply(ctx.operator, grads[0], ctx.operator.adjoint(weights))
+        if ctx.needs_input_grad[2]:
+            to_weights = WeightGrad.apply(ctx.operator, grads[0], values, weights.dim() == 1)
+        return None, to_values, to_weights
+
+
+class WeightGrad(torch.autograd.Function):
+    """`operator.weight_grad(grad, values)`, linear in both."""
+
+    @staticmethod
+    def forward(ctx: Any, operator: Bilinear, grad: torch.Tensor, values: torch.Tensor,
+                shared: bool) -> torch.Tensor:
+        ctx.operator = operator
+        ctx.save_for_backward(grad, values)
+        return operator.weight_grad(_plain(grad), _plain(values), shared)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor
+                 ) -> tuple[None, torch.Tensor, torch.Tensor, None]:
+        grad, values = ctx.saved_tensors
+        weights = grads[0]
+        to_grad = Weighted.apply(ctx.operator, values, weights)
+        to_values = Weighted.apply(ctx.operator, grad, ctx.operator.adjoint(weights))
+        return None, to_grad, to_values, None
+
+
+def _plain(values: torch.Tensor) -> torch.Tensor:
+    return values.detach().contiguous()

@@ -1,0 +1,305 @@
+"""Placing points in a permutohedral lattice: enclosing simplices, hashing, neighbours.
+
+The lattice A*_d lives in the hyperplane of R^(d+1) whose coordinates sum to zero. Its points
+have integer coordinates that agree modulo d + 1, and from each the d + 1 directions
+u_j = (1, ..., 1) - (d + 1) e_j lead to its nearest neighbours (Adams et al. 2010, section 3).
+
+A lattice point is known by one 64-bit key that is linear in its coordinates, so that walking
+along u_j adds a constant to the key. Where the coordinates fit, the key is their mixed-radix
+number and two points never share one. Otherwise its digits are random odd numbers, the
+coordinates are kept too, and every match is compared by coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+from numba import njit
+
+from rerank.errors import InputError
+from rerank.types import Array, FloatArray, IntArray
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ONE = np.uint64(1)
+_LARGEST_COORDINATE = 2.0**40
+
+
+@dataclass(frozen=True)
+class Simplices:
+    """Where N points of R^d lie in the lattice.
+
+    Attributes
+    ----------
+    indices : (N, d + 1) int32
+        The lattice points at the corners of the simplex that holds each point.
+    weights : (N, d + 1) float64
+        Barycentric coordinates: not negative, each row sums to one.
+    directions : (N, d) uint8
+        Column k holds the j for which corner k + 1 is corner k plus u_j.
+    keys : (M,) uint64
+        One key for each lattice point, in the order in which the points were first met.
+    coordinates : (M, d) int64 or (0, d)
+        The first d coordinates of each lattice point, kept only where keys may collide.
+    steps : (d + 1,) uint64
+        What a step along u_j adds to a key.
+    table_keys, table_ids : uint64, int32
+        The hash table: open addressing, -1 where a slot is free.
+    """
+
+    indices: IntArray
+    weights: FloatArray
+    directions: IntArray
+    keys: Array
+    coordinates: IntArray
+    steps: Array
+    table_keys: Array
+    table_ids: IntArray
+
+
+def place(features: FloatArray, variance: float, radius: int,
+          exact_keys: Optional[bool] = None) -> Simplices:
+    """Find the enclosing simplex of each point.
+
+    Parameters
+    ----------
+    features : (N, d) float64
+        Finite, scaled so that the kernel has unit variance.
+    variance : float
+        The variance of the whole filter in units of ``(d + 1)^2`` of the lattice: this sets
+        how coarse the lattice is.
+    radius : int
+        How many steps along one direction will be looked up by `neighbours`.
+    exact_keys : bool, optional
+        For tests: use mixed-radix keys or random ones. None decides by the range.
+
+    Raises
+    ------
+    InputError
+        If a coordinate in the lattice would be beyond 2^40.
+    """
+    n_dims = features.shape[1]
+    order = np.arange(1, n_dims + 1)
+    scale = (n_dims + 1) * np.sqrt(variance / (order * (order + 1.0)))
+    low, high = _elevated_range(features, scale)
+    largest = max(np.abs(low).max(), np.abs(high).max())
+    if largest > _LARGEST_COORDINATE:
+        raise InputError(
+            f"features must stay within {_LARGEST_COORDINATE:.0e} lattice cells of the origin, "
+            f"one lies {largest:.1e} away; subtract their mean or scale them"
+        )
+    width = np.ceil(high - low) + 2 * (n_dims + 1) * (radius + 2)
+    if exact_keys is None:
+        exact_keys = bool(np.log2(width).sum() < 62)
+    seed = 0
+    while True:
+        strides = np.zeros(n_dims + 1, dtype=np.uint64)
+        if exact_keys:
+            strides[:-1] = [math.prod(int(w) for w in width[:i]) for i in range(n_dims)]
+        else:
+            random = np.random.default_rng(seed)
+            strides[:-1] = random.integers(0, 2**63, n_dims, dtype=np.uint64) * 2 + 1
+        steps = strides.sum(dtype=np.uint64) - np.uint64(n_dims + 1) * strides
+        collided, *found = _place(features, scale, strides, steps, not exact_keys)
+        if not collided:
+            indices, weights, directions, keys, coordinates, table_keys, table_ids = found
+            return Simplices(indices, weights, directions, keys, coordinates, steps,
+                             table_keys, table_ids)
+        seed += 1
+
+
+def neighbours(simplices: Simplices, offsets: IntArray) -> IntArray:
+    """Look up the lattice point at each offset from each lattice point.
+
+    Parameters
+    ----------
+    simplices : Simplices
+    offsets : (K, d + 1) int64
+        Step counts along u_0, ..., u_d, of either sign.
+
+    Returns
+    -------
+    (K, M) int32
+        M, one past the last lattice point, where there is no such point.
+    """
+    n_dims = offsets.shape[1] - 1
+    jumps = (offsets.astype(np.uint64) * simplices.steps).sum(axis=1, dtype=np.uint64)
+    shifts = offsets.sum(axis=1, keepdims=True) - (n_dims + 1) * offsets[:, :n_dims]
+    return _neighbours(simplices.keys, simplices.coordinates, simplices.table_keys,
+                       simplices.table_ids, jumps, shifts)
+
+
+@njit(cache=True, nogil=True)
+def _elevated_range(features: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bounds of the first d coordinates of all points in the hyperplane."""
+    n_points, d = features.shape
+    least = np.full(d, np.inf)
+    most = np.full(d, -np.inf)
+    for p in range(n_points):
+        for i in range(d):
+            least[i] = min(least[i], features[p, i])
+            most[i] = max(most[i], features[p, i])
+    low = np.zeros(d)
+    high = np.zeros(d)
+    for i in range(d):
+        if i > 0:
+            low[i] -= i * most[i - 1] * scale[i - 1]
+            high[i] -= i * least[i - 1] * scale[i - 1]
+        for j in range(i, d):
+            low[i] += least[j] * scale[j]
+            high[i] += most[j] * scale[j]
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _find(key: np.uint64, table_keys: Array, table_ids: IntArray) -> tuple[int, np.uint64]:
+    """The slot of `key` and the lattice point in it, -1 where the slot is free."""
+    mask = np.uint64(table_ids.shape[0] - 1)
+    folded = key * _GOLDEN
+    slot = (folded ^ (folded >> np.uint64(32))) & mask
+    while table_ids[slot] >= 0 and table_keys[slot] != key:
+        slot = (slot + _ONE) & mask
+    return table_ids[slot], slot
+
+
+@njit(cache=True, nogil=True)
+def _rehashed(keys: Array, n_keys: int, size: int) -> tuple[Array, IntArray]:
+    table_keys = np.empty(size, np.uint64)
+    table_ids = np.full(size, -1, np.int32)
+    for m in range(n_keys):
+        _, slot = _find(keys[m], table_keys, table_ids)
+        table_keys[slot] = keys[m]
+        table_ids[slot] = m
+    return table_keys, table_ids
+
+
+@njit(cache=True, nogil=True)
+def _longer(values: Array) -> Array:
+    longer = np.empty((2 * values.shape[0],) + values.shape[1:], values.dtype)
+    longer[:values.shape[0]] = values
+    return longer
+
+
+@njit(cache=True, nogil=True)
+def _place(features: FloatArray, scale: FloatArray, strides: Array, steps: Array,
+           compare: bool) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array,
+                                   IntArray]:
+    n_points, d = features.shape
+    corners = d + 1
+    cell = 1.0 / corners
+    indices = np.empty((n_points, corners), np.int32)
+    weights = np.empty((n_points, corners), np.float64)
+    directions = np.empty((n_points, d), np.uint8)
+    keys = np.empty(1 << 10, np.uint64)
+    coordinates = np.empty((1 << 10 if compare else 0, d), np.int64)
+    table_keys, table_ids = _rehashed(keys, 0, 1 << 12)
+    n_keys = 0
+    collided = False
+    elevated = np.empty(corners, np.float64)
+    residual = np.empty(corners, np.float64)
+    descending = np.empty(corners, np.float64)
+    multiple = np.empty(corners, np.int64)
+    rank = np.empty(corners, np.int64)
+    at_rank = np.empty(corners, np.int64)
+    corner = np.empty(d, np.int64)
+    # Neighbouring points often share corners, and then need no look-up.
+    last_keys = np.zeros(corners, np.uint64)
+    last_ids = np.full(corners, -1, np.int32)
+    for p in range(n_points):
+        while n_keys + corners > keys.shape[0]:
+            keys = _longer(keys)
+            coordinates = _longer(coordinates)
+        while 2 * (n_keys + corners) > table_ids.shape[0]:
+            table_keys, table_ids = _rehashed(keys, n_keys, 4 * table_ids.shape[0])
+        partial = 0.0
+        for j in range(d, 0, -1):
+            scaled = features[p, j - 1] * scale[j - 1]
+            elevated[j] = partial - j * scaled
+            partial += scaled
+        elevated[0] = partial
+        # The nearest point whose coordinates are multiples of d + 1, by rounding each. They
+        # may then sum to a multiple of d + 1 other than zero, which the ranks mend.
+        excess = 0
+        for i in range(corners):
+            rounded = np.floor(elevated[i] * cell + 0.5)
+            residual[i] = elevated[i] - rounded * corners
+            multiple[i] = int(rounded)
+            excess += multiple[i]
+            rank[i] = 0
+        # Equal residuals rank by position, so that the ranks are a permutation whatever ties.
+        for i in range(d):
+            for j in range(i + 1, corners):
+                less = residual[i] < residual[j]
+                rank[i] += less
+                rank[j] += 1 - less
+        key = np.uint64(0)
+        for i in range(corners):
+            r = rank[i] + excess
+            if r < 0:
+                r += corners
+                multiple[i] += 1
+                residual[i] -= corners
+            elif r > d:
+                r -= corners
+                multiple[i] -= 1
+                residual[i] += corners
+            at_rank[r] = i
+            descending[r] = residual[i]
+            key += np.uint64(multiple[i] * corners) * strides[i]
+            if compare and i < d:
+                corner[i] = multiple[i] * corners
+        for k in range(corners):
+            if k == 0:
+                weight = 1.0 - (descending[0] - descending[d]) * cell
+            else:
+                weight = (descending[d - k] - descending[corners - k]) * cell
+            weights[p, k] = max(weight, 0.0)
+            if last_ids[k] < 0 or last_keys[k] != key:
+                m, slot = _find(key, table_keys, table_ids)
+                if m < 0:
+                    m = n_keys
+                    table_keys[slot] = key
+                    table_ids[slot] = m
+                    keys[m] = key
+                    n_keys += 1
+                    if compare:
+                        for i in range(d):
+                            coordinates[m, i] = corner[i]
+                last_keys[k] = key
+                last_ids[k] = m
+            m = last_ids[k]
+            indices[p, k] = m
+            if compare:
+                for i in range(d):
+                    collided = collided or coordinates[m, i] != corner[i]
+            if k < d:
+                j = at_rank[d - k]
+                directions[p, k] = j
+                key += steps[j]
+                if compare:
+                    for i in range(d):
+                        corner[i] += 1
+                    if j < d:
+                        corner[j] -= corners
+    return (collided, indices, weights, directions, keys[:n_keys].copy(),
+            coordinates[:n_keys].copy(), table_keys, table_ids)
+
+
+@njit(cache=True, nogil=True)
+def _neighbours(keys: Array, coordinates: IntArray, table_keys: Array, table_ids: IntArray,
+                jumps: Array, shifts: IntArray) -> IntArray:
+    n_keys = keys.shape[0]
+    compare = coordinates.shape[0] > 0
+    found = np.empty((jumps.shape[0], n_keys), np.int32)
+    for k in range(jumps.shape[0]):
+        for m in range(n_keys):
+            neighbour, _ = _find(keys[m] + jumps[k], table_keys, table_ids)
+            if neighbour >= 0 and compare:
+                for i in range(shifts.shape[1]):
+                    if coordinates[neighbour, i] != coordinates[m, i] + shifts[k, i]:
+                        neighbour = -1
+                        break
+            found[k, m] = neighbour if neighbour >= 0 else n_keys
+    return found

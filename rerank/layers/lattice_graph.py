@@ -1,0 +1,287 @@
+"""The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Union
+
+import numpy as np
+import torch
+
+from rerank.layers import lattice_kernels as kernels
+from rerank.layers.lattice_build import Simplices, neighbours
+from rerank.layers.neighbourhood import neighbour_offsets, opposite_offsets
+from rerank.types import Array, FloatArray, IntArray
+
+Rows = torch.Tensor
+
+#: Points whose label-by-label matrices are held at a time off the CPU.
+_CHUNK = 1 << 16
+
+
+class LatticeGraph:
+    """The points of a lattice and who neighbours whom; no values, no weights of points.
+
+    Neighbour tables are looked up when first needed, and copied to a device when first used
+    there.
+    """
+
+    def __init__(self, simplices: Simplices, radius: int) -> None:
+        self._simplices = simplices
+        self.n_points, corners = simplices.indices.shape
+        self.n_dims = corners - 1
+        self.n_vertices = len(simplices.keys)
+        self.radius = radius
+        self.indices = simplices.indices
+        self.directions = simplices.directions
+        self._copies: dict[tuple[str, torch.device], torch.Tensor] = {}
+
+    @cached_property
+    def offsets(self) -> IntArray:
+        """(K, d + 1), see `neighbour_offsets`."""
+        return neighbour_offsets(self.n_dims, self.radius)
+
+    @cached_property
+    def opposite(self) -> IntArray:
+        """(K,), the position of each offset's negative."""
+        return opposite_offsets(self.offsets)
+
+    @cached_property
+    def along_axes(self) -> IntArray:
+        """(2, d + 1, M), the neighbours one step along each direction and one step back."""
+        steps = np.eye(self.n_dims + 1, dtype=np.int64)
+        both = neighbours(self._simplices, np.concatenate([steps, -steps]))
+        return both.reshape(2, self.n_dims + 1, self.n_vertices)
+
+    @cached_property
+    def table(self) -> IntArray:
+        """(K, M), the neighbour at each offset, M where there is none."""
+        return neighbours(self._simplices, self.offsets)
+
+    @cached_property
+    def grouped(self) -> tuple[IntArray, IntArray, IntArray]:
+        """`table` by lattice point, without the absent."""
+        return kernels.group_by_row(self.table)
+
+    @cached_property
+    def subsets(self) -> IntArray:
+        """(2^(d+1),), the offset that is one step along each direction in a set of bits."""
+        position = {tuple(c): k for k, c in enumerate(self.offsets.tolist())}
+        corners = self.n_dims + 1
+        return np.array([
+            position.get(tuple((bits >> j) & 1 for j in range(corners)), 0)
+            for bits in range(1 << corners)
+        ], dtype=np.int32)
+
+    def copy_on(self, device: torch.device, name: str) -> torch.Tensor:
+        """An index table as an int64 tensor on a device."""
+        key = (name, device)
+        if key not in self._copies:
+            values: Array = getattr(self, name)
+            self._copies[key] = torch.from_numpy(values.astype(np.int64)).to(device)
+        return self._copies[key]
+
+
+class PointWeights:
+    """The barycentric weights (N, d + 1) of a lattice's points, in each type asked for."""
+
+    def __init__(self, weights: FloatArray) -> None:
+        self.float64 = weights
+        self._copies: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
+
+    def like(self, values: torch.Tensor) -> torch.Tensor:
+        key = (values.dtype, values.device)
+        if key not in self._copies:
+            self._copies[key] = torch.from_numpy(self.float64).to(values.device, values.dtype)
+        return self._copies[key]
+
+
+def splat(graph: LatticeGraph, weights: PointWeights, values: Rows) -> Rows:
+    """(N, C) to (M, C)."""
+    out = values.new_zeros(graph.n_vertices, values.shape[1])
+    share = weights.like(values)
+    if _compiled(values):
+        kernels.splat(values.numpy(), graph.indices.view(np.uint32), share.numpy(), out.numpy())
+        return out
+    indices = graph.copy_on(values.device, "indices")
+    for k in range(graph.n_dims + 1):
+        out.index_add_(0, indices[:, k], share[:, k:k + 1] * values)
+    return out
+
+
+def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows) -> Rows:
+    """(M, C) to (N, C), the transpose of `splat`."""
+    out = lattice.new_zeros(graph.n_points, lattice.shape[1])
+    share = weights.like(lattice)
+    if _compiled(lattice):
+        kernels.slice_(lattice.numpy(), graph.indices.view(np.uint32), share.numpy(),
+                       out.numpy())
+        return out
+    indices = graph.copy_on(lattice.device, "indices")
+    for k in range(graph.n_dims + 1):
+        out.addcmul_(share[:, k:k + 1], lattice[indices[:, k]])
+    return out
+
+
+def blur_axes(graph: LatticeGraph, lattice: Rows, scale: float, reverse: bool) -> Rows:
+    """The taps (1 2 1)/4 along each direction in turn, or in the reverse order: its transpose."""
+    order = range(graph.n_dims, -1, -1) if reverse else range(graph.n_dims + 1)
+    on_cpu = _compiled(lattice)
+    for step, axis in enumerate(order):
+        factor = scale if step == 0 else 1.0
+        if on_cpu:
+            blurred = torch.empty_like(lattice)
+            ahead, behind = graph.along_axes[:, axis]
+            number = blurred.numpy().dtype.type
+            kernels.blur_direction(lattice.numpy(), ahead, behind, number(0.5 * factor),
+                                   number(0.25 * factor), blurred.numpy())
+            lattice = blurred
+        else:
+            ahead_on, behind_on = graph.copy_on(lattice.device, "along_axes")[:, axis]
+            padded = _with_absent(lattice)
+            lattice = factor * (0.5 * lattice + 0.25 * (padded[ahead_on] + padded[behind_on]))
+    return lattice
+
+
+class Blur:
+    """Weights for each neighbour offset, times the lattice points: bilinear in both."""
+
+    def __init__(self, graph: LatticeGraph) -> None:
+        self._graph = graph
+
+    def apply(self, lattice: Rows, weights: torch.Tensor) -> Rows:
+        """(M, C_in) and (K,) or (K, C_in, C_out) to (M, C_out)."""
+        graph = self._graph
+        n_out = lattice.shape[1] if weights.dim() == 1 else weights.shape[2]
+        out = lattice.new_zeros(graph.n_vertices, n_out)
+        if _compiled(lattice):
+            loop = kernels.blur_shared if weights.dim() == 1 else kernels.blur_mixing
+            loop(lattice.numpy(), weights.numpy(), *graph.grouped, out.numpy())
+            return out
+        table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
+        for k in range(len(table)):
+            moved = padded[table[k]]
+            if weights.dim() == 1:
+                out += weights[k] * moved
+            else:
+                out.addmm_(moved, weights[k])
+        return out
+
+    def weight_grad(self, grad: Rows, lattice: Rows, shared: bool) -> torch.Tensor:
+        """The gradient of ``(grad * apply(lattice, weights)).sum()`` to the weights."""
+        graph = self._graph
+        n_offsets = len(graph.offsets)
+        shape = (n_offsets,) if shared else (n_offsets, lattice.shape[1], grad.shape[1])
+        out = lattice.new_zeros(shape)
+        if _compiled(lattice):
+            loop = (kernels.blur_shared_weight_grad if shared
+                    else kernels.blur_mixing_weight_grad)
+            loop(grad.numpy(), lattice.numpy(), *graph.grouped, out.numpy())
+            return out
+        table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
+        for k in range(n_offsets):
+            moved = padded[table[k]]
+            out[k] = (moved * grad).sum() if shared else moved.T @ grad
+        return out
+
+    def adjoint(self, weights: torch.Tensor) -> torch.Tensor:
+        """The weights of the transposed operator."""
+        return _reversed(self._graph, weights)
+
+
+class SelfInteraction:
+    """What `Blur` between `splat` and `slice_` brings each point from itself.
+
+    The corners of a point's simplex are all neighbours of one another, so that a point's own
+    value reaches it through every pair of them.
+    """
+
+    def __init__(self, graph: LatticeGraph, weights: PointWeights) -> None:
+        self._graph = graph
+        self._weights = weights
+
+    def diagonal(self, kernel: FloatArray) -> FloatArray:
+        """(N,) for weights (K,) that all channels share, float64."""
+        out = np.empty(self._graph.n_points)
+        kernels.self_shared(self._both_ways_array(kernel), self._weights.float64,
+                            self._graph.directions, self._graph.subsets, out)
+        return out
+
+    def apply(self, values: Rows, kernel: torch.Tensor) -> Rows:
+        """(N, C_in) and (K, C_in, C_out) to (N, C_out)."""
+        graph, share = self._graph, self._weights.like(values)
+        both = self._both_ways(kernel).flatten(1).contiguous()
+        out = values.new_zeros(len(values), kernel.shape[2])
+        if _compiled(values):
+            kernels.self_mixing(values.numpy(), both.numpy(), share.numpy(), graph.directions,
+                                graph.subsets, out.numpy())
+            return out
+        for part in _chunks(len(values)):
+            matrices = (self._pair_weights(share, part) @ both).view(-1, *kernel.shape[1:])
+            out[part] = torch.bmm(values[part].unsqueeze(1), matrices).squeeze(1)
+        return out
+
+    def weight_grad(self, grad: Rows, values: Rows, shared: bool) -> torch.Tensor:
+        """The gradient of ``(grad * apply(values, kernel)).sum()`` to the kernel."""
+        graph, share = self._graph, self._weights.like(values)
+        shape = (len(graph.offsets), values.shape[1], grad.shape[1])
+        out = values.new_zeros(shape[0], shape[1] * shape[2])
+        if _compiled(values):
+            kernels.self_mixing_weight_grad(grad.numpy(), values.numpy(), share.numpy(),
+                                            graph.directions, graph.subsets, out.numpy())
+        else:
+            for part in _chunks(len(values)):
+                outer = torch.einsum("ni,no->nio", values[part], grad[part]).flatten(1)
+                out += self._pair_weights(share, part).T @ outer
+        return self._both_ways(out).view(shape)
+
+    def adjoint(self, kernel: torch.Tensor) -> torch.Tensor:
+        """The weights of the transposed operator."""
+        return _reversed(self._graph, kernel)
+
+    def _both_ways(self, kernel: torch.Tensor) -> torch.Tensor:
+        both = kernel + kernel[self._graph.copy_on(kernel.device, "opposite")]
+        both[0] = kernel[0]
+        return both
+
+    def _both_ways_array(self, kernel: FloatArray) -> FloatArray:
+        both = kernel + kernel[self._graph.opposite]
+        both[0] = kernel[0]
+        return both
+
+    def _pair_weights(self, share: torch.Tensor, part: slice) -> torch.Tensor:
+        """(n, K): for each offset, the product of the weights of the corners it connects."""
+        graph = self._graph
+        subsets = graph.copy_on(share.device, "subsets")
+        bits = 1 << graph.copy_on(share.device, "directions")[part]
+        share = share[part]
+        pairs = share.new_zeros(len(share), len(graph.offsets))
+        pairs[:, 0] = share.square().sum(dim=1)
+        for k in range(graph.n_dims):
+            subset = torch.zeros_like(bits[:, 0])
+            for m in range(k + 1, graph.n_dims + 1):
+                subset = subset | bits[:, m - 1]
+                pairs.scatter_add_(1, subsets[subset].unsqueeze(1),
+                                   (share[:, k] * share[:, m]).unsqueeze(1))
+        return pairs
+
+
+Bilinear = Union[Blur, SelfInteraction]
+
+
+def _reversed(graph: LatticeGraph, weights: torch.Tensor) -> torch.Tensor:
+    turned = weights[graph.copy_on(weights.device, "opposite")]
+    return turned if turned.dim() == 1 else turned.transpose(1, 2)
+
+
+def _compiled(values: torch.Tensor) -> bool:
+    return values.device.type == "cpu"
+
+
+def _with_absent(lattice: Rows) -> Rows:
+    """A row of zeros after the last, where the tables send what is absent."""
+    return torch.cat([lattice, lattice.new_zeros(1, lattice.shape[1])])
+
+
+def _chunks(n_points: int) -> list[slice]:
+    return [slice(start, start + _CHUNK) for start in range(0, n_points, _CHUNK)]

@@ -1,0 +1,47 @@
+"""The neighbours of a point of the permutohedral lattice, and Gaussian weights on them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from rerank.types import FloatArray, IntArray
+
+
+def neighbour_offsets(n_dims: int, radius: int) -> IntArray:
+    """List the (s+1)^(d+1) - s^(d+1) neighbours of a lattice point, itself the first.
+
+    Each is a row c of non-negative step counts along u_0, ..., u_d, at most `radius` of any
+    and none of at least one (all d + 1 steps together lead back to the start). The list is
+    closed under negation, see `opposite_offsets`.
+
+    Returns
+    -------
+    (K, d + 1) int64, in lexicographic order.
+    """
+    counts = itertools.product(range(radius + 1), repeat=n_dims + 1)
+    return np.array([c for c in counts if min(c) == 0], dtype=np.int64)
+
+
+def opposite_offsets(offsets: IntArray) -> IntArray:
+    """Give, for each row of `neighbour_offsets`, the row that leads the other way."""
+    position = {tuple(c): k for k, c in enumerate(offsets.tolist())}
+    opposite = offsets.max(axis=1, keepdims=True) - offsets
+    return np.array([position[tuple(c)] for c in opposite.tolist()], dtype=np.int64)
+
+
+def binomial_weights(offsets: IntArray, radius: int) -> FloatArray:
+    """Weights of a Gaussian-like blur on `neighbour_offsets`, which sum to one.
+
+    The product over the d + 1 directions of `radius` steps of (1/2 + 1/2 T_j), T_j a shift
+    along u_j, folded by sum_j u_j = 0. Its variance is ``(d + 1)^2 * radius / 4`` in every
+    dimension; radius 2 is the blur of Adams et al. 2010, (1 2 1)/4 along each direction.
+    """
+    share = np.array([math.comb(radius, c) / 2.0**radius for c in range(radius + 1)])
+    weights = np.zeros(len(offsets))
+    for shift in range(radius + 1):
+        fits = offsets.max(axis=1) + shift <= radius
+        weights[fits] += share[offsets[fits] + shift].prod(axis=1)
+    return weights
