@@ -16,6 +16,7 @@ from rerank.losses.expected_iou import (
     expected_iou_loss,
     expected_uoi_loss,
 )
+from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
 from rerank.losses.weighted_sum import WeightedSumLoss
 
 __all__ = [
@@ -23,10 +24,13 @@ __all__ = [
     "ExpectedCounts",
     "ExpectedIoULoss",
     "ExpectedUoILoss",
+    "RMILoss",
     "SoftCrossEntropyLoss",
     "WeightedSumLoss",
     "expected_counts",
     "expected_iou_loss",
     "expected_uoi_loss",
+    "region_mutual_information",
+    "rmi_loss",
     "soft_cross_entropy",
 ]

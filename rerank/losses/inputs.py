@@ -33,6 +33,16 @@ class PixelTarget:
     distribution: Optional[Tensor]
     weights: Tensor
 
+    def image(self, index: int) -> PixelTarget:
+        """One image, as a batch of its own."""
+        one = slice(index, index + 1)
+        return PixelTarget(
+            self.logits[one],
+            None if self.labels is None else self.labels[one],
+            None if self.distribution is None else self.distribution[one],
+            self.weights[one],
+        )
+
     def as_distribution(self) -> Tensor:
         """The target as (B, C, H, W) probabilities, one-hot for labels and zeros where void."""
         if self.distribution is not None:

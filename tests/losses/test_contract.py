@@ -8,6 +8,7 @@ from rerank.losses import (
     CorpusCounts,
     ExpectedIoULoss,
     ExpectedUoILoss,
+    RMILoss,
     SoftCrossEntropyLoss,
     WeightedSumLoss,
 )
@@ -18,6 +19,10 @@ LOSSES = {
     "iou": ExpectedIoULoss,
     "uoi": ExpectedUoILoss,
     "iou_corpus": lambda: ExpectedIoULoss(counts=CorpusCounts(N_CLASSES)),
+    "rmi": lambda: RMILoss(factor=2, region_size=2),
+    "rmi_softmax_max": lambda: RMILoss(
+        factor=2, pooling="maximum", cross_entropy="softmax", dtype=torch.float32
+    ),
     "mix": lambda: WeightedSumLoss([(0.7, ExpectedUoILoss()), (0.3, SoftCrossEntropyLoss())]),
 }
 every_loss = pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES.keys())
@@ -136,7 +141,7 @@ def test_training_on_it_finds_the_labels(make):
     logits = torch.zeros(1, N_CLASSES, 8, 12, requires_grad=True)
     loss = make()
     optimiser = torch.optim.Adam([logits], lr=0.3)
-    for _ in range(60):
+    for _ in range(400):
         optimiser.zero_grad()
         loss(logits, target).backward()
         optimiser.step()
