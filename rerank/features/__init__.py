@@ -13,6 +13,7 @@ from rerank.features.boundary import boundary_features
 from rerank.features.classification import classification_features
 from rerank.features.classifiers import (PERCENTILES, ImageClassifiers,
                                          SizeThresholdClassifiers, size_thresholds)
+from rerank.features.edges import detect_edges, edge_features
 from rerank.features.energy import energy_features
 from rerank.features.geometry import region_geometry
 from rerank.features.image import image_features
@@ -33,8 +34,8 @@ __all__ = [
     "ImageInputs", "LocationPrior", "SizeThresholdClassifiers", "agreement_features",
     "appearance_features", "background_mass", "boundary_features", "cells_to_regions",
     "class_log_prob", "classification_features", "coarsen_labelings", "component_support",
-    "energy_features", "expected_counts", "image_features", "labeling_statistics",
-    "layout_features", "pair_features", "posterior_features", "prior_features",
-    "proposal_agreement", "region_geometry", "score_against", "segnet_features",
-    "size_thresholds", "summary_features", "support_features",
+    "detect_edges", "edge_features", "energy_features", "expected_counts", "image_features",
+    "labeling_statistics", "layout_features", "pair_features", "posterior_features",
+    "prior_features", "proposal_agreement", "region_geometry", "score_against",
+    "segnet_features", "size_thresholds", "summary_features", "support_features",
 ]

@@ -12,6 +12,7 @@ from rerank.features.agreement import Agreement, agreement_features, proposal_ag
 from rerank.features.appearance import appearance_features
 from rerank.features.boundary import boundary_features
 from rerank.features.classification import classification_features
+from rerank.features.edges import edge_features
 from rerank.features.energy import energy_features
 from rerank.features.layout import layout_features, pair_features
 from rerank.features.geometry import region_geometry
@@ -124,6 +125,14 @@ class _Parts:
                                    i.value_names, i.classes, i.image_id)
 
     @cached_property
+    def edges(self) -> Optional[FeatureTable]:
+        i = self.inputs
+        if i.edge_map is None:
+            return None
+        return edge_features(i.labelings, i.superpixels, i.edge_map, len(i.classes), i.classes,
+                             i.image_id)
+
+    @cached_property
     def location(self) -> Optional[FloatArray]:
         i = self.inputs
         return None if i.location is None else class_log_prob(i.labelings, i.location, i.areas)
@@ -182,8 +191,7 @@ class _Parts:
             support_features(self.stage1, self.components, *names),
             self.boundary,
             agreement_features(self.agreement, *names)]
-        if self.appearance is not None:
-            tables.append(self.appearance)
+        tables += [table for table in (self.appearance, self.edges) if table is not None]
         if self.location is not None or i.cooccurrence is not None:
             tables.append(prior_features(self.location, i.cooccurrence, self.stage1.painted,
                                          *names))
@@ -203,7 +211,7 @@ class _Parts:
         return summary_features(
             statistics=self.statistics, stage1=self.stage1, components=self.components,
             agreement=self.agreement, energy=self.energy,
-            boundary=self.boundary, appearance=self.appearance,
+            boundary=self.boundary, appearance=self.appearance, edges=self.edges,
             segnet=segnet, symmetric_kl=symmetric_kl, posterior=self.finer,
             classifiers=classifiers, location=self.location,
             cooccurrence=None if i.cooccurrence is None else

@@ -55,6 +55,8 @@ class ImageInputs:
         Of `LocationPrior.transform`.
     cooccurrence : (C, C) float, optional
         `log_ratio_` of `CooccurrencePrior`.
+    edge_map : (H, W) bool, optional
+        Of `detect_edges`, or of any edge detector.
     posterior : (n, C) float, optional
         A finer posterior over regions, from a model that did not see this image.
 
@@ -87,6 +89,7 @@ class ImageInputs:
     value_names: tuple[str, ...] = ()
     location: Optional[Array] = None
     cooccurrence: Optional[Array] = None
+    edge_map: Optional[Array] = None
     posterior: Optional[Array] = None
 
     def __post_init__(self) -> None:
@@ -131,6 +134,9 @@ class ImageInputs:
         if not (0 <= self.labelings.min() and self.labelings.max() < n_classes):
             raise self._error(f"labels of proposals must be 0..{n_classes - 1}, found "
                               f"{self.labelings.min()} to {self.labelings.max()}")
+        if self.edge_map is not None and np.shape(self.edge_map) != np.shape(self.superpixels):
+            raise self._error(f"edge_map must be of the size of superpixels, "
+                              f"{np.shape(self.superpixels)}, got {np.shape(self.edge_map)}")
         if np.ndim(self.superpixels) != 2 or int(np.max(self.superpixels)) != n - 1:
             raise self._error(f"superpixels must be an (H, W) map of regions 0..{n - 1}")
 

@@ -10,6 +10,7 @@ from numba import njit
 from rerank.features.agreement import AGREEMENT_SCALARS, Agreement
 from rerank.features.appearance import APPEARANCE_SCALARS
 from rerank.features.boundary import BORDER_SCALARS
+from rerank.features.edges import EDGE_SCALARS
 from rerank.features.naming import scalar_names
 from rerank.features.posterior import SCALAR_FEATURES, PosteriorScores
 from rerank.features.statistics import LabelingStatistics
@@ -76,6 +77,7 @@ def classifier_scalars(classification: FeatureTable, n_foreground: int) -> Float
 def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
                      components: ComponentSupport, agreement: Agreement, energy: FeatureTable,
                      boundary: FeatureTable, appearance: Optional[FeatureTable] = None,
+                     edges: Optional[FeatureTable] = None,
                      segnet: Optional[PosteriorScores] = None,
                      symmetric_kl: Optional[FloatArray] = None,
                      posterior: Optional[PosteriorScores] = None,
@@ -106,6 +108,8 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
         Of `boundary_features`; its five class-free columns.
     appearance : FeatureTable
         Of `appearance_features`; its three class-free columns.
+    edges : FeatureTable
+        Of `edge_features`; its four class-free columns.
     symmetric_kl : (M,) float
         Both directions of Eq. 17 of Cogswell et al. 2014 per cell.
     classifiers : (M, 6) float
@@ -141,6 +145,8 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
         add(("symmetric_kl",), symmetric_kl)
     if appearance is not None:
         add(APPEARANCE_SCALARS, appearance.values[:, :3])
+    if edges is not None:
+        add(EDGE_SCALARS, edges.values[:, :4])
     if classifiers is not None:
         add(CLASSIFIER_FEATURES, classifiers)
     if location is not None:
