@@ -69,8 +69,9 @@ def edge_features(labelings: Array, superpixels: Array, edge_map: Array, n_class
                   radius: float = MATCH_RADIUS) -> FeatureTable:
     """Chamfer distances between the image's edges and a proposal's label borders.
 
-    Distances are cut at `limit` times the diagonal (at least a pixel) and divided by that, to be in
-    [0, 1]. `chamfer_to_edges` = mean distance of a border pixel to the next edge;
+    Distances are cut at `limit` times the diagonal (at least a pixel) and divided by that, to
+    be in [0, 1]; a distance that was cut counts as farther than any radius.
+    `chamfer_to_edges` = mean distance of a border pixel to the next edge;
     `border_unsupported` = share of border pixels farther than `radius` from any edge;
     `chamfer_to_labels` = mean distance of an edge pixel to the next label border;
     `edges_missed` = share of edge pixels farther than `radius` from any border. A class:

@@ -74,6 +74,25 @@ def labeling_statistics(labelings: Array, n_classes: int, areas: Array, centroid
         smallest=smallest, n_small=counts[1], component=component)
 
 
+def labeling_components(labelings: Array, edges: Array) -> IntArray:
+    """Connected components of regions with equal labels.
+
+    Parameters
+    ----------
+    labelings : (M, n) int
+    edges : (m, 2) int
+
+    Returns
+    -------
+    (M, n) uint32
+        The lowest region of each region's component.
+    """
+    labels = np.ascontiguousarray(labelings)
+    pairs = np.asarray(edges).reshape(-1, 2).astype(np.uint32)
+    return _components_kernel(labels, np.ascontiguousarray(pairs[:, 0]),
+                              np.ascontiguousarray(pairs[:, 1]))
+
+
 def check_labels(labels: Array, n_classes: int) -> None:
     """Raise `InputError` unless labels are integers in 0..n_classes-1; void is not allowed."""
     if labels.dtype.kind not in "iu":
@@ -92,6 +111,30 @@ def _find(parent: IntArray, node: int) -> int:
 
 
 @njit(cache=True)
+def _components_kernel(labels: Array, left: IntArray, right: IntArray) -> IntArray:
+    component = np.empty(labels.shape, dtype=np.uint32)
+    for m in range(labels.shape[0]):
+        row = labels[m]
+        parent = component[m]
+        for i in range(len(row)):
+            parent[i] = i
+        for e in range(len(left)):
+            i = left[e]
+            j = right[e]
+            if row[i] == row[j] and parent[i] != parent[j]:
+                low = _find(parent, i)
+                high = _find(parent, j)
+                if low < high:
+                    parent[high] = low
+                elif high < low:
+                    parent[low] = high
+        for i in range(len(row)):
+            # A root is the lowest region of its component: those before it are settled.
+            parent[i] = parent[parent[i]]
+    return component
+
+
+@njit(cache=True)
 def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroids: FloatArray,
                        frame: FloatArray, edges: IntArray, length: FloatArray,
                        contrast: FloatArray, small: float) -> tuple[Array, ...]:
@@ -101,7 +144,6 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
     counts = np.zeros((2, n_proposals, n_classes), dtype=np.int64)
     largest = np.zeros((n_proposals, n_classes))
     smallest = np.zeros((n_proposals, n_classes))
-    component = np.empty((n_proposals, n), dtype=np.uint32)
     # What is added over regions and edges stands side by side: one place in memory a class.
     of_region = np.empty((n, 5))
     of_edge = np.empty((len(edges), 2))
@@ -118,6 +160,7 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
         of_edge[e, 1] = length[e] * contrast[e]
     left = edges[:, 0].astype(np.uint32)
     right = edges[:, 1].astype(np.uint32)
+    component = _components_kernel(labels, left, right)
     size = np.empty(n)
     for m in range(n_proposals):
         row = labels[m]
@@ -129,23 +172,13 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
             c = row[i]
             for k in range(5):
                 regions[c, k] += of_region[i, k]
-            parent[i] = i
             size[i] = 0.0
         for e in range(len(left)):
-            i = left[e]
-            j = right[e]
-            a = row[i]
-            b = row[j]
+            a = row[left[e]]
+            b = row[right[e]]
             if a == b:
                 inner[a, 0] += of_edge[e, 0]
                 inner[a, 1] += of_edge[e, 1]
-                if parent[i] != parent[j]:
-                    low = _find(parent, i)
-                    high = _find(parent, j)
-                    if low < high:
-                        parent[high] = low
-                    elif high < low:
-                        parent[low] = high
             else:
                 pairs[m, a, b] += of_edge[e, 0]
                 pairs[m, b, a] += of_edge[e, 0]
@@ -159,10 +192,7 @@ def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroi
                 sums[5 + k, m, c] = inner[c, k]
                 sums[7 + k, m, c] = border[c, k]
         for i in range(n):
-            # A root is the lowest region of its component: those before it are settled.
-            root = parent[parent[i]]
-            parent[i] = root
-            size[root] += areas[i]
+            size[parent[i]] += areas[i]
         for i in range(n):
             if parent[i] == i:
                 c = row[i]

@@ -1,0 +1,218 @@
+"""A finer posterior from a few weights that all classes share, fitted on out-of-fold signals."""
+
+from __future__ import annotations
+
+from typing import Iterable, Mapping, Optional
+
+import numpy as np
+from numba import njit
+from sklearn.base import BaseEstimator
+
+from rerank.errors import InputError, NotFittedError
+from rerank.features.signals import PosteriorSignals
+from rerank.features.table import decode_strings, encode_strings
+from rerank.types import Array, FloatArray, RandomState, as_generator
+
+
+class StackedPosterior(BaseEstimator):
+    """p(c | region) proportional to exp(sum_f w_f signal_f(region, c)), one weight a signal.
+
+    A conditional logit (McFadden 1974), fitted by Newton steps to the pixels' labels. Ten
+    weights can't overfit a few hundred images, which hundreds of per-class weights do. The
+    signals must come from models that did not see the image, in training as in use.
+
+    Parameters
+    ----------
+    alpha : float, at least 0
+        Weight of the squared weights, for signals of unit variance, against the mean
+        log-loss of a pixel.
+    regions_per_image : int or None
+        Fit on at most so many regions of an image, drawn at random by labelled area; None for
+        all.
+    tol : float
+        Stop when a step promises less than this.
+    max_iter : int
+        Newton steps at most.
+    random_state : int, Generator or None
+        For the draw of regions.
+
+    Attributes
+    ----------
+    names_ : tuple of F str
+        The signals, in order.
+    weights_ : (F,) float64
+        On the signals as they are.
+    loss_ : float
+        Mean log-loss of a training pixel, in nats.
+    n_iter_ : int
+    """
+
+    def __init__(self, alpha: float = 1e-3, regions_per_image: Optional[int] = 200,
+                 tol: float = 1e-9, max_iter: int = 50, random_state: RandomState = 0) -> None:
+        self.alpha = alpha
+        self.regions_per_image = regions_per_image
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, signals: Iterable[PosteriorSignals],
+            histograms: Iterable[Array]) -> StackedPosterior:
+        """Learn the weights.
+
+        Parameters
+        ----------
+        signals : iterable of PosteriorSignals
+            One an image; all with the same names.
+        histograms : iterable of (n, C) float
+            Labelled pixels of each class in each region; void pixels are not among them.
+
+        Raises
+        ------
+        InputError
+            If signals differ in name, shapes disagree, or no pixel is labelled.
+        """
+        if not self.alpha >= 0:
+            raise InputError(f"alpha must be at least 0, got {self.alpha}")
+        rng = as_generator(self.random_state)
+        names: Optional[tuple[str, ...]] = None
+        designs, targets = [], []
+        for image, (signal, histogram) in enumerate(zip(signals, histograms)):
+            names = signal.names if names is None else names
+            counts = np.asarray(histogram, dtype=np.float64)
+            if signal.names != names:
+                raise InputError(f"image {image} has the signals {signal.names}, the first has "
+                                 f"{names}")
+            if counts.shape != signal.values.shape[:2] or not (counts >= 0).all():
+                raise InputError(f"histogram {image} must be at least 0 and of shape "
+                                 f"{signal.values.shape[:2]}, got {counts.shape}")
+            kept, scale = self._draw(counts.sum(axis=1), rng)
+            designs.append(signal.values[kept])
+            targets.append(counts[kept] * scale)
+        if names is None or not sum(float(t.sum()) for t in targets) > 0:
+            raise InputError("no labelled pixel to fit the posterior to")
+        design, target = np.concatenate(designs), np.concatenate(targets)
+        target /= target.sum()
+        spread = _spread(design, target.sum(axis=1))
+        self.names_ = names
+        scaled, self.loss_, self.n_iter_ = self._newton(
+            (design / spread).astype(np.float32), target)
+        self.weights_ = scaled / spread
+        return self
+
+    def _draw(self, labelled: FloatArray, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Regions to keep, and what their counts are multiplied with to stand for all."""
+        there = np.flatnonzero(labelled > 0)
+        limit = self.regions_per_image
+        if limit is None or len(there) <= limit:
+            return there, np.ones((len(there), 1))
+        chance = labelled[there] / labelled[there].sum()
+        kept = rng.choice(there, size=limit, replace=False, p=chance)
+        # Drawn by area, so that each stands for the same number of pixels.
+        return kept, (labelled.sum() / limit / labelled[kept])[:, None]
+
+    def _newton(self, design: FloatArray, target: FloatArray) -> tuple[FloatArray, float, int]:
+        w = np.zeros(design.shape[2])
+        identity = np.eye(len(w))
+        loss, gradient, curvature = _loss_kernel(design, target, w)
+        for step in range(1, self.max_iter + 1):
+            total = gradient + self.alpha * w
+            direction = -np.linalg.solve(curvature + (self.alpha + 1e-12) * identity, total)
+            promised = -float(total @ direction)
+            if promised < self.tol:
+                break
+            length = 1.0
+            before = loss + 0.5 * self.alpha * float(w @ w)
+            while True:
+                trial = w + length * direction
+                loss, gradient, curvature = _loss_kernel(design, target, trial)
+                after = loss + 0.5 * self.alpha * float(trial @ trial)
+                if after <= before - 1e-4 * length * promised or length < 1e-8:
+                    break
+                length *= 0.5
+            w = trial
+        return w, loss, step
+
+    def predict_proba(self, signals: PosteriorSignals) -> FloatArray:
+        """(n, C) probabilities of the regions of one image; rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If the signals are not those of training, in the same order.
+        """
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("StackedPosterior must be fitted first")
+        if signals.names != self.names_:
+            raise InputError(f"the posterior was fitted to the signals {self.names_}, got "
+                             f"{signals.names}")
+        logits = signals.values @ self.weights_
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The fitted state as plain arrays."""
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("StackedPosterior must be fitted first")
+        return {"names": encode_strings(self.names_), "weights": self.weights_,
+                "loss": np.array(self.loss_), "n_iter": np.array(self.n_iter_)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> StackedPosterior:
+        """A fitted posterior from what `to_arrays` gave."""
+        posterior = cls()
+        posterior.names_ = decode_strings(arrays["names"])
+        posterior.weights_ = np.asarray(arrays["weights"])
+        posterior.loss_ = float(arrays["loss"])
+        posterior.n_iter_ = int(arrays["n_iter"])
+        return posterior
+
+
+def _spread(design: FloatArray, weight: FloatArray) -> FloatArray:
+    """(F,) root mean square of signals about their mean over classes; 1 where there is none."""
+    centred = design - design.mean(axis=1, keepdims=True)
+    variance = np.einsum("i,icf->f", weight, centred.astype(np.float64) ** 2) / design.shape[1]
+    return np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 1e-12)), 1.0)
+
+
+@njit(cache=True)
+def _loss_kernel(design: FloatArray, target: FloatArray,
+                 w: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    n, n_classes, n_signals = design.shape
+    loss = 0.0
+    gradient = np.zeros(n_signals)
+    curvature = np.zeros((n_signals, n_signals))
+    p = np.empty(n_classes)
+    mean = np.empty(n_signals)
+    for i in range(n):
+        total = 0.0
+        highest = -np.inf
+        for c in range(n_classes):
+            p[c] = 0.0
+            for f in range(n_signals):
+                p[c] += w[f] * design[i, c, f]
+            highest = max(highest, p[c])
+            total += target[i, c]
+        norm = 0.0
+        for c in range(n_classes):
+            loss -= target[i, c] * (p[c] - highest)
+            p[c] = np.exp(p[c] - highest)
+            norm += p[c]
+        loss += total * np.log(norm)
+        mean[:] = 0.0
+        for c in range(n_classes):
+            p[c] /= norm
+            for f in range(n_signals):
+                mean[f] += p[c] * design[i, c, f]
+        for c in range(n_classes):
+            away = total * p[c] - target[i, c]
+            for f in range(n_signals):
+                gradient[f] += away * design[i, c, f]
+                moved = total * p[c] * (design[i, c, f] - mean[f])
+                for g in range(f + 1):
+                    curvature[f, g] += moved * (design[i, c, g] - mean[g])
+    for f in range(n_signals):
+        for g in range(f):
+            curvature[g, f] = curvature[f, g]
+    return loss, gradient, curvature
