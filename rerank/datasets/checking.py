@@ -85,16 +85,21 @@ def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[Finding]:
 
 def _check_sample(dataset: Dataset, image_id: str) -> list[Finding]:
     """Find what is wrong with an image, with its mask, and with the two together."""
+    source = dataset.source
+    try:
+        source.sample(image_id)
+    except DataError as error:
+        first = finding_of(error)
+    else:
+        return []
     findings = []
-    for read in (dataset.source.sample, dataset.source.image, dataset.source.labels):
+    for read in (source.image, source.labels):
         try:
             read(image_id)
         except DataError as error:
             findings.append(finding_of(error))
-        else:
-            if read == dataset.source.sample:
-                break
-    return findings
+    # Where each of the two is fine by itself, the first error is that they don't go together.
+    return findings or [first]
 
 
 def _shared_ids(datasets: Sequence[Dataset]) -> list[Finding]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
 from rerank.datasets.dataset import Dataset, FileSource
-from rerank.datasets.finding import Finding, file_error
+from rerank.datasets.finding import Finding, file_error, finding_of
 from rerank.datasets.listing import (
     Listing,
     files_by_stem,
@@ -20,7 +20,7 @@ from rerank.datasets.listing import (
     split_names,
 )
 from rerank.datasets.reading import IMAGE_SUFFIXES, PathLike, read_index_mask
-from rerank.errors import InputError
+from rerank.errors import DataError, InputError
 from rerank.types import VOID
 
 
@@ -88,7 +88,8 @@ def list_folder(root: PathLike | None, split: str, *, images: str = "images",
     pairs, missing = pair_by_name(ids, image_folder, label_folder, label_suffix)
     findings.extend(missing)
     if known is None:
-        known = _classes_of_masks(label_folder, ignore_index, findings)
+        stems = (stem + label_suffix for stem in every)
+        known = _classes_of_masks(label_folder, stems, ignore_index, findings)
     if background is not None and not 0 <= background < len(known):
         raise InputError(f"background must be one of {len(known)} classes, got {background}")
     source = FileSource(pairs, n_classes=len(known), void_value=ignore_index,
@@ -124,15 +125,22 @@ def _classes(folder: Path, n_classes: Optional[int],
     return names or tuple(f"class_{index}" for index in range(n_classes))
 
 
-def _classes_of_masks(labels: Optional[Path], ignore_index: Optional[int],
-                      findings: list[Finding]) -> tuple[str, ...]:
-    """Count classes by the highest label in all masks; none where there are no masks."""
+def _classes_of_masks(labels: Optional[Path], stems: Iterable[str],
+                      ignore_index: Optional[int], findings: list[Finding]) -> tuple[str, ...]:
+    """Count classes by the highest label in the masks of all images; none without masks."""
+    if labels is None:
+        return ()
+    files = files_by_stem(labels)
     highest = -1
-    for paths in files_by_stem(labels).values() if labels is not None else ():
-        values = np.unique(read_index_mask(paths[0]))
+    for path in (path for stem in stems for path in files.get(stem, [])[:1]):
+        try:
+            values = np.unique(read_index_mask(path))
+        except DataError as error:
+            findings.append(finding_of(error))
+            continue
         values = values[values != ignore_index] if ignore_index is not None else values
-        highest = max(highest, int(values.max(initial=-1)))
-    if labels is not None and not 0 <= highest <= 254:
+        highest = max([highest, *values.tolist()])
+    if not 0 <= highest <= 254:
         findings.append(Finding(
             str(labels), f"the masks' highest label is {highest}, so the classes can't be counted",
             "write their names in classes.txt, one a line, or give n_classes"

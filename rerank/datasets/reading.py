@@ -157,7 +157,7 @@ def read_sbd_mask(path: PathLike) -> Array:
         content: dict[str, Any] = scipy.io.loadmat(
             path, struct_as_record=False, squeeze_me=True, variable_names=["GTcls"]
         )
-    except (*_UNREADABLE, RuntimeError) as error:
+    except (*_UNREADABLE, RuntimeError, scipy.io.matlab.MatReadError) as error:
         raise _damaged(path, "mask", error) from error
     segmentation = getattr(content.get("GTcls"), "Segmentation", None)
     if segmentation is None:

@@ -1,0 +1,155 @@
+"""Turn each data set's published layout into the one that `open_dataset` reads.
+
+An arranger gets the folders to look into, the folder to build, and the scratch folder out of
+which it may move files instead of copying them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rerank.datasets import msrc21
+from rerank.datasets.finding import file_error
+from rerank.datasets.listing import read_lines, split_names
+from rerank.datasets.locating import bring, find_parts, write_list
+from rerank.datasets.palettes import palette_of, save_labels_png
+from rerank.datasets.reading import PathLike, read_image
+from rerank.errors import DataError
+from rerank.types import VOID
+
+#: Names of the lists, ours and those of the TextonBoost splits.
+_LIST_NAMES = (("train.txt", "val.txt", "test.txt"), ("Train.txt", "Validation.txt", "Test.txt"))
+
+
+def _arrange_voc2012(folders: Sequence[Path], built: Path, scratch: Path) -> None:
+    """Take the devkit's segmentation part, and SBD, whichever is there."""
+    devkit = find_parts(folders, "JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
+    sbd = find_parts(folders, "img", "cls", "train.txt", "val.txt")
+    if devkit is None and sbd is None:
+        raise _incomplete(folders, "JPEGImages, SegmentationClass and ImageSets/Segmentation")
+    if devkit is not None:
+        for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+            bring(devkit / part, built / "VOCdevkit" / "VOC2012" / part, scratch)
+    if sbd is not None:
+        for part in ("img", "cls", "train.txt", "val.txt"):
+            bring(sbd / part, built / "benchmark_RELEASE" / "dataset" / part, scratch)
+
+
+def _arrange_camvid(folders: Sequence[Path], built: Path, scratch: Path) -> None:
+    """Take the splits that have a list, and make the lists' paths relative."""
+    source = find_parts(folders, "train", "trainannot", "train.txt")
+    if source is None:
+        raise _incomplete(folders, "train, trainannot and train.txt")
+    for split in split_names(source):
+        parts = (split, f"{split}annot")
+        if not all((source / part).is_dir() for part in parts):
+            continue
+        lines, _ = read_lines([source / f"{split}.txt"])
+        write_list(built / f"{split}.txt", (
+            " ".join("/".join(Path(word).parts[-2:]) for word in line.split()) for line in lines
+        ))
+        for part in parts:
+            bring(source / part, built / part, scratch)
+
+
+def _arrange_weizmann_horse(folders: Sequence[Path], built: Path, scratch: Path) -> None:
+    """Take photographs and masks; without lists every fourth photograph is for validation."""
+    source = find_parts(folders, "rgb", "figure_ground")
+    if source is None:
+        raise _incomplete(folders, "rgb and figure_ground")
+    lists = _lists(folders)
+    if not lists:
+        ids = sorted(path.stem for path in (source / "rgb").iterdir() if path.suffix == ".jpg")
+        lists = {"train": [i for k, i in enumerate(ids) if k % 4 != 3], "val": ids[3::4]}
+    for split, ids in lists.items():
+        write_list(built / f"{split}.txt", ids)
+    for part in ("rgb", "figure_ground"):
+        bring(source / part, built / part, scratch)
+
+
+def _arrange_msrc21(folders: Sequence[Path], built: Path, scratch: Path) -> None:
+    """Turn the bitmaps into PNGs and the masks' colours into labels, for the listed images."""
+    source = find_parts(folders, "Images", "GroundTruth")
+    if source is None:
+        raise _incomplete(folders, "Images and GroundTruth")
+    lists = _lists(folders)
+    if not lists:
+        raise _incomplete(folders, "the lists of TextonBoostSplits.zip (Train.txt, Validation.txt)")
+    (built / "images").mkdir()
+    (built / "labels").mkdir()
+    palette = palette_of(list(msrc21.COLOURS.values()))
+    for split, ids in lists.items():
+        write_list(built / f"{split}.txt", ids)
+        for image_id in ids:
+            mask = source / "GroundTruth" / f"{image_id}_GT.bmp"
+            save_labels_png(built / "labels" / f"{image_id}.png", msrc21_labels(mask), palette)
+            image = read_image(source / "Images" / f"{image_id}.bmp")
+            Image.fromarray(image).save(built / "images" / f"{image_id}.png")
+    write_list(built / "classes.txt", msrc21.COLOURS)
+
+
+def msrc21_labels(path: PathLike) -> npt.NDArray[np.uint8]:
+    """Read a mask of the MSRC database, whose colours stand for classes.
+
+    Parameters
+    ----------
+    path : path of a file `<id>_GT.bmp`
+
+    Returns
+    -------
+    ndarray of shape (H, W), uint8
+        0..20, and 255 where the mask is black, horse or mountain.
+
+    Raises
+    ------
+    DataError
+        The file is missing or damaged, or has a colour that stands for nothing.
+    """
+    colours = read_image(path).astype(np.int64)
+    code = (colours[:, :, 0] << 16) | (colours[:, :, 1] << 8) | colours[:, :, 2]
+    labels = np.full(code.shape, VOID, dtype=np.uint8)
+    known = np.zeros(code.shape, dtype=bool)
+    for label, colour in [*enumerate(msrc21.COLOURS.values()),
+                          *((VOID, colour) for colour in msrc21.VOID_COLOURS.values())]:
+        here = code == ((colour[0] << 16) | (colour[1] << 8) | colour[2])
+        labels[here] = label
+        known |= here
+    if not known.all():
+        first = tuple(int(value) for value in colours[~known][0])
+        raise file_error(path, f"the colour {first} stands for no class of MSRC-21",
+                         "take the masks of the database's second version")
+    return labels
+
+
+def _lists(folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Find lists of train, val and perhaps test, and return their ids without endings."""
+    for names in _LIST_NAMES:
+        folder = find_parts(folders, *names[:2])
+        if folder is not None:
+            lists = {}
+            for split, name in zip(("train", "val", "test"), names):
+                if (folder / name).is_file():
+                    lines, _ = read_lines([folder / name])
+                    lists[split] = [Path(line).stem for line in lines]
+            return lists
+    return {}
+
+
+def _incomplete(folders: Sequence[Path], parts: str) -> DataError:
+    return file_error(folders[0], f"{parts} are not in what was given",
+                      "give the published archive, or the folder that it was unpacked to")
+
+
+ARRANGERS: Mapping[str, Callable[[Sequence[Path], Path, Path], None]] = MappingProxyType({
+    "voc2012": _arrange_voc2012,
+    "msrc21": _arrange_msrc21,
+    "camvid": _arrange_camvid,
+    "weizmann_horse": _arrange_weizmann_horse,
+})

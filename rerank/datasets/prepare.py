@@ -1,0 +1,172 @@
+"""From the archives that data sets are published as to the folders that `open_dataset` reads."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Optional
+
+from rerank.datasets.archives import PUBLISHED, Archive, fetch, unpack, verify
+from rerank.datasets.arranging import ARRANGERS
+from rerank.datasets.checking import check_dataset
+from rerank.datasets.finding import file_error, finding_of
+from rerank.datasets.opening import dataset_names, dataset_splits, list_dataset
+from rerank.datasets.reading import PathLike
+from rerank.errors import DataError, InputError, RerankError
+
+
+def prepare(name: str, root: Optional[PathLike], archives: Sequence[PathLike] = (), *,
+            download: bool = False) -> list[str]:
+    """Arrange a data set under `root` and check it.
+
+    Parameters
+    ----------
+    name : "voc2012", "msrc21", "camvid" or "weizmann_horse"
+    root : folder of all data sets; this one goes to `root/name`
+    archives : paths of downloaded archives, or of folders that they were unpacked to
+        Lists of a split may lie in a further archive or folder. Where none is given, the files
+        are looked for under their published names in `root`.
+    download : bool
+        Whether what is not in `root` is downloaded to it.
+
+    Returns
+    -------
+    list of str
+        What was done and found, a line each.
+
+    Raises
+    ------
+    InputError
+        The name is unknown or needs no preparation, or `root` is not given.
+    DataError
+        An archive is missing, damaged or other than the published one, or has not the parts of
+        the data set. Nothing is left half-arranged.
+    """
+    if name not in ARRANGERS:
+        reason = "it needs none" if name in dataset_names() else "there is no such data set"
+        raise InputError(
+            f"'{name}' cannot be prepared: {reason}; the names are {', '.join(ARRANGERS)}"
+        )
+    if root is None:
+        raise InputError(f"give the folder to put '{name}' in as root")
+    top = Path(root)
+    try:
+        top.mkdir(parents=True, exist_ok=True)
+        given = [Path(path) for path in archives] or _collect(name, top, download)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=top) as scratch:
+            lines = _arrange(name, top / name, given, Path(scratch))
+    except OSError as error:
+        raise file_error(
+            error.filename or top, f"the files cannot be arranged ({error.strerror or error})",
+            f"see that {top} may be written to and has room"
+        ) from error
+    return lines + _check(name, top / name)
+
+
+def main(name: str, arguments: Optional[Sequence[str]] = None,
+         root: PathLike = Path("data")) -> int:
+    """Run the command line of `data/prepare_<name>.py`.
+
+    Parameters
+    ----------
+    name : name of the data set
+    arguments : words of the command line; those of the process where not given
+    root : where data sets go unless the command line says otherwise
+
+    Returns
+    -------
+    int
+        0 where the data set is arranged, 1 where it could not be.
+    """
+    published = ", ".join(archive.file_name for archive in PUBLISHED[name])
+    parser = argparse.ArgumentParser(description=f"Arrange {name} from {published}.")
+    parser.add_argument("--root", default=str(root), help="folder of all data sets [%(default)s]")
+    parser.add_argument("--archive", action="append", default=[],
+                        help="a downloaded archive, or a folder; may be given several times")
+    parser.add_argument("--download", action="store_true",
+                        help="download what is not in the root folder")
+    options = parser.parse_args(arguments)
+    try:
+        for line in prepare(name, options.root, options.archive, download=options.download):
+            print(line)
+    except RerankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _collect(name: str, top: Path, download: bool) -> list[Path]:
+    """Find the published archives in the root folder, or download them to it."""
+    found = []
+    for archive in PUBLISHED[name]:
+        path = top / archive.file_name
+        if path.exists():
+            found.append(path)
+        elif download:
+            found.append(fetch(archive, top))
+        elif archive.needed:
+            raise file_error(
+                path, f"the archive is missing, which is published at {archive.url}",
+                "put it there, give it with --archive, or run data/prepare_"
+                f"{name}.py --download"
+            )
+    return found
+
+
+def _arrange(name: str, target: Path, given: Sequence[Path], scratch: Path) -> list[str]:
+    """Unpack, arrange aside, and move into place only what is whole."""
+    lines: list[str] = []
+    known: Mapping[str, Archive] = {a.file_name: a for a in PUBLISHED[name]}
+    folders: list[Path] = []
+    for index, path in enumerate(given):
+        if not path.exists():
+            raise file_error(path, "there is no such archive or folder",
+                             "give the path of what was downloaded")
+        if path.is_dir():
+            folders.append(path)
+            continue
+        lines.append(verify(path, known.get(path.name)))
+        folders.append(scratch / f"unpacked{index}")
+        unpack(path, folders[-1])
+    built = scratch / "built"
+    built.mkdir()
+    try:
+        ARRANGERS[name](folders, built, scratch)
+    except DataError as error:
+        raise _in_archives(error, dict(zip(folders, given))) from error
+    target.mkdir(exist_ok=True)
+    for part in sorted(built.iterdir()):
+        if (target / part.name).exists():
+            lines.append(f"{target / part.name}: kept as it is; move it away to have it renewed")
+        else:
+            shutil.move(str(part), str(target / part.name))
+            lines.append(f"{target / part.name}: arranged")
+    return lines
+
+
+def _in_archives(error: DataError, origins: Mapping[Path, Path]) -> DataError:
+    """Name the archive in place of the folder that it was unpacked to, which is gone by then."""
+    finding = finding_of(error)
+    for folder, path in origins.items():
+        if Path(finding.path).is_relative_to(folder):
+            inside = Path(finding.path).relative_to(folder)
+            return file_error(path / inside, finding.problem, finding.remedy)
+    return error
+
+
+def _check(name: str, folder: Path) -> list[str]:
+    """Count the images of each split and what is wrong with them."""
+    lines = []
+    for split in dataset_splits(name, folder):
+        lines.append(f"{name} {split}: {len(list_dataset(name, folder, split).dataset)} images")
+    findings = check_dataset(name, folder)
+    if findings:
+        lines.append(f"{len(findings)} files are wrong, the first: {findings[0]} "
+                     f"(`rerank data check {name}` lists them all)")
+    else:
+        lines.append(f"{name}: every file is in order")
+    return lines
