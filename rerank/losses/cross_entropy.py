@@ -62,9 +62,7 @@ def soft_cross_entropy(
     ready = prepare_target(logits, target, ignore_index, weights)
     with full_precision(logits):
         if ready.labels is not None:
-            losses = F.cross_entropy(
-                ready.logits, ready.labels, reduction="none", ignore_index=ignore_index
-            )
+            losses = F.cross_entropy(ready.logits, ready.labels, reduction="none")
         else:
             assert ready.distribution is not None
             losses = -(ready.distribution * torch.log_softmax(ready.logits, dim=1)).sum(dim=1)

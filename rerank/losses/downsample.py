@@ -51,12 +51,34 @@ class Downsampler(ABC):
         """Downsample maps; cells that are not valid come out as 0."""
 
     @abstractmethod
-    def up(self, gradient: Tensor) -> Tensor:
-        """Carry a gradient by the last maps that went `down` back to them."""
+    def up(self, gradient: Tensor, into: Tensor) -> None:
+        """Write to `into` (C, H, W) the gradient by the last maps that went `down`."""
 
     @abstractmethod
     def down_target(self, target: Tensor) -> Tensor:
         """Downsample target maps, of which no gradient is wanted."""
+
+    @abstractmethod
+    def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
+        """Downsample the one-hot maps of labels, without making them at full size.
+
+        Weights must be 0 or 1.
+        """
+
+    def _cell_counts(self, labels: Tensor, n_classes: int) -> Tensor:
+        """Pixels of each class in each cell that are not void, (C, h, w)."""
+        f = self.factor
+        h, w = self.height // f, self.width // f
+        if self.weights is not None:
+            labels = labels.masked_fill(self.weights == 0, n_classes)
+        classes = labels[: h * f, : w * f]
+        rows = torch.arange(h * f, device=labels.device) // f
+        columns = torch.arange(w * f, device=labels.device) // f
+        cells = rows[:, None] * w + columns
+        counts = torch.bincount(
+            (cells * (n_classes + 1) + classes).flatten(), minlength=h * w * (n_classes + 1)
+        )
+        return counts.reshape(h, w, n_classes + 1).permute(2, 0, 1)[:n_classes]
 
 
 class _LinearDownsampler(Downsampler):
@@ -75,37 +97,48 @@ class _LinearDownsampler(Downsampler):
     def down_target(self, target: Tensor) -> Tensor:
         return self.down(target)
 
-    def up(self, gradient: Tensor) -> Tensor:
+    def up(self, gradient: Tensor, into: Tensor) -> None:
         if self.weights is None:
-            return self._scatter(gradient)
-        return self._scatter(gradient / self._divisors) * self.weights
+            self._scatter(gradient, into)
+        else:
+            self._scatter(gradient / self._divisors, into)
+            into.mul_(self.weights)
 
     @abstractmethod
     def _gather(self, maps: Tensor) -> Tensor:
         """The linear map from (C, H, W) to (C, h, w)."""
 
     @abstractmethod
-    def _scatter(self, gradient: Tensor) -> Tensor:
-        """Its transpose."""
+    def _scatter(self, gradient: Tensor, into: Tensor) -> None:
+        """Its transpose, from (C, h, w) to (C, H, W)."""
 
 
 class AverageDownsampler(_LinearDownsampler):
     """Means over factor x factor cells."""
 
     def _gather(self, maps: Tensor) -> Tensor:
+        # Strided sums, rows first: several times faster than a reduction over short axes.
         f = self.factor
-        channels, h, w = len(maps), self.height // f, self.width // f
-        rows = maps[:, : h * f, : w * f].reshape(channels, h, f, w * f).sum(dim=2)
-        return rows.reshape(channels, h, w, f).sum(dim=3) / f**2
+        h, w = self.height // f, self.width // f
+        rows = maps[:, : h * f: f, : w * f].clone()
+        for i in range(1, f):
+            rows += maps[:, i: h * f: f, : w * f]
+        cells = rows[:, :, ::f].clone()
+        for j in range(1, f):
+            cells += rows[:, :, j::f]
+        return cells.div_(f**2)
 
-    def _scatter(self, gradient: Tensor) -> Tensor:
+    def _scatter(self, gradient: Tensor, into: Tensor) -> None:
         f = self.factor
         channels, h, w = gradient.shape
         rows = (gradient / f**2).repeat_interleave(f, dim=2)
-        whole = gradient.new_zeros(channels, self.height, self.width)
-        for i in range(f):
-            whole[:, i: h * f: f, : w * f] = rows
-        return whole
+        into[:, : h * f, : w * f].unflatten(1, (h, f)).copy_(rows.unsqueeze(2))
+        into[:, h * f:] = 0.0
+        into[:, :, w * f:] = 0.0
+
+    def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
+        counts = self._cell_counts(labels, n_classes).double()
+        return counts / counts.sum(dim=0).clamp(min=1.0)
 
 
 class InterpolationDownsampler(_LinearDownsampler):
@@ -130,16 +163,20 @@ class InterpolationDownsampler(_LinearDownsampler):
     def _gather(self, maps: Tensor) -> Tensor:
         return torch.stack([maps[:, i, j] for i, j in self._taps()]).mean(dim=0)
 
-    def _scatter(self, gradient: Tensor) -> Tensor:
+    def _scatter(self, gradient: Tensor, into: Tensor) -> None:
         taps = self._taps()
-        whole = gradient.new_zeros(len(gradient), self.height, self.width)
+        into.zero_()
         for i, j in taps:
-            whole[:, i, j] = gradient / len(taps)
-        return whole
+            into[:, i, j] = gradient / len(taps)
 
     def down_target(self, target: Tensor) -> Tensor:
         f = self.factor
         return target[:, : self.height // f * f: f, : self.width // f * f: f]
+
+    def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
+        nearest = self.down_target(labels.unsqueeze(0))
+        classes = torch.arange(n_classes, device=labels.device)
+        return (nearest == classes[:, None, None]).double()
 
 
 class MaximumDownsampler(Downsampler):
@@ -170,11 +207,14 @@ class MaximumDownsampler(Downsampler):
         values, where = F.max_pool2d(self._masked(maps), self.factor, return_indices=True)
         return values, where
 
-    def up(self, gradient: Tensor) -> Tensor:
-        whole = gradient.new_zeros(len(gradient), self.height * self.width)
+    def up(self, gradient: Tensor, into: Tensor) -> None:
         # Cells do not overlap, so that no pixel is written twice.
-        whole.scatter_(1, self._where.flatten(1), gradient.flatten(1))
-        return self._masked(whole.reshape(-1, self.height, self.width))
+        into.zero_().flatten(1).scatter_(1, self._where.flatten(1), gradient.flatten(1))
+        if self.weights is not None:
+            into.mul_(self.weights)
+
+    def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
+        return (self._cell_counts(labels, n_classes) > 0).double()
 
 
 DOWNSAMPLERS: dict[str, type[Downsampler]] = {

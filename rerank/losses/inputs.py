@@ -21,7 +21,7 @@ class PixelTarget:
     logits : (B, C, H, W) float32 or float64 tensor
         Half precision is widened to float32; the gradient flows back through the widening.
     labels : (B, H, W) int64 tensor or None
-        Labels with void as `ignore_index`; None where the target is a distribution.
+        Labels, 0 where void; None where the target is a distribution.
     distribution : (B, C, H, W) tensor of the logits' dtype, or None
         The target where it is a distribution.
     weights : (B, H, W) tensor of the logits' dtype
@@ -43,16 +43,17 @@ class PixelTarget:
             self.weights[one],
         )
 
+    def with_distribution(self) -> PixelTarget:
+        """The same with the target as a distribution."""
+        return PixelTarget(self.logits, None, self.as_distribution(), self.weights)
+
     def as_distribution(self) -> Tensor:
-        """The target as (B, C, H, W) probabilities, one-hot for labels and zeros where void."""
+        """The target as (B, C, H, W) probabilities; what it is where void is of no account."""
         if self.distribution is not None:
             return self.distribution
         assert self.labels is not None
-        n_classes = self.logits.shape[1]
-        void = (self.labels < 0) | (self.labels >= n_classes)
         one_hot = torch.zeros_like(self.logits, requires_grad=False)
-        one_hot.scatter_(1, self.labels.masked_fill(void, 0).unsqueeze(1), 1.0)
-        return one_hot.masked_fill_(void.unsqueeze(1), 0.0)
+        return one_hot.scatter_(1, self.labels.unsqueeze(1), 1.0)
 
 
 def prepare_target(
@@ -86,8 +87,9 @@ def prepare_target(
             raise InputError(_shapes(logits, target))
         labels = target.long()
         seen = labels != ignore_index
-        outside = ((labels < 0) | (labels >= n_classes)) & seen
-        if outside.any():
+        labels = labels * seen
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+            outside = (labels < 0) | (labels >= n_classes)
             found = ", ".join(str(int(v)) for v in labels[outside].unique()[:5])
             raise InputError(
                 f"target labels must be 0..{n_classes - 1} for logits of {n_classes} classes, or "

@@ -72,25 +72,14 @@ def region_information(
     dimensions = region_size**2
     complete = complete_regions(valid, region_size)
     n_points = int(complete.sum())
-    if n_points == 0:
-        return RegionInformation(
-            torch.zeros(channels, dtype=torch.float64, device=prediction.device),
-            torch.zeros_like(prediction) if with_gradient else None,
-            0,
-        )
-    points = torch.empty(channels, 2 * dimensions, rows * columns, dtype=prediction.dtype,
-                         device=prediction.device)
-    points[:, :dimensions] = _windows(prediction, region_size)
-    points[:, dimensions:] = _windows(truth, region_size)
+    maps = torch.stack([prediction, truth], dim=1).flatten(0, 1)
+    points = _windows(maps, region_size).reshape(channels, 2 * dimensions, -1)
+    points -= points @ complete.to(points.dtype).unsqueeze(1) / n_points
     if n_points < complete.numel():
         points *= complete
-        points -= points.sum(dim=2, keepdim=True) / n_points
-        points *= complete
-    else:
-        points -= points.mean(dim=2, keepdim=True)
-    # Summed in float64 whatever the points' type: float32 sums would make these indefinite.
     covariance = torch.zeros(channels, 2 * dimensions, 2 * dimensions, dtype=torch.float64,
                              device=points.device)
+    # Summed in float64 whatever the points' type: float32 sums would make this indefinite.
     for part in points.split(_BLOCK, dim=2):
         block = part.double()
         covariance.baddbmm_(block, block.transpose(1, 2), alpha=1.0 / n_points)
@@ -110,7 +99,7 @@ def region_information(
     regression = torch.cholesky_solve(between, factor).transpose(1, 2)
     towards = torch.cholesky_solve(regression, posterior_factor).transpose(1, 2)
     by_points = torch.cat([-towards @ regression, towards], dim=2) / (n_points * dimensions)
-    by_window = torch.matmul(by_points.to(points.dtype), points)
+    by_window = by_points.to(points.dtype) @ points
     by_window = by_window.reshape(channels, region_size, region_size, rows, columns)
     gradient = torch.zeros_like(prediction)
     for i in range(region_size):
@@ -127,9 +116,9 @@ def complete_regions(valid: Tensor, region_size: int) -> Tensor:
 
 
 def _windows(maps: Tensor, size: int) -> Tensor:
-    """All size x size windows of (C, h, w) maps as (C, size^2, number of windows)."""
-    views = maps.unfold(1, size, 1).unfold(2, size, 1)
-    return views.permute(0, 3, 4, 1, 2).flatten(3).flatten(1, 2)
+    """All size x size windows of (C, h, w) maps as (C, size^2, number of windows), a copy."""
+    rows, columns = maps.shape[1] - size + 1, maps.shape[2] - size + 1
+    return maps.unfold(1, rows, 1).unfold(2, columns, 1).flatten(3).flatten(1, 2)
 
 
 def _cholesky(matrix: Tensor) -> Tensor:

@@ -227,24 +227,28 @@ class _RegionLoss(torch.autograd.Function):
         over_images: bool,
     ) -> Tensor:
         batch, n_classes, height, width = logits.shape
-        parts = torch.zeros(batch, n_classes, dtype=torch.float64, device=logits.device)
-        gradient = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
+        parts = torch.empty(batch, n_classes, dtype=torch.float64, device=logits.device)
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         plain = bool((ready.weights == 1).all())
         make = DOWNSAMPLERS[settings.pooling]
         samplers = [
             make(settings.factor, height, width, None if plain else ready.weights[b], logits)
             for b in range(batch)
         ]
+        has_point = [
+            bool(complete_regions(s.valid, settings.region_size).any()) for s in samplers
+        ]
         if over_images:
-            with_points = [bool(complete_regions(s.valid, settings.region_size).any())
-                           for s in samplers]
-            share /= max(sum(with_points), 1)
+            share /= max(sum(has_point), 1)
         mass = ready.weights.sum()
         per_pixel = binary / torch.where(mass > 0, mass, torch.ones_like(mass))
+        zero_or_one = plain or bool(((ready.weights == 0) | (ready.weights == 1)).all())
+        if not zero_or_one:
+            ready = ready.with_distribution()
         for b in range(batch):
             into = None if gradient is None else gradient[b]
             parts[b] = _image_loss(
-                ready.image(b), samplers[b], settings, share, per_pixel, into
+                ready.image(b), samplers[b], settings, share * has_point[b], per_pixel, into
             )
         if gradient is not None:
             ctx.save_for_backward(gradient)
@@ -254,8 +258,9 @@ class _RegionLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, by_parts: Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
-        scaled = gradient * by_parts.to(gradient.dtype)[:, :, None, None]
-        return scaled, None, None, None, None, None
+        if not bool((by_parts == 1).all()):
+            gradient = gradient * by_parts.to(gradient.dtype)[:, :, None, None]
+        return gradient, None, None, None, None, None
 
 
 def _image_loss(
@@ -268,17 +273,22 @@ def _image_loss(
 ) -> Tensor:
     """The (C,) parts of a batch of one; its (C, H, W) gradient is written to `into`."""
     logits, weights = image.logits[0], image.weights[0] * per_pixel
-    truth = image.as_distribution()[0]
     probability = torch.sigmoid(logits)
 
-    # Element by element, since the sums of the two terms can be large and nearly equal.
+    # The sum over pixels comes last: its two terms can be large and nearly equal.
     entropies = F.softplus(logits, threshold=_SOFTPLUS_IS_LINEAR)
-    parts = entropies.addcmul_(logits, truth, value=-1.0).mul_(weights).sum(dim=(1, 2)).double()
+    _subtract_at_truth(entropies, image, logits)
+    parts = entropies.mul_(weights).sum(dim=(1, 2)).double()
     del entropies
     if share != 0.0:
+        if image.distribution is not None:
+            truth = sampler.down_target(image.distribution[0])
+        else:
+            assert image.labels is not None
+            truth = sampler.down_labels(image.labels[0], len(logits))
         information = region_information(
             sampler.down(probability).to(settings.dtype),
-            sampler.down_target(truth).to(settings.dtype),
+            truth.to(settings.dtype),
             sampler.valid,
             settings.region_size,
             settings.xi,
@@ -290,10 +300,25 @@ def _image_loss(
         return parts
     if share != 0.0:
         assert information.gradient is not None
-        into.copy_(sampler.up((-share * information.gradient).to(into.dtype)))
-        into.addcmul_(into, probability, value=-1.0)
-    into.add_(weights).mul_(probability).addcmul_(truth, weights, value=-1.0)
+        sampler.up(information.gradient.mul_(-share).to(into.dtype), into)
+        into.addcmul_(into, probability, value=-1.0).add_(weights).mul_(probability)
+    else:
+        torch.mul(probability, weights, out=into)
+    _subtract_at_truth(into, image, weights)
     return parts
+
+
+def _subtract_at_truth(maps: Tensor, image: PixelTarget, amounts: Tensor) -> None:
+    """Take p `amounts`, p being the target distribution, from (C, H, W) maps in place.
+
+    `amounts` are (C, H, W), or (H, W) where they are the same for all classes.
+    """
+    if image.distribution is not None:
+        maps.addcmul_(image.distribution[0], amounts, value=-1.0)
+        return
+    assert image.labels is not None
+    own = amounts.gather(0, image.labels) if amounts.ndim == 3 else amounts.unsqueeze(0)
+    maps.scatter_add_(0, image.labels, -own)
 
 
 def _check_settings(

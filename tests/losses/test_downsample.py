@@ -52,7 +52,8 @@ def test_up_is_the_derivative_of_down(name, factor, void):
     down = sampler.down(maps)
     gradient = torch.randn(down.shape, dtype=torch.float64) * sampler.valid
     step = 1e-6 * torch.randn(maps.shape, dtype=torch.float64)
-    up = sampler.up(gradient)
+    up = torch.full_like(maps, 7.0)
+    sampler.up(gradient, up)
     change = DOWNSAMPLERS[name](factor, *SIZE, weights, maps).down(maps + step) - down
     torch.testing.assert_close((up * step).sum(), (gradient * change).sum(), rtol=1e-6, atol=1e-12)
 
@@ -90,3 +91,17 @@ def test_an_image_smaller_than_a_cell_has_none(name, void):
     sampler = DOWNSAMPLERS[name](15, *SIZE, weights, maps)
     assert sampler.down(maps).shape == (3, 0, 1)
     assert sampler.valid.numel() == 0
+
+
+@every_way
+@every_factor
+@pytest.mark.parametrize("void", [False, True])
+def test_labels_come_down_as_their_one_hot_maps(name, factor, void):
+    labels = torch.randint(0, 4, SIZE, generator=torch.Generator().manual_seed(5))
+    weights = None
+    if void:
+        weights = torch.ones(SIZE, dtype=torch.float64)
+        weights[2:9, 5:12] = 0.0
+    one_hot = (labels == torch.arange(4)[:, None, None]).double()
+    sampler = DOWNSAMPLERS[name](factor, *SIZE, weights, one_hot)
+    torch.testing.assert_close(sampler.down_labels(labels, 4), sampler.down_target(one_hot))
