@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.features.statistics import check_labels
 from rerank.types import Array
 from rerank.validation import check_finite
 
@@ -102,13 +103,18 @@ class ImageInputs:
                 object.__setattr__(self, name, value)
         edges = np.ascontiguousarray(self.edges, dtype=np.int32).reshape(-1, 2)
         object.__setattr__(self, "edges", edges)
-        object.__setattr__(self, "labelings", np.ascontiguousarray(self.labelings))
+        labelings = np.ascontiguousarray(self.labelings)
+        check_labels(labelings, len(self.classes), self.image_id)
+        object.__setattr__(self, "labelings", labelings)
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.generator is None:
             object.__setattr__(self, "generator",
                                np.zeros(len(self.labelings), dtype=np.int64))
         self._check_shapes()
         self._check_companions()
+        if len(self.classes) <= 256:
+            # Bytes are compared 16 to 32 at a time.
+            object.__setattr__(self, "labelings", self.labelings.astype(np.uint8))
 
     def _check_shapes(self) -> None:
         n, n_edges, n_classes = len(self.areas), len(self.edges), len(self.classes)
@@ -131,9 +137,6 @@ class ImageInputs:
             raise self._error(f"edges must join regions 0..{n - 1}")
         if n_edges and (self.boundary_length.min() < 0 or self.contrast.min() < 0):
             raise self._error("boundary_length and contrast must be at least 0")
-        if not (0 <= self.labelings.min() and self.labelings.max() < n_classes):
-            raise self._error(f"labels of proposals must be 0..{n_classes - 1}, found "
-                              f"{self.labelings.min()} to {self.labelings.max()}")
         if self.edge_map is not None and np.shape(self.edge_map) != np.shape(self.superpixels):
             raise self._error(f"edge_map must be of the size of superpixels, "
                               f"{np.shape(self.superpixels)}, got {np.shape(self.edge_map)}")

@@ -93,12 +93,13 @@ def labeling_components(labelings: Array, edges: Array) -> IntArray:
                               np.ascontiguousarray(pairs[:, 1]))
 
 
-def check_labels(labels: Array, n_classes: int) -> None:
+def check_labels(labels: Array, n_classes: int, where: str = "") -> None:
     """Raise `InputError` unless labels are integers in 0..n_classes-1; void is not allowed."""
+    prefix = f"{where}: " if where else ""
     if labels.dtype.kind not in "iu":
-        raise InputError(f"labels must be integers, got {labels.dtype}")
+        raise InputError(f"{prefix}labels must be integers, got {labels.dtype}")
     if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
-        raise InputError(f"labels must be 0..{n_classes - 1}, found {labels.min()} to "
+        raise InputError(f"{prefix}labels must be 0..{n_classes - 1}, found {labels.min()} to "
                          f"{labels.max()}")
 
 
