@@ -28,12 +28,12 @@ class ConvReLU(nn.Conv2d):
 
 
 class ConvNormReLU(nn.Module):
-    """A 3x3 convolution, group normalisation and a rectified linear unit."""
+    """A 3x3 convolution, batch normalisation and a rectified linear unit."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.norm = nn.GroupNorm(8, out_channels)
+        self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)))

@@ -78,7 +78,7 @@ def initialise(module: nn.Module, random_state: RandomState) -> None:
             draw_normal(layer.weight, (2.0 / fan_in) ** 0.5, generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.GroupNorm):
+        elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
 
 
