@@ -1,7 +1,9 @@
-"""Layers for dense labelling that need nothing else of the library: projection onto the simplex
-and filtering on the permutohedral lattice."""
+"""Layers for dense labelling that need nothing else of the library: projection onto the simplex,
+filtering on the permutohedral lattice, and the fully connected CRF built on it."""
 
+from rerank.layers.image_lattice import LatticeCache
 from rerank.layers.lattice import PermutohedralLattice
+from rerank.layers.mean_field import dense_crf
 from rerank.layers.simplex import project_simplex
 
-__all__ = ["PermutohedralLattice", "project_simplex"]
+__all__ = ["LatticeCache", "PermutohedralLattice", "dense_crf", "project_simplex"]

@@ -96,6 +96,7 @@ class PermutohedralLattice:
         self.amplitude = (2 * math.pi * variance) ** (self.n_dims / 2) * math.sqrt(self.n_dims + 1)
         self._graph = LatticeGraph(simplices, radius or 1)
         self._weights = PointWeights(simplices.weights)
+        self._normalized: Optional[PermutohedralLattice] = None
 
     @property
     def n_points(self) -> int:
@@ -140,10 +141,20 @@ class PermutohedralLattice:
         rows = self._rows(values, self.n_points, "points")
         return _like(values, Splat.apply(self._graph, self._weights, rows))
 
-    def slice(self, lattice: Values) -> Values:
-        """Interpolate lattice values at the points: (M, C) to (N, C), the transpose of `splat`."""
+    def slice(self, lattice: Values, base: Optional[Values] = None) -> Values:
+        """Interpolate lattice values at the points: (M, C) to (N, C), the transpose of `splat`.
+
+        `base`, (N, C) and of the same kind as `lattice`, is added in the same pass.
+        """
         rows = self._rows(lattice, self.n_vertices, "lattice points")
-        return _like(lattice, Slice.apply(self._graph, self._weights, rows))
+        if base is None:
+            start = rows.new_zeros(self.n_points, rows.shape[1])
+        else:
+            start = self._rows(base, self.n_points, "points").to(rows)
+            if start.shape[1] != rows.shape[1]:
+                raise InputError(f"base has {start.shape[1]} channels and lattice "
+                                 f"{rows.shape[1]}; they must be equal")
+        return _like(lattice, Slice.apply(self._graph, self._weights, rows, start))
 
     def blur(self, lattice: Values,
              weights: Union[torch.Tensor, Array, None] = None) -> Values:
@@ -203,6 +214,7 @@ class PermutohedralLattice:
         copy = object.__new__(PermutohedralLattice)
         copy.__dict__.update(self.__dict__)
         copy._weights = PointWeights(self._weights.float64 * factor[:, None])
+        copy._normalized = None
         return copy
 
     def row_sums(self) -> FloatArray:
@@ -212,9 +224,11 @@ class PermutohedralLattice:
     def normalized(self) -> PermutohedralLattice:
         """The lattice whose Gaussian kernel K is D^(-1/2) K D^(-1/2), D its row sums.
 
-        This is the symmetric normalisation of Krähenbühl and Koltun 2013.
+        This is the symmetric normalisation of Krähenbühl and Koltun 2013. It is computed once.
         """
-        return self.scaled(1 / np.sqrt(self.row_sums()))
+        if self._normalized is None:
+            self._normalized = self.scaled(1 / np.sqrt(self.row_sums()))
+        return self._normalized
 
     def self_weights(self, weights: Optional[Array] = None) -> FloatArray:
         """The diagonal of the kernel: how much of its own value each point gets back.

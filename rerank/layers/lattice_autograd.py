@@ -20,19 +20,24 @@ class Splat(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        return None, None, Slice.apply(*ctx.lattice, grads[0])
+        graph, weights = ctx.lattice
+        base = grads[0].new_zeros(grads[0].shape[1]).expand(graph.n_points, -1)
+        return None, None, Slice.apply(graph, weights, grads[0], base)
 
 
 class Slice(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights,
-                values: torch.Tensor) -> torch.Tensor:
-        ctx.lattice = graph, weights
-        return slice_(graph, weights, _plain(values))
+    """Interpolated lattice values plus `base`."""
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        return None, None, Splat.apply(*ctx.lattice, grads[0])
+    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights, values: torch.Tensor,
+                base: torch.Tensor) -> torch.Tensor:
+        ctx.lattice = graph, weights
+        return slice_(graph, weights, _plain(values), _plain(base))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor
+                 ) -> tuple[None, None, torch.Tensor, torch.Tensor]:
+        return None, None, Splat.apply(*ctx.lattice, grads[0]), grads[0]
 
 
 class BlurAxes(torch.autograd.Function):

@@ -109,14 +109,15 @@ def splat(graph: LatticeGraph, weights: PointWeights, values: Rows) -> Rows:
     return out
 
 
-def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows) -> Rows:
-    """(M, C) to (N, C), the transpose of `splat`."""
-    out = lattice.new_zeros(graph.n_points, lattice.shape[1])
+def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows, base: Rows) -> Rows:
+    """(M, C) to (N, C), the transpose of `splat`, plus `base`."""
     share = weights.like(lattice)
     if _compiled(lattice):
+        out = torch.empty_like(base)
         kernels.slice_(lattice.numpy(), graph.indices.view(np.uint32), share.numpy(),
-                       out.numpy())
+                       base.numpy(), out.numpy())
         return out
+    out = base.clone()
     indices = graph.copy_on(lattice.device, "indices")
     for k in range(graph.n_dims + 1):
         out.addcmul_(share[:, k:k + 1], lattice[indices[:, k]])

@@ -1,0 +1,250 @@
+"""The fully connected CRF of Krähenbühl and Koltun 2011, by mean field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional, Sequence, TypeVar, Union
+
+import numpy as np
+import torch
+
+from rerank.errors import InputError
+from rerank.layers.image_lattice import (
+    Deviations, LatticeCache, bilateral_lattice, position_lattice,
+)
+from rerank.layers.lattice import PermutohedralLattice
+from rerank.types import Array, BoolArray
+
+Maps = TypeVar("Maps", torch.Tensor, Array)
+Compatibility = Union[float, Sequence[float], Array, torch.Tensor]
+
+_NORMALIZATIONS = ("symmetric", "before", "after", "none")
+
+
+def dense_crf(probabilities: Maps, image: Union[torch.Tensor, Array], *,
+              n_iterations: int = 5,
+              gaussian_sxy: Deviations = 3.0, gaussian_compat: Compatibility = 3.0,
+              bilateral_sxy: Deviations = 80.0, bilateral_srgb: Deviations = 13.0,
+              bilateral_compat: Compatibility = 10.0,
+              normalization: str = "symmetric", scale: float = 1.0, clip: float = 1e-5,
+              valid: Union[torch.Tensor, Array, None] = None,
+              cache: Optional[LatticeCache] = None) -> Maps:
+    """Refine per-pixel class probabilities by a fully connected CRF.
+
+    The energy couples every two pixels by a Gaussian of their distance and by one of their
+    distance and colours (Krähenbühl and Koltun 2011, Eq. 3); mean field (their Algorithm 1) runs
+    on permutohedral lattices. The parameters, their defaults and the meaning of the
+    compatibilities are those of pydensecrf: ``unary_from_softmax(scale, clip)``,
+    ``addPairwiseGaussian(sxy, compat)``, ``addPairwiseBilateral(sxy, srgb, compat)`` and
+    ``inference(n_iterations)``, with the diagonal kernel. As there, a pixel's own value is part
+    of the sum that reaches it.
+
+    Gradients flow to `probabilities`. Images of a batch are independent.
+
+    Parameters
+    ----------
+    probabilities : tensor or array (B, L, H, W) or (L, H, W)
+        Class probabilities, not negative; only their ratios within a pixel matter. Halves are
+        computed in float32.
+    image : tensor (B, C, H, W) or (C, H, W), or array (B, H, W, C) or (H, W, C)
+        Channels first for a tensor, last for an array, as either is usually held; values from 0
+        to 255 for the default `bilateral_srgb`, of any type. Give it as a tensor if and only if
+        `probabilities` is one.
+    n_iterations : int
+        Steps of mean field; 0 returns the clipped probabilities, normalised.
+    gaussian_sxy, bilateral_sxy : float or (x, y)
+        Standard deviations of the positions, in pixels.
+    bilateral_srgb : float or (C,)
+        Standard deviations of the colours, in units of the image.
+    gaussian_compat, bilateral_compat : float, (L,) or (L, L)
+        A number w smooths by the Potts model: equal labels gain w. A vector or matrix is the cost
+        that two labels incur: the vector for equal labels only, so that negative numbers smooth;
+        a matrix is made symmetric by its mean with its transpose. 0 leaves the term out.
+    normalization : "symmetric", "before", "after" or "none"
+        How each kernel is divided by its row sums: D^(-1/2) K D^(-1/2), K D^(-1), D^(-1) K, or
+        not at all.
+    scale : float
+        Certainty of the probabilities, in (0, 1]: they are mixed with ``1 - scale`` of the
+        uniform distribution.
+    clip : float
+        Smallest probability before the logarithm, in (0, 1).
+    valid : tensor or array (B, H, W) or (H, W), bool, optional
+        Pixels that take part. The others (void, padding) influence nothing, whatever they hold,
+        and keep their probabilities. None is all pixels.
+    cache : LatticeCache, optional
+        Keeps the lattices between calls.
+
+    Returns
+    -------
+    tensor or array
+        Probabilities after the last step: shape, type and device of `probabilities`. A class
+        that is nowhere likely stays so; none is added or dropped.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, naming both.
+    InputError
+        If a valid probability is negative or not finite, or a valid colour is not finite.
+    InputError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.zeros((4, 6, 3), np.uint8)
+    >>> image[:, 3:] = 255
+    >>> foreground = np.where(image[..., 0] > 0, 0.7, 0.3)
+    >>> foreground[1, 4] = 0.4
+    >>> refined = dense_crf(np.stack([1 - foreground, foreground]), image)
+    >>> refined.argmax(axis=0)
+    array([[0, 0, 0, 1, 1, 1],
+           [0, 0, 0, 1, 1, 1],
+           [0, 0, 0, 1, 1, 1],
+           [0, 0, 0, 1, 1, 1]])
+    """
+    _check_settings(n_iterations, normalization, scale, clip)
+    batch = _batch(probabilities, image, valid)
+    n_labels = batch.probabilities.shape[1]
+    compats = [_compatibility(gaussian_compat, n_labels, "gaussian_compat"),
+               _compatibility(bilateral_compat, n_labels, "bilateral_compat")]
+    computed = batch.probabilities
+    if computed.dtype != torch.float64:
+        computed = computed.float()
+    refined = []
+    for maps, picture, mask in zip(computed, batch.images, batch.valid):
+        if not mask.any():
+            refined.append(maps)
+            continue
+        pixels = None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(maps.device)
+        flat = maps.flatten(1).T
+        rows = (flat if pixels is None else flat[pixels]).contiguous()
+        _check_probabilities(rows)
+        kernels = []
+        if compats[0] is not None:
+            lattice = position_lattice(mask, gaussian_sxy, cache=cache)
+            kernels.append(_Kernel(lattice, compats[0].to(rows), normalization))
+        if compats[1] is not None:
+            lattice = bilateral_lattice(picture, mask, bilateral_sxy, bilateral_srgb, cache=cache)
+            kernels.append(_Kernel(lattice, compats[1].to(rows), normalization))
+        smoothed = scale * rows + (1 - scale) / n_labels if scale < 1 else rows
+        rows = _mean_field(smoothed.clamp(clip, 1.0).log(), kernels, n_iterations)
+        flat = rows if pixels is None else flat.index_copy(0, pixels, rows)
+        refined.append(flat.T.reshape(maps.shape))
+    result = torch.stack(refined).to(batch.probabilities.dtype)
+    result = result if batch.has_batch else result[0]
+    if isinstance(probabilities, torch.Tensor):
+        return result
+    return result.numpy()
+
+
+def _mean_field(log_unary: torch.Tensor, kernels: list[_Kernel],
+                n_iterations: int) -> torch.Tensor:
+    """Krähenbühl and Koltun 2011, Algorithm 1, on rows (N, L)."""
+    rows = log_unary.softmax(dim=1)
+    for _ in range(n_iterations):
+        scores = log_unary
+        for kernel in kernels:
+            scores = kernel.onto(scores, rows)
+        rows = scores.softmax(dim=1)
+    return rows
+
+
+class _Kernel:
+    """One pairwise term: a Gaussian on a lattice times a label compatibility (cost)."""
+
+    def __init__(self, lattice: PermutohedralLattice, cost: torch.Tensor,
+                 normalization: str) -> None:
+        self._into = self._out = lattice
+        if normalization == "symmetric":
+            self._into = self._out = lattice.normalized()
+        elif normalization == "before":
+            self._into = lattice.scaled(1 / lattice.row_sums())
+        elif normalization == "after":
+            self._out = lattice.scaled(1 / lattice.row_sums())
+        self._gain = -cost
+
+    def onto(self, scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Add to the scores (N, L) what each label gains each pixel from the rows (N, L).
+
+        Labels mix on the lattice, which has fewer points than the image.
+        """
+        blurred = self._into.blur(self._into.splat(rows))
+        mixed = blurred @ self._gain if self._gain.dim() == 2 else blurred * self._gain
+        return self._out.slice(mixed, base=scores)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    probabilities: torch.Tensor
+    images: Array
+    valid: BoolArray
+    has_batch: bool
+
+
+def _batch(probabilities: Any, image: Any, valid: Any) -> _Batch:
+    """Bring tensors and arrays, one image or many, to one form: images (B, H, W, C) on the CPU."""
+    is_tensor = isinstance(probabilities, torch.Tensor)
+    if is_tensor != isinstance(image, torch.Tensor):
+        raise InputError("probabilities and image must both be tensors or both be arrays, got "
+                         f"{type(probabilities).__name__} and {type(image).__name__}")
+    maps = probabilities if is_tensor else torch.from_numpy(np.asarray(probabilities))
+    if maps.dim() not in (3, 4) or not maps.is_floating_point():
+        raise InputError("probabilities must be (B, L, H, W) or (L, H, W) and floating point, "
+                         f"got {tuple(maps.shape)} of {maps.dtype}")
+    has_batch = maps.dim() == 4
+    pixels = image.detach().cpu().numpy() if is_tensor else np.asarray(image)
+    shape = tuple(pixels.shape)
+    maps = maps if has_batch else maps[None]
+    pixels = pixels if has_batch else pixels[None]
+    if is_tensor and pixels.ndim == 4:
+        pixels = pixels.transpose(0, 2, 3, 1)
+    grid = (maps.shape[0], *maps.shape[2:])
+    if pixels.ndim != 4 or pixels.shape[:3] != grid or 0 in maps.shape or 0 in pixels.shape:
+        order = "(B, C, H, W) or (C, H, W)" if is_tensor else "(B, H, W, C) or (H, W, C)"
+        raise InputError(f"image must be {order} and fit probabilities of shape "
+                         f"{tuple(probabilities.shape)}, got {shape}")
+    if valid is None:
+        mask = np.ones(grid, dtype=bool)
+    else:
+        mask = valid.cpu().numpy() if isinstance(valid, torch.Tensor) else np.asarray(valid)
+        mask = mask if has_batch else mask[None]
+    if mask.dtype != np.bool_ or mask.shape != grid:
+        raise InputError(f"valid must be bool and of shape {grid if has_batch else grid[1:]}, "
+                         f"got {mask.dtype} of {mask.shape if has_batch else mask.shape[1:]}")
+    return _Batch(maps, pixels, mask, has_batch)
+
+
+def _compatibility(given: Compatibility, n_labels: int, name: str) -> Optional[torch.Tensor]:
+    """The cost as a number, (L,) or a symmetric (L, L); None for no term."""
+    cost = torch.as_tensor(given, dtype=torch.float64)
+    if tuple(cost.shape) not in ((), (n_labels,), (n_labels, n_labels)):
+        raise InputError(f"{name} must be a number, ({n_labels},) or ({n_labels}, {n_labels}) "
+                         f"for {n_labels} labels, got {tuple(cost.shape)}")
+    if not torch.isfinite(cost).all():
+        raise InputError(f"{name} must be finite, got {given!r}")
+    if not cost.any():
+        return None
+    if cost.dim() == 0:
+        return -cost
+    return cost if cost.dim() == 1 else (cost + cost.T) / 2
+
+
+def _check_settings(n_iterations: int, normalization: str, scale: float, clip: float) -> None:
+    if n_iterations < 0:
+        raise InputError(f"n_iterations must be at least 0, got {n_iterations}")
+    if normalization not in _NORMALIZATIONS:
+        raise InputError(f"normalization must be one of {', '.join(_NORMALIZATIONS)}, "
+                         f"got {normalization!r}")
+    if not 0 < scale <= 1:
+        raise InputError(f"scale must be in (0, 1], got {scale}")
+    if not 0 < clip < 1:
+        raise InputError(f"clip must be in (0, 1), got {clip}")
+
+
+def _check_probabilities(rows: torch.Tensor) -> None:
+    least, most = torch.aminmax(rows)
+    if not (least >= 0 and torch.isfinite(most)):
+        bad = rows[~(torch.isfinite(rows) & (rows >= 0))]
+        raise InputError(f"probabilities of valid pixels must be finite and not negative; "
+                         f"{len(bad)} are not, the first is {bad[0].item()}")
