@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from rerank.datasets.archives import PUBLISHED, Archive, fetch, file_digest, unpack, verify
+from rerank.errors import DataError
+
+
+def test_digests_are_those_of_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc" * 700_000)
+    assert file_digest(path) == hashlib.sha256(b"abc" * 700_000).hexdigest()
+    assert file_digest(path, "md5") == hashlib.md5(b"abc" * 700_000).hexdigest()
+    with pytest.raises(DataError, match="b.bin: the archive cannot be read"):
+        file_digest(tmp_path / "b.bin")
+
+
+def test_verify(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc")
+    md5 = hashlib.md5(b"abc").hexdigest()
+    assert verify(path, Archive("a.bin", "url", md5)).endswith("its MD5 is the published one")
+    assert hashlib.sha256(b"abc").hexdigest() in verify(path, Archive("a.bin", "url"))
+    assert "no digest is published" in verify(path, None)
+    with pytest.raises(DataError, match=f"a.bin: its MD5 is {md5} and the published one is 00; "
+                                        "fetch it again from url"):
+        verify(path, Archive("a.bin", "url", "00"))
+
+
+def test_fetch_names_a_file_only_when_it_is_right(tmp_path: Path) -> None:
+    origin = tmp_path / "origin.bin"
+    origin.write_bytes(b"content")
+    md5 = hashlib.md5(b"content").hexdigest()
+    target = tmp_path / "new" / "folder"
+    assert fetch(Archive("a.bin", origin.as_uri(), md5), target).read_bytes() == b"content"
+    with pytest.raises(DataError, match="the published one is 00"):
+        fetch(Archive("b.bin", origin.as_uri(), "00"), target)
+    gone = (tmp_path / "gone.bin").as_uri()
+    with pytest.raises(DataError, match=f"c.bin: it could not be downloaded from {gone} .*; "
+                                        "fetch it by other means"):
+        fetch(Archive("c.bin", gone), target)
+    assert [path.name for path in target.iterdir()] == ["a.bin"]
+
+
+def packed(path: Path, names: dict[str, bytes]) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as bundle:
+            for name, content in names.items():
+                bundle.writestr(name, content)
+    else:
+        with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+            for name, content in names.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+def test_unpack(tmp_path: Path, name: str) -> None:
+    path = packed(tmp_path / name, {"top/x.txt": b"x", "top/below/y.txt": b"y"})
+    unpack(path, tmp_path / "out")
+    assert (tmp_path / "out" / "top" / "x.txt").read_bytes() == b"x"
+    assert (tmp_path / "out" / "top" / "below" / "y.txt").read_bytes() == b"y"
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+@pytest.mark.parametrize("member", ["../x.txt", "top/../../x.txt", "/x.txt"])
+def test_members_that_leave_the_folder_are_refused(tmp_path: Path, name: str,
+                                                   member: str) -> None:
+    path = packed(tmp_path / name, {"good.txt": b"", member: b"x"})
+    with pytest.raises(DataError, match="would land outside of the folder"):
+        unpack(path, tmp_path / "below" / "out")
+    assert not list((tmp_path / "below").rglob("*.txt"))
+
+
+def test_links_in_a_tar_are_left_out(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(link)
+    unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"neither")
+    with pytest.raises(DataError, match="a.zip: it is neither a zip nor a tar archive"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    with pytest.raises(DataError, match="b.zip: it cannot be unpacked"):
+        unpack(tmp_path / "b.zip", tmp_path / "out")
+    path = packed(tmp_path / "c.tar.gz", {"x": bytes(200_000) + Path(__file__).read_bytes()})
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(DataError, match="c.tar.gz: it cannot be unpacked"):
+        unpack(path, tmp_path / "out")
+
+
+def test_published_archives_are_well_formed() -> None:
+    for archives in PUBLISHED.values():
+        assert any(archive.needed for archive in archives)
+        for archive in archives:
+            assert archive.url.startswith(("http://", "https://"))
+            assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
