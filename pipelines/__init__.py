@@ -1,0 +1,1 @@
+"""Batch jobs over the library, and the recipes of the data sets."""

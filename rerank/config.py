@@ -65,15 +65,16 @@ class UnarySettings(Settings):
     """Class probabilities of superpixels, from a classifier or from the user's own maps.
 
     `probabilities` is the folder of maps when `source` is `probabilities`: one `ID.npy` or
-    `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that never saw
-    them; rerank cannot check that for maps that it did not make.
+    `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that
+    never saw them; rerank cannot check that for maps that it did not make.
     """
 
     source: Literal["classifier", "probabilities"] = "classifier"
     features: Literal["appearance", "deep", "both"] = "deep"
     hidden: Count = 128
+    n_steps: Count = 1500
+    weight_decay: NonNegative = 0.05
     max_per_image: Count = 150
-    epochs: Count = 20
     holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     probabilities: Optional[str] = None
 
@@ -89,9 +90,8 @@ class ProposalSettings(Settings):
     """DivMBest (Batra et al. 2012); the diversity is chosen on held-out training images."""
 
     n_proposals: Count = 30
-    generator: Literal["hamming", "region"] = "hamming"
     diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.4)
-    inference: Literal["trws", "alpha_expansion", "icm"] = "trws"
+    inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
 
 
 class SegNetSettings(Settings):
@@ -99,8 +99,8 @@ class SegNetSettings(Settings):
 
     grid: Count = 13
     dropout: typing.Annotated[float, Field(ge=0, lt=1)] = 0.5
-    epochs_cross_entropy: Count = 40
-    epochs_mixed: typing.Annotated[int, Field(ge=0)] = 20
+    epochs_cross_entropy: Count = 12
+    epochs_mixed: Count = 5
     uoi_weight: Share = 0.7
     learning_rate: Positive = 0.05
     batch_size: Count = 16

@@ -97,7 +97,8 @@ def software_versions() -> dict[str, str]:
     return {
         "rerank": __version__, "python": platform.python_version(), "numpy": np.__version__,
         "torch": str(torch.__version__), "scikit-learn": sklearn.__version__,
-        "scikit-image": skimage.__version__, "opencv": cv2.__version__, "h5py": h5py.__version__,
+        "scikit-image": str(getattr(skimage, "__version__")),
+        "opencv": cv2.__version__, "h5py": h5py.__version__,
     }
 
 

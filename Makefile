@@ -1,0 +1,30 @@
+# `make demo` and `make test` each work alone on a fresh clone with Python 3.10 to 3.13 and make.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= demo
+BIN = $(VENV)/bin
+
+.PHONY: demo test clean
+
+demo: $(VENV)/.installed
+	$(BIN)/rerank demo --out $(OUT)
+
+test: $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit((3, 10) <= v <= (3, 13) and \
+		None or "rerank needs Python 3.10 to 3.13, %s is %d.%d; say make PYTHON=python3.11" \
+		% ("$(PYTHON)", *v))'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache

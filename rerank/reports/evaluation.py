@@ -1,0 +1,107 @@
+"""How good a choice of proposals is: corpus IoU and mean image IoU, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.metrics import (IntersectionUnion, Interval, bootstrap_interval, corpus_iou,
+                            mean_image_iou)
+from rerank.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measures of one labeling per image over a corpus.
+
+    Attributes
+    ----------
+    name : str
+        Of the rule that chose.
+    corpus_iou, image_iou : float
+        Mean over classes of the corpus-level IoU; mean over images of the image's mean IoU.
+    corpus_interval, image_interval : Interval or None
+        Bootstrap intervals over images.
+    corpus_gain, image_gain : Interval or None
+        The paired difference to the baseline, with its interval; None for the baseline itself.
+    per_class : (n_classes,) float array
+        Corpus-level IoU; NaN for a class that is in neither truth nor prediction.
+    """
+
+    name: str
+    corpus_iou: float
+    image_iou: float
+    per_class: FloatArray
+    corpus_interval: Optional[Interval] = None
+    image_interval: Optional[Interval] = None
+    corpus_gain: Optional[Interval] = None
+    image_gain: Optional[Interval] = None
+
+
+def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUnion:
+    """Counts of the chosen proposal of each image.
+
+    Parameters
+    ----------
+    counts : IntersectionUnion
+        Of all proposals, arrays (n_images, n_proposals, n_classes).
+    choice : (n_images,) int array
+        Index of a proposal.
+    """
+    if len(choice) != len(counts.intersections):
+        raise InputError(f"{len(choice)} choices for {len(counts.intersections)} images")
+    rows = np.arange(len(choice))
+    return IntersectionUnion(counts.intersections[rows, choice], counts.unions[rows, choice])
+
+
+def evaluate(name: str, counts: IntersectionUnion, baseline: Optional[IntersectionUnion] = None,
+             n_resamples: int = 1000, random_state: int = 0) -> Evaluation:
+    """Measure one labeling per image, counts (n_images, n_classes).
+
+    Parameters
+    ----------
+    name : str
+    counts, baseline : IntersectionUnion
+        Of the labelings and of those they are compared with, image by image.
+    n_resamples : int
+        Resamples of the bootstrap over images; 0 leaves the intervals out.
+    random_state : int
+    """
+    iou = corpus_iou(counts)
+    found = Evaluation(name, iou.mean, mean_image_iou(counts), iou.per_class)
+    if n_resamples == 0:
+        return found
+    intervals: dict[str, Optional[Interval]] = {}
+    for measure in ("corpus", "image"):
+        intervals[f"{measure}_interval"] = bootstrap_interval(
+            counts, None, measure, n_resamples, random_state=random_state)
+        intervals[f"{measure}_gain"] = None if baseline is None else bootstrap_interval(
+            counts, baseline, measure, n_resamples, random_state=random_state)
+    return Evaluation(found.name, found.corpus_iou, found.image_iou, found.per_class,
+                      **intervals)
+
+
+def evaluation_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, object]]:
+    """One flat row an evaluation, in points (100 x IoU), as it goes into a CSV file."""
+    rows: list[dict[str, object]] = []
+    for evaluation in evaluations.values():
+        row: dict[str, object] = {"rule": evaluation.name}
+        for measure in ("corpus", "image"):
+            row[f"{measure}_iou"] = _points(getattr(evaluation, f"{measure}_iou"))
+            for kind in ("interval", "gain"):
+                interval = getattr(evaluation, f"{measure}_{kind}")
+                if kind == "gain":
+                    row[f"{measure}_gain"] = "" if interval is None else _points(interval.estimate)
+                for end in ("low", "high"):
+                    row[f"{measure}_{kind}_{end}"] = \
+                        "" if interval is None else _points(getattr(interval, end))
+        rows.append(row)
+    return rows
+
+
+def _points(value: float) -> object:
+    return "" if np.isnan(value) else round(100 * float(value), 3)

@@ -1,0 +1,92 @@
+"""The report: one HTML page that holds its pictures and needs nothing from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import jinja2
+
+from rerank.reports.evaluation import Evaluation
+
+#: Where the page's table of timings goes; they differ from run to run and are put in last.
+TIMINGS = "<!-- timings -->"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture with its caption; `mark` is `chosen`, `oracle`, `both` or empty."""
+
+    caption: str
+    picture: str
+    note: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image: what it is, what was made of it, and its proposals."""
+
+    image_id: str
+    summary: str
+    panels: Sequence[Panel]
+    proposals: Sequence[Panel]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page over one set of images: its rules, curves and tables."""
+
+    title: str
+    lead: str
+    evaluations: Sequence[Evaluation]
+    figures: Sequence[Panel] = ()
+    class_names: Sequence[str] = ()
+    class_rules: Sequence[Evaluation] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on a report's page.
+
+    Attributes
+    ----------
+    title, lead : str
+    facts : mapping of name to text
+        Shown as a list at the top.
+    legend : sequence of (class name, CSS colour)
+    sections : sequence of Section
+    examples : mapping of heading to examples
+    recipe : str
+        The resolved recipe.
+    versions : mapping of package to version
+    """
+
+    title: str
+    lead: str
+    facts: Mapping[str, str]
+    legend: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    examples: Mapping[str, Sequence[Example]]
+    recipe: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def render_page(page: Page) -> str:
+    """The page as HTML; `TIMINGS` marks where `render_timings` goes."""
+    environment = _environment()
+    return environment.get_template("page.html").render(page=page, timings=TIMINGS)
+
+
+def render_timings(rows: Sequence[Mapping[str, object]]) -> str:
+    """The table of timings: stage, parts, seconds, processor seconds, MiB on disk, peak MiB."""
+    return _environment().get_template("timings.html").render(rows=rows)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rerank", "reports"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["points"] = lambda value: "–" if value != value else f"{100 * value:.1f}"
+    environment.filters["signed"] = lambda value: f"{100 * value:+.1f}"
+    return environment

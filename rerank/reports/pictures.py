@@ -1,0 +1,51 @@
+"""Pictures as they are embedded in a page: photographs as JPEG, labelings as palette PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from rerank.types import Array
+
+
+def photograph(image: Array, width: int = 0) -> bytes:
+    """An RGB image, (H, W, 3) uint8, as the bytes of a JPEG file, scaled down to `width` if set."""
+    return _encode(_fit(Image.fromarray(np.ascontiguousarray(image)), width,
+                        Image.Resampling.LANCZOS), "JPEG", quality=85)
+
+
+def label_picture(labels: Array, palette: Array, width: int = 0) -> bytes:
+    """A labeling, (H, W) integers in 0..255, as the bytes of a palette PNG file.
+
+    Parameters
+    ----------
+    labels : (H, W) integer array
+    palette : (256, 3) uint8 array
+    width : int
+        Scale down to this width without mixing labels; 0 keeps the size.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
+    picture.putpalette(np.asarray(palette, dtype=np.uint8).tobytes())
+    return _encode(_fit(picture, width, Image.Resampling.NEAREST), "PNG", optimize=True)
+
+
+def data_uri(picture: bytes) -> str:
+    """A PNG or JPEG file as text that an HTML page can hold."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+
+
+def _fit(picture: Image.Image, width: int, resampling: Image.Resampling) -> Image.Image:
+    if not width or picture.width <= width:
+        return picture
+    height = max(1, round(picture.height * width / picture.width))
+    return picture.resize((width, height), resampling)
+
+
+def _encode(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()

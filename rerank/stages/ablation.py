@@ -1,0 +1,59 @@
+"""What each group of features is worth: the ranker on every subset of the groups.
+
+The seven subsets of SegNet, classification and proposal features are those of the ablation in
+section 5 of Cogswell et al. 2014.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.folds import FINAL
+from rerank.stages.base import Job, Stage
+from rerank.stages.ranking import choose_C, fit_ranker, join, load_part, ranker_scores
+from rerank.store import write_array, write_strings
+
+
+def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every subset of the groups that is not empty, small ones first.
+
+    Examples
+    --------
+    >>> subsets(("a", "b"))
+    [('a',), ('b',), ('a', 'b')]
+    """
+    return [subset for size in range(1, len(groups) + 1) for subset in combinations(groups, size)]
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"ranking": recipe.ranking.model_dump(mode="json"), "ablation": recipe.report.ablation,
+            "random_state": recipe.random_state}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    wanted = subsets(job.recipe.ranking.groups) if job.recipe.report.ablation else []
+    folds = [load_part(job, part.name) for part in job.folds]
+    final = load_part(job, FINAL) if job.parts[-1].image_ids else None
+    for index, groups in enumerate(wanted):
+        C = choose_C(folds, groups, job.recipe)
+        place = file.create_group(f"{index:02d}")
+        write_strings(place, "groups", groups)
+        write_array(place, "C", C)
+        write_array(place, "n_columns", len(folds[0].table.select(groups=groups).columns))
+        if final is not None:
+            scores = ranker_scores(fit_ranker(join(folds), groups, C, job.recipe), final, groups)
+        else:
+            # Without an evaluation split each fold is judged by a ranker fitted on the others.
+            scores = np.concatenate([ranker_scores(
+                fit_ranker(join(folds[:i] + folds[i + 1:]), groups, C, job.recipe), part, groups)
+                for i, part in enumerate(folds)])
+        write_array(place, "choice", scores.argmax(axis=1))
+
+
+STAGE = Stage("ablation", 1, _settings, (("features", "every"), ("quality", "every")), _run,
+              "the feature ablation", split=False, cost=1.0)

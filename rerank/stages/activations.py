@@ -1,0 +1,60 @@
+"""What the SegNet's head sees, once an image: ten folds then cost ten small heads.
+
+A pretrained backbone gives its activations; the backbone `small` is trained with its head, and
+gets the warped image itself. The coarse truth lies beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.nets import (backbone_activations, build_backbone, labelled_share,
+                         load_backbone_weights, soft_target, warp_image)
+from rerank.stages.base import Job, Stage
+from rerank.store import write_array
+from rerank.types import Array
+
+
+def make_coarse_input(recipe: Recipe, weights: Optional[str]) -> Callable[[Array], Array]:
+    """A function from an RGB image to what the SegNet of that recipe is trained on.
+
+    Activations (D, grid, grid) float16 of a backbone with weights; for `small` the warped image,
+    (H, W, 3) uint8.
+    """
+    grid = (recipe.segnet.grid, recipe.segnet.grid)
+    name = recipe.backbone.architecture
+    if name == "small":
+        size = build_backbone("small", None, 0).input_size(grid)
+        return lambda image: warp_image(image, size)
+    backbone = build_backbone(name, None if weights is None else load_backbone_weights(weights),
+                              recipe.random_state)
+    size = backbone.input_size(grid)
+    return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"architecture": recipe.backbone.architecture, "grid": recipe.segnet.grid,
+            "random_state": recipe.random_state if recipe.backbone.weights is None else 0}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    make = make_coarse_input(job.recipe, job.weights)
+    grid = (job.recipe.segnet.grid, job.recipe.segnet.grid)
+    dataset, inputs, targets, shares = job.dataset, [], [], []
+    for image_id in job.part.image_ids:
+        sample = dataset[image_id]
+        inputs.append(make(sample.image))
+        targets.append(soft_target(sample.labels, grid, dataset.n_classes, dataset.ignore_index))
+        shares.append(labelled_share(sample.labels, grid, dataset.ignore_index))
+    write_array(file, "inputs", np.array(inputs))
+    write_array(file, "targets", np.array(targets, dtype=np.float32))
+    write_array(file, "weights", np.array(shares, dtype=np.float32))
+
+
+STAGE = Stage("activations", 1, _settings, (), _run, "activations of the backbone",
+              reads=("images", "weights"), cost=0.15)

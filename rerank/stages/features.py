@@ -1,0 +1,123 @@
+"""The ranker's table: what each proposal looks like to everything that stage 2 knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.datasets import Dataset
+from rerank.features import (CooccurrencePrior, FeatureTable, ImageClassifiers, ImageInputs,
+                             LocationPrior, SizeThresholdClassifiers, coarsen_labelings,
+                             image_features)
+from rerank.nets import cell_overlap
+from rerank.ranking import symmetric_kl
+from rerank.stages.base import Classes, Job, Stage, read_image
+from rerank.stages.superpixels import VALUE_NAMES
+from rerank.store import read_arrays, write_array, write_arrays
+from rerank.types import Array, FloatArray
+
+
+@dataclass(frozen=True)
+class ImageModels:
+    """The fitted models that judge whole images."""
+
+    presence: ImageClassifiers
+    sizes: SizeThresholdClassifiers
+    location: LocationPrior
+    cooccurrence: CooccurrencePrior
+
+
+def load_models(file: h5py.File) -> ImageModels:
+    """The models of a part's `classifiers` stage."""
+    return ImageModels(*(kind.from_arrays(read_arrays(file[name])) for name, kind in (
+        ("presence", ImageClassifiers), ("sizes", SizeThresholdClassifiers),
+        ("location", LocationPrior), ("cooccurrence", CooccurrencePrior))))
+
+
+def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
+                       recipe: Recipe, models: ImageModels,
+                       regions: Mapping[str, Array], proposals: Mapping[str, Array],
+                       probabilities: FloatArray, segnet_map: FloatArray, scores: FloatArray,
+                       size_scores: FloatArray) -> FeatureTable:
+    """The feature table of one image's proposals.
+
+    Parameters
+    ----------
+    image_id : str
+    dataset : Dataset
+        For the classes and the background.
+    recipe : Recipe
+    models : ImageModels
+    regions, proposals : mappings
+        The arrays of the stages `superpixels` and `proposals`.
+    probabilities : (n, C) float
+    segnet_map : (grid, grid, C) float
+    scores, size_scores : (K,), (K * P,) float
+    """
+    grid = segnet_map.shape[:2]
+    overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
+    inputs = ImageInputs(
+        image_id=image_id, classes=dataset.class_names, superpixels=regions["superpixels"],
+        edges=regions["edges"], boundary_length=regions["boundary_length"],
+        contrast=regions["contrast"], areas=regions["areas"],
+        labelings=proposals["labelings"], energies=proposals["energies"],
+        lower_bounds=proposals["lower_bounds"], probabilities=probabilities,
+        segnet_map=segnet_map, cell_overlap=overlap, scores=scores, size_scores=size_scores,
+        size_thresholds=models.sizes.thresholds_, background=dataset.background,
+        region_values=regions["region_values"], value_names=VALUE_NAMES,
+        location=models.location.transform(overlap), cooccurrence=models.cooccurrence.log_ratio_)
+    return image_features(inputs, smoothing=recipe.features.kl_smoothing)
+
+
+def kl_divergence(segnet_map: FloatArray, labelings: Array, superpixels: Array, recipe: Recipe,
+                  dataset: Dataset) -> FloatArray:
+    """S(m) of Cogswell et al. 2014, Eq. 17, (M,); no penalty where there is no background."""
+    grid = (segnet_map.shape[0], segnet_map.shape[1])
+    coarse = coarsen_labelings(labelings, cell_overlap(superpixels, grid), grid,
+                               dataset.n_classes)
+    found = symmetric_kl(segnet_map, coarse, recipe.features.kl_smoothing,
+                         dataset.background or 0)
+    penalty = 0.0 if dataset.background is None else recipe.ranking.background_penalty
+    return found.divergence(penalty)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"features": recipe.features.model_dump(mode="json"),
+            "background_penalty": recipe.ranking.background_penalty}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    tables: list[FeatureTable] = []
+    kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
+    with job.open("superpixels") as regions, job.open("proposals") as proposals, \
+            job.open("unaries") as unaries, job.open("segnet") as segnet, \
+            job.open("classifiers") as classifiers:
+        models = load_models(classifiers)
+        for index, image_id in enumerate(job.part.image_ids):
+            arrays, drawn = read_image(regions, index), read_image(proposals, index)
+            tables.append(describe_proposals(
+                image_id, job.dataset, job.recipe, models, arrays, drawn,
+                read_image(unaries, index)["probabilities"], segnet["maps"][index],
+                classifiers["scores"][index], classifiers["size_scores"][index]))
+            for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
+                kl[name].append(kl_divergence(segnet[maps][index], drawn["labelings"],
+                                              arrays["superpixels"], job.recipe, job.dataset))
+    shape = (len(job.part.image_ids), job.recipe.proposals.n_proposals)
+    group = file.create_group("kl")
+    for name, rows in kl.items():
+        write_array(group, name, np.array(rows).reshape(shape))
+    if tables:
+        table = FeatureTable.concatenate(tables).to_arrays()
+        table["values"] = table["values"].astype(np.float32)
+        write_arrays(file.create_group("table"), table)
+
+
+STAGE = Stage("features", 1, _settings,
+              tuple((name, "own") for name in ("superpixels", "unaries", "proposals", "segnet",
+                                               "classifiers")),
+              _run, "features of proposals", cost=0.15)

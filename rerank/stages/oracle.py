@@ -1,0 +1,61 @@
+"""What the proposals make possible: oracle curves on the evaluation images and across the folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.folds import FINAL
+from rerank.metrics import IntersectionUnion, OracleCurve, oracle_curve
+from rerank.stages.base import Job, Stage, read_image
+from rerank.store import write_arrays
+
+#: Images that analyses are made on: the evaluation split, and all images, each judged by models
+#: that never saw it.
+POPULATIONS = ("evaluation", "cross_fitted")
+
+
+def population_parts(job: Job, population: str) -> tuple[str, ...]:
+    """The parts whose images a population holds; empty where there is no evaluation split."""
+    parts = job.parts if population == "cross_fitted" else job.parts[-1:]
+    return tuple(part.name for part in parts if part.image_ids and
+                 (population == "cross_fitted" or part.name == FINAL))
+
+
+def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> IntersectionUnion:
+    """Counts of the proposals of several parts, or of `unary_` or `bound_` labelings."""
+    arrays: dict[str, list[Any]] = {"intersections": [], "unions": []}
+    for name in parts:
+        ids = next(part.image_ids for part in job.parts if part.name == name)
+        with job.open("quality", name) as file:
+            for index in range(len(ids)):
+                found = read_image(file, index, [f"{prefix}{key}" for key in arrays])
+                for key in arrays:
+                    arrays[key].append(found[f"{prefix}{key}"])
+    return IntersectionUnion(*(np.array(arrays[key], dtype=np.int64) for key in arrays))
+
+
+def load_curve(file: h5py.File, population: str) -> OracleCurve:
+    """The oracle curve of a population."""
+    group = file[population]
+    return OracleCurve(**{name: group[name][()] for name in group})
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    for population in POPULATIONS:
+        parts = population_parts(job, population)
+        if parts:
+            counts = read_counts(job, parts)
+            curve = oracle_curve(counts.intersections, counts.unions)
+            write_arrays(file.create_group(population), vars(curve))
+
+
+STAGE = Stage("oracle", 1, _settings, (("quality", "every"),), _run, "oracle accuracy",
+              split=False, cost=0.02)

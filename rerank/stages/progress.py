@@ -1,0 +1,41 @@
+"""A progress bar with time left, on a terminal alone."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Optional
+
+from tqdm import tqdm
+
+
+class Progress:
+    """One bar for a whole run; silent where the error stream is not a terminal.
+
+    Parameters
+    ----------
+    total : float
+        Expected cost of all work, in any unit.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, total: float, quiet: bool = False) -> None:
+        self._bar = tqdm(
+            total=total, disable=quiet or total == 0 or not sys.stderr.isatty(), leave=False,
+            bar_format="{desc:<24} {percentage:3.0f}% |{bar:30}| {elapsed} done, {remaining} left")
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self._bar.close()
+
+    def stage(self, name: str) -> None:
+        """Say which stage runs."""
+        self._bar.set_description_str(name)
+
+    def advance(self, cost: float) -> None:
+        """Count finished work."""
+        self._bar.update(cost)

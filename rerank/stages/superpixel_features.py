@@ -1,0 +1,103 @@
+"""What the superpixel classifier sees: features made by hand, pooled activations, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.errors import ConfigError
+from rerank.nets import build_backbone, load_backbone_weights, multi_layer_activations
+from rerank.potentials import appearance_features, deep_features
+from rerank.stages.base import Job, Stage, read_image, write_image
+from rerank.types import Array, FloatArray
+
+#: Layers whose activations are pooled, by architecture; the last also over the whole image.
+LAYERS = {
+    "squeezenet1_0": ("fire4", "fire8", "fire9"),
+    "caffenet": ("conv2", "conv4", "conv5"),
+    "alexnet": ("conv2", "conv4", "conv5"),
+}
+
+Descriptor = Callable[[Array, Array], FloatArray]
+
+
+def make_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
+    """A function from an image and its superpixels to features, (n, D) float32."""
+    parts: list[Descriptor] = []
+    if recipe.unary.features in ("appearance", "both"):
+        parts.append(lambda image, superpixels: appearance_features(image, superpixels).values)
+    if recipe.unary.features in ("deep", "both"):
+        parts.append(_deep_descriptor(recipe, weights))
+
+    def describe(image: Array, superpixels: Array) -> FloatArray:
+        found = [part(image, superpixels) for part in parts]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+    return describe
+
+
+def pooled(features: FloatArray, areas: FloatArray) -> FloatArray:
+    """Area-weighted mean and maximum over the superpixels: what an image classifier sees, (2D,)."""
+    mean = (features * (areas / areas.sum())[:, None]).sum(axis=0)
+    return np.concatenate([mean, features.max(axis=0)]).astype(np.float32)
+
+
+def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
+    if weights is None:
+        raise ConfigError("unary.features: deep needs pretrained weights; set backbone.weights, "
+                          "or unary.features=appearance")
+    name = recipe.backbone.architecture
+    if name not in LAYERS:
+        raise ConfigError(f"unary.features: deep needs a pretrained backbone.architecture, one of "
+                          f"{', '.join(LAYERS)}; got {name}")
+    backbone = build_backbone(name, load_backbone_weights(weights))
+
+    def describe(image: Array, superpixels: Array) -> FloatArray:
+        maps = multi_layer_activations(backbone, image, LAYERS[name])
+        local = deep_features([layer.values for layer in maps], superpixels,
+                              strides=[layer.stride for layer in maps],
+                              first_centres=[layer.first_centre for layer in maps],
+                              image_mean=False, square_root=True)
+        whole = np.sqrt(np.maximum(0, maps[-1].values.mean(axis=(1, 2))))
+        return np.concatenate([local, np.tile(whole, (len(local), 1))], axis=1)
+
+    return describe
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"features": recipe.unary.features, "max_per_image": recipe.unary.max_per_image,
+            "architecture": recipe.backbone.architecture, "random_state": recipe.random_state}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    describe = make_descriptor(job.recipe, job.weights)
+    limit = job.recipe.unary.max_per_image
+    with job.open("superpixels") as regions:
+        for index, image_id in enumerate(job.part.image_ids):
+            arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
+            features = describe(job.dataset.image(image_id), arrays["superpixels"])
+            sample = _sample(arrays["histogram"], limit, [job.recipe.random_state, index])
+            write_image(file, index, {
+                "features": features.astype(np.float16),
+                "pooled": pooled(features, arrays["areas"]),
+                # Models are fitted on some superpixels of each image; reading only those is what
+                # keeps eleven models of a large data set affordable.
+                "sample": features[sample].astype(np.float16),
+                "sample_histogram": arrays["histogram"][sample],
+            })
+
+
+def _sample(histogram: Array, limit: int, seed: list[int]) -> Array:
+    labelled = np.flatnonzero(histogram.sum(axis=1) > 0)
+    if len(labelled) <= limit:
+        return labelled
+    chosen = np.random.default_rng(seed).choice(labelled, limit, replace=False)
+    return np.sort(chosen)
+
+
+STAGE = Stage("superpixel_features", 1, _settings, (("superpixels", "own"),), _run,
+              "features of superpixels", reads=("images", "weights"), cost=0.5)

@@ -1,0 +1,61 @@
+"""Superpixels and their graph, and the pixels of each class in each superpixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe, SuperpixelSettings
+from rerank.stages.base import Job, Stage, write_image
+from rerank.superpixels import (RegionGraph, adjacency_graph, lab_image, label_histogram,
+                                pool_mean, slic_superpixels)
+from rerank.types import Array, FloatArray
+
+#: Names of `region_values`: mean colour, and the deviation of lightness within the superpixel.
+VALUE_NAMES = ("lightness", "green_red", "blue_yellow", "roughness")
+
+
+def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
+    """Superpixels of one image and their graph, as the arrays that are stored."""
+    superpixels = slic_superpixels(image, settings.n_segments, settings.compactness)
+    graph = adjacency_graph(superpixels, image)
+    n = int(superpixels.max()) + 1
+    return {
+        "superpixels": superpixels.astype(np.uint16 if n <= 1 << 16 else np.uint32),
+        "edges": graph.edges, "boundary_length": graph.boundary_length,
+        "contrast": graph.contrast, "areas": graph.areas,
+        "region_values": _region_values(image, superpixels),
+    }
+
+
+def graph_of(arrays: dict[str, Any]) -> RegionGraph:
+    """The graph among the arrays of `segment`."""
+    return RegionGraph(arrays["edges"], arrays["boundary_length"], arrays["contrast"],
+                       arrays["areas"])
+
+
+def _region_values(image: Array, superpixels: Array) -> FloatArray:
+    lab = lab_image(image)
+    moments = pool_mean(np.concatenate([lab, lab[..., :1] ** 2], axis=2), superpixels)
+    moments[:, 3] = np.sqrt(np.maximum(0, moments[:, 3] - moments[:, 0] ** 2))
+    return moments.astype(np.float32)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"superpixels": recipe.superpixels.model_dump(mode="json")}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    dataset = job.dataset
+    for index, image_id in enumerate(job.part.image_ids):
+        sample = dataset[image_id]
+        arrays = segment(sample.image, job.recipe.superpixels)
+        histogram = label_histogram(arrays["superpixels"], sample.labels, dataset.n_classes,
+                                    dataset.ignore_index)
+        write_image(file, index, {**arrays, "histogram": histogram.astype(np.int32)})
+
+
+STAGE = Stage("superpixels", 1, _settings, (), _run, "SLIC superpixels and their graph",
+              reads=("images",), cost=0.3)

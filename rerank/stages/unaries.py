@@ -1,0 +1,161 @@
+"""Class probabilities of superpixels, from models that never saw the image.
+
+The classifier of a part is fitted twice: once on most of its training images, to leave some on
+which its temperature and the CRF's settings are chosen, then on all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.errors import ConfigError, DataError
+from rerank.potentials import SuperpixelClassifier, pool_probability_maps
+from rerank.stages.base import Job, Stage, read_image, write_image
+from rerank.store import read_arrays, write_array, write_arrays, write_strings
+from rerank.types import Array, FloatArray
+
+
+def probability_map_path(folder: str, image_id: str) -> Path:
+    """The file of the user's probability map of an image.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    for suffix in (".npy", ".npz"):
+        path = Path(folder) / f"{image_id}{suffix}"
+        if path.is_file():
+            return path
+    raise DataError(f"{Path(folder) / image_id}.npy: no probability map for image {image_id}; "
+                    "write one array an image, (H, W, C) or (C, H, W), as .npy or .npz")
+
+
+def read_probability_map(path: Path) -> FloatArray:
+    """Read a probability map from `.npy`, or from `.npz` with one array."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if len(loaded.files) != 1:
+                raise DataError(f"{path}: holds {len(loaded.files)} arrays "
+                                f"({', '.join(loaded.files[:5])}); keep one")
+            return loaded[loaded.files[0]]
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
+                        "write it with numpy.save") from None
+
+
+def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
+    """The classifier that a recipe asks for, not yet fitted."""
+    chosen = recipe.unary
+    return SuperpixelClassifier(hidden=chosen.hidden, n_steps=chosen.n_steps,
+                                weight_decay=chosen.weight_decay,
+                                random_state=recipe.random_state)
+
+
+def load_classifier(file: h5py.File) -> SuperpixelClassifier:
+    """The fitted classifier of a part."""
+    return SuperpixelClassifier.from_arrays(read_arrays(file["model"]))
+
+
+def holdout_ids(train_ids: tuple[str, ...], share: float, ordered: bool,
+                random_state: int) -> tuple[str, ...]:
+    """Training images that the CRF's settings are chosen on: the last ones of a video, else any."""
+    count = min(len(train_ids) - 1, max(1, round(share * len(train_ids))))
+    if ordered:
+        return train_ids[len(train_ids) - count:]
+    chosen = np.random.default_rng(random_state).permutation(len(train_ids))[:count]
+    return tuple(train_ids[i] for i in sorted(chosen))
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    settings = recipe.unary.model_dump(mode="json", exclude={"probabilities"})
+    return {"unary": settings, "random_state": recipe.random_state}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    chosen = job.recipe.unary
+    held = holdout_ids(job.part.train_ids, chosen.holdout, job.train.ordered,
+                       job.recipe.random_state)
+    write_strings(file, "holdout_ids", held)
+    if chosen.source == "probabilities":
+        _from_maps(job, file, held)
+    else:
+        _from_classifier(job, file, held)
+
+
+def _from_classifier(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+    features, histograms, owners = _training_rows(job)
+    seen = ~np.isin(owners, held)
+    first = make_classifier(job.recipe).fit(features[seen], histograms[seen])
+    first.calibrate(features[~seen], histograms[~seen])
+    for fold in job.other_folds:
+        with job.open("superpixel_features", fold.name) as source:
+            for index, image_id in enumerate(fold.image_ids):
+                if image_id in held:
+                    rows = read_image(source, index, ("features",))["features"]
+                    _write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
+                                         first.predict_proba(rows.astype(np.float32)))
+    model = make_classifier(job.recipe).fit(features, histograms)
+    # Held-out images are needed to choose it, and the second model has seen them all.
+    model.temperature_ = first.temperature_
+    write_arrays(file.create_group("model"), model.to_arrays())
+    with job.open("superpixel_features") as source:
+        for index in range(len(job.part.image_ids)):
+            rows = read_image(source, index, ("features",))["features"]
+            probabilities = model.predict_proba(rows.astype(np.float32))
+            write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
+
+
+def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+    folder = job.recipe.unary.probabilities
+    if folder is None:
+        raise ConfigError("unary.source: probabilities needs the folder of the maps; set "
+                          "unary.probabilities")
+    for fold in (*job.other_folds, job.part):
+        with job.open("superpixels", fold.name) as regions:
+            for index, image_id in enumerate(fold.image_ids):
+                if fold.name != job.part.name and image_id not in held:
+                    continue
+                superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
+                path = probability_map_path(folder, image_id)
+                found = pool_probability_maps(read_probability_map(path), superpixels,
+                                              job.train.n_classes, where=str(path))
+                if fold.name == job.part.name:
+                    write_image(file, index, {"probabilities": found.astype(np.float32)})
+                else:
+                    _write_probabilities(file, f"holdout/{image_id_key(held, image_id)}", found)
+
+
+def image_id_key(ids: tuple[str, ...], image_id: str) -> str:
+    """Name of an image's group within a file that holds the images `ids`."""
+    return f"{ids.index(image_id):06d}"
+
+
+def _training_rows(job: Job) -> tuple[FloatArray, Array, Array]:
+    features, histograms, owners = [], [], []
+    for fold in job.other_folds:
+        with job.open("superpixel_features", fold.name) as source:
+            for index, image_id in enumerate(fold.image_ids):
+                rows = read_image(source, index, ("sample", "sample_histogram"))
+                features.append(rows["sample"])
+                histograms.append(rows["sample_histogram"])
+                owners += [image_id] * len(rows["sample"])
+    return (np.concatenate(features).astype(np.float32),
+            np.concatenate(histograms).astype(np.int64), np.array(owners))
+
+
+def _write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -> None:
+    write_array(file.require_group(name), "probabilities", probabilities.astype(np.float32))
+
+
+STAGE = Stage("unaries", 1, _settings,
+              (("superpixels", "fit"), ("superpixel_features", "fit")), _run,
+              "class probabilities of superpixels", reads=("probabilities",), fits=True, cost=0.8)
