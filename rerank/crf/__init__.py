@@ -9,7 +9,7 @@ joins nodes into regions.
 from rerank.crf.contraction import contract
 from rerank.crf.energy import PottsEnergy
 from rerank.crf.expansion import alpha_expansion
-from rerank.crf.graph_cut import GraphCutSolver, graph_cut
+from rerank.crf.graph_cut import GraphCutSolver, graph_cut, is_submodular
 from rerank.crf.icm import icm
 from rerank.crf.inference import METHODS, map_inference
 from rerank.crf.result import InferenceResult
@@ -24,6 +24,7 @@ __all__ = [
     "contract",
     "graph_cut",
     "icm",
+    "is_submodular",
     "map_inference",
     "trws",
 ]

@@ -60,7 +60,8 @@ def contract(energy: PottsEnergy, regions: Any) -> PottsEnergy:
     which = which.reshape(-1)
     table = energy.compatibility
     if table is None or (table.ndim == 2 and np.array_equal(table, table.T)):
-        weights = np.bincount(which, weights=energy.weights[kept], minlength=len(edges))
+        weights = np.zeros(len(edges))
+        np.add.at(weights, which, energy.weights[kept])
         return PottsEnergy(unary, edges, weights, table)
     each = np.broadcast_to(table, (len(energy.edges), n_labels, n_labels))[kept]
     each = np.where(flipped[:, None, None], each.transpose(0, 2, 1), each)

@@ -44,3 +44,23 @@ def descend(theta, start, split, head, edge, first, weights, tables, labeling, m
                 for arc in range(start[i], start[i + 1]):
                     stale[head[arc]] = True
     return sweep
+
+
+@njit(cache=True)
+def flip_costs(theta, start, split, head, edge, first, weights, tables, labeling):
+    """What the energy gains when one node alone takes another label, (n, L)."""
+    n, n_labels = theta.shape
+    cost = theta.copy()
+    for i in range(n):
+        for arc in range(start[i], start[i + 1]):
+            weight = weights[edge[arc]]
+            other = labeling[head[arc]]
+            if tables.shape[0] == 0:
+                cost[i, other] -= weight
+                continue
+            table = tables[edge[arc] if tables.shape[0] > 1 else 0]
+            for label in range(n_labels):
+                cost[i, label] += weight * (table[label, other] if first[arc]
+                                            else table[other, label])
+        cost[i] -= cost[i, labeling[i]]
+    return cost

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank.crf.adjacency import Adjacency
+from rerank.crf.pairwise import evaluate_rows
 from rerank.errors import InputError
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 from rerank.validation import check_finite
@@ -133,16 +134,9 @@ class PottsEnergy:
         """
         labels = check_labeling(labeling, self.n_nodes, self.n_labels, stacked=True)
         rows = labels if labels.ndim == 2 else labels[None]
-        total = self.unary[np.arange(self.n_nodes), rows].sum(axis=1)
-        left, right = rows[:, self.edges[:, 0]], rows[:, self.edges[:, 1]]
-        if self.compatibility is None:
-            total = total + (left != right) @ self.weights
-        elif self.compatibility.ndim == 2:
-            total = total + self.compatibility[left, right] @ self.weights
-        else:
-            each = self.compatibility[np.arange(len(self.edges)), left, right]
-            total = total + each @ self.weights
-        return total if labels.ndim == 2 else float(total[0])
+        totals = np.empty(len(rows))
+        evaluate_rows(self.unary, self.edges, self.weights, self.tables, rows, totals)
+        return totals if labels.ndim == 2 else float(totals[0])
 
     def with_unary(self, unary: Array) -> "PottsEnergy":
         """The same graph and pairwise costs under other unary costs of the same shape.
@@ -183,7 +177,7 @@ def check_labeling(labeling: Any, n_nodes: int, n_labels: int, stacked: bool = F
     if labels.size and (labels.min() < 0 or labels.max() >= n_labels):
         bad = int(labels[(labels < 0) | (labels >= n_labels)][0])
         raise InputError(f"{name} must hold labels 0..{n_labels - 1}, found {bad}")
-    return labels.astype(np.int64)
+    return np.array(labels, dtype=np.int64, order="C")
 
 
 def _real_array(values: Any, name: str) -> FloatArray:

@@ -49,7 +49,7 @@ def alpha_expansion(energy: PottsEnergy, init: Optional[Any] = None, *, max_cycl
     """
     if max_cycles < 1:
         raise InputError(f"max_cycles must be at least 1, got {max_cycles}")
-    _check_expandable(energy)
+    check_expandable(energy)
     if init is None:
         labeling = energy.unary.argmin(axis=1)
     else:
@@ -65,7 +65,8 @@ def alpha_expansion(energy: PottsEnergy, init: Optional[Any] = None, *, max_cycl
                    cycles)
 
 
-def _check_expandable(energy: PottsEnergy) -> None:
+def check_expandable(energy: PottsEnergy) -> None:
+    """Raise `InputError` where a table breaks the inequality that expansion moves need."""
     if energy.compatibility is None or not energy.weights.any():
         return
     found = _violation(energy.tables, energy.weights)
@@ -105,8 +106,8 @@ def _expand(theta, start, split, head, edge, first, sister, weights, tables, lab
     unchanged = 0
     for cycle in range(max_cycles):
         for alpha in range(n_labels):
-            _move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling,
-                        alpha, capacity, excess)
+            move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling,
+                       alpha, capacity, excess)
             minimum_cut(start, head, sister, capacity, excess, switches, budget)
             for i in range(n):
                 moved[i] = alpha if switches[i] else labeling[i]
@@ -122,9 +123,13 @@ def _expand(theta, start, split, head, edge, first, sister, weights, tables, lab
 
 
 @njit(cache=True)
-def _move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling, alpha,
-                capacity, excess):
-    # Binary variable 1: switch to alpha. Nodes that have the label already take no part.
+def move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling, alpha,
+               capacity, excess):
+    """Write the cut problem of one expansion: 1 is "switch to alpha", 0 is "stay".
+
+    `capacity` (2m,) is the same both ways along an edge; `excess` (n,) is the cost of switching
+    less that of staying. Nodes that have the label already take no part.
+    """
     for i in range(len(labeling)):
         excess[i] = 0.0 if labeling[i] == alpha else theta[i, alpha] - theta[i, labeling[i]]
     for i in range(len(labeling)):

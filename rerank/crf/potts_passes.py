@@ -11,7 +11,7 @@ from numba import njit
 
 @njit(cache=True)
 def forward_pass(theta, start, split, head, edge, weights, messages, labeling):
-    """Send messages to later nodes, and read `labeling` off on the way (section 4.1).
+    """Send messages to later nodes, and read `labeling` off on the way.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def forward_pass(theta, start, split, head, edge, weights, messages, labeling):
 
 @njit(cache=True)
 def backward_pass(theta, start, split, edge, weights, messages):
-    """Send messages to earlier nodes and return the lower bound (section 3.3).
+    """Send messages to earlier nodes and return the lower bound.
 
     `messages` holds those to the later nodes, and those to the earlier ones afterwards; the other
     parameters are those of `forward_pass`.

@@ -3,7 +3,7 @@
 Nodes are visited in their numbering, forth and back. With ``D_i`` the unary plus all incoming
 messages and ``g_i = 1 / max(earlier neighbours, later neighbours)``, a message is
 
-    M_ij(b) = min_a [ g_i D_i(a) - M_ji(a) + theta_ij(a, b) ]        (Kolmogorov 2006, Fig. 3)
+    M_ij(b) = min_a [ g_i D_i(a) - M_ji(a) + theta_ij(a, b) ]
 
 less its own minimum; for Potts the minimum over a costs O(L), since it is either ``a = b`` or the
 cheapest a plus the weight. In the backward pass the minima that are subtracted from ``D_i`` and
