@@ -1,8 +1,8 @@
 """Diverse M-best solutions with Hamming diversity (Batra et al. 2012, DivMBest).
 
 Each labeling minimises the energy plus, at every node, a cost for each earlier labeling that gave
-the node the same label: a Lagrangian relaxation of "at least so different from all earlier ones"
-(Batra et al. 2012, Eq. 6), and a change of the unaries alone.
+the node the same label: a Lagrangian relaxation of "at least so different from all earlier
+ones", and a change of the unaries alone.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
         raise InputError(f"n_proposals must be at least 1, got {n_proposals}")
     if not (np.isfinite(diversity) and diversity >= 0):
         raise InputError(f"diversity must be finite and at least 0, got {diversity}")
-    by_node = _weights(node_weights, energy.n_nodes, "node_weights")
-    by_class = _weights(class_weights, energy.n_labels, "class_weights")
+    by_node = check_weights(node_weights, energy.n_nodes, "node_weights")
+    by_class = check_weights(class_weights, energy.n_labels, "class_weights")
     penalty = diversity * by_node[:, None] * by_class
     if method == "auto":
         cuts = energy.n_labels == 2 and is_submodular(energy)
@@ -105,7 +105,14 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
                           [{"mode": k} for k in range(n_proposals)])
 
 
-def _weights(values: Optional[Array], size: int, name: str) -> FloatArray:
+def check_weights(values: Optional[Array], size: int, name: str) -> FloatArray:
+    """Return `values` (size,) as float64, or ones for None.
+
+    Raises
+    ------
+    InputError
+        If the shape differs, or a value is not finite or is negative.
+    """
     if values is None:
         return np.ones(size)
     weights = np.asarray(values, dtype=np.float64)

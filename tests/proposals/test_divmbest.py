@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,17 +10,6 @@ from rerank.errors import InputError
 from rerank.proposals import div_mbest
 
 METHODS = ["trws", "graph_cut", "alpha_expansion", "icm"]
-
-
-def small_energy(rng, n_nodes, n_labels):
-    pairs = np.array(list(itertools.combinations(range(n_nodes), 2)))
-    edges = pairs[rng.random(len(pairs)) < 0.5]
-    return PottsEnergy(rng.normal(size=(n_nodes, n_labels)), edges,
-                       rng.random(len(edges)))
-
-
-def every_labeling(energy):
-    return np.array(list(itertools.product(range(energy.n_labels), repeat=energy.n_nodes)))
 
 
 def agreement(labelings, earlier, node_weights, class_weights):
@@ -36,7 +23,7 @@ def agreement(labelings, earlier, node_weights, class_weights):
 @pytest.mark.parametrize("method, n_labels", [
     ("trws", 2), ("trws", 3), ("graph_cut", 2), ("alpha_expansion", 3), ("alpha_expansion", 2),
 ])
-def test_each_row_minimises_its_augmented_energy(method, n_labels):
+def test_each_row_minimises_its_augmented_energy(small_energy, every_labeling, method, n_labels):
     rng = np.random.default_rng(0)
     solved = []
     for _ in range(100):
@@ -65,7 +52,7 @@ def test_each_row_minimises_its_augmented_energy(method, n_labels):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_contract(method):
+def test_contract(small_energy, method):
     rng = np.random.default_rng(1)
     energy = small_energy(rng, 12, 2 if method == "graph_cut" else 4)
     found = div_mbest(energy, 6, 0.4, method=method)
@@ -81,7 +68,7 @@ def test_contract(method):
     np.testing.assert_array_equal(found.labelings, longer.labelings[:6])
 
 
-def test_auto_cuts_two_labels_and_passes_messages_for_more():
+def test_auto_cuts_two_labels_and_passes_messages_for_more(small_energy):
     rng = np.random.default_rng(2)
     assert div_mbest(small_energy(rng, 5, 2), 2, 0.1).parameters[0]["method"] == "graph_cut"
     assert div_mbest(small_energy(rng, 5, 3), 2, 0.1).parameters[0]["method"] == "trws"
@@ -91,7 +78,7 @@ def test_auto_cuts_two_labels_and_passes_messages_for_more():
     assert sorted(found.labelings[0].tolist()) == [0, 1]
 
 
-def test_zero_diversity_repeats_the_map():
+def test_zero_diversity_repeats_the_map(small_energy):
     energy = small_energy(np.random.default_rng(3), 8, 3)
     found = div_mbest(energy, 4, 0.0)
     assert (found.labelings == found.labelings[0]).all()
@@ -110,7 +97,7 @@ def test_weights_of_zero_leave_nodes_and_classes_alone():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10 ** 6), diversity=st.floats(0, 5), n_labels=st.integers(1, 4))
-def test_the_map_row_bounds_all_energies(seed, diversity, n_labels):
+def test_the_map_row_bounds_all_energies(small_energy, seed, diversity, n_labels):
     energy = small_energy(np.random.default_rng(seed), 7, n_labels)
     found = div_mbest(energy, 4, diversity)
     assert (found.energies >= found.lower_bounds[0] - 1e-9).all()
@@ -118,7 +105,7 @@ def test_the_map_row_bounds_all_energies(seed, diversity, n_labels):
         assert (found.energies >= found.energies[0] - 1e-9).all()
 
 
-def test_strong_seeds_are_kept():
+def test_strong_seeds_are_kept(small_energy):
     energy = small_energy(np.random.default_rng(4), 10, 3)
     unary = energy.unary.copy()
     unary[4] = [1e6, 0.0, 1e6]

@@ -1,0 +1,148 @@
+"""One image as the generators see it: its energy, and what they all need to know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Optional, Union
+
+import numpy as np
+
+from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, trws
+from rerank.crf.energy import check_labeling
+from rerank.errors import InputError
+from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
+from rerank.types import Array, FloatArray, IntArray
+from rerank.validation import check_finite
+
+#: Regions by which a generator works: each superpixel, the components of the MAP labeling, or
+#: superpixels merged down to that number.
+Regions = Union[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ProposalContext:
+    """An energy with the areas of its nodes, and results that several generators share.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    areas : (n,) float, optional
+        Number of pixels of each node, positive; equal by default.
+    features : (n, D) float, optional
+        By which superpixels are merged to regions; the label probabilities
+        ``softmax(-unary)`` by default.
+    masks : (K, n) int, optional
+        Labelings from elsewhere (the user's own), for the generator `user_masks`.
+
+    Raises
+    ------
+    InputError
+        If an array has another shape, is not finite, or an area is not positive.
+    """
+
+    energy: PottsEnergy
+    areas: Optional[Array] = None
+    features: Optional[Array] = None
+    masks: Optional[Array] = None
+    _regions: dict[Regions, IntArray] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        n = self.energy.n_nodes
+        if self.areas is not None:
+            areas = np.asarray(self.areas, dtype=np.float64)
+            if areas.shape != (n,):
+                raise InputError(f"areas must have shape ({n},), got {areas.shape}")
+            check_finite(areas, "areas")
+            if (areas <= 0).any():
+                raise InputError(f"areas must be positive, the least is {areas.min()}")
+        if self.features is not None:
+            features = np.asarray(self.features)
+            if features.ndim != 2 or len(features) != n:
+                raise InputError(f"features must have shape ({n}, D), got {features.shape}")
+            check_finite(features, "features")
+        if self.masks is not None:
+            check_labeling(np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True,
+                           name="masks")
+
+    @cached_property
+    def node_areas(self) -> FloatArray:
+        """Areas (n,), of mean 1."""
+        if self.areas is None:
+            return np.ones(self.energy.n_nodes)
+        areas = np.asarray(self.areas, dtype=np.float64)
+        return areas / areas.mean()
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """``softmax(-unary)`` (n, L): what the unaries alone say."""
+        below = self.energy.unary.min(axis=1, keepdims=True) - self.energy.unary
+        weights = np.exp(below)
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def map_result(self) -> InferenceResult:
+        """The labeling of least energy: exact for two labels, by TRW-S for more."""
+        return graph_cut(self.energy) if self._cuts else trws(self.energy)
+
+    @cached_property
+    def _cuts(self) -> bool:
+        return self.energy.n_labels == 2 and is_submodular(self.energy)
+
+    def solve(self, unary: Array, iterations: int = 3) -> IntArray:
+        """Labeling (n,) of low energy under other unaries (n, L), started from the MAP's messages.
+
+        The answer depends on `unary` alone, not on what was solved before.
+        """
+        if self._cuts:
+            return graph_cut(self.energy.with_unary(unary)).labeling
+        start = self.map_result
+        return trws(self.energy.with_unary(unary), start.labeling, max_iterations=iterations,
+                    init_messages=start.messages).labeling
+
+    @cached_property
+    def hierarchy(self) -> MergeHierarchy:
+        """Superpixels merged step by step, by `features` or by the label probabilities."""
+        if self.features is None:
+            features = self.probabilities
+        else:
+            given = np.asarray(self.features, dtype=np.float64)
+            spread = given.std(axis=0)
+            features = given / np.where(spread > 0, spread, 1.0)
+        return merge_hierarchy(features, self.node_areas, self.energy.edges)
+
+    def regions(self, kind: Regions) -> IntArray:
+        """Region of each node (n,).
+
+        Parameters
+        ----------
+        kind : {"superpixels", "components"} or int
+            Each node by itself, the connected components of the MAP labeling, or that many merged
+            regions.
+
+        Raises
+        ------
+        InputError
+            If `kind` is none of these.
+        """
+        check_kind(kind)
+        if kind not in self._regions:
+            if kind == "superpixels":
+                found: IntArray = np.arange(self.energy.n_nodes)
+            elif isinstance(kind, str):
+                found = label_components(self.map_result.labeling, self.energy.edges)
+            else:
+                found = self.hierarchy.regions(kind)
+            self._regions[kind] = found
+        return self._regions[kind]
+
+
+def check_kind(kind: Regions) -> None:
+    """Raise `InputError` unless `kind` names a kind of regions."""
+    if isinstance(kind, str) and kind in ("superpixels", "components"):
+        return
+    if isinstance(kind, (int, np.integer)) and not isinstance(kind, bool) and kind >= 1:
+        return
+    raise InputError(
+        f"regions must be 'superpixels', 'components' or a number of at least 1, got {kind!r}"
+    )
