@@ -38,9 +38,11 @@ class ImageInputs:
         Lower bounds may be -inf or NaN where there is none.
     probabilities : (n, C) float
         Class probabilities of stage 1, from a model that did not see this image.
-    generator : (M,) int, optional
-        Index into `generators` of what made each proposal; without it all are of the first.
+    generator : (M,) int or str, optional
+        What made each proposal, by name or by index into `generators`; without it all are of
+        the first.
     generators : tuple of str
+        All generators of the collection, so that every image has the same columns.
     segnet_map : (gh, gw, C) float, optional
         The coarse SegNet's probabilities; needs `cell_overlap`.
     cell_overlap : (gh * gw, n) float, optional
@@ -110,11 +112,22 @@ class ImageInputs:
         if self.generator is None:
             object.__setattr__(self, "generator",
                                np.zeros(len(self.labelings), dtype=np.int64))
+        object.__setattr__(self, "generator", self._generator_index())
         self._check_shapes()
         self._check_companions()
         if len(self.classes) <= 256:
             # Bytes are compared 16 to 32 at a time.
             object.__setattr__(self, "labelings", self.labelings.astype(np.uint8))
+
+    def _generator_index(self) -> Array:
+        named = np.asarray(self.generator)
+        if named.dtype.kind not in "US":
+            return named
+        unknown = sorted(set(named.tolist()) - set(self.generators))
+        if unknown:
+            raise self._error(f"generator {unknown[0]!r} is not among generators "
+                              f"{self.generators}")
+        return np.array([self.generators.index(name) for name in named.tolist()])
 
     def _check_shapes(self) -> None:
         n, n_edges, n_classes = len(self.areas), len(self.edges), len(self.classes)

@@ -80,6 +80,14 @@ def test_one_region_and_one_proposal(make_inputs):
     assert len(table) == 1
 
 
+def test_generators_by_name_and_by_index(make_inputs):
+    inputs = make_inputs()
+    names = [inputs.generators[g] for g in inputs.generator]
+    np.testing.assert_array_equal(make_inputs(generator=names).generator, inputs.generator)
+    with pytest.raises(InputError, match="cow: generator 'dice' is not among"):
+        make_inputs(generator=["dice"] * 7)
+
+
 @pytest.mark.parametrize("changes, message", [
     ({"areas": np.ones(29)}, "must be"),
     ({"areas": np.zeros(30)}, "area above 0"),
