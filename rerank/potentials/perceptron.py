@@ -1,0 +1,194 @@
+"""Perceptrons of at most one hidden layer: their training, and the plain arrays that remain."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from rerank.types import FloatArray, IntArray
+
+# share of the steps in which the learning rate rises
+_WARM_UP = 0.1
+# frequency that an absent class is taken to have at first
+_RAREST = 1e-6
+# of Adam
+_DECAY_MEAN, _DECAY_SQUARE, _EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Perceptron:
+    """Layers as arrays: ``x -> W_1 relu(W_0 x + b_0) + b_1``, or ``W_0 x + b_0``.
+
+    Attributes
+    ----------
+    weights : tuple of (outputs, inputs) float32
+    biases : tuple of (outputs,) float32
+    """
+
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray, ...]
+
+    def logits(self, x: FloatArray) -> FloatArray:
+        """Outputs of the last layer, (n, C) for inputs (n, D)."""
+        for place, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            x = x @ weight.T + bias
+            if place < len(self.weights) - 1:
+                x = np.maximum(x, 0)
+        return x
+
+
+def train_perceptron(
+    features: FloatArray,
+    rows: IntArray,
+    target: FloatArray,
+    *,
+    mean: FloatArray,
+    scale: FloatArray,
+    hidden: int,
+    dropout: float,
+    input_dropout: float,
+    n_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    rng: np.random.Generator,
+) -> Perceptron:
+    """Minimise ``-sum_c target[k, c] * log softmax_c`` over rows of features with AdamW.
+
+    Runs in one thread, so that equal seeds give equal weights whatever the number of cores.
+
+    Parameters
+    ----------
+    features : (n, D) float array
+    rows : (r,) integer array
+        Rows of `features` to train on.
+    target : (r, C) float32
+        Weight of each class in each of those rows, 0 or greater.
+    mean, scale : (D,) float32
+        Features are standardised to ``(x - mean) / scale``, batch by batch.
+    hidden, dropout, input_dropout, n_steps, batch_size, learning_rate, weight_decay
+        As in `SuperpixelClassifier`.
+    rng : numpy.random.Generator
+        Of batches, weights and dropout.
+
+    Returns
+    -------
+    Perceptron
+    """
+    model = initial_perceptron(features.shape[1], hidden, target, rng)
+    parameters = list(model.weights + model.biases)
+    decays = [weight_decay] * len(model.weights) + [0.0] * len(model.biases)
+    means = [np.zeros_like(values) for values in parameters]
+    squares = [np.zeros_like(values) for values in parameters]
+    with threadpool_limits(limits=1, user_api="blas"):
+        for step in range(n_steps):
+            batch = rng.integers(rows.size, size=min(batch_size, rows.size))
+            x = (features[rows[batch]].astype(np.float32) - mean) / scale
+            dropped = _kept(x.shape, input_dropout, rng)
+            if dropped is not None:
+                x *= dropped
+            mask = _kept((x.shape[0], hidden), dropout, rng) if hidden else None
+            rate = learning_rate * _schedule(step, n_steps)
+            gradients = loss_gradients(model, x, target[batch], mask)
+            for values, gradient, first, second, decay in zip(
+                parameters, gradients, means, squares, decays
+            ):
+                _adamw_step(values, gradient, first, second, step, rate, decay)
+    return model
+
+
+def initial_perceptron(
+    n_features: int, hidden: int, target: FloatArray, rng: np.random.Generator
+) -> Perceptron:
+    """Random weights (He et al. 2015), and biases that predict the classes' frequencies.
+
+    An absent class is improbable from the start and need not be unlearnt.
+    """
+    sizes = [n_features, hidden, target.shape[1]] if hidden else [n_features, target.shape[1]]
+    weights = [
+        rng.standard_normal((outputs, inputs), dtype=np.float32)
+        * np.float32(math.sqrt(2 / inputs) if place == 0 and hidden else math.sqrt(1 / inputs))
+        for place, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:]))
+    ]
+    total = target.sum(axis=0, dtype=np.float64)
+    prior = np.log(np.maximum(total / total.sum(), _RAREST)).astype(np.float32)
+    biases = [np.zeros(size, dtype=np.float32) for size in sizes[1:-1]] + [prior]
+    return Perceptron(tuple(weights), tuple(biases))
+
+
+def loss_gradients(
+    model: Perceptron, x: FloatArray, target: FloatArray, mask: Optional[FloatArray] = None
+) -> list[FloatArray]:
+    """Gradients of the batch's mean ``-sum_c target_c * log softmax_c``.
+
+    Parameters
+    ----------
+    model : Perceptron
+    x : (b, D) float32
+    target : (b, C) float32
+    mask : (b, hidden) float32, optional
+        Factors on the hidden units, from dropout.
+
+    Returns
+    -------
+    list of arrays
+        Those of the weights, then those of the biases.
+    """
+    if len(model.weights) == 2:
+        hidden = np.maximum(x @ model.weights[0].T + model.biases[0], 0)
+        if mask is not None:
+            hidden *= mask
+    else:
+        hidden = x
+    logits = hidden @ model.weights[-1].T + model.biases[-1]
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    by_logit = (p * target.sum(axis=1, keepdims=True) - target) / np.float32(x.shape[0])
+    of_last = [by_logit.T @ hidden, by_logit.sum(axis=0)]
+    if len(model.weights) == 1:
+        return of_last
+    by_hidden = (by_logit @ model.weights[1]) * (hidden > 0)
+    if mask is not None:
+        by_hidden *= mask
+    return [by_hidden.T @ x, of_last[0], by_hidden.sum(axis=0), of_last[1]]
+
+
+def _adamw_step(
+    values: FloatArray,
+    gradient: FloatArray,
+    mean: FloatArray,
+    square: FloatArray,
+    step: int,
+    rate: float,
+    decay: float,
+) -> None:
+    """Move `values` in place (Loshchilov & Hutter 2019, Algorithm 2)."""
+    mean += np.float32(1 - _DECAY_MEAN) * (gradient - mean)
+    square += np.float32(1 - _DECAY_SQUARE) * (np.square(gradient) - square)
+    root = np.sqrt(square)
+    root *= np.float32(1 / math.sqrt(1 - _DECAY_SQUARE ** (step + 1)))
+    root += np.float32(_EPSILON)
+    values *= np.float32(1 - rate * decay)
+    values -= np.float32(rate / (1 - _DECAY_MEAN ** (step + 1))) * (mean / root)
+
+
+def _schedule(step: int, n_steps: int) -> float:
+    """Factor on the learning rate: a linear rise, then a cosine that ends at 0."""
+    rise = max(1, round(_WARM_UP * n_steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
+
+
+def _kept(
+    shape: tuple[int, ...], share: float, rng: np.random.Generator
+) -> Optional[FloatArray]:
+    """Factors of inverted dropout, 0 or 1 / (1 - share); None where nothing is dropped."""
+    if share == 0:
+        return None
+    kept = rng.random(shape, dtype=np.float32) >= np.float32(share)
+    return kept * np.float32(1 / (1 - share))
