@@ -32,7 +32,10 @@ DEVKIT_BELOW = ("VOCdevkit/VOC2012", "VOC2012", "voc2012/VOCdevkit/VOC2012", "vo
 
 SBD_PARTS = ("cls", "train.txt", "val.txt")
 
-SBD_BELOW = ("", "dataset", "benchmark_RELEASE/dataset", "sbd", "SBD")
+SBD_BELOW = tuple(
+    f"{folder}{inside}" for folder in ("", "sbd/", "SBD/")
+    for inside in ("", "dataset", "benchmark_RELEASE/dataset")
+)
 
 
 def read_voc_mask(path: PathLike) -> Array:

@@ -80,6 +80,16 @@ def test_sbd_elsewhere_or_nowhere(tmp_path: Path, files: SimpleNamespace) -> Non
         dataset_splits("voc2012", tmp_path / "voc", sbd_root=tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("below", ["sbd", "SBD"])
+def test_sbd_in_a_folder_of_its_name(tmp_path: Path, files: SimpleNamespace, below: str) -> None:
+    files.voc2012(tmp_path)
+    files.sbd(tmp_path / below)
+    assert len(open_dataset("voc2012", tmp_path, "train_sbd")) == 4
+    inner = tmp_path / below / "benchmark_RELEASE" / "dataset"
+    inner.rename(tmp_path / below / "dataset")
+    assert len(open_dataset("voc2012", tmp_path / "VOCdevkit" / "VOC2012", "train_sbd")) == 4
+
+
 def test_test_has_no_masks(root: Path, files: SimpleNamespace) -> None:
     devkit = root / "VOCdevkit" / "VOC2012"
     files.image(devkit / "JPEGImages" / "2008_000001.jpg", 9)
