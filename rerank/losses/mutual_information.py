@@ -72,17 +72,24 @@ def region_information(
     dimensions = region_size**2
     complete = complete_regions(valid, region_size)
     n_points = int(complete.sum())
-    maps = torch.stack([prediction, truth], dim=1).flatten(0, 1)
-    points = _windows(maps, region_size).reshape(channels, 2 * dimensions, -1)
-    points -= points @ complete.to(points.dtype).unsqueeze(1) / n_points
+    maps = torch.stack([prediction, truth], dim=1)
+    # Centred as maps, so that taking the regions' own means out later loses no digits.
+    maps -= maps.mean(dim=(2, 3), keepdim=True)
+    # A last coordinate of 1 makes sums, and constants in the gradient, part of the products.
+    points = maps.new_empty(channels, 2 * dimensions + 1, rows * columns)
+    windows = _windows(maps, region_size)
+    points[:, :-1].view(windows.shape).copy_(windows)
+    points[:, -1] = 1.0
     if n_points < complete.numel():
         points *= complete
-    covariance = torch.zeros(channels, 2 * dimensions, 2 * dimensions, dtype=torch.float64,
-                             device=points.device)
-    # Summed in float64 whatever the points' type: float32 sums would make this indefinite.
+    products = torch.zeros(channels, *2 * (2 * dimensions + 1,), dtype=torch.float64,
+                           device=points.device)
+    # In float64 whatever the points' type: float32 sums would make covariances indefinite.
     for part in points.split(_BLOCK, dim=2):
         block = part.double()
-        covariance.baddbmm_(block, block.transpose(1, 2), alpha=1.0 / n_points)
+        products.baddbmm_(block, block.transpose(1, 2), alpha=1.0 / n_points)
+    means = products[:, :-1, -1:]
+    covariance = products[:, :-1, :-1] - means @ means.transpose(1, 2)
 
     unit = torch.eye(dimensions, dtype=torch.float64, device=prediction.device)
     of_prediction = covariance[:, :dimensions, :dimensions] + prediction_ridge * unit
@@ -99,6 +106,7 @@ def region_information(
     regression = torch.cholesky_solve(between, factor).transpose(1, 2)
     towards = torch.cholesky_solve(regression, posterior_factor).transpose(1, 2)
     by_points = torch.cat([-towards @ regression, towards], dim=2) / (n_points * dimensions)
+    by_points = torch.cat([by_points, -by_points @ means], dim=2)
     by_window = by_points.to(points.dtype) @ points
     by_window = by_window.reshape(channels, region_size, region_size, rows, columns)
     gradient = torch.zeros_like(prediction)
@@ -112,13 +120,13 @@ def complete_regions(valid: Tensor, region_size: int) -> Tensor:
     """Which of the R x R regions of (h, w) cells lie wholly on valid ones, as a flat tensor."""
     if min(valid.shape) < region_size:
         return valid.new_zeros(0)
-    return _windows(valid.unsqueeze(0), region_size).all(dim=1)[0]
+    return _windows(valid, region_size).flatten(0, 1).all(dim=0).flatten()
 
 
 def _windows(maps: Tensor, size: int) -> Tensor:
-    """All size x size windows of (C, h, w) maps as (C, size^2, number of windows), a copy."""
-    rows, columns = maps.shape[1] - size + 1, maps.shape[2] - size + 1
-    return maps.unfold(1, rows, 1).unfold(2, columns, 1).flatten(3).flatten(1, 2)
+    """All size x size windows of (..., h, w) maps, as a view (..., size, size, rows, columns)."""
+    rows, columns = maps.shape[-2] - size + 1, maps.shape[-1] - size + 1
+    return maps.unfold(-2, rows, 1).unfold(-2, columns, 1)
 
 
 def _cholesky(matrix: Tensor) -> Tensor:
