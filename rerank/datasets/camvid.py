@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from rerank.datasets.dataset import Dataset, FilePair, FileSource
+from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_source import FilePair, FileSource
 from rerank.datasets.finding import Finding
 from rerank.datasets.listing import Listing, find_folder, read_split, split_names
 from rerank.datasets.palettes import palette_of

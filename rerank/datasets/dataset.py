@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Callable, Optional, Protocol, SupportsIndex, Union
+from typing import Optional, Protocol, SupportsIndex, Union
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from rerank.datasets.finding import file_error
 from rerank.datasets.palettes import Palette, voc_palette
-from rerank.datasets.reading import read_image, read_index_mask
 from rerank.errors import InputError
-from rerank.types import VOID, Array
-from rerank.validation import check_label_range
+from rerank.types import VOID
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,104 +55,6 @@ class Source(Protocol):
 
     def content_digest(self, image_id: str) -> str:
         """Return a digest that changes when the picture or the mask does."""
-
-
-@dataclass(frozen=True)
-class FilePair:
-    """The files of one image. `labels` is None where there is no mask to read."""
-
-    image: str
-    labels: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """Pictures and masks in files, read when they are asked for.
-
-    Attributes
-    ----------
-    pairs : mapping of image id to `FilePair`
-    n_classes : int
-        Labels in the files are 0..n_classes-1.
-    void_value : int or None
-        The value in the files that means void; it becomes 255.
-    decode : function of a path
-        Reads a mask's file; a function of a module, so that the source can be pickled.
-    image_takes_mask_size : bool
-        Whether the picture is resampled to its mask's size, where the two differ in size and
-        agree in shape to within 2 %. Otherwise another size is an error.
-    labelled : bool
-        False where masks are not asked for; the labels are then all void.
-    """
-
-    pairs: Mapping[str, FilePair]
-    n_classes: int
-    void_value: Optional[int] = VOID
-    decode: Callable[[str], Array] = read_index_mask
-    image_takes_mask_size: bool = False
-    labelled: bool = True
-
-    def image(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read the picture alone (and its mask where that gives the size)."""
-        if self.image_takes_mask_size and self.labelled:
-            return self.sample(image_id).image
-        return read_image(self.pairs[image_id].image)
-
-    def labels(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read the mask alone, check its range, and turn its void value into 255."""
-        if not self.labelled:
-            return np.full(self.image(image_id).shape[:2], VOID, dtype=np.uint8)
-        pair = self.pairs[image_id]
-        if pair.labels is None:
-            raise file_error(
-                pair.image, "the image has no mask",
-                f"add one of the same name or take '{image_id}' off the list"
-            )
-        values = self.decode(pair.labels)
-        try:
-            check_label_range(values, self.n_classes, self.void_value)
-        except InputError as error:
-            raise file_error(
-                pair.labels, str(error), "correct the mask, or the number of classes"
-            ) from error
-        labels = values.astype(np.uint8)
-        if self.void_value is not None and self.void_value != VOID:
-            labels[values == self.void_value] = VOID
-        return labels
-
-    def sample(self, image_id: str) -> Sample:
-        """Read both files and check that they are of one size."""
-        pair = self.pairs[image_id]
-        image = read_image(pair.image)
-        if not self.labelled:
-            void = np.full(image.shape[:2], VOID, dtype=np.uint8)
-            return Sample(image_id, image, void)
-        labels = self.labels(image_id)
-        if image.shape[:2] != labels.shape:
-            if not (self.image_takes_mask_size and _same_shape(image.shape[:2], labels.shape)):
-                raise file_error(
-                    pair.labels or image_id,
-                    f"the mask is {labels.shape[1]}x{labels.shape[0]} (width x height) and its "
-                    f"image {pair.image} is {image.shape[1]}x{image.shape[0]}",
-                    "make them the same size"
-                )
-            size = (labels.shape[1], labels.shape[0])
-            picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-            image = np.array(picture)
-        return Sample(image_id, image, labels)
-
-    def content_digest(self, image_id: str) -> str:
-        """Digest the bytes of both files and the way in which the mask is read."""
-        pair = self.pairs[image_id]
-        digest = hashlib.blake2b(digest_size=20)
-        reading = (self.n_classes, self.void_value, self.decode.__name__,
-                   self.image_takes_mask_size, self.labelled)
-        digest.update(repr(reading).encode())
-        for path in (pair.image, pair.labels if self.labelled else None):
-            content = b"" if path is None else _read_bytes(path)
-            digest.update(len(content).to_bytes(8, "little"))
-            digest.update(content)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,19 +221,3 @@ class Dataset:
             f"{self.name}/{self.split}: no image '{image_id}' among its {len(self.ids)} "
             f"(the first are {some})"
         )
-
-
-def _same_shape(left: tuple[int, ...], right: tuple[int, ...]) -> bool:
-    """Whether two sizes have one aspect ratio, to within 2 %."""
-    scale = (left[0] / right[0], left[1] / right[1])
-    return abs(scale[0] / scale[1] - 1.0) <= 0.02
-
-
-def _read_bytes(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise file_error(
-            path, f"the file cannot be read ({error.strerror or error})",
-            "put it there or take its id off the list"
-        ) from error

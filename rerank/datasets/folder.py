@@ -8,7 +8,8 @@ from typing import Optional
 
 import numpy as np
 
-from rerank.datasets.dataset import Dataset, FileSource
+from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_source import FileSource
 from rerank.datasets.finding import Finding, file_error, finding_of
 from rerank.datasets.listing import (
     Listing,

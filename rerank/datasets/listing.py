@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from rerank.datasets.dataset import Dataset, FilePair
+from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_source import FilePair
 from rerank.datasets.finding import Finding, file_error
 from rerank.datasets.reading import IMAGE_SUFFIXES
 from rerank.errors import InputError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rerank.datasets import Dataset, dataset_names, dataset_splits, open_dataset
-from rerank.datasets.dataset import FilePair, FileSource
+from rerank.datasets.file_source import FilePair, FileSource
 from rerank.errors import DataError, InputError
 
 ON_DISK = ["msrc21", "camvid", "weizmann_horse", "voc2012", "folder"]
