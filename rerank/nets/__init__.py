@@ -12,6 +12,9 @@ from rerank.nets.activations import (
 )
 from rerank.nets.architectures import Backbone
 from rerank.nets.backbones import build_backbone
+from rerank.nets.dense_data import DenseData
+from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
 from rerank.nets.loss_names import loss_from_name
 from rerank.nets.preprocessing import Preprocessing, preprocessing_by_name
@@ -34,9 +37,12 @@ __all__ = [
     "Batch",
     "CoarseData",
     "CoarseSegNet",
+    "DenseData",
+    "DenseFCN",
     "EpochRecord",
     "History",
     "PAPER_PHASES",
+    "PUBLISHED_WEIGHTS",
     "Phase",
     "Preprocessing",
     "Progress",
@@ -47,6 +53,7 @@ __all__ = [
     "backbone_activations",
     "build_backbone",
     "cell_overlap",
+    "download_backbone_weights",
     "head_probabilities",
     "labeling_soft_targets",
     "labelled_share",

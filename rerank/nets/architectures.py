@@ -156,6 +156,20 @@ class Backbone(nn.Module):
             height, width = step.output(height), step.output(width)
         return height, width
 
+    def depths(self, layers: Sequence[str]) -> tuple[int, ...]:
+        """Return the number of channels of the named layers' outputs."""
+        self._check_layers(layers)
+        depth, found = 3, {}
+        for name, layer in self.layers.named_children():
+            if isinstance(layer, nn.Conv2d):
+                depth = layer.out_channels
+            elif isinstance(layer, ConvNormReLU):
+                depth = layer.conv.out_channels
+            elif isinstance(layer, Fire):
+                depth = 2 * layer.expand1x1.out_channels
+            found[name] = depth
+        return tuple(found[name] for name in layers)
+
     def input_size(self, grid: tuple[int, int] = (13, 13)) -> tuple[int, int]:
         """Return the input height and width whose last map is exactly `grid`.
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Union
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rerank.errors import ConfigError
 from rerank.losses import CorpusCounts
+from rerank.nets.batches import Step, iterate_steps
 from rerank.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rerank.nets.dropout import reseed_dropout
 from rerank.nets.loss_names import loss_from_name
-from rerank.nets.schedule import Phase, TrainConfig, poly_factor
+from rerank.nets.schedule import TrainConfig, poly_factor
 from rerank.nets.training_data import Batch, TrainingData
 
 
@@ -61,7 +61,7 @@ class History:
 
 @dataclass
 class _Run:
-    """Where a training stands; all that a checkpoint holds beside parameters."""
+    """Where a training stands: the next step's place, and what is known of the steps so far."""
 
     phase: int = 0
     epoch: int = 0
@@ -78,6 +78,7 @@ def train(
     config: TrainConfig,
     *,
     device: Union[str, torch.device] = "cpu",
+    workers: int = 0,
     progress: Optional[Callable[[Progress], None]] = None,
     checkpoint: Union[str, Path, None] = None,
     checkpoint_seconds: float = 60.0,
@@ -86,7 +87,7 @@ def train(
 
     Stochastic gradient descent with momentum; the rate of each phase warms up and then falls
     by the poly rule. The order of samples, their augmentation and the dropout masks of a step
-    follow from `config.random_state` and the step's number alone, so that a training that goes
+    follow from `config.random_state` and the step's place alone, so that a training that goes
     on from a checkpoint ends in the same bits as one that was never interrupted, and equal
     seeds give equal weights on the same device with the same number of torch's threads.
 
@@ -97,6 +98,8 @@ def train(
     data : TrainingData
     config : TrainConfig
     device : str or torch.device
+    workers : int
+        Threads that prepare batches ahead of their use; they don't change the result.
     progress : callable, optional
         Called with a `Progress` after each step.
     checkpoint : str or Path, optional
@@ -112,7 +115,8 @@ def train(
     Raises
     ------
     ConfigError
-        If `amp` is set on a device other than CUDA, or nothing in the model can be trained.
+        If `amp` is set on a device other than CUDA, nothing in the model can be trained, the
+        data holds no sample, or `workers` is negative.
     DataError
         If the checkpoint is unreadable or of a training with other settings.
     """
@@ -121,62 +125,133 @@ def train(
         raise ConfigError(f"amp needs a CUDA device, got {device}")
     if len(data) < 1:
         raise ConfigError("the training data holds no sample")
-    model.to(device)
-    model.train()
+    if workers < 0:
+        raise ConfigError(f"workers must be at least 0, got {workers}")
     n_batches = -(-len(data) // config.batch_size)
     total = n_batches * sum(phase.epochs for phase in config.phases)
-    run = _Run()
-    optimizer, loss = _start_phase(model, config, 0, device)
+    trainer = _Trainer(model.to(device).train(), config, device, n_batches)
     file = None if checkpoint is None else Path(checkpoint)
-    signature = _signature(config, len(data))
+    signature = f"{config!r} on {len(data)} samples"
     if file is not None and file.exists():
-        saved = load_checkpoint(file, signature)
-        run = _Run(**saved.run)
-        run.records = [EpochRecord(**record) for record in saved.run["records"]]
-        if run.phase < len(config.phases):
-            optimizer, loss = _start_phase(model, config, run.phase, device)
-            optimizer.load_state_dict(saved.optimizer)
-            loss.load_state_dict(saved.loss)
-        model.load_state_dict(saved.model)
-    resumed_at = _steps_done(run, config, n_batches)
+        trainer.restore(load_checkpoint(file, signature))
+    run = trainer.run
+    resumed_at = trainer.steps_done()
     started = saved_at = time.monotonic()
-
-    while run.phase < len(config.phases):
-        phase = config.phases[run.phase]
-        before = time.monotonic()
-        if run.batch == 0:
-            _reset_counts(loss)
-        step_loss, rate = _step(model, data, config, phase, run, n_batches, optimizer, loss,
-                                device)
-        run.epoch_loss += step_loss / n_batches
-        run.batch += 1
-        run.epoch_seconds += time.monotonic() - before
-        phase_ended = _advance(run, phase, n_batches, rate)
-        if phase_ended:
-            run.phase_states.append(
-                {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-            )
-            if run.phase < len(config.phases):
-                optimizer, loss = _start_phase(model, config, run.phase, device)
+    for step in iterate_steps(data, config, n_batches, (run.phase, run.epoch, run.batch),
+                              workers):
+        loss = trainer.step(step)
         now = time.monotonic()
+        phase_ended = run.epoch == 0 and run.batch == 0
         if file is not None and (phase_ended or now - saved_at >= checkpoint_seconds):
-            save_checkpoint(file, _freeze(run, signature, model, optimizer, loss))
+            save_checkpoint(file, trainer.freeze(signature))
             saved_at = now
         if progress is not None:
-            done = _steps_done(run, config, n_batches)
+            done = trainer.steps_done()
             left = (now - started) / (done - resumed_at) * (total - done)
-            progress(Progress(done, total, min(run.phase, len(config.phases) - 1), run.epoch,
-                              step_loss, left))
+            progress(Progress(done, total, step.phase, step.epoch, loss, left))
     model.eval()
     return History(tuple(run.records), tuple(run.phase_states))
 
 
-def _start_phase(
-    model: nn.Module, config: TrainConfig, phase: int, device: torch.device
-) -> tuple[torch.optim.SGD, nn.Module]:
-    named = config.phases[phase].loss
-    loss = (loss_from_name(named) if isinstance(named, str) else named).to(device)
-    return _optimizer(model, config), loss
+class _Trainer:
+    """A model under training with the optimizer and the loss of the phase it is in."""
+
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, device: torch.device, n_batches: int
+    ) -> None:
+        self.model, self.config, self.device = model, config, device
+        self.n_batches = n_batches
+        self.run = _Run()
+        self._start_phase(0)
+
+    def _start_phase(self, phase: int) -> None:
+        named = self.config.phases[phase].loss
+        self.loss = (loss_from_name(named) if isinstance(named, str) else named).to(self.device)
+        self.loss.train()
+        self.optimizer = _optimizer(self.model, self.config)
+        self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def step(self, step: Step) -> float:
+        """Take a step, move on to the next place and return the loss of the batch."""
+        before = time.monotonic()
+        config, run = self.config, self.run
+        phase = config.phases[step.phase]
+        if step.index == 0:
+            _reset_counts(self.loss)
+        rate = phase.learning_rate * poly_factor(
+            step.epoch * self.n_batches + step.index, phase.epochs * self.n_batches,
+            config.power, config.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate_factor"]
+        reseed_dropout(self.model, step.dropout_seed)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            value = self._loss_of(step.batch)
+        value.backward()
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
+        self.optimizer.step()
+        loss = float(value.detach())
+        run.epoch_loss += loss / self.n_batches
+        run.epoch_seconds += time.monotonic() - before
+        self._advance(rate)
+        return loss
+
+    def _loss_of(self, batch: Batch) -> Tensor:
+        logits = self.model(batch.inputs.to(self.device, non_blocking=True))
+        targets = batch.targets.to(self.device, non_blocking=True)
+        if batch.weights is None:
+            value: Tensor = self.loss(logits, targets)
+        else:
+            value = self.loss(logits, targets, weights=batch.weights.to(self.device))
+        return value
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if not self.config.amp:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _advance(self, rate: float) -> None:
+        run = self.run
+        run.batch += 1
+        if run.batch < self.n_batches:
+            return
+        run.records.append(
+            EpochRecord(run.phase, run.epoch, run.epoch_loss, rate, run.epoch_seconds))
+        run.batch, run.epoch_loss, run.epoch_seconds = 0, 0.0, 0.0
+        run.epoch += 1
+        if run.epoch < self.config.phases[run.phase].epochs:
+            return
+        run.epoch = 0
+        run.phase += 1
+        run.phase_states.append({name: value.detach().cpu().clone()
+                                 for name, value in self.model.state_dict().items()})
+        if run.phase < len(self.config.phases):
+            self._start_phase(run.phase)
+
+    def steps_done(self) -> int:
+        """Number of steps before the next place."""
+        run = self.run
+        epochs = sum(phase.epochs for phase in self.config.phases[:run.phase]) + run.epoch
+        return epochs * self.n_batches + run.batch
+
+    def freeze(self, signature: str) -> Checkpoint:
+        """Return all that is needed to go on from here."""
+        state = dict(vars(self.run))
+        state["records"] = [dict(vars(record)) for record in self.run.records]
+        return Checkpoint(signature, state, self.model.state_dict(),
+                          self.optimizer.state_dict(), self.loss.state_dict())
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go to where a checkpoint was taken."""
+        run = _Run(**saved.run)
+        run.records = [EpochRecord(**record) for record in saved.run["records"]]
+        self.run = run
+        if run.phase < len(self.config.phases):
+            self._start_phase(run.phase)
+            self.optimizer.load_state_dict(saved.optimizer)
+            self.loss.load_state_dict(saved.loss)
+        self.model.load_state_dict(saved.model)
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
@@ -202,82 +277,7 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
     )
 
 
-def _step(
-    model: nn.Module, data: TrainingData, config: TrainConfig, phase: Phase, run: _Run,
-    n_batches: int, optimizer: torch.optim.SGD, loss: nn.Module, device: torch.device,
-) -> tuple[float, float]:
-    """Take one step; return the batch's loss and the learning rate."""
-    step = run.epoch * n_batches + run.batch
-    rate = phase.learning_rate * poly_factor(step, phase.epochs * n_batches, config.power,
-                                             config.warmup)
-    order = np.random.default_rng([config.random_state, run.phase, run.epoch])
-    indices = np.array_split(order.permutation(len(data)), n_batches)[run.batch]
-    rng = np.random.default_rng([config.random_state, run.phase, run.epoch, run.batch])
-    batch = data.batch(indices, rng)
-    reseed_dropout(model, int(rng.integers(2**63)))
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate_factor"]
-    optimizer.zero_grad(set_to_none=True)
-    with _autocast(config, device):
-        logits = model(batch.inputs.to(device))
-        value = _evaluate(loss, logits, batch, device)
-    value.backward()
-    if config.clip_norm is not None:
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(trained, config.clip_norm)
-    optimizer.step()
-    return float(value.detach()), rate
-
-
-def _evaluate(loss: nn.Module, logits: Tensor, batch: Batch, device: torch.device) -> Tensor:
-    targets = batch.targets.to(device)
-    if batch.weights is None:
-        value: Tensor = loss(logits, targets)
-    else:
-        value = loss(logits, targets, weights=batch.weights.to(device))
-    return value
-
-
-def _autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
-    if not config.amp:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
 def _reset_counts(loss: nn.Module) -> None:
     for module in loss.modules():
         if isinstance(module, CorpusCounts) and module.decay == 1.0:
             module.reset()
-
-
-def _advance(run: _Run, phase: Phase, n_batches: int, rate: float) -> bool:
-    """Move on to the next step; return whether a phase ended."""
-    if run.batch < n_batches:
-        return False
-    run.records.append(EpochRecord(run.phase, run.epoch, run.epoch_loss, rate,
-                                   run.epoch_seconds))
-    run.batch, run.epoch_loss, run.epoch_seconds = 0, 0.0, 0.0
-    run.epoch += 1
-    if run.epoch < phase.epochs:
-        return False
-    run.epoch = 0
-    run.phase += 1
-    return True
-
-
-def _steps_done(run: _Run, config: TrainConfig, n_batches: int) -> int:
-    epochs = sum(phase.epochs for phase in config.phases[:run.phase]) + run.epoch
-    return epochs * n_batches + run.batch
-
-
-def _signature(config: TrainConfig, n_samples: int) -> str:
-    return f"{config!r} on {n_samples} samples"
-
-
-def _freeze(
-    run: _Run, signature: str, model: nn.Module, optimizer: torch.optim.SGD, loss: nn.Module
-) -> Checkpoint:
-    state = dict(vars(run))
-    state["records"] = [dict(vars(record)) for record in run.records]
-    return Checkpoint(signature, state, model.state_dict(), optimizer.state_dict(),
-                      loss.state_dict())

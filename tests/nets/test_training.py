@@ -62,6 +62,16 @@ def test_equal_seeds_give_equal_bits_and_leave_the_global_state():
     assert not states_equal(runs[0], runs[2])
 
 
+def test_workers_do_not_change_the_result():
+    states = []
+    for workers in (0, 1, 3):
+        head, seen = new_head(), []
+        train(head, coarse_data(), config(), workers=workers, progress=seen.append)
+        assert len(seen) == 12
+        states.append(head.state_dict())
+    assert states_equal(states[0], states[1]) and states_equal(states[0], states[2])
+
+
 def test_history_holds_each_phase():
     head = new_head()
     history = train(head, coarse_data(), config())
@@ -255,6 +265,8 @@ def test_nothing_to_train_and_amp_on_a_cpu():
         train(nn.Conv2d(5, 3, 1).requires_grad_(False), coarse_data(), config())
     with pytest.raises(ConfigError, match="CUDA"):
         train(new_head(), coarse_data(), config(amp=True))
+    with pytest.raises(ConfigError, match="workers"):
+        train(new_head(), coarse_data(), config(), workers=-1)
 
 
 @pytest.mark.parametrize("arguments, message", [
