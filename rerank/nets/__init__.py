@@ -10,8 +10,8 @@ from rerank.nets.activations import (
     multi_layer_activations,
     warp_image,
 )
-from rerank.nets.architectures import Backbone
-from rerank.nets.backbones import build_backbone
+from rerank.nets.backbone import Backbone
+from rerank.nets.build_backbone import build_backbone
 from rerank.nets.dense_data import DenseData
 from rerank.nets.dense_fcn import DenseFCN
 from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.architectures import Backbone
+from rerank.nets.backbone import Backbone
 from rerank.types import Array, FloatArray
 
 

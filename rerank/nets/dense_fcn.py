@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from rerank.errors import InputError
 from rerank.nets.activations import images_to_tensor, torch_threads
-from rerank.nets.architectures import LayerGeometry
-from rerank.nets.backbones import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone import LayerGeometry
+from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.dropout import SeededDropout
 from rerank.nets.resampling import resample
 from rerank.nets.weights import BackboneWeights

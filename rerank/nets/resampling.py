@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rerank.nets.architectures import LayerGeometry
+from rerank.nets.backbone import LayerGeometry
 from rerank.types import FloatArray
 
 

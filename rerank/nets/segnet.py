@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from rerank.errors import DataError, InputError
 from rerank.nets.activations import images_to_tensor, torch_threads
-from rerank.nets.backbones import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.dropout import SeededDropout
 from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray, RandomState

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rerank.errors import ConfigError, DataError
-from rerank.nets.architectures import new_backbone
+from rerank.nets.backbone import new_backbone
 from rerank.nets.caffemodel import read_caffemodel
 from rerank.nets.preprocessing import (
     PREPROCESSINGS,

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rerank.nets.architectures import LayerGeometry
+from rerank.nets.backbone import LayerGeometry
 from rerank.nets.resampling import interpolation_matrix, resample
 
 PIXELS = LayerGeometry(1, 0.5)
