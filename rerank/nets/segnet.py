@@ -25,7 +25,10 @@ class SegNetHead(nn.Module):
     """The three layers that the SegNet adds: conv 128, conv 128, conv C.
 
     Cogswell et al. 2014, section 3.1: dropout before each, rectifiers after all but the last.
-    The paper gives no filter sizes; see `kernel_sizes`.
+    The paper gives no filter sizes. The default, 1x1 and then twice 3x3, came closest to the
+    truth in equal time on MSRC-21's val images: after some 12 s of one core expected IoU was
+    47.6 (82.8% of cells right), with 3x3 throughout 45.1 (81.9%); with 1x1 throughout, which
+    sees no neighbouring cell, 20.5 (68.1%) after 8 s.
 
     Parameters
     ----------
