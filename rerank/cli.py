@@ -110,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "prepare":
             action.add_argument("--archive", action="append", default=[],
                                 help="a downloaded archive or folder; may be given several times")
+            action.add_argument("--download", action="store_true",
+                                help="download what is not there")
     return parser
 
 
@@ -236,7 +238,8 @@ def _data_list(options: argparse.Namespace) -> int:
 def _data_prepare(options: argparse.Namespace) -> int:
     from rerank.stages.commands import prepare_dataset
 
-    print("\n".join(prepare_dataset(options.name, options.root, options.archive)))
+    print("\n".join(prepare_dataset(options.name, options.root, options.archive,
+                                    options.download)))
     return DONE
 
 

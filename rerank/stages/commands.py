@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from rerank.config import Recipe, dump_recipe, load_recipe
 from rerank.datasets import check_dataset, dataset_names
+from rerank.datasets.prepare import prepare
 from rerank.errors import ConfigError, StoreError
 from rerank.parallel import Backend, available_cores
 from rerank.reports import TIMINGS, render_timings, to_csv
@@ -167,11 +168,10 @@ def check_lines(name: str, root: Optional[str]) -> tuple[list[str], str]:
     return problems, summary
 
 
-def prepare_dataset(name: str, root: Optional[str], archives: Sequence[str]) -> list[str]:
-    """Arrange downloaded files of a data set under `root`; returns what was done."""
-    from rerank.datasets.prepare import prepare
-
-    return prepare(name, root, archives)
+def prepare_dataset(name: str, root: Optional[str], archives: Sequence[str],
+                    download: bool = False) -> list[str]:
+    """Arrange downloaded files of a data set under `root`; returns what was done, a line each."""
+    return prepare(name, "data" if root is None else root, archives, download=download)
 
 
 def _write(path: Path, content: bytes) -> Path:
