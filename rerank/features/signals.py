@@ -45,8 +45,9 @@ def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
     - `image`, `highest`: log of p averaged over the image, and of its highest value there;
     - with a SegNet: `segnet`, log of its probability carried to the region, and
       `segnet_image`, log of its average over the image;
-    - with classifiers: `classifier`, the score of the class (0 for the background), and
-      `size`, the mean of its size-threshold scores;
+    - with classifiers: `classifier`, the score of the class (0 for the background), `denied`,
+      the same where it is below 0 and else 0, so that a class that the image has not can
+      weigh more than one that it has, and `size`, the mean of its size-threshold scores;
     - with a location prior: `location`, its logarithm;
     - with a posterior: `posterior`, its logarithm.
 
@@ -80,6 +81,7 @@ def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
     if i.scores is not None and i.size_scores is not None:
         foreground = foreground_classes(n_classes, i.background)
         for name, scores in (("classifier", np.asarray(i.scores)),
+                             ("denied", np.minimum(i.scores, 0)),
                              ("size", np.reshape(i.size_scores, (len(foreground), -1)).mean(
                                  axis=1))):
             plane: FloatArray = np.zeros(n_classes)

@@ -30,7 +30,7 @@ def test_signals_by_hand(make_inputs):
     share = inputs.areas / inputs.areas.sum()
     plane = {name: s.values[:, :, k] for k, name in enumerate(s.names)}
     assert s.names == ("superpixel", "component", "components", "votes", "image", "highest",
-                       "segnet", "segnet_image", "classifier", "size", "location", "posterior")
+                       "segnet", "segnet_image", "classifier", "denied", "size", "location", "posterior")
 
     def log(p):
         return np.log(np.maximum(p, 1e-4))
@@ -53,6 +53,7 @@ def test_signals_by_hand(make_inputs):
         "image": np.broadcast_to(log(share @ inputs.probabilities), (30, 4)),
         "highest": np.broadcast_to(log(inputs.probabilities.max(axis=0)), (30, 4)),
         "classifier": np.broadcast_to([0, *inputs.scores], (30, 4)),
+        "denied": np.broadcast_to([0, *np.minimum(inputs.scores, 0)], (30, 4)),
         "size": np.broadcast_to([0, *inputs.size_scores.reshape(3, 4).mean(axis=1)], (30, 4)),
         "location": log(inputs.location), "posterior": log(inputs.posterior)}
     for name, values in expected.items():
