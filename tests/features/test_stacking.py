@@ -30,7 +30,8 @@ def test_signals_by_hand(make_inputs):
     share = inputs.areas / inputs.areas.sum()
     plane = {name: s.values[:, :, k] for k, name in enumerate(s.names)}
     assert s.names == ("superpixel", "component", "components", "votes", "image", "highest",
-                       "segnet", "segnet_image", "classifier", "denied", "size", "location", "posterior")
+                       "segnet", "segnet_image", "classifier", "denied", "size", "location",
+                       "posterior")
 
     def log(p):
         return np.log(np.maximum(p, 1e-4))
