@@ -82,7 +82,7 @@ class UnarySettings(Settings):
 class CRFSettings(Settings):
     """Contrast-sensitive Potts; the weight is chosen on held-out training images."""
 
-    potts_weights: tuple[NonNegative, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+    potts_weights: tuple[NonNegative, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
 
 
@@ -90,7 +90,7 @@ class ProposalSettings(Settings):
     """DivMBest (Batra et al. 2012); the diversity is chosen on held-out training images."""
 
     n_proposals: Count = 30
-    diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.4)
+    diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
 
 
@@ -120,10 +120,14 @@ class FeatureSettings(Settings):
 
 
 class RankingSettings(Settings):
-    """The ranker: a structured hinge; `C` is chosen by cross-validation where it is None."""
+    """The ranker: a structured hinge; `C` is chosen by cross-validation where it is None.
+
+    `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
+    paper, with columns for each class; `summary` is a compact class-free set for few images.
+    """
 
     C: Optional[Positive] = None
-    candidates: tuple[Positive, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    candidates: tuple[Positive, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
     loss: Literal["image", "corpus"] = "image"
     groups: tuple[str, ...] = ("segnet", "classification", "proposal")
     background_penalty: float = 0.02
@@ -137,6 +141,7 @@ class ReportSettings(Settings):
     n_bootstrap: Count = 1000
     n_examples: Count = 6
     ablation: bool = True
+    ablation_groups: tuple[str, ...] = ("segnet", "classification", "proposal")
 
 
 class Recipe(Settings):

@@ -30,16 +30,24 @@ def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [subset for size in range(1, len(groups) + 1) for subset in combinations(groups, size)]
 
 
+def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
+    """The subsets that a recipe asks for, and the ranker's own groups if not among them."""
+    if not recipe.report.ablation:
+        return []
+    found = subsets(recipe.report.ablation_groups)
+    own = recipe.ranking.groups
+    return found if set(own) in map(set, found) else [*found, own]
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"ranking": recipe.ranking.model_dump(mode="json"), "ablation": recipe.report.ablation,
+    return {"ranking": recipe.ranking.model_dump(mode="json"), "groups": wanted_subsets(recipe),
             "random_state": recipe.random_state}
 
 
 def _run(job: Job, file: h5py.File) -> None:
-    wanted = subsets(job.recipe.ranking.groups) if job.recipe.report.ablation else []
     folds = [load_part(job, part.name) for part in job.folds]
     final = load_part(job, FINAL) if job.parts[-1].image_ids else None
-    for index, groups in enumerate(wanted):
+    for index, groups in enumerate(wanted_subsets(job.recipe)):
         C = choose_C(folds, groups, job.recipe)
         place = file.create_group(f"{index:02d}")
         write_strings(place, "groups", groups)

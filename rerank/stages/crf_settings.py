@@ -25,7 +25,7 @@ from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
 
 #: Proposals and images that the diversity is chosen with.
-TUNING_PROPOSALS, TUNING_IMAGES = 10, 24
+TUNING_PROPOSALS, TUNING_IMAGES = 10, 60
 
 
 def potts_energy(probabilities: FloatArray, graph: RegionGraph, weight: float) -> PottsEnergy:
