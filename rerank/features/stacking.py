@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
 from rerank.features.signals import PosteriorSignals
-from rerank.features.table import decode_strings, encode_strings
+from rerank.features.strings import decode_strings, encode_strings
 from rerank.types import Array, FloatArray, RandomState, as_generator
 
 

@@ -9,7 +9,9 @@ from typing import Iterable, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from rerank.errors import InputError, LeakError
-from rerank.types import Array, FloatArray, IntArray
+from rerank.features.screening import constant_columns, leaking_columns
+from rerank.features.strings import decode_strings, encode_strings, shown
+from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +212,7 @@ class FeatureTable:
         unknown = [c for c in self.columns if c not in set(names)]
         if missing or unknown:
             raise InputError(f"{prefix}the columns are not those asked for: "
-                             f"missing {_some(missing)}; unasked {_some(unknown)}")
+                             f"missing {shown(missing)}; unasked {shown(unknown)}")
         place = next(k for k, (a, b) in enumerate(zip(names, self.columns)) if a != b)
         raise InputError(f"{prefix}column {place} must be {names[place]!r}, but "
                          f"{self.columns[place]!r} stands there; the order must be that of "
@@ -225,10 +227,7 @@ class FeatureTable:
         if not len(self):
             return self.columns
         index = self.image_index if within_images else np.zeros(len(self), dtype=np.int64)
-        first = np.asarray(np.unique(index, return_index=True)[1])[index]
-        constant = [bool((self.values[:, k] == self.values[first, k]).all())
-                    for k in range(len(self.columns))]
-        return tuple(c for c, same in zip(self.columns, constant) if same)
+        return self._named(constant_columns(self.values, index))
 
     def drop_constant_columns(self, within_images: bool = False) -> FeatureTable:
         """The table without its constant columns; `InputError` if nothing is left."""
@@ -242,7 +241,7 @@ class FeatureTable:
         constant = self.constant_columns(within_images)
         if constant:
             raise InputError(f"{len(constant)} columns are constant over {len(self)} rows and "
-                             f"teach a ranker nothing: {_some(constant)}")
+                             f"teach a ranker nothing: {shown(constant)}")
         return self
 
     def leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> tuple[str, ...]:
@@ -264,27 +263,14 @@ class FeatureTable:
             raise InputError(f"quality must be ({len(self)},), got {target.shape}")
         if not np.isfinite(target).all():
             raise InputError("quality must be finite")
-        if len(self) < 4:
-            return ()
-        index = self.image_index
-        counts = np.bincount(index)
-        # As many free offsets as images: the centred rows must outnumber them to say anything.
-        within = len(self) - len(counts) >= 3
-        leaks = []
-        for k, name in enumerate(self.columns):
-            values = self.values[:, k].astype(np.float64)
-            if _correlated(values - values.mean(), target - target.mean(), tolerance) or (
-                    within and _correlated(_centred(values, index, counts),
-                                           _centred(target, index, counts), tolerance)):
-                leaks.append(name)
-        return tuple(leaks)
+        return self._named(leaking_columns(self.values, self.image_index, target, tolerance))
 
     def refuse_leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> FeatureTable:
         """Return the table itself, or raise `LeakError` naming the columns that leak."""
         leaks = self.leaking_columns(quality, tolerance)
         if leaks:
             raise LeakError(f"{len(leaks)} columns equal the quality that they should help "
-                            f"to predict: {_some(leaks)}")
+                            f"to predict: {shown(leaks)}")
         return self
 
     def to_arrays(self) -> dict[str, Array]:
@@ -338,6 +324,9 @@ class FeatureTable:
         return FeatureTable._unchecked(np.concatenate([p.values for p in parts], axis=1),
                                        columns, groups, first.image_ids, first.proposals)
 
+    def _named(self, wanted: BoolArray) -> tuple[str, ...]:
+        return tuple(self.columns[k] for k in np.flatnonzero(wanted))
+
     def _positions(self, names: Sequence[str]) -> IntArray:
         where = _places(self.columns)
         missing = [n for n in names if n not in where]
@@ -345,18 +334,6 @@ class FeatureTable:
             raise InputError(f"there is no column {missing[0]!r} ({len(missing)} of "
                              f"{len(names)} columns asked for are missing)")
         return np.array([where[n] for n in names], dtype=np.int64)
-
-
-def encode_strings(strings: Iterable[str]) -> Array:
-    """Fixed-length UTF-8 bytes, (N,) `S`; an empty list gives `S1`."""
-    encoded = [str(s).encode("utf-8") for s in strings]
-    return np.array(encoded, dtype=f"S{max([1, *map(len, encoded)])}")
-
-
-def decode_strings(values: Array) -> tuple[str, ...]:
-    """The strings of bytes, `str` or object arrays, as HDF5 readers hand them back."""
-    return tuple(v.decode("utf-8") if isinstance(v, bytes) else str(v)
-                 for v in np.asarray(values).tolist())
 
 
 @lru_cache(maxsize=256)
@@ -404,19 +381,3 @@ def _counted(image_ids: Array) -> IntArray:
         proposals[k] = counts.get(image, 0)
         counts[image] = int(proposals[k]) + 1
     return proposals
-
-
-def _centred(values: FloatArray, index: IntArray, counts: IntArray) -> FloatArray:
-    return values - (np.bincount(index, weights=values) / counts)[index]
-
-
-def _correlated(values: FloatArray, target: FloatArray, tolerance: float) -> bool:
-    scale = float(np.sqrt((values ** 2).sum() * (target ** 2).sum()))
-    return scale > 0 and abs(float(values @ target)) >= (1 - tolerance) * scale
-
-
-def _some(names: Sequence[str]) -> str:
-    if not names:
-        return "none"
-    shown = ", ".join(repr(n) for n in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
