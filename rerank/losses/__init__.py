@@ -16,7 +16,14 @@ from rerank.losses.expected_iou import (
     expected_iou_loss,
     expected_uoi_loss,
 )
+from rerank.losses.neuro_iou import (
+    NeuroIoULoss,
+    SurrogateCounts,
+    neuro_iou_loss,
+    surrogate_counts,
+)
 from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
+from rerank.losses.surrogate import SurrogateFit, SurrogateNetwork, fit_surrogate
 from rerank.losses.weighted_sum import WeightedSumLoss
 
 __all__ = [
@@ -24,13 +31,20 @@ __all__ = [
     "ExpectedCounts",
     "ExpectedIoULoss",
     "ExpectedUoILoss",
+    "NeuroIoULoss",
     "RMILoss",
     "SoftCrossEntropyLoss",
+    "SurrogateCounts",
+    "SurrogateFit",
+    "SurrogateNetwork",
     "WeightedSumLoss",
     "expected_counts",
     "expected_iou_loss",
     "expected_uoi_loss",
+    "fit_surrogate",
+    "neuro_iou_loss",
     "region_mutual_information",
     "rmi_loss",
     "soft_cross_entropy",
+    "surrogate_counts",
 ]

@@ -8,6 +8,7 @@ from rerank.losses import (
     CorpusCounts,
     ExpectedIoULoss,
     ExpectedUoILoss,
+    NeuroIoULoss,
     RMILoss,
     SoftCrossEntropyLoss,
     WeightedSumLoss,
@@ -22,6 +23,11 @@ LOSSES = {
     "rmi": lambda: RMILoss(factor=2, region_size=2),
     "rmi_softmax_max": lambda: RMILoss(
         factor=2, pooling="maximum", cross_entropy="softmax", dtype=torch.float32
+    ),
+    "neuro": lambda: NeuroIoULoss(first_steps=40, steps=1, batch_size=64, memory=512),
+    "neuro_hinge": lambda: NeuroIoULoss(
+        n_inputs=3, counts="hinge", scale="image", first_steps=40, steps=1, batch_size=64,
+        memory=512,
     ),
     "mix": lambda: WeightedSumLoss([(0.7, ExpectedUoILoss()), (0.3, SoftCrossEntropyLoss())]),
 }
