@@ -27,9 +27,11 @@ def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ..
         for item in arguments:
             yield _on_one_thread(function, item)
         return
-    workers = joblib.Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered",
-                              pre_dispatch="n_jobs", batch_size=1)
-    yield from workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
+    with joblib.parallel_config(backend=backend, n_jobs=jobs):
+        workers = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs",
+                                  batch_size=1)
+        results = workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
+    yield from results
 
 
 @contextmanager

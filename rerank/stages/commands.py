@@ -55,7 +55,7 @@ def run_recipe(name: str, data_root: Optional[str], work: Optional[str],
     workflow = Workflow(recipe, store, root)
     write_run_file(workflow)
     part = None if fold is None else part_name(fold)
-    workflow.run(part, available_cores() if jobs is None else jobs, backend, scheduler, quiet)
+    workflow.run(part, _jobs(jobs, backend), backend, scheduler, quiet)
     return None if part is not None else export_report(workflow, store.root / "report")
 
 
@@ -89,7 +89,7 @@ def verify(work: str, repair: bool, jobs: Optional[int] = None, backend: Backend
     problems = workflow.verify(repair)
     if problems and repair:
         workflow = open_run(work)
-        workflow.run(None, available_cores() if jobs is None else jobs, backend, scheduler, quiet)
+        workflow.run(None, _jobs(jobs, backend), backend, scheduler, quiet)
         export_report(workflow, workflow.store.root / "report")
     return problems
 
@@ -104,7 +104,7 @@ def write_analysis(kind: str, work: str, out: Optional[str], jobs: Optional[int]
                    quiet: bool = False) -> list[Path]:
     """Write the files of `oracle`, `ablate` or `report`, computing first what they lack."""
     workflow = open_run(work)
-    workflow.run(None, available_cores() if jobs is None else jobs, backend, scheduler, quiet)
+    workflow.run(None, _jobs(jobs, backend), backend, scheduler, quiet)
     folder = workflow.store.root / "report" if out is None else Path(out)
     if kind == "report":
         return [export_report(workflow, folder)]
@@ -172,6 +172,13 @@ def prepare_dataset(name: str, root: Optional[str], archives: Sequence[str],
                     download: bool = False) -> list[str]:
     """Arrange downloaded files of a data set under `root`; returns what was done, a line each."""
     return prepare(name, "data" if root is None else root, archives, download=download)
+
+
+def _jobs(jobs: Optional[int], backend: Backend) -> int:
+    if jobs is not None:
+        return jobs
+    # A cluster has as many workers as it has; this machine's cores say nothing about it.
+    return -1 if backend == "dask" else available_cores()
 
 
 def _write(path: Path, content: bytes) -> Path:
