@@ -82,7 +82,8 @@ class UnarySettings(Settings):
 class CRFSettings(Settings):
     """Contrast-sensitive Potts; the weight is chosen on held-out training images."""
 
-    potts_weights: tuple[NonNegative, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+    potts_weights: tuple[NonNegative, ...] = (
+        0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
 
 
