@@ -47,6 +47,60 @@ def descend(theta, start, split, head, edge, first, weights, tables, labeling, m
 
 
 @njit(cache=True)
+def polish(theta, start, split, head, edge, first, weights, tables, labeling):
+    """Change single nodes and, for Potts, whole components of equal label in turn, in place."""
+    for _ in range(20):
+        descend(theta, start, split, head, edge, first, weights, tables, labeling, 1000)
+        if tables.shape[0] or not descend_components(theta, start, head, edge, weights, labeling):
+            break
+
+
+@njit(cache=True)
+def descend_components(theta, start, head, edge, weights, labeling):
+    """Give each connected component of equal label its best label given the others (Potts).
+
+    Works in place and returns whether a component changed.
+    """
+    n, n_labels = theta.shape
+    component = np.full(n, -1, dtype=np.int64)
+    members = np.empty(n, dtype=np.int64)
+    cost = np.empty(n_labels)
+    changed = False
+    for root in range(n):
+        if component[root] >= 0:
+            continue
+        old = labeling[root]
+        component[root] = root
+        members[0] = root
+        size = 1
+        place = 0
+        cost[:] = 0.0
+        while place < size:
+            i = members[place]
+            place += 1
+            for label in range(n_labels):
+                cost[label] += theta[i, label]
+            for arc in range(start[i], start[i + 1]):
+                j = head[arc]
+                if labeling[j] == old and component[j] < 0:
+                    component[j] = root
+                    members[size] = j
+                    size += 1
+                if component[j] != root:
+                    # Also where the neighbour took this label a moment ago.
+                    cost[labeling[j]] -= weights[edge[arc]]
+        best = old
+        for label in range(n_labels):
+            if cost[label] < cost[best]:
+                best = label
+        if best != old:
+            changed = True
+            for place in range(size):
+                labeling[members[place]] = best
+    return changed
+
+
+@njit(cache=True)
 def flip_costs(theta, start, split, head, edge, first, weights, tables, labeling):
     """What the energy gains when one node alone takes another label, (n, L)."""
     n, n_labels = theta.shape

@@ -1,4 +1,4 @@
-"""The two passes of TRW-S for Potts costs, O(L) a message.
+"""A pass of TRW-S for Potts costs, O(L) a message.
 
 The message of `trws` becomes ``min(h(b), min_a h(a) + weight)`` less ``min_a h(a)``.
 """
@@ -10,8 +10,8 @@ from numba import njit
 
 
 @njit(cache=True)
-def forward_pass(theta, start, split, head, edge, weights, messages, labeling):
-    """Send messages to later nodes, and read `labeling` off on the way.
+def potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward):
+    """Visit all nodes in one direction, reading a labeling off on the way.
 
     Parameters
     ----------
@@ -19,23 +19,39 @@ def forward_pass(theta, start, split, head, edge, weights, messages, labeling):
     start, split, head, edge : arrays of `Adjacency`
     weights : (m,) float64
     messages : (m, L) float64
-        On each edge, the message to its earlier node; that to its later node afterwards.
+        On each edge the message against the direction of the pass; that along it afterwards.
     labeling : (n,) int64, written
+        Each node takes the best label given those that nodes before it took and the messages of
+        those after it (Kolmogorov 2006).
+    forward : bool
+        From the first node to the last, or from the last to the first.
+
+    Returns
+    -------
+    float
+        A lower bound on the energy of every labeling.
     """
     n, n_labels = theta.shape
+    whole = n_labels - n_labels % 4
     belief = np.empty(n_labels)
     choice = np.empty(n_labels)
-    for i in range(n):
+    bound = 0.0
+    for step in range(n):
+        i = step if forward else n - 1 - step
+        # Arcs to nodes that come later in this pass, and to those that were visited.
+        ahead0 = split[i] if forward else start[i]
+        ahead1 = start[i + 1] if forward else split[i]
+        behind0 = start[i] if forward else split[i]
+        behind1 = split[i] if forward else start[i + 1]
         for label in range(n_labels):
             belief[label] = theta[i, label]
-        for arc in range(split[i], start[i + 1]):
+        for arc in range(ahead0, ahead1):
             e = edge[arc]
             for label in range(n_labels):
                 belief[label] += messages[e, label]
-        # With earlier nodes the labels they took count instead of their messages.
         for label in range(n_labels):
             choice[label] = belief[label]
-        for arc in range(start[i], split[i]):
+        for arc in range(behind0, behind1):
             e = edge[arc]
             choice[labeling[head[arc]]] -= weights[e]
             for label in range(n_labels):
@@ -45,61 +61,31 @@ def forward_pass(theta, start, split, head, edge, weights, messages, labeling):
             if choice[label] < choice[best]:
                 best = label
         labeling[i] = best
-        n_later = start[i + 1] - split[i]
-        if n_later:
-            share = 1.0 / max(n_later, split[i] - start[i])
-            lowest = np.inf
-            for label in range(n_labels):
-                lowest = min(lowest, belief[label])
-            for label in range(n_labels):
-                belief[label] = share * (belief[label] - lowest)
-            for arc in range(split[i], start[i + 1]):
-                e = edge[arc]
-                weight = weights[e]
-                lowest = np.inf
-                for label in range(n_labels):
-                    reply = belief[label] - messages[e, label]
-                    messages[e, label] = reply
-                    lowest = min(lowest, reply)
-                for label in range(n_labels):
-                    messages[e, label] = min(messages[e, label] - lowest, weight)
-
-
-@njit(cache=True)
-def backward_pass(theta, start, split, edge, weights, messages):
-    """Send messages to earlier nodes and return the lower bound.
-
-    `messages` holds those to the later nodes, and those to the earlier ones afterwards; the other
-    parameters are those of `forward_pass`.
-    """
-    n, n_labels = theta.shape
-    belief = np.empty(n_labels)
-    bound = 0.0
-    for i in range(n - 1, -1, -1):
-        for label in range(n_labels):
-            belief[label] = theta[i, label]
-        for arc in range(start[i], start[i + 1]):
-            e = edge[arc]
-            for label in range(n_labels):
-                belief[label] += messages[e, label]
         lowest = np.inf
         for label in range(n_labels):
             lowest = min(lowest, belief[label])
         bound += lowest
-        n_earlier = split[i] - start[i]
-        if n_earlier:
-            share = 1.0 / max(n_earlier, start[i + 1] - split[i])
+        if ahead1 == ahead0:
+            continue
+        share = 1.0 / max(ahead1 - ahead0, behind1 - behind0)
+        for label in range(n_labels):
+            belief[label] = share * (belief[label] - lowest)
+        for arc in range(ahead0, ahead1):
+            e = edge[arc]
+            weight = weights[e]
             for label in range(n_labels):
-                belief[label] = share * (belief[label] - lowest)
-            for arc in range(start[i], split[i]):
-                e = edge[arc]
-                weight = weights[e]
-                lowest = np.inf
-                for label in range(n_labels):
-                    reply = belief[label] - messages[e, label]
-                    messages[e, label] = reply
-                    lowest = min(lowest, reply)
-                bound += lowest
-                for label in range(n_labels):
-                    messages[e, label] = min(messages[e, label] - lowest, weight)
+                messages[e, label] = belief[label] - messages[e, label]
+            # Four minima side by side, since one alone waits for each comparison.
+            low0 = low1 = low2 = low3 = np.inf
+            for label in range(0, whole, 4):
+                low0 = min(low0, messages[e, label])
+                low1 = min(low1, messages[e, label + 1])
+                low2 = min(low2, messages[e, label + 2])
+                low3 = min(low3, messages[e, label + 3])
+            for label in range(whole, n_labels):
+                low0 = min(low0, messages[e, label])
+            lowest = min(min(low0, low1), min(low2, low3))
+            bound += lowest
+            for label in range(n_labels):
+                messages[e, label] = min(messages[e, label] - lowest, weight)
     return bound

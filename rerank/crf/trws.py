@@ -6,10 +6,11 @@ messages and ``g_i = 1 / max(earlier neighbours, later neighbours)``, a message 
     M_ij(b) = min_a [ g_i D_i(a) - M_ji(a) + theta_ij(a, b) ]
 
 less its own minimum; for Potts the minimum over a costs O(L), since it is either ``a = b`` or the
-cheapest a plus the weight. In the backward pass the minima that are subtracted from ``D_i`` and
-from the messages add up to a lower bound on every energy, whatever the messages were at the
-start: so those of a related problem can be kept. A minimum is subtracted from each ``D_i`` before
-its messages are sent, so that a single huge cost cannot drown the others in rounding.
+cheapest a plus the weight. In a pass the minima that are subtracted from ``D_i`` and from the
+messages add up to a lower bound on every energy, whatever the messages were at the start: so
+those of a related problem can be kept. A minimum is subtracted from each ``D_i`` before its
+messages are sent, so that a single huge cost cannot drown the others in rounding. Labelings are
+read off in both directions.
 """
 
 from __future__ import annotations
@@ -19,14 +20,12 @@ from typing import Any, Optional
 import numpy as np
 from numba import njit
 
-from rerank.crf.descent import descend
+from rerank.crf.descent import descend, polish
 from rerank.crf.energy import PottsEnergy, check_labeling
 from rerank.crf.pairwise import labeling_cost
-from rerank.crf.potts_passes import backward_pass as potts_backward
-from rerank.crf.potts_passes import forward_pass as potts_forward
+from rerank.crf.potts_passes import potts_pass
 from rerank.crf.result import InferenceResult, certify, rounding_error
-from rerank.crf.table_passes import backward_pass as table_backward
-from rerank.crf.table_passes import forward_pass as table_forward
+from rerank.crf.table_passes import table_pass
 from rerank.errors import InputError
 from rerank.types import FloatArray
 from rerank.validation import check_finite
@@ -34,7 +33,7 @@ from rerank.validation import check_finite
 
 def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int = 200,
          tolerance: float = 1e-3, init_messages: Optional[FloatArray] = None) -> InferenceResult:
-    """Raise a lower bound by TRW-S and read labelings off it, each improved by ICM.
+    """Raise a lower bound by TRW-S and read labelings off it, the best improved by ICM.
 
     Parameters
     ----------
@@ -114,29 +113,30 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     """
     candidate = np.empty(theta.shape[0], dtype=np.int64)
     best = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
-    best_read = np.inf
     for iteration in range(len(bounds)):
-        if tables.shape[0] == 0:
-            potts_forward(theta, start, split, head, edge, weights, messages, candidate)
-            bounds[iteration] = potts_backward(theta, start, split, edge, weights, messages)
-        else:
-            table_forward(theta, start, split, head, edge, first, weights, tables, messages,
-                          candidate)
-            bounds[iteration] = table_backward(theta, start, split, edge, first, weights, tables,
-                                               messages)
-        gained = iteration < 10 or (
-            bounds[iteration] - bounds[iteration - 10] >= tolerance * (best - bounds[iteration]))
-        last = iteration == len(bounds) - 1 or not gained
-        # ICM costs as much as half a pass, so only labelings that promise something get it.
-        cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, candidate)
-        if cost < best_read or last:
-            best_read = min(best_read, cost)
-            descend(theta, start, split, head, edge, first, weights, tables, candidate, 1000)
+        for forward in (True, False):
+            if tables.shape[0] == 0:
+                bound = potts_pass(theta, start, split, head, edge, weights, messages, candidate,
+                                   forward)
+            else:
+                bound = table_pass(theta, start, split, head, edge, first, weights, tables,
+                                   messages, candidate, forward)
             cost = labeling_cost(theta, start, split, head, edge, first, weights, tables,
                                  candidate)
-        if cost < best:
-            best = cost
-            labeling[:] = candidate
-        if last or best - bounds[iteration] <= rounding:
+            if cost < best:
+                best = cost
+                labeling[:] = candidate
+        bounds[iteration] = bound
+        gap = best - bound
+        if gap <= rounding:
             return iteration + 1
-    return 0
+        if iteration >= 10 and bound - bounds[iteration - 10] < tolerance * gap:
+            break
+    # The last labeling, read off the best messages, may end lower than the best one so far.
+    polish(theta, start, split, head, edge, first, weights, tables, candidate)
+    cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, candidate)
+    if cost < best:
+        labeling[:] = candidate
+    elif (labeling != candidate).any():
+        polish(theta, start, split, head, edge, first, weights, tables, labeling)
+    return iteration + 1

@@ -25,7 +25,7 @@ from rerank.validation import check_finite
 
 def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method: str = "auto",
               node_weights: Optional[Array] = None, class_weights: Optional[Array] = None,
-              map_iterations: int = 50, iterations: int = 2, **options: Any) -> ProposalSet:
+              map_iterations: int = 20, iterations: int = 2, **options: Any) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
 
     Parameters
