@@ -1,0 +1,135 @@
+"""How fast are 10 or 30 diverse labelings beside a fresh gco call for each?
+
+    python benchmarks/divmbest.py --peers peers/bin/python
+
+One thread, CPU time. `gco_peer.py` says how to make the peers' environment. All solvers get the
+same augmented problems, those of the run with gco, so that their energies can be compared; the
+energies and distances of a free run stand beside. A gap is the mean over the modes of the energy
+above the best lower bound, in per cent of that bound. Ours are timed from the raw arrays on, gco
+from its arrays on; the first calls, which compile, are not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Callable
+
+import numpy as np
+
+from peers import Problem, ask_peers, best_bounds
+from rerank.crf import GraphCutSolver, PottsEnergy
+from rerank.crf.trws import iterate
+from rerank.proposals import div_mbest
+from superpixel_problems import node_cost, superpixel_problem
+
+#: Diversity in units of the average node's cost.
+DIVERSITIES = {"moderate": 0.2, "strong": 1.0}
+
+
+def by_messages(problem: Problem, leaders: np.ndarray, first: int, later: int) -> np.ndarray:
+    """What `div_mbest` does with TRW-S, on the augmented problems of other labelings."""
+    energy = problem.energy()
+    graph = energy.adjacency.arrays()
+    theta = energy.unary - energy.unary.min(axis=1)[:, None]
+    nodes = np.arange(energy.n_nodes)
+    messages = np.zeros((len(energy.edges), energy.n_labels))
+    labeling = theta.argmin(axis=1)
+    found = np.empty_like(leaders)
+    for mode, leader in enumerate(leaders):
+        bounds = np.empty(first if mode == 0 else later)
+        iterate(theta, *graph, energy.weights, energy.tables, messages, labeling, bounds, 1e-3,
+                1e-9)
+        found[mode] = labeling
+        theta[nodes, leader] += problem.diversity
+    return found
+
+
+def by_cuts(problem: Problem, leaders: np.ndarray) -> np.ndarray:
+    """What `div_mbest` does with two labels, on the augmented problems of other labelings."""
+    energy = problem.energy()
+    solver = GraphCutSolver(energy)
+    difference = energy.unary[:, 1] - energy.unary[:, 0]
+    found = np.empty_like(leaders)
+    for mode, leader in enumerate(leaders):
+        found[mode] = solver.cut(difference)
+        difference += np.where(leader == 1, problem.diversity, -problem.diversity)
+    return found
+
+
+def timed(function: Callable[[], np.ndarray], repeats: int) -> tuple[np.ndarray, float]:
+    best, answer = np.inf, function()
+    for _ in range(repeats):
+        begin = time.process_time()
+        answer = function()
+        best = min(best, time.process_time() - begin)
+    return answer, best
+
+
+def gap(energy: PottsEnergy, series: list[np.ndarray], labelings: np.ndarray,
+        bounds: np.ndarray) -> float:
+    """Mean over the modes of the relative gap, in per cent."""
+    values = np.array([energy.with_unary(theta).evaluate(row)
+                       for theta, row in zip(series, labelings)])
+    return float(100 * np.maximum((values - bounds) / np.abs(bounds), 0).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--peers", required=True, help="interpreter with gco-wrapper, PyMaxflow")
+    parser.add_argument("--nodes", type=int, nargs="+", default=[300, 600, 1200])
+    parser.add_argument("--labels", type=int, nargs="+", default=[2, 11, 21])
+    parser.add_argument("--modes", type=int, default=30)
+    parser.add_argument("--strength", type=float, default=0.5)
+    parser.add_argument("--settings", type=int, nargs=2, action="append", metavar=("MAP", "LATER"),
+                        help="TRW-S iterations for the first mode and the later ones; repeatable")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    settings = options.settings or [[10, 1], [20, 2], [30, 5]]
+
+    problems = []
+    for n in options.nodes:
+        for n_labels in options.labels:
+            unary, edges, weights = superpixel_problem(n, n_labels, options.strength)
+            for name, share in DIVERSITIES.items():
+                problems.append(Problem(f"n={n} L={n_labels} {name}", unary, edges, weights,
+                                        share * node_cost(unary), options.modes))
+    answers = ask_peers(options.peers, problems, options.repeats)
+    print(f"{'problem':26} {'solver':14} {'M=10 ms':>8} {'M=30 ms':>8} {'x at 10':>8} "
+          f"{'x at 30':>8} {'gap %':>8} {'free E/M':>10} {'free dist':>9}")
+    for problem, answer in zip(problems, answers):
+        energy = problem.energy()
+        leaders = answer["gco"].labelings
+        series = problem.augmented(leaders)
+        bounds = best_bounds(problem, series)
+        few = leaders[:10]
+
+        def row(solver: str, ten: float, all_of_them: float, found: np.ndarray,
+                free: np.ndarray) -> None:
+            base = answer["gco"].seconds
+            spread = (free[:, None] != free).mean()
+            print(f"{problem.name:26} {solver:14} {1e3 * ten:8.2f} {1e3 * all_of_them:8.2f} "
+                  f"{base[:10].sum() / ten:8.1f} {base.sum() / all_of_them:8.1f} "
+                  f"{gap(energy, series, found, bounds):8.4f} "
+                  f"{energy.evaluate(free).mean():10.2f} {spread:9.4f}")
+
+        for peer, given in answer.items():
+            row(peer, given.seconds[:10].sum(), given.seconds.sum(), given.labelings,
+                given.labelings)
+        if energy.n_labels == 2:
+            _, ten = timed(lambda: by_cuts(problem, few), options.repeats)
+            found, every = timed(lambda: by_cuts(problem, leaders), options.repeats)
+            free = div_mbest(energy, options.modes, problem.diversity).labelings
+            row("cuts, kept flow", ten, every, found, free)
+            continue
+        for first, later in settings:
+            _, ten = timed(lambda: by_messages(problem, few, first, later), options.repeats)
+            found, every = timed(lambda: by_messages(problem, leaders, first, later),
+                                 options.repeats)
+            free = div_mbest(energy, options.modes, problem.diversity, method="trws",
+                             map_iterations=first, iterations=later).labelings
+            row(f"trws {first} + {later}", ten, every, found, free)
+
+
+if __name__ == "__main__":
+    main()
