@@ -23,14 +23,22 @@ from rerank.losses.neuro_iou import (
     surrogate_counts,
 )
 from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
+from rerank.losses.simulations import (
+    DiscontinuityFit,
+    FlipSimulation,
+    fit_discontinuity,
+    simulate_flips,
+)
 from rerank.losses.surrogate import SurrogateFit, SurrogateNetwork, fit_surrogate
 from rerank.losses.weighted_sum import WeightedSumLoss
 
 __all__ = [
     "CorpusCounts",
+    "DiscontinuityFit",
     "ExpectedCounts",
     "ExpectedIoULoss",
     "ExpectedUoILoss",
+    "FlipSimulation",
     "NeuroIoULoss",
     "RMILoss",
     "SoftCrossEntropyLoss",
@@ -41,10 +49,12 @@ __all__ = [
     "expected_counts",
     "expected_iou_loss",
     "expected_uoi_loss",
+    "fit_discontinuity",
     "fit_surrogate",
     "neuro_iou_loss",
     "region_mutual_information",
     "rmi_loss",
+    "simulate_flips",
     "soft_cross_entropy",
     "surrogate_counts",
 ]
