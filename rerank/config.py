@@ -88,9 +88,14 @@ class CRFSettings(Settings):
 
 
 class ProposalSettings(Settings):
-    """DivMBest (Batra et al. 2012); the diversity is chosen on held-out training images."""
+    """The proposals; the diversity is chosen on held-out training images.
+
+    `div_mbest` is Hamming diversity by area (Batra et al. 2012). `pool` takes rows of that and of
+    all other generators, chosen greedily by the oracle's gain on the held-out images.
+    """
 
     n_proposals: Count = 30
+    generator: Literal["pool", "div_mbest"] = "pool"
     diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
 

@@ -6,6 +6,7 @@ whose proposals have the highest mean image IoU of the oracle.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -16,11 +17,12 @@ from rerank.crf import PottsEnergy, map_inference
 from rerank.metrics import (IntersectionUnion, corpus_iou, oracle_curve,
                             region_intersection_union)
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
-from rerank.proposals import ProposalSet, div_mbest
+from rerank.proposals import Candidate, ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.pool import choose_pool, from_text, to_text
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
-from rerank.store import read_strings, write_array
+from rerank.store import read_strings, write_array, write_strings
 from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
 
@@ -34,9 +36,24 @@ def potts_energy(probabilities: FloatArray, graph: RegionGraph, weight: float) -
     return PottsEnergy(unary, graph.edges, contrast_potts_weights(graph, weight))
 
 
+@dataclass(frozen=True)
+class CRFChoice:
+    """What was chosen for a part: the Potts weight, the diversity, and the pool if there is one."""
+
+    potts_weight: float
+    diversity: float
+    pool: tuple[Candidate, ...] = ()
+
+
+def load_choice(file: h5py.File) -> CRFChoice:
+    """Read what a part's `crf_settings` hold."""
+    return CRFChoice(float(file["potts_weight"][()]), float(file["diversity"][()]),
+                     from_text(read_strings(file["pool"])))
+
+
 def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: float,
             n_proposals: int) -> ProposalSet:
-    """The proposals of an image; their diversity counts by area."""
+    """DivMBest proposals of an image; their diversity counts by area."""
     chosen = recipe.proposals
     return div_mbest(energy, n_proposals, diversity, method=chosen.inference,
                      node_weights=graph.areas / graph.areas.mean())
@@ -46,7 +63,9 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.proposals
     return {"potts_weights": list(recipe.crf.potts_weights), "inference": recipe.crf.inference,
             "diversities": list(chosen.diversities), "proposal_inference": chosen.inference,
-            "n_proposals": min(TUNING_PROPOSALS, chosen.n_proposals)}
+            "generator": chosen.generator, "random_state": recipe.random_state,
+            "n_proposals": chosen.n_proposals if chosen.generator == "pool"
+            else min(TUNING_PROPOSALS, chosen.n_proposals)}
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -57,8 +76,16 @@ def _run(job: Job, file: h5py.File) -> None:
     some = images[::max(1, -(-len(images) // TUNING_IMAGES))]
     scores = np.array([_oracle_score(some, weight, diversity, job.recipe)
                        for diversity in diversities])
+    diversity = diversities[int(scores.argmax())]
+    pool: tuple[Candidate, ...] = ()
+    if job.recipe.proposals.generator == "pool":
+        contexts = [ProposalContext(potts_energy(probabilities, graph, weight), graph.areas)
+                    for probabilities, graph, _ in some]
+        pool = choose_pool(contexts, [histogram for _, _, histogram in some], diversity,
+                           job.recipe.proposals.n_proposals, job.recipe.random_state)
     write_array(file, "potts_weight", weight)
-    write_array(file, "diversity", diversities[int(scores.argmax())])
+    write_array(file, "diversity", diversity)
+    write_strings(file, "pool", to_text(pool))
     write_array(file, "potts_weight_scores", weight_scores)
     write_array(file, "diversity_scores", scores)
 

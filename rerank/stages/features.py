@@ -15,11 +15,16 @@ from rerank.features import (CooccurrencePrior, FeatureTable, ImageClassifiers, 
                              LocationPrior, SizeThresholdClassifiers, coarsen_labelings,
                              image_features)
 from rerank.nets import cell_overlap
+from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.base import Classes, Job, Stage, read_image
 from rerank.stages.superpixels import VALUE_NAMES
 from rerank.store import read_arrays, write_array, write_arrays
 from rerank.types import Array, FloatArray
+
+
+#: Generators that a table has columns for, by the recipe's setting.
+GENERATORS = {"div_mbest": ("div_mbest",), "pool": tuple(generator_names())}
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
         segnet_map=segnet_map, cell_overlap=overlap, scores=scores, size_scores=size_scores,
         size_thresholds=models.sizes.thresholds_, background=dataset.background,
         region_values=regions["region_values"], value_names=VALUE_NAMES,
+        generator=proposals["generators"], generators=GENERATORS[recipe.proposals.generator],
         location=models.location.transform(overlap), cooccurrence=models.cooccurrence.log_ratio_)
     return image_features(inputs, smoothing=recipe.features.kl_smoothing)
 

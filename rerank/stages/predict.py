@@ -18,6 +18,7 @@ from rerank.potentials import pool_probability_maps
 from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
+from rerank.stages.crf_settings import load_choice
 from rerank.stages.features import describe_proposals, load_models
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -140,8 +141,7 @@ class Predictor:
             with store.open(refs["unaries", FINAL]) as file:
                 self._classifier = load_classifier(file)
         with store.open(refs["crf_settings", FINAL]) as file:
-            self._potts_weight = float(file["potts_weight"][()])
-            self._diversity = float(file["diversity"][()])
+            self._choice = load_choice(file)
         with store.open(refs["segnet", FINAL]) as file:
             self._segnet = load_segnet(file)
         with store.open(refs["classifiers", FINAL]) as file:
@@ -174,8 +174,7 @@ class Predictor:
             found = pool_probability_maps(probabilities, regions["superpixels"],
                                           self.classes.n_classes, where=image_id)
         found = found.astype(np.float32)
-        proposals = image_proposals(found, graph, self.recipe, self._potts_weight,
-                                    self._diversity)
+        proposals = image_proposals(found, graph, self.recipe, self._choice)
         coarse = np.asarray(self._coarse_input(image))
         segnet_map = segnet_maps(self.recipe, self._segnet, coarse[None],
                                  self.classes.n_classes)[0]

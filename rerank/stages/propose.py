@@ -1,4 +1,4 @@
-"""Proposals from the probability maps of the user's own model, without any training.
+"""Proposals from the probability maps of the user's own model, without any training: DivMBest.
 
 The choice among them is the proposal that the others agree with most, weighted by their
 probability under the CRF (minimum Bayes risk, Premachandran et al. 2014): it needs no labels.
@@ -17,6 +17,7 @@ from rerank.errors import DataError
 from rerank.metrics import image_iou, region_intersection_union
 from rerank.potentials import pool_probability_maps
 from rerank.ranking import expected_quality
+from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -46,8 +47,8 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
     found = pool_probability_maps(probabilities, regions["superpixels"], where=where)
     if found.shape[1] > 255:
         raise DataError(f"{where}: {found.shape[1]} classes; at most 255 can be written as PNG")
-    proposals = image_proposals(found, graph, recipe, _middle(recipe.crf.potts_weights),
-                                _middle(recipe.proposals.diversities))
+    choice = CRFChoice(_middle(recipe.crf.potts_weights), _middle(recipe.proposals.diversities))
+    proposals = image_proposals(found, graph, recipe, choice)
     labelings = proposals["labelings"]
     energies = proposals["energies"]
     scores = expected_quality(energies, agreement(labelings, graph.areas, found.shape[1]),

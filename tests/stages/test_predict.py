@@ -163,7 +163,7 @@ def test_a_run_from_probability_maps(tmp_path: Path) -> None:
             "unary": {"source": "probabilities", "features": "appearance",
                       "probabilities": str(folder)},
             "crf": {"potts_weights": [0.5]},
-            "proposals": {"n_proposals": 3, "diversities": [0.1]},
+            "proposals": {"generator": "div_mbest", "n_proposals": 3, "diversities": [0.1]},
             "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
             "ranking": {"C": 0.1}, "report": {"n_bootstrap": 5, "ablation": False}}
     recipe = build_recipe(json.loads(json.dumps(tree)), "maps")

@@ -1,0 +1,77 @@
+"""The pool: chosen once on held-out images, run alike on all others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rerank.crf import PottsEnergy
+from rerank.folds import FINAL
+from rerank.metrics import oracle_curve, region_intersection_union
+from rerank.proposals import ProposalContext, ProposalSet, div_mbest, run_pool
+from rerank.stages.base import read_image
+from rerank.stages.crf_settings import load_choice, stack_counts
+from rerank.stages.pool import candidate_generators, choose_pool, fill, from_text, to_text
+
+
+def problems(n_images: int) -> tuple[list[ProposalContext], list[np.ndarray]]:
+    """Chains of 30 nodes whose truth has whole runs that the unaries get wrong."""
+    rng = np.random.default_rng(0)
+    contexts, histograms = [], []
+    edges = np.stack([np.arange(29), np.arange(1, 30)], axis=1)
+    for _ in range(n_images):
+        truth = np.repeat(rng.integers(0, 3, 6), 5)
+        unary = rng.random((30, 3))
+        unary[np.arange(30), truth] -= 0.6
+        unary[5:10, (truth[5:10] + 1) % 3] -= 0.8
+        contexts.append(ProposalContext(PottsEnergy(unary, edges, np.full(29, 0.3)),
+                                        np.full(30, 4.0)))
+        histograms.append(4 * np.eye(3, dtype=np.int64)[truth])
+    return contexts, histograms
+
+
+def test_pool_beats_one_generator_and_is_repeatable() -> None:
+    contexts, histograms = problems(12)
+    chosen = choose_pool(contexts[:8], histograms[:8], 0.2, 6, random_state=0)
+    assert chosen == choose_pool(contexts[:8], histograms[:8], 0.2, 6, random_state=0)
+    assert len(set(chosen)) == len(chosen)
+    assert from_text(to_text(chosen)) == chosen
+
+    def oracle(sets: list[ProposalSet], rows: slice) -> float:
+        counts = stack_counts([region_intersection_union(h, fill(s, 6).labelings)
+                               for s, h in zip(sets, histograms[rows])])
+        return float(oracle_curve(counts.intersections, counts.unions).image_oracle_image_iou[-1])
+
+    pool = [run_pool(chosen, context, 6) for context in contexts]
+    plain = [div_mbest(context.energy, 6, 0.2) for context in contexts]
+    assert oracle(pool[:8], slice(0, 8)) > oracle(plain[:8], slice(0, 8))
+    for made in pool:
+        assert len(np.unique(made.labelings, axis=0)) == len(made) <= 6
+
+
+def test_first_candidate_is_the_map_labeling() -> None:
+    contexts, histograms = problems(3)
+    chosen = choose_pool(contexts, histograms, 0.2, 4, random_state=0)
+    assert chosen[0].generator == candidate_generators(0.2)[0] and chosen[0].index == 0
+
+
+def test_fill_repeats_the_first_labeling() -> None:
+    made = ProposalSet.of("x", np.array([[0, 1], [1, 1]]), np.array([1.0, 2.0]))
+    filled = fill(made, 4)
+    np.testing.assert_array_equal(filled.labelings, [[0, 1], [1, 1], [0, 1], [0, 1]])
+    assert len(fill(made, 2)) == 2
+
+
+def test_each_proposal_says_where_it_came_from(finished: Path, make_workflow) -> None:
+    workflow = make_workflow(finished)
+    with workflow.job("proposals", FINAL).open("crf_settings") as file:
+        choice = load_choice(file)
+    assert choice.pool
+    names = {candidate.generator.name for candidate in choice.pool}
+    with workflow.job("pages").open("proposals", FINAL) as file:
+        found = read_image(file, 0)
+    assert len(found["generators"]) == 5 == len(found["parameters"])
+    assert set(found["generators"]) <= names
+    assert np.isfinite(found["energies"]).all()
+    assert (found["lower_bounds"] <= found["energies"] + 1e-9).all()
