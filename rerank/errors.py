@@ -35,5 +35,9 @@ class LeakError(RerankError):
     """Something that a ranker would be trained on comes from a model that saw that image."""
 
 
+class WorkerError(RerankError):
+    """A worker process that died."""
+
+
 class NotFittedError(RerankError, ValueError, AttributeError):
     """An estimator that is used before `fit`."""

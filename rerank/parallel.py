@@ -9,8 +9,9 @@ from typing import Any, Literal, Optional, TypeVar
 
 import joblib
 import threadpoolctl
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from rerank.errors import ConfigError
+from rerank.errors import ConfigError, WorkerError
 
 Backend = Literal["loky", "threading", "dask"]
 Result = TypeVar("Result")
@@ -22,6 +23,11 @@ def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ..
 
     Every call runs on one thread, so that sums are added in the same order whatever `jobs` is.
     An error in a task is raised here; tasks that have ended keep what they wrote.
+
+    Raises
+    ------
+    WorkerError
+        If a worker process dies.
     """
     if jobs == 1 or (len(arguments) == 1 and backend != "dask"):
         for item in arguments:
@@ -31,7 +37,12 @@ def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ..
         workers = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs",
                                   batch_size=1)
         results = workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
-    yield from results
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise WorkerError("a worker process ended unexpectedly, most often for lack of memory; "
+                          "what is finished is kept, run the same command again with fewer --jobs"
+                          ) from error
 
 
 @contextmanager

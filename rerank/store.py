@@ -33,6 +33,8 @@ from rerank.errors import DamagedArtefactError, StoreError
 FORMAT = 1
 _MARKER = "rerank-work.json"
 _CHUNK_BYTES = 1 << 20
+#: Room that is left on a disk: HDF5 crashes where it cannot write what it has buffered.
+_RESERVE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,9 @@ class Store:
             try:
                 yield file
             except OSError as error:
+                if _is_full(error):
+                    # What is written from this artefact has no room; the artefact itself is whole.
+                    raise
                 raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); "
                                            f"{remedy}") from error
 
@@ -261,12 +266,11 @@ class Store:
                 yield ArtefactRef(path.parts[-3], path.stem, path.parts[-2])
 
     def temporaries(self) -> list[Path]:
-        """Files that killed runs left behind; a file that a live process here writes is not one."""
-        here = platform.node()
+        """Files that killed runs on this machine left behind; other machines may still write."""
         left = []
         for path in sorted(self.root.glob("*/*/.*.tmp")):
-            node, pid = path.name[:-len(".tmp")].rsplit(".", 1)
-            if not (node.endswith(f".{here}") and _is_alive(int(pid))):
+            name, pid = path.name[:-len(".tmp")].rsplit(".", 1)
+            if name.endswith(f".{platform.node()}") and not _is_alive(int(pid)):
                 left.append(path)
         return left
 
@@ -308,6 +312,7 @@ def write_array(group: h5py.Group, name: str, values: Any) -> None:
     array = np.asarray(values)
     if array.dtype.kind in "UO":
         raise TypeError("strings are written by write_strings")
+    _check_room(group.file.filename, array.nbytes)
     if array.size == 0 or array.ndim == 0:
         group.create_dataset(name, data=array)
         return
@@ -370,6 +375,16 @@ def peak_memory_mib() -> float:
     return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
 
 
+def _is_full(error: OSError) -> bool:
+    # HDF5 tells the system's error number in its text alone.
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}," in str(error)
+
+
+def _check_room(path: str, size: int) -> None:
+    if shutil.disk_usage(os.path.dirname(path) or ".").free < size + _RESERVE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _read_all(_: str, item: Any) -> None:
     if isinstance(item, h5py.Dataset):
         item[()]
@@ -398,9 +413,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) \
-            or "errno = 28" in str(error)
-        if full:
+        if _is_full(error):
             raise StoreError(f"{path}: the disk is full; free some space and run the same command "
                              "again, what is finished is kept") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

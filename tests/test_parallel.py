@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import threadpoolctl
 import torch
 
-from rerank.errors import ConfigError, DataError
+from rerank.errors import ConfigError, DataError, WorkerError
 from rerank.parallel import cluster, run_tasks
 
 
@@ -42,6 +45,19 @@ def test_each_task_has_one_thread(jobs: int) -> None:
 def test_an_error_is_raised_here(jobs: int) -> None:
     with pytest.raises(DataError, match="image 2"):
         list(run_tasks(fail, [(i,) for i in range(4)], jobs))
+
+
+def die(value: int) -> int:
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+# The pool's own warning about the death comes first.
+@pytest.mark.filterwarnings("ignore")
+def test_a_dead_worker_is_one_clear_error() -> None:
+    with pytest.raises(WorkerError, match="fewer --jobs"):
+        list(run_tasks(die, [(i,) for i in range(4)], 2))
 
 
 def test_cluster_needs_an_address() -> None:

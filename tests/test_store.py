@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +120,20 @@ def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "absent", create=False)
 
 
+def test_array_that_does_not_fit_is_never_begun(tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage",
+                        lambda path: usage._replace(free=store_module._RESERVE_BYTES + 7999))
+    with pytest.raises(StoreError, match="disk is full"):
+        make(store)
+    monkeypatch.setattr(shutil, "disk_usage",
+                        lambda path: usage._replace(free=store_module._RESERVE_BYTES + 8000))
+    make(store)
+    assert store.has(REF)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
@@ -144,6 +160,14 @@ def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         make(store)
 
 
+def test_full_disk_is_not_blamed_on_what_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    make(store)
+    with pytest.raises(StoreError, match="other.*disk is full"):
+        with store.create(ArtefactRef("other", "fold-00", "x"), HEADER), store.open(REF):
+            raise OSError(28, "No space left on device")
+
+
 def test_lock_keeps_a_second_run_out(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.lock(REF):
@@ -155,8 +179,10 @@ def test_lock_keeps_a_second_run_out(tmp_path: Path) -> None:
 def test_remove_and_garbage(tmp_path: Path) -> None:
     store = Store(tmp_path)
     make(store)
-    left = store.path(REF).with_name(".fold-00.h5.elsewhere.99999999.tmp")
+    left = store.path(REF).with_name(f".fold-00.h5.{platform.node()}.99999999.tmp")
     left.write_text("x")
+    elsewhere = store.path(REF).with_name(".fold-00.h5.elsewhere.99999999.tmp")
+    elsewhere.write_text("x")
     assert store.temporaries() == [left]
     assert store.remove(REF) > 0
     assert list(store.artefacts()) == []

@@ -103,6 +103,8 @@ class Workflow:
         quiet : bool
             Show no progress.
         """
+        for path in self.store.temporaries():
+            path.unlink(missing_ok=True)
         wanted = self._reachable(fold)
         todo = [task for task in wanted if not self.store.has(task.ref)]
         with Progress(sum(_cost(task) for task in todo), quiet=quiet) as progress, \
