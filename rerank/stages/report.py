@@ -186,12 +186,14 @@ def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
     unaries = f"{recipe.unary.features} features" if recipe.unary.source == "classifier" \
         else "probability maps"
+    drawn_by = "from a pool of all generators" if recipe.proposals.generator == "pool" \
+        else "by DivMBest"
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "
                     f"evaluation images, {job.train.n_classes} classes",
         "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
-                   f"{recipe.proposals.n_proposals} proposals by DivMBest",
+                   f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"SegNet on {recipe.backbone.architecture}, {recipe.segnet.grid}x"
                    f"{recipe.segnet.grid} grid; ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
@@ -228,7 +230,8 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
     with job.open("superpixels", part) as file:
         superpixels = read_image(file, index, ("superpixels",))["superpixels"]
     with job.open("proposals", part) as file:
-        labelings = read_image(file, index, ("labelings",))["labelings"]
+        proposals = read_image(file, index)
+    labelings = proposals["labelings"]
     with job.open("segnet", part) as file:
         coarse = file["maps"][index].argmax(axis=-1)
     with job.open("ranking") as file:
@@ -253,7 +256,8 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
         Panel(f"chosen (proposal {chosen})", labeling(chosen), note(chosen), "chosen"),
         Panel(f"oracle (proposal {best})", labeling(best), note(best), "oracle"),
     ]
-    thumbs = [Panel(f"{m}: {scores[m]:.2f}", labeling(m, THUMB_WIDTH), note(m),
+    thumbs = [Panel(f"{m}: {scores[m]:.2f}", labeling(m, THUMB_WIDTH),
+                    f"{note(m)}, {proposals['generators'][m].replace('_', ' ')}",
                     _mark(m, chosen, best)) for m in range(len(labelings))]
     summary = (f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
                f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)")
@@ -296,7 +300,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 1, _settings,
+    "pages", 2, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
                                        "upsampling", "ranking", "oracle", "ablation")),
     _run, "drawing the report", reads=("images",), split=False, cost=0.1)
