@@ -28,13 +28,11 @@ import numpy as np
 
 from rerank._version import __version__
 from rerank.errors import DamagedArtefactError, StoreError
+from rerank.hdf5 import is_full, read_strings, write_strings
 
 #: Version of the layout of a work folder.
 FORMAT = 1
 _MARKER = "rerank-work.json"
-_CHUNK_BYTES = 1 << 20
-#: Room that is left on a disk: HDF5 crashes where it cannot write what it has buffered.
-_RESERVE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -202,7 +200,7 @@ class Store:
             try:
                 yield file
             except OSError as error:
-                if _is_full(error):
+                if is_full(error):
                     # What is written from this artefact has no room; the artefact itself is whole.
                     raise
                 raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); "
@@ -307,55 +305,6 @@ def read_header(file: h5py.File) -> Header:
     )
 
 
-def write_array(group: h5py.Group, name: str, values: Any) -> None:
-    """Write an array with a checksum; integers are compressed, floats hardly shrink and are not."""
-    array = np.asarray(values)
-    if array.dtype.kind in "UO":
-        raise TypeError("strings are written by write_strings")
-    _check_room(group.file.filename, array.nbytes)
-    if array.size == 0 or array.ndim == 0:
-        group.create_dataset(name, data=array)
-        return
-    rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
-    chunks = (min(rows, len(array)), *array.shape[1:])
-    compress: dict[str, Any] = {}
-    if array.dtype.kind in "iub" and array.nbytes > 64:
-        compress = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    group.create_dataset(name, data=array, chunks=chunks, fletcher32=True, **compress)
-
-
-def write_arrays(group: h5py.Group, arrays: Mapping[str, Any]) -> None:
-    """Write each array of a mapping; tuples and lists of strings go to `write_strings`."""
-    for name, values in arrays.items():
-        if isinstance(values, (tuple, list)) and (not values or isinstance(values[0], str)):
-            write_strings(group, name, values)
-        elif np.asarray(values).dtype.kind in "UO":
-            write_strings(group, name, [str(v) for v in np.atleast_1d(np.asarray(values))])
-        else:
-            write_array(group, name, values)
-
-
-def read_arrays(group: h5py.Group) -> dict[str, Any]:
-    """The inverse of `write_arrays`: arrays, and tuples of strings."""
-    found: dict[str, Any] = {}
-    for name, item in group.items():
-        if isinstance(item, h5py.Dataset):
-            is_text = h5py.check_string_dtype(item.dtype) is not None
-            found[name] = read_strings(item) if is_text else item[()]
-    return found
-
-
-def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
-    """Write a list of strings."""
-    group.create_dataset(name, data=np.array(list(values), dtype=object).reshape(len(values)),
-                         dtype=h5py.string_dtype())
-
-
-def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """Read a list of strings."""
-    return tuple(str(value) for value in dataset.asstr()[()])
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a small text file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -373,16 +322,6 @@ def peak_memory_mib() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
-
-
-def _is_full(error: OSError) -> bool:
-    # HDF5 tells the system's error number in its text alone.
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}," in str(error)
-
-
-def _check_room(path: str, size: int) -> None:
-    if shutil.disk_usage(os.path.dirname(path) or ".").free < size + _RESERVE_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read_all(_: str, item: Any) -> None:
@@ -413,7 +352,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if _is_full(error):
+        if is_full(error):
             raise StoreError(f"{path}: the disk is full; free some space and run the same command "
                              "again, what is finished is kept") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

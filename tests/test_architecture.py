@@ -10,7 +10,7 @@ import pytest
 import rerank
 
 ROOT = Path(rerank.__file__).parent
-BASE = {"errors", "types", "validation", "config", "store", "folds", "parallel", "_version"}
+BASE = {"errors", "types", "validation", "config", "store", "hdf5", "folds", "parallel", "_version"}
 LEAVES = {"metrics", "losses", "layers"}
 CHAIN = ("datasets", "superpixels", "potentials", "crf", "proposals", "features", "ranking",
          "reports")

@@ -15,10 +15,11 @@ import h5py
 import numpy as np
 import pytest
 
+from rerank import hdf5
 from rerank import store as store_module
 from rerank.errors import DamagedArtefactError, StoreError
-from rerank.store import (ArtefactRef, Header, Store, digest, read_arrays, read_header, write_array,
-                          write_arrays)
+from rerank.hdf5 import read_arrays, write_array, write_arrays
+from rerank.store import ArtefactRef, Header, Store, digest, read_header
 
 REF = ArtefactRef("superpixels", "fold-00", "abc")
 HEADER = Header(version=1, settings={"n": 3}, image_ids=("a", "b"), trained_on=("c",))
@@ -125,11 +126,11 @@ def test_array_that_does_not_fit_is_never_begun(tmp_path: Path,
     store = Store(tmp_path)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage",
-                        lambda path: usage._replace(free=store_module._RESERVE_BYTES + 7999))
+                        lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 7999))
     with pytest.raises(StoreError, match="disk is full"):
         make(store)
     monkeypatch.setattr(shutil, "disk_usage",
-                        lambda path: usage._replace(free=store_module._RESERVE_BYTES + 8000))
+                        lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 8000))
     make(store)
     assert store.has(REF)
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.folds import FINAL
+from rerank.hdf5 import write_array, write_strings
 from rerank.stages.base import Job, Stage
 from rerank.stages.ranking import choose_C, fit_ranker, join, load_part, ranker_scores
-from rerank.store import write_array, write_strings
 
 
 def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.hdf5 import write_array
 from rerank.nets import (backbone_activations, build_backbone, labelled_share,
                          load_backbone_weights, soft_target, warp_image)
 from rerank.stages.base import Job, Stage
-from rerank.store import write_array
 from rerank.types import Array
 
 

@@ -12,7 +12,8 @@ import h5py
 from rerank.config import Recipe
 from rerank.datasets import Dataset
 from rerank.folds import ALL, FINAL, Part, check_no_leak
-from rerank.store import ArtefactRef, Store, read_arrays, read_header, write_arrays
+from rerank.hdf5 import read_arrays, write_arrays
+from rerank.store import ArtefactRef, Store, read_header
 from rerank.types import Array
 
 #: Which parts of another stage a stage reads: its own; all folds but its own, which its models

@@ -10,9 +10,9 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.features import (CooccurrencePrior, ImageClassifiers, LocationPrior,
                              SizeThresholdClassifiers)
+from rerank.hdf5 import write_array, write_arrays
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.segnet import read_training
-from rerank.store import write_array, write_arrays
 from rerank.types import Array, FloatArray
 
 

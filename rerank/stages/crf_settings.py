@@ -14,6 +14,7 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.crf import PottsEnergy, map_inference
+from rerank.hdf5 import read_strings, write_array, write_strings
 from rerank.metrics import (IntersectionUnion, corpus_iou, oracle_curve,
                             region_intersection_union)
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
@@ -22,7 +23,6 @@ from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.pool import choose_pool, from_text, to_text
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
-from rerank.store import read_strings, write_array, write_strings
 from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
 

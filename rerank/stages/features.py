@@ -14,12 +14,12 @@ from rerank.datasets import Dataset
 from rerank.features import (CooccurrencePrior, FeatureTable, ImageClassifiers, ImageInputs,
                              LocationPrior, SizeThresholdClassifiers, coarsen_labelings,
                              image_features)
+from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.nets import cell_overlap
 from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.base import Classes, Job, Stage, read_image
 from rerank.stages.superpixels import VALUE_NAMES
-from rerank.store import read_arrays, write_array, write_arrays
 from rerank.types import Array, FloatArray
 
 

@@ -14,6 +14,7 @@ from rerank.config import Recipe, build_recipe
 from rerank.datasets import overlay, read_image, save_labels_png
 from rerank.errors import ConfigError, DataError, StoreError
 from rerank.folds import ALL, FINAL
+from rerank.hdf5 import read_strings
 from rerank.potentials import pool_probability_maps
 from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
@@ -27,7 +28,7 @@ from rerank.stages.superpixel_features import make_descriptor, pooled
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import load_classifier, probability_map_path, read_probability_map
 from rerank.stages.workflow import Workflow
-from rerank.store import ArtefactRef, Store, read_strings, write_text
+from rerank.store import ArtefactRef, Store, write_text
 from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray
 

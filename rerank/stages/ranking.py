@@ -16,11 +16,11 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.features import FeatureTable
 from rerank.folds import FINAL
+from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
 from rerank.ranking import StructuredRankSVM, corpus_quality
 from rerank.reports import chosen_counts
 from rerank.stages.base import Job, Stage, read_image
-from rerank.store import read_arrays, write_array, write_arrays
 from rerank.types import Array, FloatArray
 
 

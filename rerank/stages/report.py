@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, dump_recipe
+from rerank.hdf5 import read_strings, write_array
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou
 from rerank.reports import (Evaluation, Example, Page, Panel, Section, chosen_counts, data_uri,
                             draw_bars, draw_class_iou, draw_oracle_curve, evaluate,
@@ -18,7 +19,7 @@ from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
 from rerank.stages.ranking import load_scores
 from rerank.stages.segnet import enlarge
-from rerank.store import read_strings, software_versions, write_array
+from rerank.store import software_versions
 from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray, IntArray
 

@@ -14,13 +14,13 @@ import torch
 
 from rerank.config import Recipe
 from rerank.features import cells_to_regions
+from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import (IntersectionUnion, confusion_counts, intersection_union,
                             region_intersection_union)
 from rerank.nets import (CoarseData, CoarseSegNet, Phase, SegNetHead, TrainConfig, cell_overlap,
                          head_probabilities, train, train_head)
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.crf_settings import stack_counts
-from rerank.store import read_arrays, write_array, write_arrays
 from rerank.types import Array, FloatArray
 
 #: Share of the first phase's learning rate that the second starts from.

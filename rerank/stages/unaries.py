@@ -14,9 +14,9 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.errors import ConfigError, DataError
+from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.potentials import SuperpixelClassifier, pool_probability_maps
 from rerank.stages.base import Job, Stage, read_image, write_image
-from rerank.store import read_arrays, write_array, write_arrays, write_strings
 from rerank.types import Array, FloatArray
 
 
