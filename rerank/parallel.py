@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Optional, TypeVar
@@ -37,6 +38,8 @@ def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ..
         workers = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs",
                                   batch_size=1)
         results = workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
+    # loky renews a worker whose memory has grown, and warns; nothing is lost by it.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     try:
         yield from results
     except BrokenProcessPool as error:
