@@ -99,6 +99,23 @@ def test_folds_one_by_one_give_the_same(finished: Path, tmp_path: Path,
     assert_equal_contents(finished, work)
 
 
+def test_folds_as_jobs_at_the_same_time(finished: Path, tmp_path: Path,
+                                        make_workflow: MakeWorkflow,
+                                        assert_equal_contents: Callable[[Path, Path], None]
+                                        ) -> None:
+    work, recipe = tmp_path / "together", tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps(make_workflow(finished).recipe.model_dump(mode="json")))
+    command = [sys.executable, "-m", "rerank", "run", str(recipe), "--work", str(work),
+               "--jobs", "1", "--quiet"]
+    jobs = [subprocess.Popen([*command, "--fold", fold], stderr=subprocess.PIPE, text=True)
+            for fold in ("0", "1", "2", "final")]
+    for job in jobs:
+        _, errors = job.communicate(timeout=300)
+        assert (job.returncode, errors) == (0, "")
+    make_workflow(work).run(quiet=True)
+    assert_equal_contents(finished, work)
+
+
 def test_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path,
                                               make_workflow: MakeWorkflow,
                                               assert_equal_contents: Callable[[Path, Path], None]
