@@ -13,9 +13,8 @@ test: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit((3, 10) <= v <= (3, 13) and \
-		None or "rerank needs Python 3.10 to 3.13, %s is %d.%d; say make PYTHON=python3.11" \
-		% ("$(PYTHON)", *v))'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) \
+		else "rerank needs Python 3.10 to 3.13, $(PYTHON) is %d.%d; try make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
