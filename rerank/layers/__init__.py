@@ -1,9 +1,10 @@
 """Layers for dense labelling that need nothing else of the library: projection onto the simplex,
 filtering on the permutohedral lattice, and the fully connected CRF built on it."""
 
+from rerank.layers.crf_grad import CRFGrad
 from rerank.layers.image_lattice import LatticeCache
 from rerank.layers.lattice import PermutohedralLattice
 from rerank.layers.mean_field import dense_crf
 from rerank.layers.simplex import project_simplex
 
-__all__ = ["LatticeCache", "PermutohedralLattice", "dense_crf", "project_simplex"]
+__all__ = ["CRFGrad", "LatticeCache", "PermutohedralLattice", "dense_crf", "project_simplex"]

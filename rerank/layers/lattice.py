@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Optional, TypeVar, Union
 
 import numpy as np
@@ -12,7 +11,9 @@ from rerank.errors import InputError
 from rerank.layers.lattice_autograd import BlurAxes, Slice, Splat, Weighted
 from rerank.layers.lattice_build import place
 from rerank.layers.lattice_graph import Blur, LatticeGraph, PointWeights, SelfInteraction
-from rerank.layers.neighbourhood import binomial_weights
+from rerank.layers.neighbourhood import (
+    binomial_weights, filter_variance, gaussian_amplitude,
+)
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
@@ -88,15 +89,14 @@ class PermutohedralLattice:
         if radius is not None and (not isinstance(radius, int) or radius < 1):
             raise InputError(f"radius must be None or an integer of at least 1, got {radius!r}")
         self.radius = radius
-        # Splatting and slicing each spread by (d+1)^2 / 12, each unit of radius by 1/4; the
-        # axis blur is that of radius 2.
-        variance = 1 / 6 + (2 if radius is None else radius) / 4
-        simplices = place(rows, variance, radius or 1)
         self.n_dims = rows.shape[1]
-        self.amplitude = (2 * math.pi * variance) ** (self.n_dims / 2) * math.sqrt(self.n_dims + 1)
+        blur_radius = 2 if radius is None else radius
+        simplices = place(rows, filter_variance(blur_radius), radius or 1)
+        self.amplitude = gaussian_amplitude(self.n_dims, blur_radius)
         self._graph = LatticeGraph(simplices, radius or 1)
         self._weights = PointWeights(simplices.weights)
         self._normalized: Optional[PermutohedralLattice] = None
+        self._own: Optional[FloatArray] = None
 
     @property
     def n_points(self) -> int:
@@ -190,7 +190,7 @@ class PermutohedralLattice:
                 f"{rows.shape[1]} channels and radius {self.radius} in {self.n_dims} "
                 f"dimensions, got {tuple(given.shape)}"
             )
-        return _like(lattice, Weighted.apply(Blur(self._graph), rows, _offset_first(given)))
+        return _like(lattice, Weighted.apply(Blur(self._graph), rows, _offset_first(given), None))
 
     def filter(self, values: Values,
                weights: Union[torch.Tensor, Array, None] = None) -> Values:
@@ -214,7 +214,7 @@ class PermutohedralLattice:
         copy = object.__new__(PermutohedralLattice)
         copy.__dict__.update(self.__dict__)
         copy._weights = PointWeights(self._weights.float64 * factor[:, None])
-        copy._normalized = None
+        copy._normalized = copy._own = None
         return copy
 
     def row_sums(self) -> FloatArray:
@@ -243,29 +243,56 @@ class PermutohedralLattice:
         (N,) float64
         """
         self._check_has_radius("self_weights")
-        kernel = np.asarray(self.gaussian_weights() if weights is None else weights, np.float64)
+        operator = SelfInteraction(self._graph, self._weights)
+        if weights is None:
+            if self._own is None:
+                self._own = operator.diagonal(self.gaussian_weights())
+            return self._own.copy()
+        kernel = np.asarray(weights, np.float64)
         if kernel.shape != (self.n_weights,):
             raise InputError(f"weights must be ({self.n_weights},), got {kernel.shape}")
-        return SelfInteraction(self._graph, self._weights).diagonal(kernel)
+        return operator.diagonal(kernel)
 
-    def filter_self(self, values: Values, weights: Union[torch.Tensor, Array]) -> Values:
-        """The part of `filter` that each point sends to itself: (N, C) to (N, C').
-
-        ``filter(values, weights) - filter_self(values, weights)`` sums over other points only.
+    def filter_others(self, values: Values, weights: Union[torch.Tensor, Array, None] = None,
+                      base: Optional[Values] = None) -> Values:
+        """As `filter`, summed over the other points only: the pairs i != j.
 
         Parameters
         ----------
         values : (N, C)
-        weights : (C', C, K)
+        weights : (K,) or (C', C, K), optional
+            As for `blur`.
+        base : (N, C'), optional
+            Is added.
         """
-        self._check_has_radius("filter_self")
+        self._check_has_radius("filter_others")
         rows = self._rows(values, self.n_points, "points")
-        given = _as_tensor(weights).to(rows)
-        if given.dim() != 3 or given.shape[1:] != (rows.shape[1], self.n_weights):
-            raise InputError(f"weights must be (any, {rows.shape[1]}, {self.n_weights}), "
-                             f"got {tuple(given.shape)}")
+        given = _as_tensor(self.gaussian_weights() if weights is None else weights).to(rows)
+        filtered = self.slice(self.blur(self.splat(rows), given),
+                              None if base is None else _as_tensor(base))
+        if weights is None:
+            own = torch.from_numpy(self.self_weights()).to(rows)
+            return _like(values, filtered - own[:, None] * rows)
+        if given.dim() == 1:
+            # The own weights are linear in `weights`: all channels alike, one at a time.
+            given = torch.eye(rows.shape[1]).to(rows)[:, :, None] * given
         operator = SelfInteraction(self._graph, self._weights)
-        return _like(values, Weighted.apply(operator, rows, _offset_first(given)))
+        return _like(values, Weighted.apply(operator, rows, -_offset_first(given), filtered))
+
+    def sparse_tables(self) -> tuple[IntArray, FloatArray, IntArray, IntArray, IntArray]:
+        """The filter as sparse tables, for algorithms that change one point at a time.
+
+        Returns
+        -------
+        indices, weights : (N, d + 1)
+            Each point's corners and their weights, those of `splat`.
+        starts, offsets, targets
+            Entries ``starts[m]`` to ``starts[m + 1]`` of the other two are the neighbours of
+            lattice point m: the row of `offsets`, which is that of the blur weights, and the
+            lattice point.
+        """
+        self._check_has_radius("sparse_tables")
+        return self._graph.indices, self._weights.float64, *self._graph.grouped
 
     def _check_has_radius(self, name: str) -> None:
         if self.radius is None:

@@ -54,25 +54,27 @@ class BlurAxes(torch.autograd.Function):
 
 
 class Weighted(torch.autograd.Function):
-    """`operator.apply(values, weights)`."""
+    """`operator.apply(values, weights)` plus `base`, if there is one."""
 
     @staticmethod
-    def forward(ctx: Any, operator: Bilinear, values: torch.Tensor,
-                weights: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, operator: Bilinear, values: torch.Tensor, weights: torch.Tensor,
+                base: Optional[torch.Tensor]) -> torch.Tensor:
         ctx.operator = operator
         ctx.save_for_backward(values, weights)
-        return operator.apply(_plain(values), _plain(weights))
+        return operator.apply(_plain(values), _plain(weights),
+                              None if base is None else _plain(base))
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor
-                 ) -> tuple[None, Optional[torch.Tensor], Optional[torch.Tensor]]:
+                 ) -> tuple[Optional[torch.Tensor], ...]:
         values, weights = ctx.saved_tensors
         to_values = to_weights = None
         if ctx.needs_input_grad[1]:
-            to_values = Weighted.apply(ctx.operator, grads[0], ctx.operator.adjoint(weights))
+            to_values = Weighted.apply(ctx.operator, grads[0], ctx.operator.adjoint(weights),
+                                       None)
         if ctx.needs_input_grad[2]:
             to_weights = WeightGrad.apply(ctx.operator, grads[0], values, weights.dim() == 1)
-        return None, to_values, to_weights
+        return None, to_values, to_weights, grads[0] if ctx.needs_input_grad[3] else None
 
 
 class WeightGrad(torch.autograd.Function):
@@ -90,8 +92,8 @@ class WeightGrad(torch.autograd.Function):
                  ) -> tuple[None, torch.Tensor, torch.Tensor, None]:
         grad, values = ctx.saved_tensors
         weights = grads[0]
-        to_grad = Weighted.apply(ctx.operator, values, weights)
-        to_values = Weighted.apply(ctx.operator, grad, ctx.operator.adjoint(weights))
+        to_grad = Weighted.apply(ctx.operator, values, weights, None)
+        to_values = Weighted.apply(ctx.operator, grad, ctx.operator.adjoint(weights), None)
         return None, to_grad, to_values, None
 
 

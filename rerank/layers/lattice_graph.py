@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -64,14 +64,19 @@ class LatticeGraph:
         return kernels.group_by_row(self.table)
 
     @cached_property
-    def subsets(self) -> IntArray:
-        """(2^(d+1),), the offset that is one step along each direction in a set of bits."""
+    def pairs(self) -> Array:
+        """(N, d (d + 1) / 2), the offsets between the corners of each point's simplex."""
         position = {tuple(c): k for k, c in enumerate(self.offsets.tolist())}
         corners = self.n_dims + 1
-        return np.array([
+        # Every subset of the directions, as bits; all of them together lead nowhere.
+        subsets = np.array([
             position.get(tuple((bits >> j) & 1 for j in range(corners)), 0)
             for bits in range(1 << corners)
-        ], dtype=np.int32)
+        ], dtype=np.int64)
+        pairs = np.empty((self.n_points, self.n_dims * corners // 2),
+                         np.min_scalar_type(len(self.offsets)))
+        kernels.pair_offsets(self.directions, subsets, pairs)
+        return pairs
 
     def copy_on(self, device: torch.device, name: str) -> torch.Tensor:
         """An index table as an int64 tensor on a device."""
@@ -150,11 +155,11 @@ class Blur:
     def __init__(self, graph: LatticeGraph) -> None:
         self._graph = graph
 
-    def apply(self, lattice: Rows, weights: torch.Tensor) -> Rows:
-        """(M, C_in) and (K,) or (K, C_in, C_out) to (M, C_out)."""
+    def apply(self, lattice: Rows, weights: torch.Tensor, base: Optional[Rows] = None) -> Rows:
+        """(M, C_in) and (K,) or (K, C_in, C_out) to (M, C_out), plus `base`."""
         graph = self._graph
         n_out = lattice.shape[1] if weights.dim() == 1 else weights.shape[2]
-        out = lattice.new_zeros(graph.n_vertices, n_out)
+        out = lattice.new_zeros(graph.n_vertices, n_out) if base is None else base.clone()
         if _compiled(lattice):
             loop = kernels.blur_shared if weights.dim() == 1 else kernels.blur_mixing
             loop(lattice.numpy(), weights.numpy(), *graph.grouped, out.numpy())
@@ -204,22 +209,24 @@ class SelfInteraction:
     def diagonal(self, kernel: FloatArray) -> FloatArray:
         """(N,) for weights (K,) that all channels share, float64."""
         out = np.empty(self._graph.n_points)
-        kernels.self_shared(self._both_ways_array(kernel), self._weights.float64,
-                            self._graph.directions, self._graph.subsets, out)
+        kernels.self_shared(self._both_ways(torch.from_numpy(kernel)).numpy(),
+                            self._weights.float64, self._graph.pairs, out)
         return out
 
-    def apply(self, values: Rows, kernel: torch.Tensor) -> Rows:
-        """(N, C_in) and (K, C_in, C_out) to (N, C_out)."""
+    def apply(self, values: Rows, kernel: torch.Tensor, base: Optional[Rows] = None) -> Rows:
+        """(N, C_in) and (K, C_in, C_out) to (N, C_out), plus `base`."""
         graph, share = self._graph, self._weights.like(values)
         both = self._both_ways(kernel).flatten(1).contiguous()
-        out = values.new_zeros(len(values), kernel.shape[2])
+        start = values.new_zeros(len(values), kernel.shape[2]) if base is None else base
+        out = torch.empty_like(start)
         if _compiled(values):
-            kernels.self_mixing(values.numpy(), both.numpy(), share.numpy(), graph.directions,
-                                graph.subsets, out.numpy())
+            kernels.self_mixing(values.numpy(), both.numpy(), share.numpy(), graph.pairs,
+                                start.numpy(), out.numpy())
             return out
         for part in _chunks(len(values)):
             matrices = (self._pair_weights(share, part) @ both).view(-1, *kernel.shape[1:])
-            out[part] = torch.bmm(values[part].unsqueeze(1), matrices).squeeze(1)
+            out[part] = torch.baddbmm(start[part].unsqueeze(1), values[part].unsqueeze(1),
+                                      matrices).squeeze(1)
         return out
 
     def weight_grad(self, grad: Rows, values: Rows, shared: bool) -> torch.Tensor:
@@ -229,7 +236,7 @@ class SelfInteraction:
         out = values.new_zeros(shape[0], shape[1] * shape[2])
         if _compiled(values):
             kernels.self_mixing_weight_grad(grad.numpy(), values.numpy(), share.numpy(),
-                                            graph.directions, graph.subsets, out.numpy())
+                                            graph.pairs, out.numpy())
         else:
             for part in _chunks(len(values)):
                 outer = torch.einsum("ni,no->nio", values[part], grad[part]).flatten(1)
@@ -245,26 +252,15 @@ class SelfInteraction:
         both[0] = kernel[0]
         return both
 
-    def _both_ways_array(self, kernel: FloatArray) -> FloatArray:
-        both = kernel + kernel[self._graph.opposite]
-        both[0] = kernel[0]
-        return both
-
     def _pair_weights(self, share: torch.Tensor, part: slice) -> torch.Tensor:
         """(n, K): for each offset, the product of the weights of the corners it connects."""
         graph = self._graph
-        subsets = graph.copy_on(share.device, "subsets")
-        bits = 1 << graph.copy_on(share.device, "directions")[part]
+        offsets = graph.copy_on(share.device, "pairs")[part]
         share = share[part]
-        pairs = share.new_zeros(len(share), len(graph.offsets))
-        pairs[:, 0] = share.square().sum(dim=1)
-        for k in range(graph.n_dims):
-            subset = torch.zeros_like(bits[:, 0])
-            for m in range(k + 1, graph.n_dims + 1):
-                subset = subset | bits[:, m - 1]
-                pairs.scatter_add_(1, subsets[subset].unsqueeze(1),
-                                   (share[:, k] * share[:, m]).unsqueeze(1))
-        return pairs
+        sums = share.new_zeros(len(share), len(graph.offsets))
+        sums[:, 0] = share.square().sum(dim=1)
+        first, second = torch.triu_indices(graph.n_dims + 1, graph.n_dims + 1, 1)
+        return sums.scatter_add_(1, offsets, share[:, first] * share[:, second])
 
 
 Bilinear = Union[Blur, SelfInteraction]

@@ -1,7 +1,7 @@
 """Compiled loops over a permutohedral lattice: splatting, slicing, blurring.
 
 All take rows of channels, values (N, C) of points or (M, C) of lattice points. Where nothing else
-is said they add to `out`.
+is said they add to `out`. The compiler may fuse a product and a sum, and change nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba import njit
 from rerank.types import Array, FloatArray, IntArray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def splat(values: FloatArray, indices: Array, weights: FloatArray, out: FloatArray) -> None:
     """Add each point's row, times its weight, to the rows of the corners of its simplex."""
     for p in range(values.shape[0]):
@@ -23,7 +23,7 @@ def splat(values: FloatArray, indices: Array, weights: FloatArray, out: FloatArr
                 out[m, c] += weight * values[p, c]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def slice_(lattice: FloatArray, indices: Array, weights: FloatArray, base: FloatArray,
            out: FloatArray) -> None:
     """Interpolate each point's row from those of the corners and add `base`, into `out`.
@@ -49,7 +49,7 @@ def slice_(lattice: FloatArray, indices: Array, weights: FloatArray, base: Float
                 out[p, c] += to_last * lattice[last, c]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def blur_direction(lattice: FloatArray, ahead: IntArray, behind: IntArray, centre: float,
                    side: float, out: FloatArray) -> None:
     """Three taps along one direction; a missing neighbour counts as zero."""
@@ -65,7 +65,7 @@ def blur_direction(lattice: FloatArray, ahead: IntArray, behind: IntArray, centr
                 out[m, c] += side * lattice[behind[m], c]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def blur_shared(lattice: FloatArray, weights: FloatArray, starts: IntArray, offsets: IntArray,
                 targets: IntArray, out: FloatArray) -> None:
     """Weigh the neighbours of each lattice point, all channels alike."""
@@ -77,7 +77,7 @@ def blur_shared(lattice: FloatArray, weights: FloatArray, starts: IntArray, offs
                 out[m, c] += weight * lattice[n, c]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def blur_shared_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntArray,
                             offsets: IntArray, targets: IntArray, out: FloatArray) -> None:
     for m in range(lattice.shape[0]):
@@ -89,7 +89,7 @@ def blur_shared_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntAr
             out[offsets[e]] += total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def blur_mixing(lattice: FloatArray, weights: FloatArray, starts: IntArray, offsets: IntArray,
                 targets: IntArray, out: FloatArray) -> None:
     """Weigh the neighbours of each lattice point by a matrix (C_in, C_out) for each offset."""
@@ -97,13 +97,18 @@ def blur_mixing(lattice: FloatArray, weights: FloatArray, starts: IntArray, offs
         for e in range(starts[m], starts[m + 1]):
             k = offsets[e]
             n = targets[e]
-            for i in range(weights.shape[1]):
+            for i in range(0, weights.shape[1] - 1, 2):
+                first, second = lattice[n, i], lattice[n, i + 1]
+                for o in range(weights.shape[2]):
+                    out[m, o] += first * weights[k, i, o] + second * weights[k, i + 1, o]
+            if weights.shape[1] % 2 == 1:
+                i = weights.shape[1] - 1
                 value = lattice[n, i]
                 for o in range(weights.shape[2]):
                     out[m, o] += value * weights[k, i, o]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def blur_mixing_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntArray,
                             offsets: IntArray, targets: IntArray, out: FloatArray) -> None:
     for m in range(lattice.shape[0]):
@@ -116,7 +121,7 @@ def blur_mixing_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntAr
                     out[k, i, o] += value * grad[m, o]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Turn a table (K, M) of neighbours, M where absent, into lists for each lattice point.
 
@@ -143,67 +148,113 @@ def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     return starts, offsets, targets
 
 
-@njit(cache=True, nogil=True)
-def self_shared(kernel: FloatArray, weights: FloatArray, directions: IntArray,
-                subsets: IntArray, out: FloatArray) -> None:
-    """What each point sends to itself; `kernel` holds, off zero, the sum of both ways."""
-    for p in range(weights.shape[0]):
-        total = 0.0
-        for k in range(weights.shape[1]):
-            total += weights[p, k] * weights[p, k] * kernel[0]
+@njit(cache=True, nogil=True, fastmath={'contract'})
+def pair_offsets(directions: IntArray, subsets: IntArray, out: Array) -> None:
+    """The offset from corner k to corner m > k of each point's simplex, as `pair_weights`."""
+    n_steps = directions.shape[1]
+    for p in range(directions.shape[0]):
+        pair = 0
+        for k in range(n_steps):
             subset = np.int64(0)
-            for m in range(k + 1, weights.shape[1]):
-                subset |= np.int64(1) << np.int64(directions[p, m - 1])
-                total += weights[p, k] * weights[p, m] * kernel[subsets[subset]]
+            for m in range(k, n_steps):
+                subset |= np.int64(1) << np.int64(directions[p, m])
+                out[p, pair] = subsets[subset]
+                pair += 1
+
+
+@njit(cache=True, nogil=True, fastmath={'contract'})
+def pair_weights(corners: FloatArray, out: FloatArray) -> None:
+    """The products of two corners' weights; the first entry, of each corner with itself."""
+    n_corners = corners.shape[0]
+    squares = corners[0] * corners[0]
+    pair = 1
+    for k in range(n_corners):
+        if k > 0:
+            squares += corners[k] * corners[k]
+        for m in range(k + 1, n_corners):
+            out[pair] = corners[k] * corners[m]
+            pair += 1
+    out[0] = squares
+
+
+@njit(cache=True, nogil=True, fastmath={'contract'})
+def self_shared(kernel: FloatArray, weights: FloatArray, pairs: Array, out: FloatArray) -> None:
+    """What each point sends to itself; `kernel` holds, off zero, the sum of both ways."""
+    shares = np.empty(pairs.shape[1] + 1, weights.dtype)
+    for p in range(weights.shape[0]):
+        pair_weights(weights[p], shares)
+        total = shares[0] * kernel[0]
+        for pair in range(pairs.shape[1]):
+            total += shares[pair + 1] * kernel[pairs[p, pair]]
         out[p] = total
 
 
-@njit(cache=True, nogil=True)
-def self_mixing(values: FloatArray, kernel: FloatArray, weights: FloatArray,
-                directions: IntArray, subsets: IntArray, out: FloatArray) -> None:
-    """As `self_shared`, with a matrix (C_in, C_out), flattened, for each offset."""
+@njit(cache=True, nogil=True, fastmath={'contract'})
+def self_mixing(values: FloatArray, kernel: FloatArray, weights: FloatArray, pairs: Array,
+                base: FloatArray, out: FloatArray) -> None:
+    """As `self_shared`, with a matrix (C_in, C_out), flattened, for each offset.
+
+    Writes the sum with `base`. Values on the simplex are mostly zeros, so that points with few
+    others read only those rows of the matrices.
+    """
     n_in, n_out = values.shape[1], out.shape[1]
+    # Four matrices are added at a time, the last four padded by some of no weight.
+    n_padded = (pairs.shape[1] + 4) // 4 * 4
+    rows = np.zeros(n_padded, np.int64)
+    shares = np.zeros(n_padded, values.dtype)
     matrix = np.empty(n_in * n_out, values.dtype)
     for p in range(weights.shape[0]):
-        squares = weights[p, 0] * weights[p, 0]
-        for k in range(1, weights.shape[1]):
-            squares += weights[p, k] * weights[p, k]
-        for i in range(matrix.shape[0]):
-            matrix[i] = squares * kernel[0, i]
-        for k in range(weights.shape[1]):
-            subset = np.int64(0)
-            for m in range(k + 1, weights.shape[1]):
-                subset |= np.int64(1) << np.int64(directions[p, m - 1])
-                row = subsets[subset]
-                share = weights[p, k] * weights[p, m]
-                for i in range(matrix.shape[0]):
-                    matrix[i] += share * kernel[row, i]
+        pair_weights(weights[p], shares)
+        for pair in range(pairs.shape[1]):
+            rows[pair + 1] = pairs[p, pair]
+        n_nonzero = 0
+        for i in range(n_in):
+            n_nonzero += values[p, i] != 0
+        for o in range(n_out):
+            out[p, o] = base[p, o]
+        if 4 * n_nonzero <= n_in:
+            for i in range(n_in):
+                value = values[p, i]
+                if value != 0:
+                    at = i * n_out
+                    for pair in range(0, n_padded, 4):
+                        a, b, c, d = rows[pair], rows[pair + 1], rows[pair + 2], rows[pair + 3]
+                        of_a, of_b = value * shares[pair], value * shares[pair + 1]
+                        of_c, of_d = value * shares[pair + 2], value * shares[pair + 3]
+                        for o in range(n_out):
+                            out[p, o] += (of_a * kernel[a, at + o] + of_b * kernel[b, at + o]
+                                          + of_c * kernel[c, at + o] + of_d * kernel[d, at + o])
+            continue
+        matrix[:] = 0
+        for pair in range(0, n_padded, 4):
+            a, b, c, d = rows[pair], rows[pair + 1], rows[pair + 2], rows[pair + 3]
+            of_a, of_b = shares[pair], shares[pair + 1]
+            of_c, of_d = shares[pair + 2], shares[pair + 3]
+            for i in range(matrix.shape[0]):
+                matrix[i] += (of_a * kernel[a, i] + of_b * kernel[b, i]
+                              + of_c * kernel[c, i] + of_d * kernel[d, i])
         for i in range(n_in):
             value = values[p, i]
             for o in range(n_out):
                 out[p, o] += value * matrix[i * n_out + o]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={'contract'})
 def self_mixing_weight_grad(grad: FloatArray, values: FloatArray, weights: FloatArray,
-                            directions: IntArray, subsets: IntArray, out: FloatArray) -> None:
+                            pairs: Array, out: FloatArray) -> None:
     n_in, n_out = values.shape[1], grad.shape[1]
+    shares = np.empty(pairs.shape[1] + 1, values.dtype)
     matrix = np.empty(n_in * n_out, values.dtype)
     for p in range(weights.shape[0]):
+        pair_weights(weights[p], shares)
         for i in range(n_in):
             value = values[p, i]
             for o in range(n_out):
                 matrix[i * n_out + o] = value * grad[p, o]
-        squares = weights[p, 0] * weights[p, 0]
-        for k in range(1, weights.shape[1]):
-            squares += weights[p, k] * weights[p, k]
         for i in range(matrix.shape[0]):
-            out[0, i] += squares * matrix[i]
-        for k in range(weights.shape[1]):
-            subset = np.int64(0)
-            for m in range(k + 1, weights.shape[1]):
-                subset |= np.int64(1) << np.int64(directions[p, m - 1])
-                row = subsets[subset]
-                share = weights[p, k] * weights[p, m]
-                for i in range(matrix.shape[0]):
-                    out[row, i] += share * matrix[i]
+            out[0, i] += shares[0] * matrix[i]
+        for pair in range(pairs.shape[1]):
+            row = pairs[p, pair]
+            share = shares[pair + 1]
+            for i in range(matrix.shape[0]):
+                out[row, i] += share * matrix[i]

@@ -141,13 +141,21 @@ def dense_crf(probabilities: Maps, image: Union[torch.Tensor, Array], *,
 def _mean_field(log_unary: torch.Tensor, kernels: list[_Kernel],
                 n_iterations: int) -> torch.Tensor:
     """Krähenbühl and Koltun 2011, Algorithm 1, on rows (N, L)."""
-    rows = log_unary.softmax(dim=1)
+    rows = _softmax(log_unary)
     for _ in range(n_iterations):
         scores = log_unary
         for kernel in kernels:
             scores = kernel.onto(scores, rows)
-        rows = scores.softmax(dim=1)
+        rows = _softmax(scores)
     return rows
+
+
+def _softmax(rows: torch.Tensor) -> torch.Tensor:
+    # On the CPU torch takes a slow path where the last dimension has fewer than 16 entries:
+    # 32 ms for 172800 x 11, against 9 ms by way of the transpose.
+    if rows.device.type == "cpu" and rows.shape[1] < 16:
+        return rows.T.contiguous().softmax(dim=0).T.contiguous()
+    return rows.softmax(dim=1)
 
 
 class _Kernel:

@@ -45,3 +45,20 @@ def binomial_weights(offsets: IntArray, radius: int) -> FloatArray:
         fits = offsets.max(axis=1) + shift <= radius
         weights[fits] += share[offsets[fits] + shift].prod(axis=1)
     return weights
+
+
+def filter_variance(radius: int) -> float:
+    """Variance of the whole filter in each dimension, in units of ``(d + 1)^2``.
+
+    Splatting and slicing spread by 1/12 each, the blur of `binomial_weights` by a quarter of its
+    radius. The blur along the axes is that of radius 2 (Adams et al. 2010).
+    """
+    return 1 / 6 + radius / 4
+
+
+def gaussian_amplitude(n_dims: int, radius: int) -> float:
+    """What the blur weights sum to, so that the filter's kernel integrates as the Gaussian's.
+
+    The ratio of ``(2 pi)^(d/2)`` to the volume of a lattice cell, in features of unit variance.
+    """
+    return (2 * math.pi * filter_variance(radius)) ** (n_dims / 2) * math.sqrt(n_dims + 1)

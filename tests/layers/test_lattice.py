@@ -114,14 +114,30 @@ def test_any_weights_agree_with_explicit_matrices(n_dims, radius):
     np.testing.assert_allclose(lattice.self_weights(shared), np.diag(expected), atol=1e-12)
     mixing = rng.normal(size=(3, 2, lattice.n_weights))
     expected_mixed = np.zeros((120, 3))
-    expected_self = np.zeros((120, 3))
+    expected_others = np.zeros((120, 3))
     for o in range(3):
         for i in range(2):
             pair = splat.T @ blur_matrix(lattice, features, mixing[o, i]) @ splat
             expected_mixed[:, o] += pair @ values[:, i]
-            expected_self[:, o] += np.diag(pair) * values[:, i]
+            expected_others[:, o] += (pair - np.diag(np.diag(pair))) @ values[:, i]
     np.testing.assert_allclose(lattice.filter(values, mixing), expected_mixed, atol=1e-12)
-    np.testing.assert_allclose(lattice.filter_self(values, mixing), expected_self, atol=1e-12)
+    np.testing.assert_allclose(lattice.filter_others(values, mixing), expected_others,
+                               atol=1e-12)
+    base = rng.normal(size=(120, 3))
+    np.testing.assert_allclose(lattice.filter_others(values, mixing, base),
+                               expected_others + base, atol=1e-12)
+
+
+def test_mostly_zero_values_give_the_same_as_others():
+    # The loop over a point's own interaction skips zeros where there are many.
+    lattice = PermutohedralLattice(uniform(40, 3, 1.0), radius=1)
+    rng = np.random.default_rng(0)
+    values = np.zeros((40, 9))
+    values[np.arange(40), rng.integers(0, 9, 40)] = rng.normal(size=40)
+    mixing = rng.normal(size=(9, 9, lattice.n_weights))
+    dense = values + 1e-200
+    np.testing.assert_allclose(lattice.filter_others(values, mixing),
+                               lattice.filter_others(dense, mixing), atol=1e-12)
 
 
 def test_the_gaussian_is_the_default_weight():
@@ -133,6 +149,9 @@ def test_the_gaussian_is_the_default_weight():
     diagonal = np.eye(4)[:, :, None] * weights
     np.testing.assert_allclose(lattice.filter(values), lattice.filter(values, diagonal))
     np.testing.assert_allclose(lattice.self_weights(), lattice.self_weights(weights))
+    others = lattice.filter(values) - lattice.self_weights()[:, None] * values
+    for given in (None, weights, diagonal):
+        np.testing.assert_allclose(lattice.filter_others(values, given), others, atol=1e-13)
 
 
 @pytest.mark.parametrize("radius", [None, 1])
@@ -168,8 +187,9 @@ def test_gradcheck(radius, compiled, monkeypatch):
         for weights in (random(7), random(3, 2, 7)):
             assert torch.autograd.gradcheck(lattice.filter, (values, weights))
             assert torch.autograd.gradgradcheck(lattice.filter, (values, weights))
-        assert torch.autograd.gradcheck(lattice.filter_self, (values, weights))
-        assert torch.autograd.gradgradcheck(lattice.filter_self, (values, weights))
+        assert torch.autograd.gradcheck(lattice.filter_others, (values, weights, random(6, 3)))
+        assert torch.autograd.gradgradcheck(lattice.filter_others,
+                                            (values, weights, random(6, 3)))
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -183,7 +203,7 @@ def test_the_compiled_and_the_torch_loops_agree(dtype, tolerance, monkeypatch):
         monkeypatch.setattr(lattice_graph, "_compiled", lambda values, c=compiled: c)
         axes, whole = PermutohedralLattice(features), PermutohedralLattice(features, 1)
         results.append([axes.filter(values), whole.filter(values),
-                        whole.filter(values, mixing), whole.filter_self(values, mixing)])
+                        whole.filter(values, mixing), whole.filter_others(values, mixing)])
     for compiled_result, torch_result in zip(*results):
         torch.testing.assert_close(compiled_result, torch_result, rtol=tolerance,
                                    atol=tolerance)
@@ -236,8 +256,12 @@ def test_types_come_back_as_given():
      r"weights must be \(7,\).*got \(6,\)"),
     (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter(
         np.zeros((2, 1)), np.zeros((1, 2, 7))), r"\(any, 1, 7\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter_self(
-        np.zeros((2, 1)), np.zeros(7)), r"\(any, 1, 7\)"),
+    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter_others(
+        np.zeros((2, 1)), np.zeros(6)), r"weights must be \(7,\)"),
+    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter_others(np.zeros((2, 1))),
+     "radius None"),
+    (lambda: PermutohedralLattice(np.zeros((2, 2))).slice(np.zeros((3, 1)), np.zeros((2, 2))),
+     "base has 2 channels"),
     (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).self_weights(np.zeros(3)), r"\(7,\)"),
     (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.zeros(3)), r"\(2,\)"),
     (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.array([1, np.inf])), "finite"),
@@ -254,5 +278,5 @@ def test_cuda_agrees_with_the_cpu():
     weights = torch.randn(4, 4, 63, dtype=torch.float64)
     torch.testing.assert_close(lattice.filter(values.cuda(), weights.cuda()).cpu(),
                                lattice.filter(values, weights))
-    torch.testing.assert_close(lattice.filter_self(values.cuda(), weights.cuda()).cpu(),
-                               lattice.filter_self(values, weights))
+    torch.testing.assert_close(lattice.filter_others(values.cuda(), weights.cuda()).cpu(),
+                               lattice.filter_others(values, weights))
