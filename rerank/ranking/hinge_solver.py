@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 import numpy as np
 
-from rerank.ranking.hinge_blocks import WorkingSet, sweep
-from rerank.ranking.rows import ImageRows, row_blocks
-from rerank.types import BoolArray, FloatArray, IntArray
+from rerank.ranking.block_ascent import sweep, visit_images
+from rerank.ranking.face_step import face_step
+from rerank.ranking.hinge_problem import HingeProblem
+from rerank.ranking.interior_point import InteriorPoint
+from rerank.ranking.working_set import WorkingSet
+from rerank.types import FloatArray
 
-
-@dataclass(frozen=True)
-class HingeProblem:
-    """``min_w 1/2 |w|^2 + C sum_i max_m [loss_im - w.(x_i* - x_im) * inverse]``.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (N, D), or a matrix on disk
-        The rows of an image are neighbours.
-    images : ImageRows
-        Of `rows`.
-    losses : ndarray of shape (N,), float64
-        0 for the best proposal of each image, and nowhere below.
-    best : ndarray of shape (n_images,), int64
-        Row of each image's best proposal.
-    inverse : ndarray of shape (D,)
-        Factor of each column.
-    C : float
-    """
-
-    rows: Any
-    images: ImageRows
-    losses: FloatArray
-    best: IntArray
-    inverse: FloatArray
-    C: float
+#: Steps that the interior point method is expected to need.
+EXPECTED_STEPS = 20
+#: Most steps it takes before the block ascent is asked to help.
+MOST_STEPS = 100
+#: Rounds of both methods without progress after which the gap is taken to be rounding.
+STALLED = 4
 
 
 @dataclass(frozen=True)
@@ -66,15 +50,6 @@ class HingeSolution:
         return self.primal - self.dual
 
 
-@dataclass(frozen=True)
-class _Pass:
-    primal: float
-    scores: FloatArray
-    images: IntArray
-    differences: FloatArray
-    losses: FloatArray
-
-
 def solve_hinge(
     problem: HingeProblem,
     tol: float,
@@ -82,12 +57,13 @@ def solve_hinge(
     generator: np.random.Generator,
     callback: Optional[Callable[[FloatArray], None]] = None,
 ) -> HingeSolution:
-    """Solve by a cutting plane over images and proposals.
+    """Solve the structured hinge to a relative duality gap.
 
-    Each pass over the rows finds every image's most violated constraint at the current weights,
-    which gives the exact primal objective; the dual over the constraints found so far is then
-    solved by block-coordinate ascent (Lacoste-Julien et al. 2013, with the exact solution of each
-    image's block in place of one Frank-Wolfe step).
+    Both methods work on the constraints found so far and read all rows to find new ones and the
+    exact objective. Block-coordinate ascent of the dual (`block_ascent`) starts, and is enough
+    where the proposals can nearly be separated. Where its progress foretells more work than a
+    primal-dual interior point method (`InteriorPoint`) takes, that one takes over. The choice
+    rests on counted operations, not on the clock, so that equal seeds give equal results.
 
     Parameters
     ----------
@@ -95,73 +71,160 @@ def solve_hinge(
     tol : float
         Stop when primal - dual <= tol * primal.
     max_passes : int
-        Stop after so many passes over the rows.
+        Stop after so many readings of all rows.
     generator : numpy.random.Generator
-        Orders the blocks.
+        Orders the images.
     callback : callable, optional
-        Called with the best weights so far after each pass.
+        Called with the best weights so far after each reading.
 
     Returns
     -------
     HingeSolution
     """
-    n_images = problem.images.n_images
-    working = WorkingSet(n_images, problem.rows.shape[1])
-    in_set = np.zeros(problem.rows.shape[0], dtype=bool)
-    weights = np.zeros(problem.rows.shape[1])
-    best_weights, best_primal, dual = weights, np.inf, 0.0
-    n_passes = 0
-    while True:
-        found = _read(problem, weights, in_set)
-        n_passes += 1
-        dual = max(dual, working.linear() - 0.5 * float(weights @ weights))
-        if found.primal < best_primal:
-            best_primal, best_weights = found.primal, weights
-        if callback is not None:
-            callback(best_weights)
-        gap = best_primal - dual
-        if gap <= tol * best_primal or n_passes >= max_passes:
-            return HingeSolution(best_weights, best_primal, dual, n_passes,
-                                 bool(gap <= tol * best_primal))
-        if len(found.images):
-            working.add(found.images, found.differences, found.losses)
-        weights = weights.copy()
-        target = 0.1 * (found.primal - dual)
-        for _ in range(200):
-            left = sweep(generator.permutation(n_images), working.differences, working.losses,
-                         working.alphas, working.slots, working.counts, working.gram, weights,
-                         problem.C, 0.0)
-            if left <= target:
+    return _Solver(problem, tol, max_passes, generator, callback).solve()
+
+
+class _Solver:
+    def __init__(self, problem: HingeProblem, tol: float, max_passes: int,
+                 generator: np.random.Generator,
+                 callback: Optional[Callable[[FloatArray], None]]) -> None:
+        self.problem, self.tol, self.max_passes = problem, tol, max_passes
+        self.generator, self.callback = generator, callback
+        n_rows, n_columns = problem.shape
+        self.working = WorkingSet(problem.best, n_rows, n_columns)
+        self.best: FloatArray = np.zeros(n_columns)
+        self.primal, self.dual = problem.empty_objective(), 0.0
+        self.weights: FloatArray = np.zeros(n_columns)
+        self.average: FloatArray = np.zeros(n_columns)
+        self.n_passes = self.n_visits = 0
+
+    def solve(self) -> HingeSolution:
+        growing, stalled = False, 0
+        for attempt in itertools.count():
+            if self._done() or stalled == STALLED:
                 break
-        weights = working.weights()
+            gap = self.primal - self.dual
+            growing = self._ascend()
+            if not self._done():
+                # A start that failed is not tried twice in a row.
+                self._interior(cold=growing if attempt == 0 else attempt % 2 == 1)
+            stalled = stalled + 1 if self.primal - self.dual > 0.9 * gap else 0
+        converged = self.primal - self.dual <= self.tol * self.primal
+        return HingeSolution(self.best, self.primal, self.dual, self.n_passes, converged)
+
+    def _done(self) -> bool:
+        return (self.primal - self.dual <= self.tol * self.primal
+                or self.n_passes >= self.max_passes)
+
+    def _ascend(self) -> bool:
+        """Block ascent, until it is done or has cost, or foretells to cost, more than the other."""
+        problem, working, spent = self.problem, self.working, 0.0
+        n_rows, n_columns = problem.shape
+        rounds = [working.dual(self.weights)]
+        while True:
+            self._visit()
+            duals = [working.dual(self.weights)]
+            cost = 2.0 * n_rows * (n_columns + 10) + 1e5
+            for _ in range(int(np.clip(3 * n_rows // max(working.size, 1), 3, 30))):
+                order = self.generator.permutation(problem.images.n_images)
+                sweep(order, working.differences, working.losses, working.alphas, working.slots,
+                      working.counts, working.gram, self.weights, problem.C)
+                duals.append(working.dual(self.weights))
+                cost += _sweep_cost(problem, working)
+                if _repeats_left(duals, self.tol) == 0:
+                    break
+            else:
+                face_step(working, self.weights, problem.C)
+            self.weights = working.weights()
+            rounds.append(working.dual(self.weights))
+            self.dual = max(self.dual, rounds[-1])
+            self._evaluate()
+            spent += cost
+            foretold = max(spent, cost * _repeats_left(rounds[-4:], self.tol))
+            if self._done() or foretold > _interior_cost(problem, working):
+                return bool(np.isinf(foretold))
+
+    def _visit(self) -> None:
+        problem, working = self.problem, self.working
+        for first, stop, block in problem.blocks():
+            working.reserve(first, stop, 1)
+            order = first + self.generator.permutation(stop - first)
+            working.size = visit_images(
+                order, block, problem.images.starts, problem.best,
+                int(problem.images.starts[first]), problem.losses, working.differences,
+                working.losses, working.alphas, working.image, working.row, working.slots,
+                working.counts, working.gram, working.known, working.size, self.weights,
+                self.average, self.n_visits, problem.C)
+            self.n_visits += stop - first
+        self.n_passes += 1
+
+    def _evaluate(self) -> None:
+        """Find the objective of the ascent's weights, of their best multiple, and their average."""
+        problem = self.problem
+        candidates = np.stack([self.weights, self.average])
+        margins, of_average = problem.margins(candidates)
+        for factor in (1.0, problem.best_multiple(self.weights, margins)):
+            self._offer(factor * self.weights,
+                        problem.objective(factor * self.weights, factor * margins))
+        self._offer(self.average, problem.objective(self.average, of_average))
+        self.n_passes += 1
+        if self.callback is not None:
+            self.callback(self.best)
+
+    def _offer(self, weights: FloatArray, primal: float) -> None:
+        if primal < self.primal:
+            self.best, self.primal = weights.copy(), primal
+
+    def _interior(self, cold: bool) -> None:
+        """Interior point method, until it is done or no longer moves."""
+        method = InteriorPoint(
+            self.problem, self.working, self.best if cold else self.weights,
+            self.primal - self.dual, cold)
+        self.n_passes += 1
+        n_products = self.working.size + len(method.live)
+        idle = 0
+        for _ in range(MOST_STEPS):
+            self._offer(method.weights, method.primal)
+            self.dual = max(self.dual, method.dual)
+            if self.callback is not None:
+                self.callback(self.best)
+            if self._done() or idle > 3:
+                break
+            try:
+                method.step(floor=0.05 * self.tol * self.primal / n_products)
+            except FloatingPointError:
+                break
+            self.n_passes += 1
+            idle = idle + 1 if method.progress < 0.01 else 0
+        self.weights = self.working.weights()
 
 
-def _read(problem: HingeProblem, weights: FloatArray, in_set: BoolArray) -> _Pass:
-    """Score all rows; collect the most violated constraint of each image that is not known yet."""
-    images = problem.images
-    scaled = weights * problem.inverse
-    scores = np.empty(problem.rows.shape[0])
-    hinge = np.empty(images.n_images)
-    new_images, differences, losses = [], [], []
-    for first, block in row_blocks(problem.rows, images.starts):
-        begin = int(images.starts[first])
-        stop = int(np.searchsorted(images.starts, begin + len(block)))
-        local = images.starts[first:stop] - begin
-        part = block @ scaled
-        scores[begin:begin + len(block)] = part
-        augmented = part + problem.losses[begin:begin + len(block)]
-        highest = np.maximum.reduceat(augmented, local)
-        best = problem.best[first:stop] - begin
-        hinge[first:stop] = highest - part[best]
-        image = images.image_of_row()[begin:begin + len(block)] - first
-        hits = np.flatnonzero(augmented == highest[image])
-        _, pick = np.unique(image[hits], return_index=True)
-        row = hits[pick]
-        fresh = (hinge[first:stop] > 0) & ~in_set[begin + row] & (row != best)
-        in_set[begin + row[fresh]] = True
-        new_images.append(first + np.flatnonzero(fresh))
-        differences.append((block[best[fresh]] - block[row[fresh]]) * problem.inverse)
-        losses.append(problem.losses[begin + row[fresh]])
-    primal = 0.5 * float(weights @ weights) + problem.C * float(hinge.sum())
-    return _Pass(primal, scores, np.concatenate(new_images), np.concatenate(differences),
-                 np.concatenate(losses))
+def _repeats_left(duals: list[float], tol: float) -> float:
+    """Repeats until the dual has converged, if its gains go on to shrink as they did."""
+    gains = np.diff(duals)
+    target = 0.3 * tol * abs(duals[-1])
+    if gains[-1] <= 0.03 * target:
+        return 0.0
+    if len(gains) < 2:
+        return 1.0
+    ratio = (gains[-1] / gains[0]) ** (1.0 / (len(gains) - 1)) if gains[0] > 0 else 1.0
+    if ratio > 0.999:
+        return np.inf
+    if target == 0.0:
+        return np.inf
+    return max(1.0, float(np.log(target * (1.0 - ratio) / gains[-1]) / np.log(ratio)))
+
+
+def _sweep_cost(problem: HingeProblem, working: WorkingSet) -> float:
+    """Nanoseconds, about, of a sweep."""
+    n_columns = problem.shape[1]
+    return working.size * n_columns + 100.0 * problem.images.n_images + 1e4
+
+
+def _interior_cost(problem: HingeProblem, working: WorkingSet) -> float:
+    n_rows, n_columns = problem.shape
+    n_constraints = 1.5 * working.size + problem.images.n_images
+    smaller = min(n_constraints, n_columns)
+    step = (n_constraints * n_columns * smaller + smaller ** 3 / 3) / 40
+    step += 6 * n_constraints * n_columns + n_rows * n_columns + 5e5
+    return EXPECTED_STEPS * step

@@ -9,7 +9,8 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.ranking.base import (LinearRanker, best_rows, check_positive, ordered_rows, regret)
-from rerank.ranking.hinge_solver import HingeProblem, solve_hinge
+from rerank.ranking.hinge_problem import HingeProblem
+from rerank.ranking.hinge_solver import solve_hinge
 from rerank.ranking.rows import ImageRows
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray, RandomState, as_generator
@@ -82,7 +83,7 @@ class StructuredRankSVM(LinearRanker):
             mean = np.maximum.reduceat(losses, images.starts[:-1]).mean()
             losses = losses / mean if mean > 0 else losses
         inverse = inverse_scale(rows, together, self.scale_columns, self.column_groups)
-        problem = HingeProblem(rows, together, losses, best_rows(target, together), inverse, C)
+        problem = HingeProblem(rows, inverse, together, losses, best_rows(target, together), C)
         solution = solve_hinge(problem, tol, int(self.max_passes), as_generator(self.random_state))
         self.scaled_coef_ = solution.weights
         self.coef_ = solution.weights * inverse

@@ -1,0 +1,130 @@
+"""Block-coordinate ascent on the dual of the structured hinge."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from rerank.ranking.working_set import append
+
+
+@njit(cache=True)
+def visit_images(order, block, starts, best, first_row, row_losses, differences, losses, alphas,
+                 image, rows, slots, counts, gram, known, size, weights, average, visits, C):
+    """Find each image's most violated constraint, and solve the image's dual, in turn.
+
+    Lacoste-Julien et al. 2013 (block-coordinate Frank-Wolfe), with the exact solution over all
+    constraints known of the image in place of one Frank-Wolfe step, and their weighted average.
+
+    Parameters
+    ----------
+    order : ndarray of int64
+        Images to visit; their rows lie in `block`.
+    block : ndarray of shape (R, D)
+        Rows first_row to first_row + R - 1.
+    starts, best, row_losses
+        Of the whole problem.
+    differences to size
+        Of the working set; there must be room for one more constraint an image.
+    weights, average : ndarrays of shape (D,)
+        Updated in place.
+    visits : int
+        Images visited before, for the average.
+
+    Returns
+    -------
+    size : int
+    """
+    width = slots.shape[1]
+    gradient, value, before = np.empty(width + 1), np.empty(width + 1), np.empty(width + 1)
+    for i in order:
+        begin, end = starts[i] - first_row, starts[i + 1] - first_row
+        chosen = best[i] - first_row
+        if end - begin > 1:
+            scores = np.dot(block[begin:end], weights)
+            top, highest = -1, scores[chosen - begin]
+            for m in range(end - begin):
+                augmented = scores[m] + row_losses[first_row + begin + m]
+                if augmented > highest:
+                    top, highest = m, augmented
+            if top >= 0 and not known[first_row + begin + top]:
+                append(block, begin + top, chosen, first_row + begin + top, i,
+                       row_losses[first_row + begin + top], differences, losses, alphas, image,
+                       rows, slots, counts, gram, known, size)
+                size += 1
+            _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
+                         gradient, value, before)
+        share = 2.0 / (visits + 2.0)
+        visits += 1
+        for column in range(weights.shape[0]):
+            average[column] += share * (weights[column] - average[column])
+    return size
+
+
+@njit(cache=True)
+def sweep(order, differences, losses, alphas, slots, counts, gram, weights, C):
+    """Solve the dual of each image in turn, over the constraints known, the others fixed."""
+    width = slots.shape[1]
+    gradient, value, before = np.empty(width + 1), np.empty(width + 1), np.empty(width + 1)
+    for i in order:
+        if counts[i] > 0:
+            _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
+                         gradient, value, before)
+
+
+@njit(cache=True)
+def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C, gradient, value,
+                 before):
+    """Move the most violating pair of variables to its optimum, until little violation is left.
+
+    The slack variable, which takes what is left of C, is one of them: the last.
+    """
+    count = counts[i]
+    used = 0.0
+    for j in range(count):
+        a = slots[i, j]
+        gradient[j] = losses[a] - np.dot(differences[a], weights)
+        value[j] = alphas[a]
+        before[j] = value[j]
+        used += value[j]
+    gradient[count] = 0.0
+    value[count] = max(C - used, 0.0)
+    enough = 0.0
+    for step in range(20 * (count + 1)):
+        up, down = count, -1
+        for j in range(count + 1):
+            if gradient[j] > gradient[up]:
+                up = j
+            if value[j] > 0.0 and (down < 0 or gradient[j] < gradient[down]):
+                down = j
+        violation = gradient[up] - gradient[down]
+        if step == 0:
+            enough = 0.1 * violation
+        if violation <= enough or up == down:
+            break
+        curvature = 0.0
+        if up < count:
+            curvature += gram[i, up, up]
+        if down < count:
+            curvature += gram[i, down, down]
+        if up < count and down < count:
+            curvature -= 2.0 * gram[i, up, down]
+        move = value[down]
+        if violation < move * curvature:
+            move = violation / curvature
+            value[down] -= move
+        else:
+            value[down] = 0.0
+        value[up] += move
+        for j in range(count):
+            if up < count:
+                gradient[j] -= move * gram[i, up, j]
+            if down < count:
+                gradient[j] += move * gram[i, down, j]
+    for j in range(count):
+        change = value[j] - before[j]
+        if change != 0.0:
+            a = slots[i, j]
+            alphas[a] = value[j]
+            for column in range(weights.shape[0]):
+                weights[column] += change * differences[a, column]
