@@ -53,7 +53,9 @@ class AppearanceFeatures:
         return self.values[:, columns]
 
 
-def appearance_features(image: Array, superpixels: IntArray) -> AppearanceFeatures:
+def appearance_features(
+    image: Array, superpixels: IntArray, *, image_mean: bool = False
+) -> AppearanceFeatures:
     """Describe superpixels by colour, texture, gradient, position, shape and surroundings.
 
     In the manner of TextonBoost (Shotton et al. 2009) and Gould et al. 2009, without any learned
@@ -67,7 +69,10 @@ def appearance_features(image: Array, superpixels: IntArray) -> AppearanceFeatur
     - ``ring``, ``ring2``: means of ``own`` over neighbours, and over neighbours of neighbours;
     - ``above_0.12`` ... ``below_right_0.3``: colours and filters at two distances in eight
       directions; ``all_above``, ``all_below``: their means over everything above and below;
-    - ``image``: means of ``own`` over the whole image.
+    - ``image``: means of ``own`` over the whole image, if asked for.
+
+    All but ``place`` are signed square roots, ``sign(v) * sqrt(|v|)``: histograms and filter
+    responses are heavy-tailed, and a root evens them out.
 
     Parameters
     ----------
@@ -75,11 +80,14 @@ def appearance_features(image: Array, superpixels: IntArray) -> AppearanceFeatur
         RGB, of any size.
     superpixels : (H, W) integer array
         Superpixel of each pixel, 0..n-1, every one used.
+    image_mean : bool
+        Append the block ``image``. It tells scenes apart where there are hundreds of them, and
+        lets a classifier learn a small collection by heart.
 
     Returns
     -------
     AppearanceFeatures
-        Of n rows; the columns do not depend on the image.
+        Of n rows; the columns do not depend on the image's content or size.
 
     Raises
     ------
@@ -108,13 +116,12 @@ def appearance_features(image: Array, superpixels: IntArray) -> AppearanceFeatur
     place = superpixel_positions(superpixels)
     ring = neighbour_mean(own, graph)
     cells = cell_means(basic)
-    whole = (graph.areas / graph.areas.sum()) @ own
 
     blocks: list[FloatArray] = []
     names: list[str] = []
 
     def add(block: str, values: FloatArray, channels: list[str]) -> None:
-        blocks.append(values)
+        blocks.append(values if block == "place" else np.sign(values) * np.sqrt(np.abs(values)))
         names.extend(f"{block}:{channel}" for channel in channels)
 
     add("own", own, own_names)
@@ -128,7 +135,9 @@ def appearance_features(image: Array, superpixels: IntArray) -> AppearanceFeatur
             add(direction, part, basic_names)
     for direction, part in zip(("all_above", "all_below"), above_and_below(cells, place[:, 0])):
         add(direction, part, basic_names)
-    add("image", np.broadcast_to(whole, own.shape), own_names)
+    if image_mean:
+        whole = (graph.areas / graph.areas.sum()) @ own
+        add("image", np.broadcast_to(whole, own.shape), own_names)
     return AppearanceFeatures(np.concatenate(blocks, axis=1, dtype=np.float32), tuple(names))
 
 
