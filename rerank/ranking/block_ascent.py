@@ -63,13 +63,21 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
 
 @njit(cache=True)
 def sweep(order, differences, losses, alphas, slots, counts, gram, weights, C):
-    """Solve the dual of each image in turn, over the constraints known, the others fixed."""
+    """Solve the dual of each image in turn, over the constraints known, the others fixed.
+
+    Returns
+    -------
+    float
+        Sum of the images' duality gaps before their turns: about the gap over the working set.
+    """
+    gap = 0.0
     width = slots.shape[1]
     gradient, value, before = np.empty(width + 1), np.empty(width + 1), np.empty(width + 1)
     for i in order:
         if counts[i] > 0:
-            _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
-                         gradient, value, before)
+            gap += _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
+                                gradient, value, before)
+    return gap
 
 
 @njit(cache=True)
@@ -77,7 +85,8 @@ def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C
                  before):
     """Move the most violating pair of variables to its optimum, until little violation is left.
 
-    The slack variable, which takes what is left of C, is one of them: the last.
+    The slack variable, which takes what is left of C, is one of them: the last. Returns the
+    image's duality gap before the first move.
     """
     count = counts[i]
     used = 0.0
@@ -89,7 +98,7 @@ def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C
         used += value[j]
     gradient[count] = 0.0
     value[count] = max(C - used, 0.0)
-    enough = 0.0
+    enough = gap = 0.0
     for step in range(20 * (count + 1)):
         up, down = count, -1
         for j in range(count + 1):
@@ -100,6 +109,8 @@ def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C
         violation = gradient[up] - gradient[down]
         if step == 0:
             enough = 0.1 * violation
+            for j in range(count + 1):
+                gap += value[j] * (gradient[up] - gradient[j])
         if violation <= enough or up == down:
             break
         curvature = 0.0
@@ -128,3 +139,4 @@ def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C
             alphas[a] = value[j]
             for column in range(weights.shape[0]):
                 weights[column] += change * differences[a, column]
+    return gap
