@@ -63,5 +63,5 @@ def _run(job: Job, file: h5py.File) -> None:
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 2, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ablation", 3, _settings, (("features", "every"), ("quality", "every")), _run,
               "the feature ablation", split=False, cost=1.0)

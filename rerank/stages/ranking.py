@@ -167,5 +167,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
     return read_arrays(file[f"scores/{part}"])
 
 
-STAGE = Stage("ranking", 2, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ranking", 3, _settings, (("features", "every"), ("quality", "every")), _run,
               "the ranking SVM", split=False, cost=0.3)
