@@ -16,12 +16,7 @@ from rerank.losses.expected_iou import (
     expected_iou_loss,
     expected_uoi_loss,
 )
-from rerank.losses.neuro_iou import (
-    NeuroIoULoss,
-    SurrogateCounts,
-    neuro_iou_loss,
-    surrogate_counts,
-)
+from rerank.losses.neuro_iou import NeuroIoULoss, neuro_iou_loss
 from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
 from rerank.losses.simulations import (
     DiscontinuityFit,
@@ -30,6 +25,7 @@ from rerank.losses.simulations import (
     simulate_flips,
 )
 from rerank.losses.surrogate import SurrogateFit, SurrogateNetwork, fit_surrogate
+from rerank.losses.surrogate_counts import SurrogateCounts, surrogate_counts
 from rerank.losses.weighted_sum import WeightedSumLoss
 
 __all__ = [

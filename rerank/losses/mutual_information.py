@@ -75,15 +75,15 @@ def region_information(
     maps = torch.stack([prediction, truth], dim=1)
     # Centred as maps, so that taking the regions' own means out later loses no digits.
     maps -= maps.mean(dim=(2, 3), keepdim=True)
+    size = 2 * dimensions + 1
     # A last coordinate of 1 makes sums, and constants in the gradient, part of the products.
-    points = maps.new_empty(channels, 2 * dimensions + 1, rows * columns)
+    points = maps.new_empty(channels, size, rows * columns)
     windows = _windows(maps, region_size)
     points[:, :-1].view(windows.shape).copy_(windows)
     points[:, -1] = 1.0
     if n_points < complete.numel():
         points *= complete
-    products = torch.zeros(channels, *2 * (2 * dimensions + 1,), dtype=torch.float64,
-                           device=points.device)
+    products = torch.zeros(channels, size, size, dtype=torch.float64, device=points.device)
     # In float64 whatever the points' type: float32 sums would make covariances indefinite.
     for part in points.split(_BLOCK, dim=2):
         block = part.double()

@@ -1,5 +1,7 @@
 """What every loss promises, over all of them."""
 
+import copy
+
 import pytest
 import torch
 
@@ -184,3 +186,25 @@ def test_unusable_weights_are_named(make, weights, message):
     logits, target = draw()
     with pytest.raises(InputError, match=message):
         make()(logits, target, weights)
+
+
+@pytest.mark.gpu
+@every_loss
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_gpu_gives_what_the_cpu_gives(make, soft):
+    logits, target = draw(dtype=torch.float64, soft=soft)
+    value, gradient = value_and_gradient(make(), logits, target)
+    there = logits.detach().cuda().requires_grad_()
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        gpu_value, gpu_gradient = value_and_gradient(make().cuda(), there, target.cuda())
+    torch.testing.assert_close(gpu_value.cpu(), value, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gpu_gradient.cpu(), gradient, rtol=1e-3, atol=1e-6)
+
+
+@every_loss
+def test_a_copy_of_a_loss_is_a_loss_of_its_own(make):
+    logits, target = draw()
+    loss = make()
+    loss(logits, target)
+    copied = copy.deepcopy(loss)
+    assert copied(logits, target).item() == loss(logits, target).item()

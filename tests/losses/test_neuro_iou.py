@@ -12,7 +12,7 @@ from rerank.losses import (
     neuro_iou_loss,
     surrogate_counts,
 )
-from rerank.losses.neuro_iou import draw_examples
+from rerank.losses.surrogate_counts import draw_examples
 from rerank.metrics import confusion_counts, image_iou, intersection_union
 
 
