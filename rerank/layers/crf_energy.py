@@ -74,12 +74,12 @@ class RelaxedEnergy:
         if self._spatial is not None:
             cost = cost + self._spatial.cost(inside)
         if self._bilateral is not None:
-            cost = torch.stack([
-                self._on_lattice(*image) for image in zip(inside, cost, self.valid, self._lattices)])
+            images = zip(inside, cost, self.valid, self._lattices)
+            cost = torch.stack([self._on_lattice(*image) for image in images])
         return cost
 
     def _on_lattice(self, q: torch.Tensor, cost: torch.Tensor, valid: torch.Tensor,
-                   lattice: Optional[PermutohedralLattice]) -> torch.Tensor:
+                    lattice: Optional[PermutohedralLattice]) -> torch.Tensor:
         term = self._bilateral
         if term is None or lattice is None:
             return cost

@@ -238,7 +238,8 @@ def _sweep_cost(problem: HingeProblem, working: WorkingSet) -> float:
 def _face_cost(problem: HingeProblem, working: WorkingSet) -> float:
     """Nanoseconds, about, of a step over the face."""
     n_free = min(float((working.alphas[:working.size] > 0).sum()), problem.shape[1])
-    return n_free ** 2 * (problem.shape[1] + n_free / 3) / 40 + 2.0 * working.size * problem.shape[1]
+    width = problem.shape[1]
+    return n_free ** 2 * (width + n_free / 3) / 40 + 2.0 * working.size * width
 
 
 def _interior_cost(problem: HingeProblem, working: WorkingSet) -> float:
