@@ -11,7 +11,7 @@ from numba import njit
 
 from rerank.ranking.rows import ImageRows, row_blocks
 from rerank.ranking.working_set import WorkingSet
-from rerank.types import BoolArray, FloatArray, IntArray
+from rerank.types import FloatArray, IntArray
 
 #: A matrix of up to so many bytes of float64 is scaled once and kept; a larger one is scaled
 #: block by block at each reading.
@@ -118,6 +118,23 @@ class HingeProblem:
                                     float(weights @ weights), self.C))
 
 
+def scaled_problem(rows: Any, inverse: FloatArray, images: ImageRows, losses: FloatArray,
+                   best: IntArray, C: float) -> HingeProblem:
+    """State the problem; scale the rows once where they fit into `KEPT_BYTES`.
+
+    """
+    problem = HingeProblem(rows, inverse, images, losses, best, C)
+    if 8 * rows.shape[0] * rows.shape[1] > KEPT_BYTES:
+        return problem
+    if isinstance(rows, np.ndarray) and (inverse == 1.0).all():
+        return HingeProblem(np.ascontiguousarray(rows, dtype=np.float64), None, images, losses,
+                            best, C)
+    kept = np.empty(rows.shape)
+    for first, stop, block in problem.blocks():
+        kept[images.starts[first]:images.starts[stop]] = block
+    return HingeProblem(kept, None, images, losses, best, C)
+
+
 @njit(cache=True)
 def _subtract_best(scores, first_row, starts, best, margins):
     for i in range(len(best)):
@@ -183,8 +200,3 @@ def _best_multiple(margins, losses, starts, squared, C):
         else:
             low = factor
     return 0.5 * (low + high)
-
-
-def live_images(working: WorkingSet) -> BoolArray:
-    """Images that have a constraint in the working set."""
-    return working.counts > 0

@@ -19,8 +19,12 @@ from rerank.types import FloatArray
 EXPECTED_STEPS = 20
 #: Most steps it takes before the block ascent is asked to help.
 MOST_STEPS = 100
+#: Steps in a row of under a hundredth of their length after which the method is given up.
+IDLE_STEPS = 10
 #: Steps over the face between two readings of the rows.
 FACE_STEPS = 3
+#: Bytes of the working set above which constraints that do not act are dropped after a round.
+MOST_BYTES = 2**30
 #: Rounds of both methods without progress after which the gap is taken to be rounding.
 STALLED = 4
 
@@ -126,13 +130,16 @@ class _Solver:
         while True:
             self._visit()
             cost = 2.0 * n_rows * (n_columns + 10) + 1e5 + self._settle()
+            if 8 * working.size * n_columns > MOST_BYTES:
+                working.drop_idle()
             self.weights = working.weights()
             rounds.append(working.dual(self.weights))
             self.dual = max(self.dual, rounds[-1])
             self._evaluate()
             spent += cost
             foretold = max(spent, 0.4 * cost * _repeats_left(rounds[-4:], self.tol))
-            if self._done() or foretold > _interior_cost(problem, working):
+            other = EXPECTED_STEPS * _interior_step_cost(problem, working)
+            if self._done() or foretold > other:
                 return bool(np.isinf(foretold))
 
     def _settle(self) -> float:
@@ -144,14 +151,21 @@ class _Solver:
         """
         problem, working, cost = self.problem, self.working, 0.0
         n_sweeps = int(np.clip(3 * problem.shape[0] // max(working.size, 1), 3, 30))
+        dear = n_sweeps * _sweep_cost(problem, working) > _interior_step_cost(problem, working)
         for _ in range(FACE_STEPS + 1):
-            for _ in range(n_sweeps):
+            lefts: list[float] = []
+            while len(lefts) < n_sweeps:
                 order = self.generator.permutation(problem.images.n_images)
-                left = sweep(order, working.differences, working.losses, working.alphas,
-                             working.slots, working.counts, working.gram, self.weights, problem.C)
+                lefts.append(sweep(
+                    order, working.differences, working.losses, working.alphas, working.slots,
+                    working.counts, working.gram, self.weights, problem.C))
                 cost += _sweep_cost(problem, working)
-                if left <= 0.1 * (self.primal - self.dual):
+                target = 0.1 * (self.primal - self.dual)
+                if lefts[-1] <= target:
                     return cost
+                if dear and len(lefts) % 5 == 0 and lefts[-1] > target * (
+                        lefts[-5] / lefts[-1]) ** 8:
+                    break
             if face_step(working, self.weights, problem.C) == 0.0:
                 return cost
             cost += _face_cost(problem, working)
@@ -202,7 +216,7 @@ class _Solver:
             self.dual = max(self.dual, method.dual)
             if self.callback is not None:
                 self.callback(self.best)
-            if self._done() or idle > 3:
+            if self._done() or idle == IDLE_STEPS:
                 break
             try:
                 method.step(floor=0.05 * self.tol * self.primal / n_products)
@@ -210,6 +224,9 @@ class _Solver:
                 break
             self.n_passes += 1
             idle = idle + 1 if method.progress < 0.01 else 0
+        # Variables of the interior that are on their way to 0 would only burden the ascent.
+        alphas = self.working.alphas[:self.working.size]
+        alphas[alphas < 1e-7 * alphas.max(initial=0.0)] = 0.0
         self.weights = self.working.weights()
 
 
@@ -238,14 +255,14 @@ def _sweep_cost(problem: HingeProblem, working: WorkingSet) -> float:
 def _face_cost(problem: HingeProblem, working: WorkingSet) -> float:
     """Nanoseconds, about, of a step over the face."""
     n_free = min(float((working.alphas[:working.size] > 0).sum()), problem.shape[1])
-    width = problem.shape[1]
-    return n_free ** 2 * (width + n_free / 3) / 40 + 2.0 * working.size * width
+    matrix = n_free ** 2 * (problem.shape[1] + n_free / 3) / 40
+    return matrix + 2.0 * working.size * problem.shape[1]
 
 
-def _interior_cost(problem: HingeProblem, working: WorkingSet) -> float:
+def _interior_step_cost(problem: HingeProblem, working: WorkingSet) -> float:
+    """Nanoseconds, about, of a step of the interior point method."""
     n_rows, n_columns = problem.shape
     n_constraints = 1.5 * working.size + problem.images.n_images
     smaller = min(n_constraints, n_columns)
-    step = (n_constraints * n_columns * smaller + smaller ** 3 / 3) / 40
-    step += 6 * n_constraints * n_columns + n_rows * n_columns + 5e5
-    return EXPECTED_STEPS * step
+    matrix = (n_constraints * n_columns * smaller + smaller ** 3 / 3) / 40
+    return matrix + 6 * n_constraints * n_columns + n_rows * n_columns + 5e5

@@ -26,6 +26,8 @@ from rerank.types import FloatArray, IntArray
 NEGLIGIBLE = 1e-2
 #: Share of the way to the boundary that a step may go.
 REACH = 0.99
+#: A step below this is replaced by one that only centres.
+SHORT = 0.1
 #: Rows of the matrix's factor that are built at a time.
 CHUNK = 8192
 
@@ -122,6 +124,12 @@ class InteriorPoint:
             target - alpha * slack - d_alpha * d_slack,
             target - alpha0 * slack0 - d_alpha0 * d_slack0)
         t = min(1.0, REACH * self._reach(d_slack, d_slack0, d_alpha, d_alpha0))
+        if t < SHORT:
+            # Some products are far below the mean: first bring all of them near it.
+            centring = direction(mu - alpha * slack, mu - alpha0 * slack0)
+            reach = min(1.0, REACH * self._reach(*centring[2:]))
+            if reach > t:
+                t, (move, d_xi, d_slack, d_slack0, d_alpha, d_alpha0) = reach, centring
         self.progress = t
         self.weights = self.weights + t * move
         self.xi = self.xi + t * d_xi

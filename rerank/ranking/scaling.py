@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
+from numba import njit
 
 from rerank.errors import InputError
 from rerank.ranking.rows import ImageRows, check_rows_finite, row_blocks
-from rerank.types import FloatArray, IntArray
+from rerank.types import FloatArray
 
 #: A column that varies by less than this share of its largest value counts as constant.
 CONSTANT_SHARE = 1e-12
@@ -74,21 +75,26 @@ def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, Fl
         The deviation is 0 where no image has two rows.
     """
     n_rows, n_columns = rows.shape
-    squares = np.zeros(n_columns)
-    largest = np.zeros(n_columns)
+    squares, largest = np.zeros(n_columns), np.zeros(n_columns)
     for first, block in row_blocks(rows, images.starts):
-        check_rows_finite(block, int(images.starts[first]))
-        starts = _starts_within(images.starts, first, len(block))
-        for start, stop in zip(starts[:-1], starts[1:]):
-            part = block[start:stop]
-            np.maximum(largest, np.abs(part).max(axis=0), out=largest)
-            centred = part - part.mean(axis=0)
-            squares += np.einsum("ij,ij->j", centred, centred)
-    spare = max(n_rows - images.n_images, 1)
-    return np.sqrt(squares / spare), largest
+        begin = int(images.starts[first])
+        check_rows_finite(block, begin)
+        stop = int(np.searchsorted(images.starts, begin + len(block)))
+        _add_squares(block, images.starts[first:stop + 1] - begin, squares, largest)
+    return np.sqrt(squares / max(n_rows - images.n_images, 1)), largest
 
 
-def _starts_within(starts: IntArray, first: int, n_rows: int) -> IntArray:
-    base = starts[first]
-    stop = int(np.searchsorted(starts, base + n_rows))
-    return starts[first:stop + 1] - base
+@njit(cache=True)
+def _add_squares(block, starts, squares, largest):
+    mean = np.empty(block.shape[1])
+    for i in range(len(starts) - 1):
+        mean[:] = 0.0
+        for row in range(starts[i], starts[i + 1]):
+            for column in range(len(mean)):
+                mean[column] += block[row, column]
+                largest[column] = max(largest[column], abs(block[row, column]))
+        for column in range(len(mean)):
+            mean[column] /= starts[i + 1] - starts[i]
+        for row in range(starts[i], starts[i + 1]):
+            for column in range(len(mean)):
+                squares[column] += (block[row, column] - mean[column]) ** 2

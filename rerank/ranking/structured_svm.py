@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
 from rerank.ranking.base import (LinearRanker, best_rows, check_positive, ordered_rows, regret)
-from rerank.ranking.hinge_problem import HingeProblem
+from rerank.ranking.hinge_problem import scaled_problem
 from rerank.ranking.hinge_solver import solve_hinge
 from rerank.ranking.rows import ImageRows
 from rerank.ranking.scaling import inverse_scale
@@ -83,8 +85,13 @@ class StructuredRankSVM(LinearRanker):
             mean = np.maximum.reduceat(losses, images.starts[:-1]).mean()
             losses = losses / mean if mean > 0 else losses
         inverse = inverse_scale(rows, together, self.scale_columns, self.column_groups)
-        problem = HingeProblem(rows, inverse, together, losses, best_rows(target, together), C)
+        problem = scaled_problem(rows, inverse, together, losses, best_rows(target, together), C)
         solution = solve_hinge(problem, tol, int(self.max_passes), as_generator(self.random_state))
+        if not solution.converged:
+            warnings.warn(
+                f"after {solution.n_passes} passes the duality gap is {solution.gap:.3g}, "
+                f"{solution.gap / solution.primal:.3g} of the objective; tol is {tol:.3g}",
+                ConvergenceWarning, stacklevel=3)
         self.scaled_coef_ = solution.weights
         self.coef_ = solution.weights * inverse
         self.primal_objective_ = solution.primal
