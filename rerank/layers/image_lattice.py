@@ -94,8 +94,12 @@ def position_lattice(valid: BoolArray, position_std: Deviations, radius: Optiona
     InputError
         If no pixel is valid, or a deviation is not a positive number.
     """
-    return _cached(cache, lambda: _positions(valid, position_std), radius,
-                   valid, _deviations(position_std, 2, "position_std"))
+    def features() -> FloatArray:
+        columns = np.empty((2, *valid.shape))
+        _fill_positions(columns, position_std)
+        return _rows(columns, valid)
+
+    return _cached(cache, features, radius, valid, _deviations(position_std, 2, "position_std"))
 
 
 def bilateral_lattice(image: Array, valid: BoolArray, position_std: Deviations,
@@ -129,23 +133,28 @@ def bilateral_lattice(image: Array, valid: BoolArray, position_std: Deviations,
     deviations = _deviations(colour_std, image.shape[2], "colour_std")
 
     def features() -> FloatArray:
-        rows = np.empty((int(valid.sum()), 2 + image.shape[2]))
-        rows[:, :2] = _positions(valid, position_std)
-        rows[:, 2:] = image.reshape(-1, image.shape[2]) if valid.all() else image[valid]
-        rows[:, 2:] /= deviations
-        check_finite(rows, "image", "colours of valid pixels")
+        columns = np.empty((2 + image.shape[2], *valid.shape))
+        _fill_positions(columns[:2], position_std)
+        for channel, deviation in enumerate(deviations):
+            np.divide(image[..., channel], deviation, out=columns[2 + channel])
+        rows = _rows(columns, valid)
+        check_finite(rows, "image", "features of valid pixels")
         return rows
 
     return _cached(cache, features, radius, image, valid,
                    _deviations(position_std, 2, "position_std"), deviations)
 
 
-def _positions(valid: BoolArray, position_std: Deviations) -> FloatArray:
+def _fill_positions(columns: FloatArray, position_std: Deviations) -> None:
+    """Positions (x, y) in standard deviations, into (2, H, W)."""
     deviations = _deviations(position_std, 2, "position_std")
-    rows = np.empty((*valid.shape, 2))
-    rows[..., 0] = np.arange(valid.shape[1]) / deviations[0]
-    rows[..., 1] = np.arange(valid.shape[0])[:, None] / deviations[1]
-    return rows.reshape(-1, 2) if valid.all() else rows[valid]
+    columns[0] = np.arange(columns.shape[2]) / deviations[0]
+    columns[1] = np.arange(columns.shape[1])[:, None] / deviations[1]
+
+
+def _rows(columns: FloatArray, valid: BoolArray) -> FloatArray:
+    """(d, H, W) to one row (d,) for each valid pixel."""
+    return (columns.reshape(len(columns), -1) if valid.all() else columns[:, valid]).T
 
 
 def _deviations(given: Deviations, size: int, name: str) -> FloatArray:

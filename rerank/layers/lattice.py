@@ -213,7 +213,9 @@ class PermutohedralLattice:
         check_finite(factor, "factor")
         copy = object.__new__(PermutohedralLattice)
         copy.__dict__.update(self.__dict__)
-        copy._weights = PointWeights(self._weights.float64 * factor[:, None])
+        if self._weights.factor is not None:
+            factor = factor * self._weights.factor
+        copy._weights = PointWeights(self._weights.barycentric, factor)
         copy._normalized = copy._own = None
         return copy
 
@@ -313,7 +315,7 @@ class PermutohedralLattice:
 def _as_matrix(features: Union[torch.Tensor, Array]) -> FloatArray:
     if isinstance(features, torch.Tensor):
         features = features.detach().cpu().numpy()
-    rows = np.ascontiguousarray(features, dtype=np.float64)
+    rows = np.asarray(features, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise InputError("features must be (N, d) with at least one point and one dimension, "
                          f"got {rows.shape}")

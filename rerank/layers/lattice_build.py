@@ -26,6 +26,9 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 _LARGEST_COORDINATE = 2.0**40
 
+#: Points that are located together.
+_LANES = 32
+
 
 @dataclass(frozen=True)
 class Simplices:
@@ -66,7 +69,7 @@ def place(features: FloatArray, variance: float, radius: int,
     Parameters
     ----------
     features : (N, d) float64
-        Finite, scaled so that the kernel has unit variance.
+        Finite, in either memory order, scaled so that the kernel has unit variance.
     variance : float
         The variance of the whole filter in units of ``(d + 1)^2`` of the lattice: this sets
         how coarse the lattice is.
@@ -83,7 +86,8 @@ def place(features: FloatArray, variance: float, radius: int,
     n_dims = features.shape[1]
     order = np.arange(1, n_dims + 1)
     scale = (n_dims + 1) * np.sqrt(variance / (order * (order + 1.0)))
-    low, high = _elevated_range(features, scale)
+    columns = np.ascontiguousarray(features.T)
+    low, high = _elevated_range(columns, scale)
     largest = max(np.abs(low).max(), np.abs(high).max())
     if largest > _LARGEST_COORDINATE:
         raise InputError(
@@ -102,7 +106,7 @@ def place(features: FloatArray, variance: float, radius: int,
             random = np.random.default_rng(seed)
             strides[:-1] = random.integers(0, 2**63, n_dims, dtype=np.uint64) * 2 + 1
         steps = strides.sum(dtype=np.uint64) - np.uint64(n_dims + 1) * strides
-        collided, *found = _place(features, scale, strides, steps, not exact_keys)
+        collided, *found = _place(columns, scale, strides, steps, not exact_keys)
         if not collided:
             indices, weights, directions, keys, coordinates, table_keys, table_ids = found
             return Simplices(indices, weights, directions, keys, coordinates, steps,
@@ -131,25 +135,14 @@ def neighbours(simplices: Simplices, offsets: IntArray) -> IntArray:
                        simplices.table_ids, jumps, shifts)
 
 
-@njit(cache=True, nogil=True)
-def _elevated_range(features: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _elevated_range(columns: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Bounds of the first d coordinates of all points in the hyperplane."""
-    n_points, d = features.shape
-    least = np.full(d, np.inf)
-    most = np.full(d, -np.inf)
-    for p in range(n_points):
-        for i in range(d):
-            least[i] = min(least[i], features[p, i])
-            most[i] = max(most[i], features[p, i])
-    low = np.zeros(d)
-    high = np.zeros(d)
-    for i in range(d):
-        if i > 0:
-            low[i] -= i * most[i - 1] * scale[i - 1]
-            high[i] -= i * least[i - 1] * scale[i - 1]
-        for j in range(i, d):
-            low[i] += least[j] * scale[j]
-            high[i] += most[j] * scale[j]
+    least, most = columns.min(axis=1) * scale, columns.max(axis=1) * scale
+    # Coordinate i is the sum of the scaled features from i on, less i times the one before.
+    low, high = least[::-1].cumsum()[::-1].copy(), most[::-1].cumsum()[::-1].copy()
+    before = np.arange(1, len(scale))
+    low[1:] -= before * most[:-1]
+    high[1:] -= before * least[:-1]
     return low, high
 
 
@@ -183,73 +176,81 @@ def _longer(values: Array) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def _place(features: FloatArray, scale: FloatArray, strides: Array, steps: Array,
-           compare: bool) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array,
-                                   IntArray]:
-    n_points, d = features.shape
+def _locate(columns: FloatArray, scale: FloatArray, start: int, residual: FloatArray,
+            multiple: FloatArray, rank: FloatArray) -> None:
+    """For points `start` on, one a column: the multiples of d + 1 nearest below their simplex,
+    what remains, and the remainders' ranks, largest first.
+
+    All are floating point and every loop is over columns, so that the loops become vector code.
+    """
+    d, n_points = columns.shape
     corners = d + 1
     cell = 1.0 / corners
-    indices = np.empty((n_points, corners), np.int32)
-    weights = np.empty((n_points, corners), np.float64)
-    directions = np.empty((n_points, d), np.uint8)
-    keys = np.empty(1 << 10, np.uint64)
-    coordinates = np.empty((1 << 10 if compare else 0, d), np.int64)
-    table_keys, table_ids = _rehashed(keys, 0, 1 << 12)
-    n_keys = 0
-    collided = False
-    elevated = np.empty(corners, np.float64)
-    residual = np.empty(corners, np.float64)
+    partial = np.zeros(_LANES)
+    excess = np.zeros(_LANES)
+    feature = np.empty(_LANES)
+    for j in range(d, 0, -1):
+        for p in range(_LANES):
+            feature[p] = columns[j - 1, min(start + p, n_points - 1)]
+        for p in range(_LANES):
+            scaled = feature[p] * scale[j - 1]
+            residual[j, p] = partial[p] - j * scaled
+            partial[p] += scaled
+    residual[0] = partial
+    # The nearest point whose coordinates are multiples of d + 1, by rounding each. They may then
+    # sum to a multiple of d + 1 other than zero, which the ranks mend.
+    for i in range(corners):
+        for p in range(_LANES):
+            rounded = np.floor(residual[i, p] * cell + 0.5)
+            residual[i, p] -= rounded * corners
+            multiple[i, p] = rounded
+            excess[p] += rounded
+            rank[i, p] = 0.0
+    # Equal remainders rank by position, so that the ranks are a permutation whatever ties.
+    for i in range(d):
+        for j in range(i + 1, corners):
+            for p in range(_LANES):
+                less = 1.0 if residual[i, p] < residual[j, p] else 0.0
+                rank[i, p] += less
+                rank[j, p] += 1.0 - less
+    for i in range(corners):
+        for p in range(_LANES):
+            shifted = rank[i, p] + excess[p]
+            turn = (1.0 if shifted < 0.0 else 0.0) - (1.0 if shifted > d else 0.0)
+            rank[i, p] = shifted + turn * corners
+            residual[i, p] -= turn * corners
+            multiple[i, p] += turn
+
+
+@njit(cache=True, nogil=True)
+def _insert(start: int, residual: FloatArray, multiple: FloatArray, rank: FloatArray,
+            strides: Array, steps: Array, compare: bool, n_keys: int, keys: Array,
+            coordinates: IntArray, table_keys: Array, table_ids: IntArray, indices: IntArray,
+            weights: FloatArray, directions: IntArray) -> int:
+    """Enter the corners of the located points in the table, which has room for all.
+
+    Returns the number of keys, or -1 if two lattice points share one.
+    """
+    n_points, corners = indices.shape
+    d = corners - 1
+    cell = 1.0 / corners
     descending = np.empty(corners, np.float64)
-    multiple = np.empty(corners, np.int64)
-    rank = np.empty(corners, np.int64)
     at_rank = np.empty(corners, np.int64)
     corner = np.empty(d, np.int64)
     # Neighbouring points often share corners, and then need no look-up.
     last_keys = np.zeros(corners, np.uint64)
     last_ids = np.full(corners, -1, np.int32)
-    for p in range(n_points):
-        while n_keys + corners > keys.shape[0]:
-            keys = _longer(keys)
-            coordinates = _longer(coordinates)
-        while 2 * (n_keys + corners) > table_ids.shape[0]:
-            table_keys, table_ids = _rehashed(keys, n_keys, 4 * table_ids.shape[0])
-        partial = 0.0
-        for j in range(d, 0, -1):
-            scaled = features[p, j - 1] * scale[j - 1]
-            elevated[j] = partial - j * scaled
-            partial += scaled
-        elevated[0] = partial
-        # The nearest point whose coordinates are multiples of d + 1, by rounding each. They
-        # may then sum to a multiple of d + 1 other than zero, which the ranks mend.
-        excess = 0
-        for i in range(corners):
-            rounded = np.floor(elevated[i] * cell + 0.5)
-            residual[i] = elevated[i] - rounded * corners
-            multiple[i] = int(rounded)
-            excess += multiple[i]
-            rank[i] = 0
-        # Equal residuals rank by position, so that the ranks are a permutation whatever ties.
-        for i in range(d):
-            for j in range(i + 1, corners):
-                less = residual[i] < residual[j]
-                rank[i] += less
-                rank[j] += 1 - less
+    for p in range(start, min(start + _LANES, n_points)):
+        lane = p - start
         key = np.uint64(0)
         for i in range(corners):
-            r = rank[i] + excess
-            if r < 0:
-                r += corners
-                multiple[i] += 1
-                residual[i] -= corners
-            elif r > d:
-                r -= corners
-                multiple[i] -= 1
-                residual[i] += corners
+            r = int(rank[i, lane])
             at_rank[r] = i
-            descending[r] = residual[i]
-            key += np.uint64(multiple[i] * corners) * strides[i]
+            descending[r] = residual[i, lane]
+            base = int(multiple[i, lane]) * corners
+            key += np.uint64(base) * strides[i]
             if compare and i < d:
-                corner[i] = multiple[i] * corners
+                corner[i] = base
         for k in range(corners):
             if k == 0:
                 weight = 1.0 - (descending[0] - descending[d]) * cell
@@ -269,11 +270,11 @@ def _place(features: FloatArray, scale: FloatArray, strides: Array, steps: Array
                             coordinates[m, i] = corner[i]
                 last_keys[k] = key
                 last_ids[k] = m
-            m = last_ids[k]
-            indices[p, k] = m
+            indices[p, k] = last_ids[k]
             if compare:
                 for i in range(d):
-                    collided = collided or coordinates[m, i] != corner[i]
+                    if coordinates[last_ids[k], i] != corner[i]:
+                        return -1
             if k < d:
                 j = at_rank[d - k]
                 directions[p, k] = j
@@ -283,8 +284,39 @@ def _place(features: FloatArray, scale: FloatArray, strides: Array, steps: Array
                         corner[i] += 1
                     if j < d:
                         corner[j] -= corners
-    return (collided, indices, weights, directions, keys[:n_keys].copy(),
-            coordinates[:n_keys].copy(), table_keys, table_ids)
+    return n_keys
+
+
+@njit(cache=True, nogil=True)
+def _place(columns: FloatArray, scale: FloatArray, strides: Array, steps: Array,
+           compare: bool) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array,
+                                   IntArray]:
+    d, n_points = columns.shape
+    corners = d + 1
+    indices = np.empty((n_points, corners), np.int32)
+    weights = np.empty((n_points, corners), np.float64)
+    directions = np.empty((n_points, d), np.uint8)
+    keys = np.empty(1 << 12, np.uint64)
+    coordinates = np.empty((1 << 12 if compare else 0, d), np.int64)
+    table_keys, table_ids = _rehashed(keys, 0, 1 << 13)
+    residual = np.empty((corners, _LANES), np.float64)
+    multiple = np.empty((corners, _LANES), np.float64)
+    rank = np.empty((corners, _LANES), np.float64)
+    n_keys = 0
+    for start in range(0, n_points, _LANES):
+        most = n_keys + corners * _LANES
+        while most > keys.shape[0]:
+            keys = _longer(keys)
+            coordinates = _longer(coordinates)
+        while 2 * most > table_ids.shape[0]:
+            table_keys, table_ids = _rehashed(keys, n_keys, 4 * table_ids.shape[0])
+        _locate(columns, scale, start, residual, multiple, rank)
+        n_keys = _insert(start, residual, multiple, rank, strides, steps, compare, n_keys, keys,
+                         coordinates, table_keys, table_ids, indices, weights, directions)
+        if n_keys < 0:
+            break
+    return (n_keys < 0, indices, weights, directions, keys[:max(n_keys, 0)].copy(),
+            coordinates[:max(n_keys, 0)].copy(), table_keys, table_ids)
 
 
 @njit(cache=True, nogil=True)

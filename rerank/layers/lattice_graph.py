@@ -88,16 +88,33 @@ class LatticeGraph:
 
 
 class PointWeights:
-    """The barycentric weights (N, d + 1) of a lattice's points, in each type asked for."""
+    """The weights (N, d + 1) of a lattice's points, in each type asked for.
 
-    def __init__(self, weights: FloatArray) -> None:
-        self.float64 = weights
+    Parameters
+    ----------
+    barycentric : (N, d + 1) float64
+    factor : (N,) float64, optional
+        What each point's weights are multiplied by.
+    """
+
+    def __init__(self, barycentric: FloatArray, factor: Optional[FloatArray] = None) -> None:
+        self.barycentric = barycentric
+        self.factor = factor
         self._copies: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
 
+    @property
+    def float64(self) -> FloatArray:
+        return self.like(torch.empty(0, dtype=torch.float64)).numpy()
+
     def like(self, values: torch.Tensor) -> torch.Tensor:
+        """The weights in the type and on the device of `values`."""
         key = (values.dtype, values.device)
         if key not in self._copies:
-            self._copies[key] = torch.from_numpy(self.float64).to(values.device, values.dtype)
+            weights = torch.from_numpy(self.barycentric).to(values.device, values.dtype)
+            if self.factor is not None:
+                factor = torch.from_numpy(self.factor).to(values.device, values.dtype)
+                weights = weights * factor[:, None]
+            self._copies[key] = weights
         return self._copies[key]
 
 

@@ -15,6 +15,11 @@ from rerank.types import Array, FloatArray, IntArray
 @njit(cache=True, nogil=True, fastmath={'contract'})
 def splat(values: FloatArray, indices: Array, weights: FloatArray, out: FloatArray) -> None:
     """Add each point's row, times its weight, to the rows of the corners of its simplex."""
+    if values.shape[1] == 1:
+        for p in range(values.shape[0]):
+            for k in range(indices.shape[1]):
+                out[indices[p, k], 0] += weights[p, k] * values[p, 0]
+        return
     for p in range(values.shape[0]):
         for k in range(indices.shape[1]):
             m = indices[p, k]
@@ -32,6 +37,13 @@ def slice_(lattice: FloatArray, indices: Array, weights: FloatArray, base: Float
     """
     n_channels = out.shape[1]
     n_corners = indices.shape[1]
+    if n_channels == 1:
+        for p in range(out.shape[0]):
+            total = base[p, 0]
+            for k in range(n_corners):
+                total += weights[p, k] * lattice[indices[p, k], 0]
+            out[p, 0] = total
+        return
     for p in range(out.shape[0]):
         first, second = indices[p, 0], indices[p, 1]
         to_first, to_second = weights[p, 0], weights[p, 1]
