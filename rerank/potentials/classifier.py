@@ -75,7 +75,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         n_steps: int = 1500,
         batch_size: int = 256,
         learning_rate: float = 2e-3,
-        weight_decay: float = 0.01,
+        weight_decay: float = 1.0,
         class_balance: float = 0.0,
         max_per_image: Optional[int] = None,
         n_members: int = 1,

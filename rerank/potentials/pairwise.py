@@ -16,17 +16,18 @@ def contrast_potts_weights(
     weight: float,
     *,
     beta: Optional[float] = None,
+    contrast_scale: float = 4.0,
     length_exponent: float = 1.0,
-    base: float = 0.1,
+    base: float = 0.0,
 ) -> FloatArray:
     """Weigh the edges of a graph: dear to cut where colours agree, cheap where they differ.
 
-    ``w_ij = weight * (l_ij / s)^length_exponent * (base + (1 - base) * exp(-beta * d_ij))``, with
-    the boundary length l_ij, the squared colour difference d_ij and the side s of a square of the
-    mean area, so that a weight means the same at any size of image or superpixel. The contrast
-    term is that of Boykov & Jolly 2001, its constant companion `base` and the choice of
-    ``beta = 1 / (2 <d>)`` (the mean over boundary pixel pairs of the image) are as in
-    the edge potential of TextonBoost (Shotton et al. 2009).
+    ``w_ij = weight * (l_ij / s)^length_exponent * (base + (1 - base) * exp(-k * beta * d_ij))``,
+    with the boundary length l_ij, the squared colour difference d_ij, k = `contrast_scale`, and
+    the side s of a square of the mean area, so that a weight means the same at any size of image
+    or superpixel. The contrast term is that of Boykov & Jolly 2001 with the scale that the image
+    itself gives, ``beta = 1 / (2 <d>)``, the mean over its boundary pixel pairs; a constant beside
+    it (`base`) is as in the edge potential of TextonBoost (Shotton et al. 2009).
 
     Parameters
     ----------
@@ -38,6 +39,9 @@ def contrast_potts_weights(
     beta : float, optional
         Inverse scale of the contrast, 0 or greater, in 1 / squared Lab units; by default from the
         image's own mean contrast (0 in an image of one colour, where there is none to weigh).
+    contrast_scale : float
+        Factor on `beta`, 0 or greater. Mean colours of superpixels differ less by noise than
+        those of pixels, so that a sharper scale than the 1 of pixel grids pays.
     length_exponent : float
         0 counts each edge alike, 1 by its length, so that the energy counts pixels.
     base : float
@@ -53,7 +57,7 @@ def contrast_potts_weights(
     InputError
         If a setting is out of its range.
     InputError
-        If the graph has no contrast and `beta` is not 0.
+        If the graph has no contrast and neither `beta` nor `contrast_scale` is 0.
 
     Examples
     --------
@@ -62,7 +66,8 @@ def contrast_potts_weights(
     >>> contrast_potts_weights(graph, weight=3.0, beta=0.0)
     array([3.])
     """
-    for name, value in (("weight", weight), ("length_exponent", length_exponent)):
+    for name, value in (("weight", weight), ("contrast_scale", contrast_scale),
+                        ("length_exponent", length_exponent)):
         if not (value >= 0 and np.isfinite(value)):
             raise InputError(f"{name} must be a finite number of 0 or greater, got {value}")
     if not 0 <= base <= 1:
@@ -71,7 +76,7 @@ def contrast_potts_weights(
         raise InputError(f"beta must be a finite number of 0 or greater, got {beta}")
     side = np.sqrt(graph.areas.mean())
     lengths = (graph.boundary_length / side) ** length_exponent
-    if beta == 0:
+    if beta == 0 or contrast_scale == 0:
         return weight * lengths
     if graph.contrast is None:
         raise InputError(
@@ -79,7 +84,7 @@ def contrast_potts_weights(
         )
     if beta is None:
         beta = contrast_beta(graph)
-    return weight * lengths * (base + (1 - base) * np.exp(-beta * graph.contrast))
+    return weight * lengths * (base + (1 - base) * np.exp(-contrast_scale * beta * graph.contrast))
 
 
 def contrast_beta(graph: RegionGraph) -> float:

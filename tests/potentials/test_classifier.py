@@ -122,7 +122,7 @@ def test_calibration_mends_overconfidence_and_keeps_decisions(ring):
     rng = np.random.default_rng(3)
     noisy = np.where(rng.random(labels.size) < 0.4, rng.integers(0, 3, labels.size), labels)
     classifier = SuperpixelClassifier(hidden=64, n_steps=300, dropout=0.0, learning_rate=0.02,
-                                      random_state=0)
+                                      weight_decay=0.0, random_state=0)
     classifier.fit(features[:200], noisy[:200])
 
     def cross_entropy() -> float:

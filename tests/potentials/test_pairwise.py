@@ -24,17 +24,19 @@ def test_known_values(graph):
     # side of the mean area 16 is 4; mean contrast over 8 pixel pairs is 32
     assert contrast_beta(graph) == pytest.approx(1 / 64)
     expected = [
-        3 * 0.5 * (0.2 + 0.8 * math.exp(-8 / 64)),
-        3 * 1.5 * (0.2 + 0.8 * math.exp(-40 / 64)),
+        3 * 0.5 * (0.2 + 0.8 * math.exp(-1.5 * 8 / 64)),
+        3 * 1.5 * (0.2 + 0.8 * math.exp(-1.5 * 40 / 64)),
     ]
-    np.testing.assert_allclose(contrast_potts_weights(graph, 3.0, base=0.2), expected)
+    found = contrast_potts_weights(graph, 3.0, base=0.2, contrast_scale=1.5)
+    np.testing.assert_allclose(found, expected)
 
 
 def test_length_exponent_and_beta(graph):
     weights = contrast_potts_weights(graph, 1.0, beta=0.1, length_exponent=0.0, base=0.0)
-    np.testing.assert_allclose(weights, np.exp([-0.8, -4.0]))
+    np.testing.assert_allclose(weights, np.exp([-3.2, -16.0]))
     np.testing.assert_allclose(contrast_potts_weights(graph, 1.0, beta=0.0), [0.5, 1.5])
     np.testing.assert_allclose(contrast_potts_weights(graph, 1.0, base=1.0), [0.5, 1.5])
+    np.testing.assert_allclose(contrast_potts_weights(graph, 1.0, contrast_scale=0.0), [0.5, 1.5])
     assert contrast_potts_weights(graph, 0.0).tolist() == [0, 0]
 
 
@@ -74,7 +76,7 @@ def test_no_edges():
 @pytest.mark.parametrize(
     "settings",
     [dict(weight=-1.0), dict(weight=1.0, length_exponent=np.inf), dict(weight=1.0, base=2.0),
-     dict(weight=1.0, beta=-0.1)],
+     dict(weight=1.0, beta=-0.1), dict(weight=1.0, contrast_scale=np.nan)],
 )
 def test_refuses_settings_out_of_range(graph, settings):
     with pytest.raises(InputError, match=list(settings)[-1]):
