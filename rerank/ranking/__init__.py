@@ -6,29 +6,46 @@ scores for better proposals, and `choose(X, groups)`, the chosen row of each ima
 
 from rerank.ranking.base import LinearRanker, Ranker
 from rerank.ranking.boosting import BoostingRanker
+from rerank.ranking.column_rule import ColumnRanker
 from rerank.ranking.corpus_loss import corpus_quality
+from rerank.ranking.cross_validation import CrossValidatedRanker, with_settings
 from rerank.ranking.minimum_bayes_risk import (
     MinimumBayesRiskRanker,
     expected_quality,
     minimum_bayes_risk_columns,
 )
 from rerank.ranking.pairwise_svm import PairwiseRankSVM
+from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
 from rerank.ranking.ridge import RidgeRanker
-from rerank.ranking.structured_svm import StructuredRankSVM
-from rerank.ranking.symmetric_kl import SymmetricKL, SymmetricKLRanker, symmetric_kl
+from rerank.ranking.structured_svm import StructuredRankSVM, pystruct_problem
+from rerank.ranking.symmetric_kl import (
+    SmoothingChoice,
+    SymmetricKL,
+    SymmetricKLRanker,
+    choose_smoothing,
+    symmetric_kl,
+)
 
 __all__ = [
     "BoostingRanker",
+    "ColumnRanker",
+    "CrossValidatedRanker",
     "LinearRanker",
     "MinimumBayesRiskRanker",
     "PairwiseRankSVM",
+    "ProposalLabel",
+    "ProposalModel",
     "Ranker",
     "RidgeRanker",
+    "SmoothingChoice",
     "StructuredRankSVM",
     "SymmetricKL",
     "SymmetricKLRanker",
+    "choose_smoothing",
     "corpus_quality",
     "expected_quality",
     "minimum_bayes_risk_columns",
+    "pystruct_problem",
     "symmetric_kl",
+    "with_settings",
 ]

@@ -68,7 +68,7 @@ def minimum_bayes_risk_columns(energies: Any, similarities: Sequence[Any],
 
 
 def expected_quality(energies: Any, similarity: Any, temperature: float) -> FloatArray:
-    """Expected quality of each proposal of one image (Premachandran et al. 2014, Eq. 5).
+    """Expected quality of each proposal of one image (Premachandran et al. 2014).
 
     ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature): the proposals stand
     for the posterior, each with a mass given by its energy.

