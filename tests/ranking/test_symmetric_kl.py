@@ -1,0 +1,133 @@
+"""Eq. 17 of Cogswell et al. 2014."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rerank.errors import InputError
+from rerank.ranking import SymmetricKLRanker, choose_smoothing, symmetric_kl
+
+
+def distributions(rng, *shape):
+    values = rng.uniform(size=shape) ** 4
+    return values / values.sum(axis=-1, keepdims=True)
+
+
+def slow(p, q, smoothing, penalty):
+    """Eq. 17 cell by cell, after mixing with the uniform distribution."""
+    n_classes, total = p.shape[-1], 0.0
+    for a, b in zip(p.reshape(-1, n_classes), q.reshape(-1, n_classes)):
+        total += penalty * b[0]
+        a, b = ((1 - smoothing) * v + smoothing / n_classes for v in (a, b))
+        for x, y in zip(a, b):
+            total += x * np.log(x / y) + y * np.log(y / x)
+    return total
+
+
+@pytest.mark.parametrize("smoothing", [1e-6, 0.01, 0.5])
+def test_the_equation_by_loops(smoothing):
+    rng = np.random.default_rng(0)
+    p, q = distributions(rng, 3, 5, 4), distributions(rng, 6, 3, 5, 4)
+    q[0] = np.eye(4)[rng.integers(0, 4, size=(3, 5))]
+    terms = symmetric_kl(p, q, smoothing)
+    expected = [slow(p, m, smoothing, 0.02) for m in q]
+    np.testing.assert_allclose(terms.divergence(), expected)
+    np.testing.assert_allclose(terms.divergence(0.0) + 0.5 * terms.background,
+                               [slow(p, m, smoothing, 0.5) for m in q])
+
+
+@given(seed=st.integers(0, 10**6), smoothing=st.floats(1e-6, 1.0))
+@settings(max_examples=30, deadline=None)
+def test_divergences_are_positive_and_swap_with_their_arguments(seed, smoothing):
+    rng = np.random.default_rng(seed)
+    p, q = distributions(rng, 4, 3), distributions(rng, 1, 4, 3)
+    forward, backward = symmetric_kl(p, q, smoothing), symmetric_kl(q[0], p[None], smoothing)
+    assert forward.kl_forward[0] >= -1e-12 and forward.kl_backward[0] >= -1e-12
+    np.testing.assert_allclose(forward.kl_forward, backward.kl_backward, atol=1e-12)
+    itself = symmetric_kl(p, p[None], smoothing)
+    np.testing.assert_allclose(itself.divergence(0.0), 0.0, atol=1e-12)
+
+
+def test_cells_without_labels_do_not_count():
+    rng = np.random.default_rng(0)
+    p, q = distributions(rng, 4, 3), distributions(rng, 2, 4, 3)
+    q[1, 2:] = 0.0
+    terms, half = symmetric_kl(p, q, 0.01), symmetric_kl(p[:2], q[1:, :2], 0.01)
+    assert terms.divergence()[1] == pytest.approx(half.divergence()[0])
+
+
+def test_the_ranker_reads_the_three_columns():
+    rng = np.random.default_rng(0)
+    terms = symmetric_kl(distributions(rng, 13, 13, 5), distributions(rng, 7, 13, 13, 5))
+    groups, none = np.zeros(7), np.zeros(7)
+    plain = SymmetricKLRanker(background_penalty=0.5).fit(terms.columns(), none, groups)
+    np.testing.assert_allclose(plain.decision_function(terms.columns()), -terms.divergence(0.5))
+    assert plain.choose(terms.columns(), groups).tolist() == [int(terms.divergence(0.5).argmin())]
+    wide = np.column_stack([rng.normal(size=7), terms.columns()[:, ::-1]])
+    names = ["energy", "background", "kl_backward", "kl_forward"]
+    for columns, feature_names in [((3, 2, 1), None),
+                                   (("kl_forward", "kl_backward", "background"), names)]:
+        named = SymmetricKLRanker(0.5, columns, feature_names).fit(wide, none, groups)
+        assert named.column_indices_ == (3, 2, 1)
+        np.testing.assert_allclose(named.decision_function(wide), -terms.divergence(0.5))
+
+
+def test_smoothing_is_chosen_by_quality():
+    rng = np.random.default_rng(1)
+    p = distributions(rng, 8, 3, 4, 3)
+    q = np.eye(3)[rng.integers(0, 3, size=(40, 3, 4))]
+    groups = np.repeat(rng.permutation(8), 5)
+    quality = rng.uniform(size=40)
+    found = choose_smoothing(p, q, quality, groups, candidates=[1e-6, 0.1, 0.9])
+    means = []
+    for smoothing in (1e-6, 0.1, 0.9):
+        picked = []
+        for i in range(8):
+            part = slice(5 * i, 5 * i + 5)
+            divergence = symmetric_kl(p[i], q[part], smoothing).divergence()
+            picked.append(quality[part][divergence.argmin()])
+        means.append(np.mean(picked))
+    np.testing.assert_allclose(found.mean_quality, means)
+    assert found.smoothing == [1e-6, 0.1, 0.9][int(np.argmax(means))]
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"q": np.full((2, 3, 4), 0.25)}, r"q must have shape \(M, ...\)"),
+    ({"q": np.full((2, 2, 4), 0.2)}, "q must sum to 1 over the classes; one cell sums to 0.8"),
+    ({"p": np.zeros((2, 4))}, "p must sum to 1 over the classes; one cell sums to 0.0"),
+    ({"p": np.array([[2.0, -1, 0, 0]] * 2)}, "p must not be negative, its lowest value is -1.0"),
+    ({"p": np.full((2, 4), np.nan)}, "p must be finite"),
+    ({"smoothing": 0.0}, r"smoothing must be in \(0, 1\], got 0.0"),
+    ({"background": 4}, "background must be one of the 4 classes, got 4"),
+])
+def test_unusable_input(change, message):
+    good = {"p": np.full((2, 4), 0.25), "q": np.full((3, 2, 4), 0.25)}
+    with pytest.raises(InputError, match=message):
+        symmetric_kl(**{**good, **change})
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"background_penalty": -1.0}, "background_penalty must be a finite number of 0 or more"),
+    ({"columns": (0, 1)}, "columns must say where"),
+    ({"columns": (0, 1, 3)}, "column 3 does not exist, X has 3 columns"),
+    ({"columns": ("a", "b", "z"), "feature_names": list("abc")}, "no column is named 'z'"),
+    ({"feature_names": ["a"]}, "feature_names holds 1 names and X has 3 columns"),
+])
+def test_unusable_settings(settings, message):
+    with pytest.raises(InputError, match=message):
+        SymmetricKLRanker(**settings).fit(np.zeros((2, 3)), [0, 0], [0, 0])
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"p": np.full((1, 2, 4), 0.25)}, "p holds 1 predictions for 2 images"),
+    ({"candidates": []}, "candidates must hold at least one smoothing"),
+    ({"quality": np.zeros(3)}, r"quality must have shape \(4,\)"),
+])
+def test_unusable_choices_of_smoothing(change, message):
+    good = {"p": np.full((2, 2, 4), 0.25), "q": np.full((4, 2, 4), 0.25), "quality": np.zeros(4),
+            "groups": [0, 0, 1, 1]}
+    with pytest.raises(InputError, match=message):
+        choose_smoothing(**{**good, **change})
