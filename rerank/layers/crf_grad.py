@@ -67,7 +67,8 @@ class CRFGrad(nn.Module):
     bilateral_radius : int
         How many lattice points the bilateral kernel reaches along each axis.
     position_std, colour_std : float or one a dimension
-        Scale of the bilateral features, in pixels (x, y) and in units of the image.
+        Scale of the bilateral features, in pixels (x, y) and in units of the image. The default
+        is for sides of about 500 pixels; smaller images want a proportionally smaller one.
     bilateral_strength : float
         Weight of the bilateral Gaussian, fixed or to start from, whose row sums are about one.
     n_channels : int

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
+from rerank.layers import lattice_build
 from rerank.layers.lattice_build import neighbours, place
 from rerank.layers.neighbourhood import binomial_weights, neighbour_offsets, opposite_offsets
 
@@ -117,6 +118,27 @@ def test_both_kinds_of_keys_find_the_same(n_dims):
     np.testing.assert_array_equal(exact.weights, random.weights)
     offsets = neighbour_offsets(n_dims, 1)
     np.testing.assert_array_equal(neighbours(exact, offsets), neighbours(random, offsets))
+
+
+def test_keys_that_collide_are_drawn_again(monkeypatch):
+    features = np.random.default_rng(4).normal(size=(100, 3)) * 2
+    expected = placed(features, exact_keys=False)
+    seeds: list[int] = []
+    place_once = lattice_build._place
+
+    def first_with_equal_strides(columns, scale, strides, steps, compare):
+        seeds.append(len(seeds))
+        if len(seeds) == 1:
+            # All digits weigh the same: points whose coordinates sum alike share a key.
+            strides = np.array([1, 1, 1, 0], np.uint64)
+            steps = strides.sum(dtype=np.uint64) - np.uint64(4) * strides
+        return place_once(columns, scale, strides, steps, compare)
+
+    monkeypatch.setattr(lattice_build, "_place", first_with_equal_strides)
+    found = placed(features, exact_keys=False)
+    assert len(seeds) == 2
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.coordinates, expected.coordinates)
 
 
 @pytest.mark.parametrize("exact_keys", [True, False])
