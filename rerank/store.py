@@ -137,7 +137,7 @@ class Store:
         elif not create:
             raise StoreError(f"{self.root}: not a work folder; `rerank run NAME --work "
                              f"{self.root}` makes one")
-        elif self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+        elif self.root.exists() and (not self.root.is_dir() or _holds_others(self.root)):
             raise StoreError(f"{self.root}: holds files that are not rerank's; choose an empty or "
                              "new --work folder")
         else:
@@ -322,6 +322,12 @@ def peak_memory_mib() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
+
+
+def _holds_others(root: Path) -> bool:
+    # Another run may be making this work folder, or was killed while it did.
+    others = any(not item.name.startswith(f".{_MARKER}") for item in root.iterdir())
+    return others and not (root / _MARKER).is_file()
 
 
 def _read_all(_: str, item: Any) -> None:

@@ -113,6 +113,12 @@ def test_work_folder_of_another_format(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
+def test_folder_that_another_run_is_making(tmp_path: Path) -> None:
+    (tmp_path / ".rerank-work.json.123.tmp").write_text("")
+    make(Store(tmp_path))
+    assert Store(tmp_path, create=False).has(REF)
+
+
 def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(StoreError, match="not rerank's"):
