@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from rerank.datasets import open_dataset
 from rerank.errors import InputError
-from rerank.superpixels import slic_superpixels
+from rerank.superpixels import label_histogram, majority_labels, slic_superpixels, to_pixels
 
 
 def noise_over_gradient(height: int, width: int, seed: int) -> np.ndarray:
@@ -110,3 +111,21 @@ def test_refuses_what_is_not_rgb(image):
 def test_refuses_settings_out_of_range(setting, value):
     with pytest.raises(InputError, match=setting):
         slic_superpixels(np.zeros((4, 5, 3), dtype=np.uint8), **{setting: value})
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["msrc21", "camvid", "weizmann_horse"])
+def test_follows_objects_in_photographs(shared_root, name):
+    dataset = open_dataset(name, shared_root / "datasets", "val")
+    agreeing = counted = 0
+    for image_id in dataset.ids[::25][:3]:
+        sample = dataset[image_id]
+        superpixels = slic_superpixels(sample.image, n_segments=700)
+        histogram = label_histogram(
+            superpixels, sample.labels, dataset.n_classes, dataset.ignore_index
+        )
+        best = to_pixels(majority_labels(histogram), superpixels)
+        known = sample.labels != dataset.ignore_index
+        agreeing += (best == sample.labels)[known].sum()
+        counted += known.sum()
+    assert agreeing > 0.96 * counted
