@@ -114,8 +114,10 @@ def test_refuses_settings_out_of_range(setting, value):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["msrc21", "camvid", "weizmann_horse"])
-def test_follows_objects_in_photographs(shared_root, name):
+@pytest.mark.parametrize(
+    ("name", "least"), [("msrc21", 0.97), ("camvid", 0.93), ("weizmann_horse", 0.97)]
+)
+def test_follows_objects_in_photographs(shared_root, name, least):
     dataset = open_dataset(name, shared_root / "datasets", "val")
     agreeing = counted = 0
     for image_id in dataset.ids[::25][:3]:
@@ -128,4 +130,4 @@ def test_follows_objects_in_photographs(shared_root, name):
         known = sample.labels != dataset.ignore_index
         agreeing += (best == sample.labels)[known].sum()
         counted += known.sum()
-    assert agreeing > 0.96 * counted
+    assert agreeing > least * counted
