@@ -28,12 +28,16 @@ from rerank.types import Array, FloatArray
 
 #: Proposals and images that the diversity is chosen with.
 TUNING_PROPOSALS, TUNING_IMAGES = 10, 60
+#: Of the Potts weights (`contrast_potts_weights`): those that the README's figures were measured
+#: with; see docs/maths.md.
+CONTRAST_SCALE, BASE = 1.0, 0.1
 
 
 def potts_energy(probabilities: FloatArray, graph: RegionGraph, weight: float) -> PottsEnergy:
     """The energy of an image: negative log-probabilities by area, contrast-sensitive Potts."""
     unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas)
-    return PottsEnergy(unary, graph.edges, contrast_potts_weights(graph, weight))
+    weights = contrast_potts_weights(graph, weight, contrast_scale=CONTRAST_SCALE, base=BASE)
+    return PottsEnergy(unary, graph.edges, weights)
 
 
 @dataclass(frozen=True)
