@@ -62,22 +62,24 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
 
 
 @njit(cache=True)
-def sweep(order, differences, losses, alphas, slots, counts, gram, weights, C):
+def sweep(order, differences, losses, alphas, slots, counts, gram, weights, C, gaps):
     """Solve the dual of each image in turn, over the constraints known, the others fixed.
 
-    Returns
-    -------
-    float
-        Sum of the images' duality gaps before their turns: about the gap over the working set.
+    Parameters
+    ----------
+    order : ndarray of int64
+        Images to solve.
+    gaps : ndarray of shape (n_images,)
+        Takes the duality gap of each image in `order` before its turn. Their sum over all images
+        is about the gap over the working set.
     """
-    gap = 0.0
     width = slots.shape[1]
     gradient, value, before = np.empty(width + 1), np.empty(width + 1), np.empty(width + 1)
     for i in order:
+        gaps[i] = 0.0
         if counts[i] > 0:
-            gap += _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
-                                gradient, value, before)
-    return gap
+            gaps[i] = _solve_image(i, differences, losses, alphas, slots, counts, gram, weights,
+                                   C, gradient, value, before)
 
 
 @njit(cache=True)
