@@ -6,6 +6,7 @@ optionally pixel weights (B, H, W). They compute in at least float32, under auto
 batch without a labelled pixel gives a loss of 0 with gradients of 0.
 """
 
+from rerank.losses.affinity_field import AffinityFieldLoss, affinity_field_loss
 from rerank.losses.corpus import CorpusCounts
 from rerank.losses.cross_entropy import SoftCrossEntropyLoss, soft_cross_entropy
 from rerank.losses.expected_iou import (
@@ -29,6 +30,7 @@ from rerank.losses.surrogate_counts import SurrogateCounts, surrogate_counts
 from rerank.losses.weighted_sum import WeightedSumLoss
 
 __all__ = [
+    "AffinityFieldLoss",
     "CorpusCounts",
     "DiscontinuityFit",
     "ExpectedCounts",
@@ -42,6 +44,7 @@ __all__ = [
     "SurrogateFit",
     "SurrogateNetwork",
     "WeightedSumLoss",
+    "affinity_field_loss",
     "expected_counts",
     "expected_iou_loss",
     "expected_uoi_loss",

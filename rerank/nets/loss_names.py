@@ -1,39 +1,72 @@
-"""Losses by name, as recipes write them: "ce", "uoi", "0.7 uoi + 0.3 ce"."""
+"""Losses by name, as recipes write them: "ce", "rmi(factor=2)", "0.7 uoi + 0.3 ce"."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
-from typing import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping
 
 from torch import nn
 
-from rerank.errors import ConfigError
+from rerank.errors import ConfigError, InputError
 from rerank.losses import (
+    AffinityFieldLoss,
     ExpectedIoULoss,
     ExpectedUoILoss,
+    NeuroIoULoss,
+    RMILoss,
     SoftCrossEntropyLoss,
     WeightedSumLoss,
 )
 
-_LOSSES: Mapping[str, Callable[[int], nn.Module]] = {
-    "ce": lambda ignore_index: SoftCrossEntropyLoss(ignore_index),
-    "uoi": lambda ignore_index: ExpectedUoILoss(ignore_index),
-    "iou": lambda ignore_index: ExpectedIoULoss(ignore_index),
+
+@dataclass(frozen=True)
+class _Named:
+    """A loss class, and what its name fixes of its arguments."""
+
+    make: Callable[..., nn.Module]
+    fixed: Mapping[str, Any]
+
+
+_LOSSES: Mapping[str, _Named] = {
+    "ce": _Named(SoftCrossEntropyLoss, {}),
+    # With all weight on the cross-entropy no region is ever looked at.
+    "bce": _Named(RMILoss, {"cross_entropy_weight": 1.0, "factor": 1, "region_size": 1}),
+    "iou": _Named(ExpectedIoULoss, {}),
+    "uoi": _Named(ExpectedUoILoss, {}),
+    "neuro": _Named(NeuroIoULoss, {}),
+    "neuro-hinge": _Named(NeuroIoULoss, {"counts": "hinge"}),
+    "rmi": _Named(RMILoss, {}),
+    "affinity": _Named(AffinityFieldLoss, {}),
 }
-_TERM = re.compile(r"\s*(?:([0-9]*\.?[0-9]+)\s*\*?\s*)?([a-z]+)\s*")
+_TERM = re.compile(r"\s*(?:([0-9]*\.?[0-9]+)\s*\*?\s*)?([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
-def loss_from_name(name: str, ignore_index: int = 255) -> nn.Module:
+def loss_from_name(name: str, ignore_index: int = 255, random_state: int = 0) -> nn.Module:
     """Return the loss that a name stands for.
 
     Parameters
     ----------
     name : str
-        "ce" (cross-entropy), "uoi" or "iou" (expected union over intersection, and one minus
-        expected intersection over union), or a weighted sum of them such as
-        "0.7 uoi + 0.3 ce" (Cogswell et al. 2014, section 5).
+        One of
+
+        - "ce": cross-entropy of the softmax; "bce": of one sigmoid a class;
+        - "iou", "uoi": one minus expected intersection over union, and expected union over
+          intersection (Cogswell et al. 2014);
+        - "neuro", "neuro-hinge": IoU learned by a surrogate that is trained in turns with the
+          network (Nagendar et al. 2018), from probabilities or from hinge losses;
+        - "rmi": binary cross-entropy and region mutual information (Zhao et al. 2019);
+        - "affinity": the affinity field loss (Ke et al. 2018), which is meant to be added to
+          cross-entropy;
+
+        each with arguments of its class where wanted, as in "rmi(factor=2)" or
+        "neuro(n_inputs=3)"; or a weighted sum such as "0.7 uoi + 0.3 ce".
     ignore_index : int
         Label of void in integer targets.
+    random_state : int
+        Of the losses that draw anything.
 
     Returns
     -------
@@ -43,7 +76,7 @@ def loss_from_name(name: str, ignore_index: int = 255) -> nn.Module:
     Raises
     ------
     ConfigError
-        If a term is not understood.
+        If a term is not understood, or an argument is unknown or unusable.
     """
     terms = []
     for part in name.lower().split("+"):
@@ -53,7 +86,36 @@ def loss_from_name(name: str, ignore_index: int = 255) -> nn.Module:
                 f"loss must be {', '.join(_LOSSES)} or a sum such as '0.7 uoi + 0.3 ce', "
                 f"got {name!r}"
             )
-        terms.append((float(found.group(1) or 1), _LOSSES[found.group(2)](ignore_index)))
+        loss = _make(found.group(2), found.group(3) or "", ignore_index, random_state)
+        terms.append((float(found.group(1) or 1), loss))
     if len(terms) == 1 and terms[0][0] == 1:
         return terms[0][1]
     return WeightedSumLoss(terms)
+
+
+def _make(name: str, arguments: str, ignore_index: int, random_state: int) -> nn.Module:
+    named = _LOSSES[name]
+    known = inspect.signature(named.make).parameters
+    given: dict[str, Any] = {"ignore_index": ignore_index, **named.fixed}
+    if "random_state" in known:
+        given["random_state"] = random_state
+    free = [key for key, parameter in known.items() if key not in given
+            and isinstance(parameter.default, (int, float, str))]
+    for argument in filter(None, (text.strip() for text in arguments.split(","))):
+        key, equals, text = (piece.strip() for piece in argument.partition("="))
+        if not equals or key not in free:
+            raise ConfigError(f"loss {name}({arguments}): expected KEY=VALUE with a KEY among "
+                              f"{', '.join(free)}, got {argument!r}")
+        given[key] = _value(text)
+    try:
+        return named.make(**given)
+    except (InputError, TypeError) as error:
+        raise ConfigError(f"loss {name}({arguments}): {error}") from error
+
+
+def _value(text: str) -> Any:
+    """A number where the text is one, and the text itself otherwise."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import ConfigError
-from rerank.losses import CorpusCounts
+from rerank.losses import CorpusCounts, NeuroIoULoss
 from rerank.nets.batches import Step, iterate_steps
 from rerank.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rerank.nets.dropout import reseed_dropout
@@ -35,13 +35,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """Mean loss over an epoch's steps, the last learning rate, and the time it took."""
+    """Mean loss over an epoch's steps, the last learning rate, and the time it took.
+
+    `surrogate_fit` is the share of the held-out IoU losses' variance that a NeuroIoU loss's
+    surrogate explains at the end of the epoch; None with other losses.
+    """
 
     phase: int
     epoch: int
     loss: float
     learning_rate: float
     seconds: float
+    surrogate_fit: Optional[float] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +171,9 @@ class _Trainer:
 
     def _start_phase(self, phase: int) -> None:
         named = self.config.phases[phase].loss
-        self.loss = (loss_from_name(named) if isinstance(named, str) else named).to(self.device)
+        if isinstance(named, str):
+            named = loss_from_name(named, random_state=self.config.random_state)
+        self.loss = named.to(self.device)
         self.loss.train()
         self.optimizer = _optimizer(self.model, self.config)
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -217,7 +224,8 @@ class _Trainer:
         if run.batch < self.n_batches:
             return
         run.records.append(
-            EpochRecord(run.phase, run.epoch, run.epoch_loss, rate, run.epoch_seconds))
+            EpochRecord(run.phase, run.epoch, run.epoch_loss, rate, run.epoch_seconds,
+                        _surrogate_fit(self.loss)))
         run.batch, run.epoch_loss, run.epoch_seconds = 0, 0.0, 0.0
         run.epoch += 1
         if run.epoch < self.config.phases[run.phase].epochs:
@@ -281,3 +289,10 @@ def _reset_counts(loss: nn.Module) -> None:
     for module in loss.modules():
         if isinstance(module, CorpusCounts) and module.decay == 1.0:
             module.reset()
+
+
+def _surrogate_fit(loss: nn.Module) -> Optional[float]:
+    for module in loss.modules():
+        if isinstance(module, NeuroIoULoss):
+            return module.held_out_share
+    return None

@@ -7,6 +7,7 @@ import torch
 
 from rerank.errors import InputError
 from rerank.losses import (
+    AffinityFieldLoss,
     CorpusCounts,
     ExpectedIoULoss,
     ExpectedUoILoss,
@@ -30,6 +31,9 @@ LOSSES = {
     "neuro_hinge": lambda: NeuroIoULoss(
         n_inputs=3, counts="hinge", scale="image", first_steps=40, steps=1, batch_size=64,
         memory=512,
+    ),
+    "affinity": lambda: WeightedSumLoss(
+        [(1.0, SoftCrossEntropyLoss()), (0.5, AffinityFieldLoss(margin=2.0))]
     ),
     "mix": lambda: WeightedSumLoss([(0.7, ExpectedUoILoss()), (0.3, SoftCrossEntropyLoss())]),
 }

@@ -231,10 +231,84 @@ def test_losses_by_name(name, expected):
     assert value.item() == pytest.approx((expected * ce + uoi_share * uoi).item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dice", "", "ce +", "0.7 uoi - 0.3 ce"])
+@pytest.mark.parametrize("name", ["dice", "", "ce +", "0.7 uoi - 0.3 ce", "rmi(factor=2"])
 def test_unknown_losses(name):
     with pytest.raises(ConfigError, match="loss must be"):
         loss_from_name(name)
+
+
+@pytest.mark.parametrize("name, message", [
+    ("rmi(facto=2)", "KEY among region_size, factor.*got 'facto=2'"),
+    ("rmi(2)", "got '2'"),
+    ("rmi(factor=0)", "factor must be a whole number of at least 1"),
+    ("rmi(pooling=median)", "median"),
+    ("neuro(n_inputs=4)", "3 or 6"),
+    ("neuro-hinge(counts=probability)", "KEY among n_inputs"),
+    ("iou(counts=3)", "KEY among absent"),
+    ("ce(ignore_index=0)", "KEY among reduction"),
+    ("neuro(steps=many)", "loss neuro"),
+])
+def test_arguments_that_do_not_fit(name, message):
+    with pytest.raises(ConfigError, match=message):
+        loss_from_name(name)
+
+
+def test_arguments_reach_their_loss():
+    losses = loss_from_name("rmi(factor=2, pooling=maximum) + 0.1 neuro-hinge(n_inputs=3)", 7, 5)
+    rmi, neuro = losses.losses
+    assert losses.factors == (1.0, 0.1)
+    assert (rmi.factor, rmi.pooling) == (2, "maximum")
+    assert (neuro.counts, neuro.surrogate.n_inputs, neuro.ignore_index) == ("hinge", 3, 7)
+    other = loss_from_name("neuro(n_inputs=3)", random_state=5)
+    assert states_equal(dict(other.surrogate.state_dict()), dict(neuro.surrogate.state_dict()))
+
+
+def test_binary_cross_entropy_is_that_of_sigmoids():
+    logits = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([[[0, 1, 2, 1], [2, 2, 1, 0]]] * 2)
+    one_hot = torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, one_hot, reduction="none").sum(1).mean()
+    assert loss_from_name("bce")(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+QUICK = {"neuro": "neuro(first_steps=30, batch_size=32)", "rmi": "rmi(factor=1)",
+         "neuro-hinge": "neuro-hinge(first_steps=30, batch_size=32)", "affinity": "ce + affinity"}
+
+
+@pytest.mark.parametrize("name", ["bce", "iou", "uoi", "neuro", "neuro-hinge", "rmi", "affinity"])
+def test_every_named_loss_trains_a_head(name):
+    """From a few epochs of cross-entropy on, each loss keeps labelling better than chance."""
+    head = SegNetHead(5, 3, 0.0, (1, 3, 1), random_state=0)
+    loss = QUICK.get(name, name)
+    history = train(head, coarse_data(24),
+                    config(Phase("ce", 3, 0.1), Phase(loss, 8, 0.03), batch_size=8))
+    unseen = coarse_data(20, seed=1)
+    predicted = head(torch.from_numpy(unseen.inputs)).argmax(1).numpy()
+    assert (predicted == unseen.targets.argmax(-1)).mean() > 0.7
+    fits = [record.surrogate_fit for record in history.epochs]
+    assert fits[:3] == [None] * 3
+    assert all(("neuro" in name) == (fit is not None) for fit in fits[3:])
+
+
+def test_surrogate_and_network_go_on_in_turns_from_a_checkpoint(tmp_path):
+    def settings():
+        return config(Phase("ce", 1, 0.1), Phase(QUICK["neuro"], 3, 0.05))
+
+    def stop(progress):
+        if progress.done == 7:
+            raise Interrupted
+
+    whole, resumed = new_head(), new_head(seed=9)
+    expected = train(whole, coarse_data(), settings())
+    file = tmp_path / "training.ckpt"
+    with pytest.raises(Interrupted):
+        train(new_head(), coarse_data(), settings(), checkpoint=file, checkpoint_seconds=0.0,
+              progress=stop)
+    history = train(resumed, coarse_data(), settings(), checkpoint=file)
+    assert states_equal(whole.state_dict(), resumed.state_dict())
+    assert ([record.surrogate_fit for record in history.epochs]
+            == [record.surrogate_fit for record in expected.epochs])
 
 
 def test_schedule():

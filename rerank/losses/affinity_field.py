@@ -1,0 +1,189 @@
+"""The affinity field loss: neighbours of one class agree, those across an edge don't."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from rerank.errors import InputError
+from rerank.losses.inputs import full_precision, prepare_target
+
+_DIRECTIONS = ((0, 1), (1, -1), (1, 0), (1, 1))
+
+
+def affinity_field_loss(
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int = 255,
+    weights: Optional[Tensor] = None,
+    distance: int = 1,
+    margin: float = 3.0,
+    edge_weight: float = 1.0,
+    region_weight: float = 1.0,
+) -> Tensor:
+    """Divergence of neighbours' predictions: small within a class, a margin across its edges.
+
+    Ke et al. 2018, section 3.2, in its simple form of one fixed window (the adversarial choice
+    of windows is left out), as Zhao et al. 2019 compare with it in Table 4. For each class c,
+    pixel i and pixel j of its eight neighbours, with p the class's softmax probability and D the
+    divergence of Bernoulli distributions, D(p_j(c) || p_i(c)) if i and j are both of the class or
+    both not of it, max(0, margin - D(p_j(c) || p_i(c))) if one of them is and the other is not.
+    It is meant to be added to a pixel-wise loss: by itself it is content with a uniform
+    prediction where no class has an edge.
+
+    Parameters
+    ----------
+    logits, target, ignore_index, weights
+        As in `soft_cross_entropy`. A pair counts by the product of its pixels' weights; one with
+        a void pixel does not. A distribution is taken at its largest class.
+    distance : int
+        Of the eight neighbours, in rows and columns; 1 is the window of 3 x 3.
+    margin : float
+        In nats, at least 0.
+    edge_weight, region_weight : float
+        Of the two kinds of pairs, each averaged over all its pairs and classes by itself: pairs
+        across edges are few.
+
+    Returns
+    -------
+    scalar tensor, float32 or float64
+        A class that is absent from an image has no edge there, and is held to be even. 0 where
+        there is no pair (one pixel, all void).
+
+    Raises
+    ------
+    InputError
+        Shapes, labels, distributions or weights that do not fit (see `prepare_target`).
+        `distance` is below 1, or `margin` or a weight negative or not finite.
+
+    Notes
+    -----
+    The published code stops no gradient: both pixels of a pair get one. So it is here.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = torch.tensor([[[0, 0, 1, 1]]])
+    >>> sharp = torch.tensor([[[[9.0, 9.0, -9.0, -9.0]], [[-9.0, -9.0, 9.0, 9.0]]]])
+    >>> affinity_field_loss(sharp, target).item()
+    0.0
+    >>> affinity_field_loss(0 * sharp, target).item()     # the margin on every edge
+    3.0
+    """
+    _check_settings(distance, margin, edge_weight, region_weight)
+    ready = prepare_target(logits, target, ignore_index, weights)
+    with full_precision(logits):
+        labels = ready.labels
+        if labels is None:
+            assert ready.distribution is not None
+            labels = ready.distribution.argmax(dim=1)
+        log_p = torch.log_softmax(ready.logits, dim=1)
+        log_rest = _log_of_rest(ready.logits, log_p)
+        edges = regions = ready.logits.sum() * 0.0
+        edge_mass = region_mass = ready.weights.sum() * 0.0
+        n_classes = logits.shape[1]
+        for down, right in _DIRECTIONS:
+            places = _shifted(distance * down, distance * right, labels.shape[1:])
+            if places is None:
+                continue
+            here, there = places
+            pair = ready.weights[here] * ready.weights[there]
+            differs = labels[here] != labels[there]
+            first, second = labels[here].unsqueeze(1), labels[there].unsqueeze(1)
+            parts = [log_p[here], log_rest[here], log_p[there], log_rest[there]]
+            for forward in (_divergence(*parts), _divergence(parts[2], parts[3], *parts[:2])):
+                # Of the classes only the two that meet at an edge have it.
+                at_edge = torch.cat([forward.gather(1, first), forward.gather(1, second)], dim=1)
+                across = (pair * differs).unsqueeze(1)
+                edges = edges + ((margin - at_edge).clamp(min=0.0) * across).sum()
+                regions = (regions + (forward * pair.unsqueeze(1)).sum()
+                           - (at_edge * across).sum())
+            n_edges = 4.0 * (pair * differs).sum()
+            edge_mass = edge_mass + n_edges
+            region_mass = region_mass + 2.0 * n_classes * pair.sum() - n_edges
+        return (edge_weight * edges / _safe(edge_mass)
+                + region_weight * regions / _safe(region_mass))
+
+
+class AffinityFieldLoss(nn.Module):
+    """`affinity_field_loss` as a module; see there for the parameters."""
+
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        distance: int = 1,
+        margin: float = 3.0,
+        edge_weight: float = 1.0,
+        region_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        _check_settings(distance, margin, edge_weight, region_weight)
+        self.ignore_index = ignore_index
+        self.distance = distance
+        self.margin = margin
+        self.edge_weight = edge_weight
+        self.region_weight = region_weight
+
+    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+        return affinity_field_loss(
+            logits, target, self.ignore_index, weights, self.distance, self.margin,
+            self.edge_weight, self.region_weight,
+        )
+
+    def extra_repr(self) -> str:
+        return (f"ignore_index={self.ignore_index}, distance={self.distance}, "
+                f"margin={self.margin}, edge_weight={self.edge_weight}, "
+                f"region_weight={self.region_weight}")
+
+
+def _log_of_rest(logits: Tensor, log_p: Tensor) -> Tensor:
+    """log(1 - p) of each class, exact also where p is nearly 1.
+
+    The winner's comes from the logits of the others; for the others 1 - p is at least a half.
+    """
+    n_classes = logits.shape[1]
+    if n_classes == 1:
+        # One class leaves no rest: p is 1 everywhere, and so are all pairs alike.
+        return torch.zeros_like(log_p)
+    top = logits.topk(2, dim=1)
+    is_winner = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, top.indices[:, :1], True)
+    normaliser = torch.logsumexp(logits, dim=1, keepdim=True)
+    loser = torch.log1p(-log_p.masked_fill(is_winner, -1.0).exp())
+    others = logits.masked_fill(is_winner, -math.inf)
+    second = top.values[:, 1:].detach()
+    rest = torch.logsumexp(others - second, dim=1, keepdim=True) + second - normaliser
+    return torch.where(is_winner, rest, loser)
+
+
+def _divergence(log_p: Tensor, log_p_rest: Tensor, log_q: Tensor, log_q_rest: Tensor) -> Tensor:
+    """D(q || p) of Bernoulli distributions that are given by logarithms."""
+    return log_q.exp() * (log_q - log_p) + log_q_rest.exp() * (log_q_rest - log_p_rest)
+
+
+def _shifted(down: int, right: int, size: tuple[int, ...]) -> Optional[tuple[Any, Any]]:
+    """Index of the pixels that have a neighbour `down` and `right` of them, and of that."""
+    height, width = size
+    if down >= height or abs(right) >= width:
+        return None
+    rows = slice(0, height - down), slice(down, height)
+    columns = (slice(max(0, -right), width - max(0, right)),
+               slice(max(0, right), width + min(0, right)))
+    return (..., rows[0], columns[0]), (..., rows[1], columns[1])
+
+
+def _safe(mass: Tensor) -> Tensor:
+    return torch.where(mass > 0, mass, torch.ones_like(mass))
+
+
+def _check_settings(
+    distance: int, margin: float, edge_weight: float, region_weight: float
+) -> None:
+    if distance < 1:
+        raise InputError(f"distance must be at least 1, got {distance}")
+    for name, value in (("margin", margin), ("edge_weight", edge_weight),
+                        ("region_weight", region_weight)):
+        if not (value >= 0 and math.isfinite(value)):
+            raise InputError(f"{name} must be at least 0 and finite, got {value}")
