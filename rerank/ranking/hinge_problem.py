@@ -16,6 +16,8 @@ from rerank.types import FloatArray, IntArray
 #: A matrix of up to so many bytes of float64 is scaled once and kept; a larger one is scaled
 #: block by block at each reading.
 KEPT_BYTES = 2**30
+#: Bytes of rows that are scored at once with several weights.
+CACHED_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,8 @@ class HingeProblem:
         """
         margins = np.empty((len(candidates), self.shape[0]))
         for first, stop, block in self.blocks():
-            begin = int(self.images.starts[first])
-            scores = candidates @ block.T
-            for score, margin in zip(scores, margins):
-                _subtract_best(score, begin, self.images.starts[first:stop + 1],
-                               self.best[first:stop], margin)
+            _margins(block, int(self.images.starts[first]), self.images.starts[first:stop + 1],
+                     self.best[first:stop], candidates, margins)
         return margins
 
     def add_violated(self, weights: FloatArray, working: WorkingSet,
@@ -133,6 +132,25 @@ def scaled_problem(rows: Any, inverse: FloatArray, images: ImageRows, losses: Fl
     for first, stop, block in problem.blocks():
         kept[images.starts[first]:images.starts[stop]] = block
     return HingeProblem(kept, None, images, losses, best, C)
+
+
+@njit(cache=True)
+def _margins(block, first_row, starts, best, candidates, margins):
+    # A few images at a time, so that all candidates but the first find their rows in the cache.
+    least = CACHED_BYTES // (8 * block.shape[1])
+    first, n_images = 0, len(best)
+    while first < n_images:
+        stop = first + 1
+        while stop < n_images and starts[stop] - starts[first] < least:
+            stop += 1
+        rows = block[starts[first] - first_row:starts[stop] - first_row]
+        for k in range(len(candidates)):
+            scores = np.dot(rows, candidates[k])
+            for i in range(first, stop):
+                reference = scores[best[i] - starts[first]]
+                for row in range(starts[i], starts[i + 1]):
+                    margins[k, row] = scores[row - starts[first]] - reference
+        first = stop
 
 
 @njit(cache=True)

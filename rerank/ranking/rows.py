@@ -87,13 +87,17 @@ def image_rows(groups: Array, n_rows: Optional[int] = None) -> ImageRows:
     if n_rows is not None and len(values) != n_rows:
         raise InputError(f"groups has {len(values)} entries and X has {n_rows} rows; "
                          "they must be equal")
+    # Where each group is one run of rows there is nothing to sort but the runs.
+    runs = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
+    ids = values[runs[:-1]]
+    if len(np.unique(ids)) == len(ids):
+        return ImageRows(ids=ids, order=None, starts=runs.astype(np.int64))
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     image = rank[inverse]
     starts = np.concatenate([[0], np.cumsum(np.bincount(image))]).astype(np.int64)
-    together = bool((np.diff(image) >= 0).all())
-    order = None if together else np.argsort(image, kind="stable").astype(np.int64)
+    order = np.argsort(image, kind="stable").astype(np.int64)
     return ImageRows(ids=values[np.sort(first)], order=order, starts=starts)
 
 

@@ -78,9 +78,11 @@ def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, Fl
     squares, largest = np.zeros(n_columns), np.zeros(n_columns)
     for first, block in row_blocks(rows, images.starts):
         begin = int(images.starts[first])
-        check_rows_finite(block, begin)
         stop = int(np.searchsorted(images.starts, begin + len(block)))
         _add_squares(block, images.starts[first:stop + 1] - begin, squares, largest)
+        if not np.isfinite(squares).all():
+            # NaN or infinity in the block, or squares that are too large.
+            check_rows_finite(block, begin)
     return np.sqrt(squares / max(n_rows - images.n_images, 1)), largest
 
 
