@@ -12,10 +12,12 @@ from rerank.nets.activations import (
 )
 from rerank.nets.backbone import Backbone
 from rerank.nets.build_backbone import build_backbone
+from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_data import DenseData
 from rerank.nets.dense_fcn import DenseFCN
 from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
+from rerank.nets.kept_activations import KeptActivations
 from rerank.nets.loss_names import loss_from_name
 from rerank.nets.preprocessing import Preprocessing, preprocessing_by_name
 from rerank.nets.schedule import Phase, TrainConfig
@@ -27,7 +29,7 @@ from rerank.nets.soft_target import (
     soft_target,
 )
 from rerank.nets.training import EpochRecord, History, Progress, train
-from rerank.nets.training_data import Batch, CoarseData, TrainingData
+from rerank.nets.training_data import Batch, CoarseData, DenseInputs, TrainingData
 from rerank.nets.weights import BackboneWeights, load_backbone_weights, save_backbone_weights
 
 __all__ = [
@@ -37,12 +39,15 @@ __all__ = [
     "Batch",
     "CoarseData",
     "CoarseSegNet",
+    "DenseCRFNet",
     "DenseData",
     "DenseFCN",
+    "DenseInputs",
     "EpochRecord",
     "History",
     "PAPER_PHASES",
     "PUBLISHED_WEIGHTS",
+    "KeptActivations",
     "Phase",
     "Preprocessing",
     "Progress",

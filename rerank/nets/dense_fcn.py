@@ -15,6 +15,7 @@ from rerank.nets.backbone import LayerGeometry
 from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.dropout import SeededDropout
 from rerank.nets.resampling import resample
+from rerank.nets.training_data import DenseInputs
 from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray, RandomState
 
@@ -103,21 +104,25 @@ class DenseFCN(nn.Module):
     def train(self, mode: bool = True) -> "DenseFCN":
         """Set training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
-        if not self._backbone_trains():
+        if not self.backbone_trains:
             self.backbone.eval()
         return self
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Union[Tensor, DenseInputs]) -> Tensor:
         """Return logits (B, C, H, W), float32, for RGB images (B, 3, H, W) in 0..255.
+
+        Of `DenseInputs` the kept activations are used, and the backbone is not run.
 
         Raises
         ------
         InputError
             If the images are not (B, 3, H, W), or too small for the backbone.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._backbone_trains()):
-            outputs = self.backbone.activations(images, self.skip_layers)
-        normed = [norm(outputs[name]) for norm, name in zip(self.norms, self.skip_layers)]
+        if isinstance(images, DenseInputs):
+            outputs, shape = images.activations, images.images.shape
+        else:
+            outputs, shape = self.skip_activations(images), images.shape
+        normed = [norm(output) for norm, output in zip(self.norms, outputs)]
         normed[-1] = self.drop(torch.relu(self.hidden(normed[-1])))
         places = [self.backbone.geometry(name) for name in self.skip_layers]
         total = self.scores[-1](normed[-1])
@@ -125,7 +130,13 @@ class DenseFCN(nn.Module):
             size = (normed[finer].shape[2], normed[finer].shape[3])
             enlarged = resample(total, places[finer + 1], size, places[finer])
             total = enlarged + self.scores[finer](normed[finer])
-        return resample(total, places[0], (images.shape[2], images.shape[3]), _PIXELS)
+        return resample(total, places[0], (shape[2], shape[3]), _PIXELS)
+
+    def skip_activations(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the backbone's part of `forward`: the outputs of the skip layers."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.backbone_trains):
+            outputs = self.backbone.activations(images, self.skip_layers)
+        return tuple(outputs[name] for name in self.skip_layers)
 
     def predict_proba(
         self, image: Array, size: Optional[tuple[int, int]] = None, n_threads: Optional[int] = 1
@@ -144,5 +155,7 @@ class DenseFCN(nn.Module):
         self.train(training)
         return np.ascontiguousarray(probabilities.cpu().numpy())
 
-    def _backbone_trains(self) -> bool:
+    @property
+    def backbone_trains(self) -> bool:
+        """Whether any of the backbone's parameters asks for a gradient."""
         return any(p.requires_grad for p in self.backbone.parameters())

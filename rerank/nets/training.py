@@ -266,7 +266,7 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith("backbone."), parameter.ndim > 1)
+            key = ("backbone." in name, parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ConfigError("no parameter of the model asks for a gradient: nothing to train")

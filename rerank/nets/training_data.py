@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import Optional, Protocol, Union
 
 import numpy as np
 import torch
@@ -14,10 +14,32 @@ from rerank.types import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
+class DenseInputs:
+    """Images with what a frozen backbone made of them, which a `DenseFCN` then need not compute.
+
+    Attributes
+    ----------
+    images : (B, 3, H, W) tensor
+        RGB in 0..255.
+    activations : tuple of (B, D_l, h_l, w_l) tensors
+        Of the network's skip layers, in its order.
+    """
+
+    images: Tensor
+    activations: tuple[Tensor, ...]
+
+    def to(self, device: Union[str, torch.device], non_blocking: bool = False) -> "DenseInputs":
+        """Return the same on a device."""
+        return DenseInputs(
+            self.images.to(device, non_blocking=non_blocking),
+            tuple(a.to(device, non_blocking=non_blocking) for a in self.activations))
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Inputs (B, ...), targets (B, H, W) or (B, C, H, W), and weights (B, H, W) or None."""
 
-    inputs: Tensor
+    inputs: Union[Tensor, DenseInputs]
     targets: Tensor
     weights: Optional[Tensor]
 

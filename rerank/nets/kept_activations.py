@@ -1,0 +1,123 @@
+"""What a frozen backbone makes of the training images, computed once and drawn from."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+import numpy as np
+import torch
+from PIL import Image
+
+from rerank.errors import InputError
+from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.dense_data import LabelledImages
+from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.training_data import Batch, DenseInputs
+from rerank.types import Array, FloatArray, IntArray
+
+
+class KeptActivations:
+    """Training data of a `DenseFCN` whose backbone is frozen (see `TrainingData`).
+
+    An epoch then costs what is trained and no more. The images come as they are and mirrored, at
+    one size; random scales would need the backbone again. Activations are kept in float16: some
+    4 MB an image of 240x180 pixels with SqueezeNet, mirrored included.
+
+    Parameters
+    ----------
+    net : DenseFCN
+        Whose backbone to run.
+    samples : sequence of records with `image` and `labels`
+        A `rerank.datasets.Dataset`, for one.
+    size : (int, int)
+        Height and width that images and labels are resized to, labels to the nearest.
+    flip : bool
+        Draw each image mirrored with probability one half.
+    n_threads : int, optional
+        Threads of torch while the activations are computed.
+    progress : callable, optional
+        Called with the number of images done.
+
+    Raises
+    ------
+    InputError
+        If there is no sample, an image and its labels differ in size, or the backbone trains.
+    """
+
+    def __init__(
+        self,
+        net: DenseFCN,
+        samples: LabelledImages,
+        size: tuple[int, int],
+        flip: bool = True,
+        n_threads: Optional[int] = 1,
+        progress: Optional[Callable[[int], None]] = None,
+    ) -> None:
+        if len(samples) == 0:
+            raise InputError("the training data holds no sample")
+        if net.backbone_trains:
+            raise InputError("activations can be kept of a frozen backbone alone; make the net "
+                             "with train_backbone=False")
+        self.flip = flip
+        self.images = np.empty((len(samples), *size, 3), np.uint8)
+        self.labels = np.empty((len(samples), *size), np.int64)
+        self._kept: tuple[tuple[FloatArray, ...], ...] = ()
+        for index in range(len(samples)):
+            sample = samples[index]
+            if sample.image.shape[:2] != sample.labels.shape:
+                raise InputError(f"sample {index}: the image is {sample.image.shape[:2]}, its "
+                                 f"labels are {sample.labels.shape}")
+            self.images[index] = warp_image(sample.image, size)
+            self.labels[index] = resize_labels(sample.labels, size)
+            images = images_to_tensor([self.images[index]], size)
+            views = [images, images.flip(3)] if flip else [images]
+            with torch_threads(n_threads), torch.inference_mode():
+                found = [net.skip_activations(view) for view in views]
+            if not self._kept:
+                self._kept = tuple(
+                    tuple(np.empty((len(samples), *layer.shape[1:]), np.float16)
+                          for layer in view) for view in found)
+            for arrays, view in zip(self._kept, found):
+                for array, layer in zip(arrays, view):
+                    array[index] = layer[0].numpy()
+            if progress is not None:
+                progress(index + 1)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
+        """Return images, their kept activations, and labels (B, h, w) int64."""
+        mirrored = rng.random(len(indices)) < 0.5
+        if not self.flip:
+            mirrored[:] = False
+        return self._take(indices, mirrored)
+
+    def inputs(self, index: int) -> DenseInputs:
+        """Return one image as it is, as a batch of its own."""
+        found = self._take(np.array([index]), np.zeros(1, bool)).inputs
+        assert isinstance(found, DenseInputs)
+        return found
+
+    def _take(self, indices: IntArray, mirrored: Array) -> Batch:
+        images, labels = self.images[indices], self.labels[indices]
+        images[mirrored] = images[mirrored, :, ::-1]
+        labels[mirrored] = labels[mirrored, :, ::-1]
+        activations = []
+        for layer in range(len(self._kept[0])):
+            values = self._kept[0][layer][indices]
+            if mirrored.any():
+                values[mirrored] = self._kept[1][layer][indices[mirrored]]
+            activations.append(torch.from_numpy(values).float().contiguous(
+                memory_format=torch.channels_last))
+        pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        return Batch(DenseInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
+
+
+def resize_labels(labels: Array, size: tuple[int, int]) -> IntArray:
+    """Resize labels (H, W) to `size` by taking the nearest pixel's."""
+    if labels.shape == tuple(size):
+        return np.asarray(labels, np.int64)
+    picture = Image.fromarray(np.asarray(labels, np.int32))
+    nearest = picture.resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return np.asarray(nearest, np.int64)
