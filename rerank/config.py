@@ -64,6 +64,11 @@ class BackboneSettings(Settings):
 class UnarySettings(Settings):
     """Class probabilities of superpixels, from a classifier or from the user's own maps.
 
+    `image_mean` appends the mean features of the whole image to each superpixel's, which helps
+    where images are of many kinds and lets a small collection be learnt by heart. `scales` are
+    those that the image is resized to for deep features. `class_balance` is the exponent of class
+    weights, `n_members` the number of networks that are averaged (`SuperpixelClassifier`).
+
     `probabilities` is the folder of maps when `source` is `probabilities`: one `ID.npy` or
     `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that
     never saw them; rerank cannot check that for maps that it did not make.
@@ -71,20 +76,43 @@ class UnarySettings(Settings):
 
     source: Literal["classifier", "probabilities"] = "classifier"
     features: Literal["appearance", "deep", "both"] = "deep"
+    image_mean: bool = False
+    scales: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
     hidden: Count = 128
     n_steps: Count = 1500
-    weight_decay: NonNegative = 0.05
+    weight_decay: NonNegative = 1.0
+    class_balance: Share = 0.0
+    n_members: Count = 1
     max_per_image: Count = 150
     holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     probabilities: Optional[str] = None
 
 
 class CRFSettings(Settings):
-    """Contrast-sensitive Potts; the weight is chosen on held-out training images."""
+    """Contrast-sensitive Potts (`contrast_potts_weights`), chosen on held-out training images.
 
-    potts_weights: tuple[NonNegative, ...] = (
-        0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+    `potts_weights` and `contrast_scales` are tried in all pairs. `prior_exponents` are class
+    biases: the log-probability of class k gains -t log(share of k among the training pixels).
+    """
+
+    potts_weights: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
+        0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0)
+    contrast_scales: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0, 4.0)
+    base: Share = 0.0
+    prior_exponents: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
+        0.0, 0.25, 0.5, 0.75)
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
+
+
+class FusionSettings(Settings):
+    """A finer posterior from all signals, and a second CRF on it that proposals are drawn from.
+
+    Superpixel classifier, SegNet, image classifiers and location are joined by one weight a
+    signal (`StackedPosterior`), fitted on held-out training images.
+    """
+
+    enabled: bool = True
+    alpha: NonNegative = 1e-3
 
 
 class ProposalSettings(Settings):
@@ -120,8 +148,9 @@ class ClassifierSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """Columns of the ranker's table."""
+    """Columns of the ranker's table; `edges` compares label borders with an edge detector's."""
 
+    edges: bool = True
     kl_smoothing: typing.Annotated[float, Field(gt=0, lt=0.5)] = 1e-2
 
 
@@ -161,6 +190,7 @@ class Recipe(Settings):
     backbone: BackboneSettings = BackboneSettings()
     unary: UnarySettings = UnarySettings()
     crf: CRFSettings = CRFSettings()
+    fusion: FusionSettings = FusionSettings()
     proposals: ProposalSettings = ProposalSettings()
     segnet: SegNetSettings = SegNetSettings()
     classifiers: ClassifierSettings = ClassifierSettings()

@@ -24,7 +24,7 @@ from rerank.features.posterior import (cells_to_regions, class_log_prob, posteri
 from rerank.features.priors import CooccurrencePrior, LocationPrior, prior_features
 from rerank.features.segnet import (background_mass, coarsen_labelings, expected_counts,
                                     segnet_features)
-from rerank.features.signals import PosteriorSignals, posterior_signals
+from rerank.features.signals import PosteriorSignals, posterior_signals, region_signals
 from rerank.features.stacking import StackedPosterior
 from rerank.features.statistics import labeling_statistics
 from rerank.features.summary import summary_features
@@ -39,6 +39,6 @@ __all__ = [
     "coarsen_labelings", "component_support", "detect_edges", "edge_features",
     "energy_features", "expected_counts", "image_features", "labeling_statistics",
     "layout_features", "pair_features", "posterior_features", "posterior_signals",
-    "prior_features", "proposal_agreement", "region_geometry", "score_against",
-    "segnet_features", "size_thresholds", "summary_features", "support_features",
+    "prior_features", "proposal_agreement", "region_geometry", "region_signals",
+    "score_against", "segnet_features", "size_thresholds", "summary_features", "support_features",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 from numba import njit
@@ -12,6 +14,7 @@ from rerank.features.classifiers import foreground_classes
 from rerank.features.inputs import ImageInputs
 from rerank.features.posterior import PROBABILITY_FLOOR, cells_to_regions
 from rerank.features.statistics import labeling_components
+from rerank.potentials import similarity_weights
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -33,15 +36,16 @@ class PosteriorSignals:
         object.__setattr__(self, "values", values)
 
 
-def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
-    """Collect what the sources of one image say of each region and class.
+def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[Array] = None,
+                   cell_overlap: Optional[Array] = None, scores: Optional[Array] = None,
+                   size_scores: Optional[Array] = None, location: Optional[Array] = None,
+                   prior: Optional[Array] = None, appearance: Optional[Array] = None,
+                   background: Optional[int] = None) -> PosteriorSignals:
+    """Collect what is known of each region and class before any proposal is made.
 
     Logarithms are of probabilities of at least 1e-4:
 
     - `superpixel`: log p of stage 1;
-    - `component`: log of p averaged over the region's connected component in the proposal of
-      least energy; `components`: the same averaged over all proposals before the logarithm;
-    - `votes`: log of (proposals that give the region this class + 1/2) / (M + C / 2);
     - `image`, `highest`: log of p averaged over the image, and of its highest value there;
     - with a SegNet: `segnet`, log of its probability carried to the region, and
       `segnet_image`, log of its average over the image;
@@ -49,6 +53,88 @@ def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
       the same where it is below 0 and else 0, so that a class that the image has not can
       weigh more than one that it has, and `size`, the mean of its size-threshold scores;
     - with a location prior: `location`, its logarithm;
+    - with class frequencies: `prior`, their logarithm, so that what leans towards rare or
+      frequent classes can be set upright;
+    - with the regions' appearance: `similar`, log of p averaged over the regions that look
+      alike (`similarity_weights`), twice over, and with a SegNet `segnet_similar`, the same of
+      its probabilities.
+
+    Parameters
+    ----------
+    probabilities : (n, C) float
+    areas : (n,) float, pixels
+    segnet_map : (gh, gw, C) float, optional
+        Needs `cell_overlap`, (gh * gw, n).
+    scores, size_scores : (K,), (K * P,) float, optional
+        Of `ImageClassifiers` and `SizeThresholdClassifiers`; both or none.
+    location : (n, C) float, optional
+        Of `LocationPrior.transform`.
+    prior : (C,) float, optional
+        Share of each class among the training pixels.
+    appearance : (n, D) float, optional
+        Such as mean colours.
+    background : int or None
+        The class without classifiers.
+
+    Returns
+    -------
+    PosteriorSignals
+
+    Raises
+    ------
+    InputError
+        If an input is given without its companion, or a signal is not finite.
+    """
+    if (segnet_map is None) != (cell_overlap is None):
+        raise InputError("segnet_map and cell_overlap must be given together")
+    if (scores is None) != (size_scores is None):
+        raise InputError("scores and size_scores must be given together")
+    p = np.asarray(probabilities, dtype=np.float64)
+    planes = _region_planes(p, np.asarray(areas, dtype=np.float64), segnet_map, cell_overlap,
+                            scores, size_scores, location, background)
+    if prior is not None:
+        planes["prior"] = _log(prior)
+    if appearance is not None:
+        kernel = similarity_weights(appearance, areas)
+        planes["similar"] = _log(kernel @ (kernel @ p))
+        if "segnet" in planes:
+            planes["segnet_similar"] = _log(kernel @ (kernel @ np.exp(planes["segnet"])))
+    return _stack(planes, p.shape)
+
+
+def _region_planes(p: FloatArray, areas: FloatArray, segnet_map: Optional[Array],
+                   cell_overlap: Optional[Array], scores: Optional[Array],
+                   size_scores: Optional[Array], location: Optional[Array],
+                   background: Optional[int]) -> dict[str, FloatArray]:
+    n_classes = p.shape[1]
+    share = areas / areas.sum()
+    planes = {"superpixel": _log(p), "image": _log(share @ p), "highest": _log(p.max(axis=0))}
+    if segnet_map is not None and cell_overlap is not None:
+        regions = cells_to_regions(np.asarray(segnet_map).reshape(-1, n_classes), cell_overlap)
+        planes["segnet"] = _log(regions)
+        planes["segnet_image"] = _log(share @ regions)
+    if scores is not None and size_scores is not None:
+        foreground = foreground_classes(n_classes, background)
+        for name, values in (("classifier", np.asarray(scores)),
+                             ("denied", np.minimum(scores, 0)),
+                             ("size", np.reshape(size_scores, (len(foreground), -1)).mean(
+                                 axis=1))):
+            plane: FloatArray = np.zeros(n_classes)
+            plane[foreground] = values
+            planes[name] = plane
+    if location is not None:
+        planes["location"] = _log(location)
+    return planes
+
+
+def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
+    """Collect what the sources of one image, its proposals among them, say of each region.
+
+    The signals of `region_signals` but for `prior`, and of the proposals:
+
+    - `component`: log of p averaged over the region's connected component in the proposal of
+      least energy; `components`: the same averaged over all proposals before the logarithm;
+    - `votes`: log of (proposals that give the region this class + 1/2) / (M + C / 2);
     - with a posterior: `posterior`, its logarithm.
 
     Parameters
@@ -60,38 +146,24 @@ def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
     PosteriorSignals
     """
     i = inputs
-    n, n_classes = len(i.areas), len(i.classes)
+    n_classes = len(i.classes)
     share = i.areas / i.areas.sum()
     best = int(np.argmin(i.energies))
     component = labeling_components(i.labelings, i.edges)
-    planes: dict[str, FloatArray] = {
-        "superpixel": _log(i.probabilities),
-        "component": _log(_pool(component[best:best + 1], i.probabilities, share)),
-        "components": _log(_pool(component, i.probabilities, share)),
-        "votes": np.log((_votes(i.labelings, n_classes) + 0.5)
-                        / (len(i.labelings) + 0.5 * n_classes)),
-        "image": _log(share @ i.probabilities),
-        "highest": _log(i.probabilities.max(axis=0)),
-    }
-    if i.segnet_map is not None and i.cell_overlap is not None:
-        regions = cells_to_regions(np.asarray(i.segnet_map).reshape(-1, n_classes),
-                                   i.cell_overlap)
-        planes["segnet"] = _log(regions)
-        planes["segnet_image"] = _log(share @ regions)
-    if i.scores is not None and i.size_scores is not None:
-        foreground = foreground_classes(n_classes, i.background)
-        for name, scores in (("classifier", np.asarray(i.scores)),
-                             ("denied", np.minimum(i.scores, 0)),
-                             ("size", np.reshape(i.size_scores, (len(foreground), -1)).mean(
-                                 axis=1))):
-            plane: FloatArray = np.zeros(n_classes)
-            plane[foreground] = scores
-            planes[name] = plane
-    if i.location is not None:
-        planes["location"] = _log(i.location)
+    planes = _region_planes(i.probabilities, i.areas, i.segnet_map,
+                            None if i.segnet_map is None else i.cell_overlap, i.scores,
+                            i.size_scores, i.location, i.background)
+    planes["component"] = _log(_pool(component[best:best + 1], i.probabilities, share))
+    planes["components"] = _log(_pool(component, i.probabilities, share))
+    planes["votes"] = np.log((_votes(i.labelings, n_classes) + 0.5)
+                             / (len(i.labelings) + 0.5 * n_classes))
     if i.posterior is not None:
         planes["posterior"] = _log(i.posterior)
-    values = np.empty((n, n_classes, len(planes)), dtype=np.float32)
+    return _stack(planes, i.probabilities.shape)
+
+
+def _stack(planes: Mapping[str, FloatArray], shape: tuple[int, ...]) -> PosteriorSignals:
+    values = np.empty((*shape, len(planes)), dtype=np.float32)
     for k, plane in enumerate(planes.values()):
         values[:, :, k] = plane
     return PosteriorSignals(tuple(planes), values)

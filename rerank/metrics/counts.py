@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -35,6 +36,12 @@ class IntersectionUnion:
                 raise InputError(f"{name} must be integers (pixels), got {values.dtype}")
         if (self.intersections < 0).any() or (self.intersections > self.unions).any():
             raise InputError("intersections must lie between 0 and their unions")
+
+    @classmethod
+    def stack(cls, counts: Sequence[IntersectionUnion]) -> IntersectionUnion:
+        """Counts of several images, all of one shape, with a leading axis for the images."""
+        return cls(np.stack([c.intersections for c in counts]),
+                   np.stack([c.unions for c in counts]))
 
 
 def confusion_counts(

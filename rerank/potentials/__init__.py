@@ -8,6 +8,7 @@ from rerank.potentials.appearance import AppearanceFeatures, appearance_features
 from rerank.potentials.classifier import SuperpixelClassifier
 from rerank.potentials.deep import deep_features
 from rerank.potentials.pairwise import contrast_beta, contrast_potts_weights
+from rerank.potentials.similarity import similarity_weights
 from rerank.potentials.training_target import sample_superpixels
 from rerank.potentials.unary import pool_probability_maps, unary_from_probabilities
 
@@ -20,5 +21,6 @@ __all__ = [
     "deep_features",
     "pool_probability_maps",
     "sample_superpixels",
+    "similarity_weights",
     "unary_from_probabilities",
 ]

@@ -11,11 +11,12 @@ from rerank.proposals.divmbest import div_mbest
 from rerank.proposals.generator import ProposalGenerator, build_generator, generator_names
 from rerank.proposals.greedy import PoolChoice, greedy_pool
 from rerank.proposals.hamming import DivMBest
+from rerank.proposals.image_colours import ImageColours
 from rerank.proposals.joint import JointMBest, joint_cost, joint_mbest
 from rerank.proposals.label_coverage import LabelCoverage
 from rerank.proposals.label_swap import LabelSwap
 from rerank.proposals.perturb import PerturbAndMAP, perturb_and_map
-from rerank.proposals.pool import Candidate, run_generator, run_pool
+from rerank.proposals.pool import Candidate, run_candidates, run_generator, run_pool
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.proposals.region_merging import RegionMerging
 from rerank.proposals.regions import label_components, merge_hierarchy
@@ -26,6 +27,7 @@ __all__ = [
     "Candidate",
     "ClassBias",
     "DivMBest",
+    "ImageColours",
     "JointMBest",
     "LabelCoverage",
     "LabelSwap",
@@ -46,6 +48,7 @@ __all__ = [
     "label_components",
     "merge_hierarchy",
     "perturb_and_map",
+    "run_candidates",
     "run_generator",
     "run_pool",
 ]

@@ -34,6 +34,8 @@ class ProposalContext:
         ``softmax(-unary)`` by default.
     masks : (K, n) int, optional
         Labelings from elsewhere (the user's own), for the generator `user_masks`.
+    appearance : (n, D) float, optional
+        What nodes look like, for the generator `image_colours`: mean colours and the like.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class ProposalContext:
     areas: Optional[Array] = None
     features: Optional[Array] = None
     masks: Optional[Array] = None
+    appearance: Optional[Array] = None
     _regions: dict[Regions, IntArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,11 +59,12 @@ class ProposalContext:
             check_finite(areas, "areas")
             if (areas <= 0).any():
                 raise InputError(f"areas must be positive, the least is {areas.min()}")
-        if self.features is not None:
-            features = np.asarray(self.features)
-            if features.ndim != 2 or len(features) != n:
-                raise InputError(f"features must have shape ({n}, D), got {features.shape}")
-            check_finite(features, "features")
+        for name in ("features", "appearance"):
+            given = getattr(self, name)
+            if given is not None:
+                if np.ndim(given) != 2 or len(given) != n:
+                    raise InputError(f"{name} must have shape ({n}, D), got {np.shape(given)}")
+                check_finite(np.asarray(given), name)
         if self.masks is not None:
             check_labeling(np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True,
                            name="masks")

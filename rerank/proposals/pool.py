@@ -65,17 +65,26 @@ def run_pool(candidates: Sequence[Candidate], context: ProposalContext, n_propos
     check_count(n_proposals, "n_proposals")
     if not candidates:
         raise InputError("there must be at least one candidate to run")
+    parts = [part for part in run_candidates(candidates, context, random_state) if len(part)]
+    if not parts:
+        raise InputError("none of the candidates' rows is made on this image")
+    distinct = ProposalSet.concatenate(parts).distinct()
+    return distinct.take(range(min(n_proposals, len(distinct))))
+
+
+def run_candidates(candidates: Sequence[Candidate], context: ProposalContext,
+                   random_state: int = 0) -> list[ProposalSet]:
+    """The labeling of each candidate on one image, in their order; repeated ones are kept.
+
+    Each generator runs once. The set of a candidate that is not made on this image is empty.
+    """
     needed: dict[ProposalGenerator, int] = {}
     for candidate in candidates:
         needed[candidate.generator] = max(needed.get(candidate.generator, 0), candidate.index + 1)
     made = {generator: run_generator(generator, context, count, random_state)
             for generator, count in needed.items()}
-    parts = [made[each.generator].take([each.index]) for each in candidates
-             if each.index < len(made[each.generator])]
-    if not parts:
-        raise InputError("none of the candidates' rows is made on this image")
-    distinct = ProposalSet.concatenate(parts).distinct()
-    return distinct.take(range(min(n_proposals, len(distinct))))
+    return [made[each.generator].take([each.index] if each.index < len(made[each.generator])
+                                      else []) for each in candidates]
 
 
 def run_generator(generator: ProposalGenerator, context: ProposalContext, n_proposals: int,

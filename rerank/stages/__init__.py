@@ -1,8 +1,8 @@
 """The pipeline's stages in their order, and the workflow that runs them."""
 
-from rerank.stages import (ablation, activations, classifiers, crf_settings, features, oracle,
-                           proposals, ranking, report, segnet, superpixel_features, superpixels,
-                           unaries)
+from rerank.stages import (ablation, activations, classifiers, crf_settings, features, fusion,
+                           oracle, proposals, ranking, report, segnet, superpixel_features,
+                           superpixels, unaries)
 from rerank.stages.base import Job, Stage
 from rerank.stages.workflow import Task, TaskStatus, Workflow
 
@@ -12,12 +12,13 @@ PIPELINE = (
     superpixel_features.STAGE,
     activations.STAGE,
     unaries.STAGE,
-    crf_settings.STAGE,
-    proposals.STAGE,
-    proposals.QUALITY,
     segnet.STAGE,
     segnet.UPSAMPLING,
     classifiers.STAGE,
+    fusion.STAGE,
+    crf_settings.STAGE,
+    proposals.STAGE,
+    proposals.QUALITY,
     features.STAGE,
     ranking.STAGE,
     oracle.STAGE,

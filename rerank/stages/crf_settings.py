@@ -1,13 +1,16 @@
-"""The Potts weight and the diversity of each part, chosen on training images held out for it.
+"""The CRF's settings of each part, chosen on training images held out for it.
 
-The weight is the one whose MAP labelings have the highest corpus IoU; the diversity the one
-whose proposals have the highest mean image IoU of the oracle.
+Potts weight, contrast scale and class bias are those whose MAP labelings have the highest corpus
+IoU plus mean image IoU; the diversity the one whose proposals have the highest mean image IoU of
+the oracle; the pool is chosen greedily by the oracle's gain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import h5py
 import numpy as np
@@ -15,44 +18,97 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.crf import PottsEnergy, map_inference
 from rerank.hdf5 import read_strings, write_array, write_strings
-from rerank.metrics import (IntersectionUnion, corpus_iou, oracle_curve,
+from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou, oracle_curve,
                             region_intersection_union)
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
-from rerank.proposals import Candidate, ProposalContext, ProposalSet, div_mbest
+from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.pool import choose_pool, from_text, to_text
+from rerank.stages.pool import PoolRow, choose_pool, from_text, to_text
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
 from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
 
-#: Proposals and images that the diversity is chosen with.
+#: Proposals and images that the settings are chosen with.
 TUNING_PROPOSALS, TUNING_IMAGES = 10, 60
-#: Of the Potts weights (`contrast_potts_weights`): those that the README's figures were measured
-#: with; see docs/maths.md.
-CONTRAST_SCALE, BASE = 1.0, 0.1
+#: A class of a smaller share of the training pixels is biased as if it had this.
+LEAST_SHARE = 1e-4
 
 
-def potts_energy(probabilities: FloatArray, graph: RegionGraph, weight: float) -> PottsEnergy:
+@dataclass(frozen=True)
+class EnergySettings:
+    """Parameters of the CRF on one source of class probabilities.
+
+    Attributes
+    ----------
+    potts_weight, contrast_scale, base : float
+        Of `contrast_potts_weights`.
+    class_bias : (C,) tuple of float
+        Added to the log-probabilities; empty for none.
+    """
+
+    potts_weight: float
+    contrast_scale: float = 1.0
+    base: float = 0.0
+    class_bias: tuple[float, ...] = ()
+
+
+def potts_energy(probabilities: FloatArray, graph: RegionGraph,
+                 settings: EnergySettings) -> PottsEnergy:
     """The energy of an image: negative log-probabilities by area, contrast-sensitive Potts."""
-    unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas)
-    weights = contrast_potts_weights(graph, weight, contrast_scale=CONTRAST_SCALE, base=BASE)
+    bias = np.array(settings.class_bias) if settings.class_bias else None
+    unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas,
+                                     class_bias=bias)
+    weights = contrast_potts_weights(graph, settings.potts_weight,
+                                     contrast_scale=settings.contrast_scale, base=settings.base)
     return PottsEnergy(unary, graph.edges, weights)
 
 
 @dataclass(frozen=True)
 class CRFChoice:
-    """What was chosen for a part: the Potts weight, the diversity, and the pool if there is one."""
+    """What was chosen for a part.
 
-    potts_weight: float
+    Attributes
+    ----------
+    unary : EnergySettings
+        Of the CRF on the classifier's or the user's probabilities.
+    fusion : EnergySettings or None
+        Of the CRF on the fused posterior, if there is one.
+    diversity : float
+        Of DivMBest.
+    pool : tuple of PoolRow
+        Empty where DivMBest alone makes the proposals.
+    """
+
+    unary: EnergySettings
+    fusion: Optional[EnergySettings]
     diversity: float
-    pool: tuple[Candidate, ...] = ()
+    pool: tuple[PoolRow, ...] = ()
 
 
 def load_choice(file: h5py.File) -> CRFChoice:
     """Read what a part's `crf_settings` hold."""
-    return CRFChoice(float(file["potts_weight"][()]), float(file["diversity"][()]),
+    fusion = _read_settings(file["fusion"]) if "fusion" in file else None
+    return CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]),
                      from_text(read_strings(file["pool"])))
+
+
+def _read_settings(group: h5py.Group) -> EnergySettings:
+    return EnergySettings(float(group["potts_weight"][()]), float(group["contrast_scale"][()]),
+                          float(group["base"][()]), tuple(group["class_bias"][()].tolist()))
+
+
+def prior_bias(class_shares: FloatArray, exponent: float) -> tuple[float, ...]:
+    """``-exponent * log(share)`` of each class, 0 on average: rare classes gain (Menon et al.
+    2021).
+
+    A class that no training pixel has gains as much as the commonest.
+    """
+    if exponent == 0:
+        return (0.0,) * len(class_shares)
+    shares = np.where(class_shares > 0, class_shares, class_shares.max())
+    bias = -exponent * np.log(np.maximum(shares, LEAST_SHARE))
+    return tuple((bias - bias.mean()).tolist())
 
 
 def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: float,
@@ -65,38 +121,92 @@ def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.proposals
-    return {"potts_weights": list(recipe.crf.potts_weights), "inference": recipe.crf.inference,
+    return {"crf": recipe.crf.model_dump(mode="json"), "fusion": recipe.fusion.enabled,
             "diversities": list(chosen.diversities), "proposal_inference": chosen.inference,
             "generator": chosen.generator, "random_state": recipe.random_state,
             "n_proposals": chosen.n_proposals if chosen.generator == "pool"
             else min(TUNING_PROPOSALS, chosen.n_proposals)}
 
 
+@dataclass(frozen=True)
+class HeldOutImage:
+    """An image that settings are chosen on: probabilities by source, graph, looks, truth."""
+
+    probabilities: Mapping[str, FloatArray]
+    graph: RegionGraph
+    appearance: FloatArray
+    histogram: Array
+
+
 def _run(job: Job, file: h5py.File) -> None:
-    images = _held_out_images(job)
-    weights, diversities = job.recipe.crf.potts_weights, job.recipe.proposals.diversities
-    weight_scores = np.array([_map_score(images, weight, job.recipe) for weight in weights])
-    weight = weights[int(weight_scores.argmax())]
+    recipe = job.recipe
+    images, shares = _held_out_images(job)
     some = images[::max(1, -(-len(images) // TUNING_IMAGES))]
-    scores = np.array([_oracle_score(some, weight, diversity, job.recipe)
+    sources = tuple(some[0].probabilities)
+    settings = {source: choose_energy(some, source, shares, recipe, file.create_group(source))
+                for source in sources}
+    main = sources[-1]
+    energies = [potts_energy(i.probabilities[main], i.graph, settings[main]) for i in some]
+    diversities = recipe.proposals.diversities
+    scores = np.array([_oracle_score(some, energies, diversity, recipe)
                        for diversity in diversities])
     diversity = diversities[int(scores.argmax())]
-    pool: tuple[Candidate, ...] = ()
-    if job.recipe.proposals.generator == "pool":
-        contexts = [ProposalContext(potts_energy(probabilities, graph, weight), graph.areas)
-                    for probabilities, graph, _ in some]
-        pool = choose_pool(contexts, [histogram for _, _, histogram in some], diversity,
-                           job.recipe.proposals.n_proposals, job.recipe.random_state)
-    write_array(file, "potts_weight", weight)
+    pool: tuple[PoolRow, ...] = ()
+    if recipe.proposals.generator == "pool":
+        contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings)
+                    for i in some]
+        pool = choose_pool(contexts, [i.histogram for i in some], diversity,
+                           recipe.proposals.n_proposals, recipe.random_state)
     write_array(file, "diversity", diversity)
-    write_strings(file, "pool", to_text(pool))
-    write_array(file, "potts_weight_scores", weight_scores)
     write_array(file, "diversity_scores", scores)
+    write_strings(file, "pool", to_text(pool))
 
 
-def _held_out_images(job: Job) -> list[tuple[FloatArray, RegionGraph, Array]]:
+def pool_contexts(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
+                  appearance: FloatArray, settings: Mapping[str, EnergySettings]
+                  ) -> dict[str, ProposalContext]:
+    """The energy of each source as the generators see it, the main one last."""
+    return {source: ProposalContext(potts_energy(probabilities[source], graph, chosen),
+                                    graph.areas, appearance=appearance)
+            for source, chosen in settings.items()}
+
+
+def choose_energy(images: Sequence[HeldOutImage], source: str, class_shares: FloatArray,
+                  recipe: Recipe, file: h5py.Group) -> EnergySettings:
+    """The settings whose MAP labelings have the highest corpus IoU plus mean image IoU.
+
+    First the class bias of the probabilities alone, then all pairs of weight and contrast scale
+    with it, then the bias again with these; what was tried is written beside the choice.
+    """
+    chosen = recipe.crf
+    biases = [prior_bias(class_shares, exponent) for exponent in chosen.prior_exponents]
+
+    def score(weight: float, scale: float, bias: tuple[float, ...]) -> float:
+        return _map_score(images, source, EnergySettings(weight, scale, chosen.base, bias),
+                          recipe)
+
+    alone = [score(0.0, 0.0, bias) for bias in biases]
+    bias = biases[int(np.argmax(alone))]
+    pairs = [(w, s) for w in chosen.potts_weights for s in chosen.contrast_scales]
+    pair_scores = np.array([score(w, s, bias) for w, s in pairs])
+    weight, scale = pairs[int(pair_scores.argmax())]
+    with_them = [score(weight, scale, bias) for bias in biases]
+    found = EnergySettings(weight, scale, chosen.base, biases[int(np.argmax(with_them))])
+    for name, value in vars(found).items():
+        write_array(file, name, np.array(value))
+    write_array(file, "pair_scores", pair_scores.reshape(len(chosen.potts_weights), -1))
+    write_array(file, "prior_exponent", chosen.prior_exponents[int(np.argmax(with_them))])
+    write_array(file, "prior_exponent_scores", np.array([alone, with_them]))
+    return found
+
+
+def _held_out_images(job: Job) -> tuple[list[HeldOutImage], FloatArray]:
     found = []
-    with job.open("unaries") as unaries:
+    with ExitStack() as stack:
+        unaries = stack.enter_context(job.open("unaries"))
+        files = {"unary": unaries}
+        if job.recipe.fusion.enabled:
+            files["fusion"] = stack.enter_context(job.open("fusion"))
         held = read_strings(unaries["holdout_ids"])
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:
@@ -104,33 +214,30 @@ def _held_out_images(job: Job) -> list[tuple[FloatArray, RegionGraph, Array]]:
                     if image_id in held:
                         arrays = read_image(regions, index)
                         key = f"holdout/{image_id_key(held, image_id)}/probabilities"
-                        found.append((unaries[key][()], graph_of(arrays), arrays["histogram"]))
-    return found
+                        found.append(HeldOutImage(
+                            {source: file[key][()] for source, file in files.items()},
+                            graph_of(arrays), arrays["region_values"], arrays["histogram"]))
+        return found, unaries["class_shares"][()]
 
 
-def _map_score(images: list[tuple[FloatArray, RegionGraph, Array]], weight: float,
+def _map_score(images: Sequence[HeldOutImage], source: str, settings: EnergySettings,
                recipe: Recipe) -> float:
-    counts = [region_intersection_union(histogram, map_inference(
-        potts_energy(probabilities, graph, weight), recipe.crf.inference).labeling)
-        for probabilities, graph, histogram in images]
-    return corpus_iou(stack_counts(counts)).mean
+    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, map_inference(
+        potts_energy(i.probabilities[source], i.graph, settings),
+        recipe.crf.inference).labeling) for i in images])
+    return corpus_iou(counts).mean + mean_image_iou(counts)
 
 
-def _oracle_score(images: list[tuple[FloatArray, RegionGraph, Array]], weight: float,
+def _oracle_score(images: Sequence[HeldOutImage], energies: Sequence[PottsEnergy],
                   diversity: float, recipe: Recipe) -> float:
     n_proposals = min(TUNING_PROPOSALS, recipe.proposals.n_proposals)
-    counts = stack_counts([region_intersection_union(histogram, propose(
-        potts_energy(probabilities, graph, weight), graph, recipe, diversity,
-        n_proposals).labelings) for probabilities, graph, histogram in images])
+    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, propose(
+        energy, i.graph, recipe, diversity, n_proposals).labelings)
+        for i, energy in zip(images, energies)])
     curve = oracle_curve(counts.intersections, counts.unions)
     return float(curve.image_oracle_image_iou[-1])
 
 
-def stack_counts(counts: list[IntersectionUnion]) -> IntersectionUnion:
-    """Counts of several images as one record with a leading axis for the images."""
-    return IntersectionUnion(np.stack([c.intersections for c in counts]),
-                             np.stack([c.unions for c in counts]))
-
-
-STAGE = Stage("crf_settings", 1, _settings, (("superpixels", "others"), ("unaries", "own")), _run,
-              "choosing the CRF's settings", fits=True, cost=0.3)
+STAGE = Stage("crf_settings", 2, _settings,
+              (("superpixels", "others"), ("unaries", "own"), ("fusion", "own")), _run,
+              "choosing the CRF's settings", fits=True, cost=0.5)

@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
-from rerank.features import (CooccurrencePrior, FeatureTable, ImageClassifiers, ImageInputs,
-                             LocationPrior, SizeThresholdClassifiers, coarsen_labelings,
+from rerank.features import (FeatureTable, ImageInputs, coarsen_labelings, detect_edges,
                              image_features)
-from rerank.hdf5 import read_arrays, write_array, write_arrays
+from rerank.hdf5 import write_array, write_arrays
 from rerank.nets import cell_overlap
 from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.base import Classes, Job, Stage, read_image
+from rerank.stages.classifiers import ImageModels, load_models
+from rerank.stages.proposals import open_sources, read_probabilities
 from rerank.stages.superpixels import VALUE_NAMES
 from rerank.types import Array, FloatArray
 
 
 #: Generators that a table has columns for, by the recipe's setting.
-GENERATORS = {"div_mbest": ("div_mbest",), "pool": tuple(generator_names())}
-
-
-@dataclass(frozen=True)
-class ImageModels:
-    """The fitted models that judge whole images."""
-
-    presence: ImageClassifiers
-    sizes: SizeThresholdClassifiers
-    location: LocationPrior
-    cooccurrence: CooccurrencePrior
-
-
-def load_models(file: h5py.File) -> ImageModels:
-    """The models of a part's `classifiers` stage."""
-    return ImageModels(*(kind.from_arrays(read_arrays(file[name])) for name, kind in (
-        ("presence", ImageClassifiers), ("sizes", SizeThresholdClassifiers),
-        ("location", LocationPrior), ("cooccurrence", CooccurrencePrior))))
+GENERATORS = {"div_mbest": ("map", "div_mbest"), "pool": ("map", *generator_names())}
 
 
 def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
                        recipe: Recipe, models: ImageModels,
                        regions: Mapping[str, Array], proposals: Mapping[str, Array],
-                       probabilities: FloatArray, segnet_map: FloatArray, scores: FloatArray,
-                       size_scores: FloatArray) -> FeatureTable:
+                       probabilities: Mapping[str, FloatArray], segnet_map: FloatArray,
+                       scores: FloatArray, size_scores: FloatArray,
+                       edge_map: Optional[Array] = None) -> FeatureTable:
     """The feature table of one image's proposals.
 
     Parameters
@@ -60,9 +44,12 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
     models : ImageModels
     regions, proposals : mappings
         The arrays of the stages `superpixels` and `proposals`.
-    probabilities : (n, C) float
+    probabilities : mapping of source to (n, C) float
+        `unary`, and `fusion` for the columns of a finer posterior.
     segnet_map : (grid, grid, C) float
     scores, size_scores : (K,), (K * P,) float
+    edge_map : (H, W) bool, optional
+        Of `detect_edges`.
     """
     grid = segnet_map.shape[:2]
     overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
@@ -71,13 +58,19 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
         edges=regions["edges"], boundary_length=regions["boundary_length"],
         contrast=regions["contrast"], areas=regions["areas"],
         labelings=proposals["labelings"], energies=proposals["energies"],
-        lower_bounds=proposals["lower_bounds"], probabilities=probabilities,
+        lower_bounds=proposals["lower_bounds"], probabilities=probabilities["unary"],
+        posterior=probabilities.get("fusion"), edge_map=edge_map,
         segnet_map=segnet_map, cell_overlap=overlap, scores=scores, size_scores=size_scores,
         size_thresholds=models.sizes.thresholds_, background=dataset.background,
         region_values=regions["region_values"], value_names=VALUE_NAMES,
         generator=proposals["generators"], generators=GENERATORS[recipe.proposals.generator],
         location=models.location.transform(overlap), cooccurrence=models.cooccurrence.log_ratio_)
     return image_features(inputs, smoothing=recipe.features.kl_smoothing)
+
+
+def image_edges(image: Array, recipe: Recipe) -> Optional[Array]:
+    """The edge map that the border features compare labelings with; None if switched off."""
+    return detect_edges(image) if recipe.features.edges else None
 
 
 def kl_divergence(segnet_map: FloatArray, labelings: Array, superpixels: Array, recipe: Recipe,
@@ -101,15 +94,16 @@ def _run(job: Job, file: h5py.File) -> None:
     tables: list[FeatureTable] = []
     kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
     with job.open("superpixels") as regions, job.open("proposals") as proposals, \
-            job.open("unaries") as unaries, job.open("segnet") as segnet, \
+            open_sources(job) as sources, job.open("segnet") as segnet, \
             job.open("classifiers") as classifiers:
         models = load_models(classifiers)
         for index, image_id in enumerate(job.part.image_ids):
             arrays, drawn = read_image(regions, index), read_image(proposals, index)
             tables.append(describe_proposals(
                 image_id, job.dataset, job.recipe, models, arrays, drawn,
-                read_image(unaries, index)["probabilities"], segnet["maps"][index],
-                classifiers["scores"][index], classifiers["size_scores"][index]))
+                read_probabilities(sources, index), segnet["maps"][index],
+                classifiers["scores"][index], classifiers["size_scores"][index],
+                image_edges(job.dataset.image(image_id), job.recipe)))
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
                 kl[name].append(kl_divergence(segnet[maps][index], drawn["labelings"],
                                               arrays["superpixels"], job.recipe, job.dataset))
@@ -123,7 +117,7 @@ def _run(job: Job, file: h5py.File) -> None:
         write_arrays(file.create_group("table"), table)
 
 
-STAGE = Stage("features", 1, _settings,
-              tuple((name, "own") for name in ("superpixels", "unaries", "proposals", "segnet",
-                                               "classifiers")),
-              _run, "features of proposals", cost=0.15)
+STAGE = Stage("features", 2, _settings,
+              tuple((name, "own") for name in ("superpixels", "unaries", "fusion", "proposals",
+                                               "segnet", "classifiers")),
+              _run, "features of proposals", reads=("images",), cost=0.3)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rerank.metrics import region_intersection_union
-from rerank.proposals import (Candidate, ClassBias, DivMBest, LabelCoverage, LabelSwap,
-                              PerturbAndMAP, ProposalContext, ProposalGenerator, ProposalSet,
-                              RegionMerging, SettingsGrid, greedy_pool, run_generator)
+from rerank.proposals import (Candidate, ClassBias, DivMBest, ImageColours, LabelCoverage,
+                              LabelSwap, PerturbAndMAP, ProposalContext, ProposalGenerator,
+                              ProposalSet, RegionMerging, SettingsGrid, greedy_pool,
+                              run_candidates, run_generator)
 from rerank.types import Array
 
 #: Candidates chosen for each proposal wanted: the later ones stand in where labelings repeat.
@@ -25,20 +27,29 @@ def candidate_generators(diversity: float) -> tuple[ProposalGenerator, ...]:
         DivMBest(2 * diversity, per="area", regions="components"),
         DivMBest(diversity, per="area", regions=40),
         ClassBias(0.5), ClassBias(1.0), LabelSwap(), RegionMerging(), SettingsGrid(),
+        ImageColours(),
         PerturbAndMAP(0.5, "class"), PerturbAndMAP(1.0, "class"),
         PerturbAndMAP(1.0, 20), PerturbAndMAP(1.0, 60),
         LabelCoverage(of="presence"), LabelCoverage(of="transition"),
     )
 
 
-def choose_pool(contexts: Sequence[ProposalContext], histograms: Sequence[Array],
-                diversity: float, n_proposals: int, random_state: int) -> tuple[Candidate, ...]:
-    """Choose candidates greedily by the oracle's gain in mean image IoU.
+@dataclass(frozen=True)
+class PoolRow:
+    """A candidate and the source of class probabilities whose energy it is drawn from."""
+
+    source: str
+    candidate: Candidate
+
+
+def choose_pool(contexts: Sequence[Mapping[str, ProposalContext]], histograms: Sequence[Array],
+                diversity: float, n_proposals: int, random_state: int) -> tuple[PoolRow, ...]:
+    """Choose rows greedily by the oracle's gain in mean image IoU; the MAPs come first.
 
     Parameters
     ----------
-    contexts : sequence of ProposalContext
-        Of the held-out images.
+    contexts : sequence of mappings from source to ProposalContext
+        Of the held-out images; all with the same sources.
     histograms : sequence of (n, C) int arrays
         Pixels of each class in each superpixel of these images.
     diversity : float
@@ -48,40 +59,75 @@ def choose_pool(contexts: Sequence[ProposalContext], histograms: Sequence[Array]
     random_state : int
     """
     generators = candidate_generators(diversity)
-    candidates = [Candidate(generator, index) for generator in generators
-                  for index in range(n_proposals)]
+    runs = [(source, generator) for source in contexts[0] for generator in generators]
+    rows = [PoolRow(source, Candidate(generator, index)) for source, generator in runs
+            for index in range(n_proposals)]
     n_classes = histograms[0].shape[1]
-    shape = (len(contexts), len(candidates), n_classes)
+    shape = (len(contexts), len(rows), n_classes)
     intersections, unions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     names = np.full(shape[:2], -1, np.int64)
-    for row, (context, histogram) in enumerate(zip(contexts, histograms)):
+    for image, (context, histogram) in enumerate(zip(contexts, histograms)):
         filled, labelings = [], []
-        for place, generator in enumerate(generators):
-            made = run_generator(generator, context, n_proposals, random_state)
+        for place, (source, generator) in enumerate(runs):
+            made = run_generator(generator, context[source], n_proposals, random_state)
             columns = place * n_proposals + np.arange(len(made))
             counts = region_intersection_union(histogram, made.labelings)
-            intersections[row, columns] = counts.intersections
-            unions[row, columns] = counts.unions
+            intersections[image, columns] = counts.intersections
+            unions[image, columns] = counts.unions
             filled.append(columns)
             labelings.append(made.labelings)
         _, equal = np.unique(np.concatenate(labelings), axis=0, return_inverse=True)
-        names[row, np.concatenate(filled)] = equal
-    chosen = greedy_pool(intersections, unions, min(RESERVE * n_proposals, len(candidates)),
-                         first=(0,), labeling_ids=names)
-    return tuple(candidates[k] for k in chosen.order)
+        names[image, np.concatenate(filled)] = equal
+    # Each source's first generator starts with its MAP labeling.
+    maps = tuple(k * len(generators) * n_proposals for k in range(len(contexts[0])))
+    chosen = greedy_pool(intersections, unions, min(RESERVE * n_proposals, len(rows)),
+                         first=maps, labeling_ids=names)
+    return tuple(rows[k] for k in chosen.order)
 
 
-def to_text(candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """Candidates as JSON, one string each, as they are stored."""
-    return tuple(json.dumps(candidate.describe(), sort_keys=True) for candidate in candidates)
+def run_rows(rows: Sequence[PoolRow], contexts: Mapping[str, ProposalContext], n_proposals: int,
+             random_state: int) -> ProposalSet:
+    """Make the chosen rows of one image, without repeated labelings.
+
+    Energies are those of the last source's energy, and so are bounds; rows that another source's
+    energy gave are bounded by the last one's MAP.
+    """
+    main = list(contexts)[-1]
+    energy, bound = contexts[main].energy, contexts[main].map_result.lower_bound
+    made: dict[str, Iterator[ProposalSet]] = {
+        source: iter(run_candidates([row.candidate for row in rows if row.source == source],
+                                    context, random_state))
+        for source, context in contexts.items()}
+    parts = []
+    for row in rows:
+        found = next(made[row.source])
+        if row.source != main:
+            energies = energy.evaluate(found.labelings)
+            found = replace(found, energies=energies, lower_bounds=np.minimum(energies, bound))
+        if len(contexts) > 1:
+            found = replace(found, parameters=tuple({**p, "source": row.source}
+                                                    for p in found.parameters))
+        parts.append(found)
+    distinct = ProposalSet.concatenate(parts).distinct()
+    return distinct.take(range(min(n_proposals, len(distinct))))
 
 
-def from_text(texts: Sequence[str]) -> tuple[Candidate, ...]:
+def to_text(rows: Sequence[PoolRow]) -> tuple[str, ...]:
+    """Rows as JSON, one string each, as they are stored."""
+    return tuple(json.dumps({"source": row.source, **row.candidate.describe()}, sort_keys=True)
+                 for row in rows)
+
+
+def from_text(texts: Sequence[str]) -> tuple[PoolRow, ...]:
     """The inverse of `to_text`."""
-    return tuple(Candidate.from_description(json.loads(text)) for text in texts)
+    found = []
+    for text in texts:
+        description = json.loads(text)
+        found.append(PoolRow(description.pop("source"), Candidate.from_description(description)))
+    return tuple(found)
 
 
 def fill(proposals: ProposalSet, n_proposals: int) -> ProposalSet:
     """As many rows as are wanted: where there are fewer labelings, the first one is repeated."""
-    missing = n_proposals - len(proposals)
-    return proposals if missing <= 0 else proposals.take([*range(len(proposals)), *[0] * missing])
+    kept = range(min(n_proposals, len(proposals)))
+    return proposals.take([*kept, *[0] * (n_proposals - len(kept))])

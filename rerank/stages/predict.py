@@ -20,7 +20,9 @@ from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
 from rerank.stages.crf_settings import load_choice
-from rerank.stages.features import describe_proposals, load_models
+from rerank.stages.classifiers import image_vector, load_models
+from rerank.stages.features import describe_proposals, image_edges
+from rerank.stages.fusion import fusion_signals, load_fusion
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
@@ -33,8 +35,8 @@ from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray
 
 _RUN_FILE = "run.json"
-_NEEDED = (("unaries", FINAL), ("crf_settings", FINAL), ("segnet", FINAL), ("classifiers", FINAL),
-           ("ranking", ALL))
+_NEEDED = (("unaries", FINAL), ("segnet", FINAL), ("classifiers", FINAL), ("fusion", FINAL),
+           ("crf_settings", FINAL), ("ranking", ALL))
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,14 @@ class Predictor:
         self._coarse_input = make_coarse_input(self.recipe, weights)
         self._describe = make_descriptor(self.recipe, weights)
         self._classifier = None
-        if self.recipe.unary.source == "classifier":
-            with store.open(refs["unaries", FINAL]) as file:
+        with store.open(refs["unaries", FINAL]) as file:
+            if self.recipe.unary.source == "classifier":
                 self._classifier = load_classifier(file)
+            self._class_shares = file["class_shares"][()]
+        self._fusion = None
+        if self.recipe.fusion.enabled:
+            with store.open(refs["fusion", FINAL]) as file:
+                self._fusion = load_fusion(file)
         with store.open(refs["crf_settings", FINAL]) as file:
             self._choice = load_choice(file)
         with store.open(refs["segnet", FINAL]) as file:
@@ -174,21 +181,27 @@ class Predictor:
         else:
             found = pool_probability_maps(probabilities, regions["superpixels"],
                                           self.classes.n_classes, where=image_id)
-        found = found.astype(np.float32)
-        proposals = image_proposals(found, graph, self.recipe, self._choice)
+        sources = {"unary": found.astype(np.float32)}
         coarse = np.asarray(self._coarse_input(image))
         segnet_map = segnet_maps(self.recipe, self._segnet, coarse[None],
                                  self.classes.n_classes)[0]
-        # Training saw these rows in half precision, as they are stored.
-        whole = pooled(features, regions["areas"])[None]
+        whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
+        scores = self._models.presence.decision_function(whole)[0]
+        size_scores = self._models.sizes.decision_function(whole)[0]
+        if self._fusion is not None:
+            sources["fusion"] = self._fusion.predict_proba(fusion_signals(
+                sources["unary"], regions, segnet_map, scores, size_scores,
+                self._models.location, self._class_shares,
+                self.classes.background)).astype(np.float32)
+        proposals = image_proposals(sources, graph, regions["region_values"], self.recipe,
+                                    self._choice)
         table = describe_proposals(
-            image_id, self.classes, self.recipe, self._models, regions, proposals, found,
-            segnet_map, self._models.presence.decision_function(whole)[0],
-            self._models.sizes.decision_function(whole)[0])
+            image_id, self.classes, self.recipe, self._models, regions, proposals, sources,
+            segnet_map, scores, size_scores, image_edges(image, self.recipe))
         values = table.select(columns=self._columns).values.astype(np.float32)
-        scores = values @ self._coef
+        ranks = values @ self._coef
         return Prediction(regions["superpixels"].astype(np.int32), proposals["labelings"],
-                          proposals["energies"], scores, int(scores.argmax()))
+                          proposals["energies"], ranks, int(ranks.argmax()))
 
 
 def predict_files(work: str, images: Sequence[Path], out: Path,

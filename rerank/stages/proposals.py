@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import h5py
@@ -11,38 +13,64 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.crf import map_inference
 from rerank.metrics import region_intersection_union
-from rerank.proposals import ProposalContext, run_pool
+from rerank.proposals import ProposalSet
 from rerank.stages.base import Job, Stage, read_image, write_image
-from rerank.stages.crf_settings import CRFChoice, load_choice, potts_energy, propose
-from rerank.stages.pool import fill
+from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts, propose
+from rerank.stages.pool import RESERVE, fill, run_rows
 from rerank.stages.superpixels import graph_of
 from rerank.superpixels import RegionGraph, majority_labels
 from rerank.types import FloatArray
 
 
-def image_proposals(probabilities: FloatArray, graph: RegionGraph, recipe: Recipe,
-                    choice: CRFChoice) -> dict[str, Any]:
-    """The proposals of one image as the arrays that are stored; the first is the MAP labeling.
+def image_proposals(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
+                    appearance: FloatArray, recipe: Recipe, choice: CRFChoice) -> dict[str, Any]:
+    """The proposals of one image as the arrays that are stored.
 
-    Where the recipe's MAP solver finds a lower energy than the proposals' own, its labeling takes
-    the first place, so that "MAP" is the best answer of stage 1 that is known.
+    Parameters
+    ----------
+    probabilities : mapping of source to (n, C) float array
+        `unary`, and `fusion` where there is a fused posterior.
+    graph : RegionGraph
+    appearance : (n, D) float array
+        The superpixels' `region_values`.
+    recipe : Recipe
+    choice : CRFChoice
+
+    Returns
+    -------
+    dict
+        The first labeling is the MAP of the CRF on the unaries alone, the second, with fusion,
+        that of the CRF on the fused posterior. Energies and bounds are of the last source's CRF.
+        Where the recipe's MAP solver finds a lower energy than a generator's own, its labeling
+        takes that place, so that "MAP" is the best answer that is known.
     """
-    energy = potts_energy(probabilities, graph, choice.potts_weight)
-    best = map_inference(energy, recipe.crf.inference)
+    settings = {"unary": choice.unary}
+    if choice.fusion is not None:
+        settings["fusion"] = choice.fusion
+    contexts = pool_contexts(probabilities, graph, appearance, settings)
+    maps = [map_inference(context.energy, recipe.crf.inference) for context in contexts.values()]
+    main = list(contexts.values())[-1].energy
     wanted = recipe.proposals.n_proposals
     if choice.pool:
-        context = ProposalContext(energy, graph.areas)
-        found = fill(run_pool(choice.pool, context, wanted, recipe.random_state), wanted)
+        found = run_rows(choice.pool, contexts, RESERVE * wanted, recipe.random_state)
     else:
-        found = propose(energy, graph, recipe, choice.diversity, wanted)
-    labelings = np.array(found.labelings)
-    energies, bounds = np.array(found.energies), np.array(found.lower_bounds)
-    if best.energy < energies[0]:
-        labelings[0], energies[0] = best.labeling, best.energy
-        bounds[0] = max(bounds[0], best.lower_bound)
-    return {"labelings": labelings.astype(np.uint8), "energies": energies,
-            "lower_bounds": bounds, "generators": found.generators,
+        found = propose(main, graph, recipe, choice.diversity, wanted)
+    labelings = np.array([result.labeling for result in maps])
+    energies = main.evaluate(labelings)
+    bound = maps[-1].lower_bound
+    best = ProposalSet.of("map", labelings, energies, np.minimum(energies, bound),
+                          each=[{"source": source} for source in settings])
+    found = fill(_with_maps(best, found), wanted)
+    return {"labelings": found.labelings.astype(np.uint8), "energies": found.energies,
+            "lower_bounds": found.lower_bounds, "generators": found.generators,
             "parameters": tuple(json.dumps(dict(p), sort_keys=True) for p in found.parameters)}
+
+
+def _with_maps(maps: ProposalSet, found: ProposalSet) -> ProposalSet:
+    """The MAPs, then the others without what equals them; equal MAPs are both kept."""
+    others = [k for k, row in enumerate(found.labelings)
+              if not (row == maps.labelings).all(axis=1).any()]
+    return ProposalSet.concatenate([maps, found.take(others)])
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
@@ -52,14 +80,31 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
             "proposal_inference": chosen.inference}
 
 
+def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
+    """Class probabilities of one image by source, from the open files of the sources."""
+    return {source: read_image(opened, index)["probabilities"]
+            for source, opened in files.items()}
+
+
+@contextmanager
+def open_sources(job: Job) -> Iterator[dict[str, h5py.File]]:
+    """The files that hold probabilities of the part's images, by source, the main one last."""
+    with ExitStack() as stack:
+        files = {"unary": stack.enter_context(job.open("unaries"))}
+        if job.recipe.fusion.enabled:
+            files["fusion"] = stack.enter_context(job.open("fusion"))
+        yield files
+
+
 def _run(job: Job, file: h5py.File) -> None:
     with job.open("crf_settings") as file_of_choice:
         choice = load_choice(file_of_choice)
-    with job.open("superpixels") as regions, job.open("unaries") as unaries:
+    with job.open("superpixels") as regions, open_sources(job) as sources:
         for index in range(len(job.part.image_ids)):
-            graph = graph_of(read_image(regions, index))
-            probabilities = read_image(unaries, index)["probabilities"]
-            write_image(file, index, image_proposals(probabilities, graph, job.recipe, choice))
+            arrays = read_image(regions, index)
+            write_image(file, index, image_proposals(
+                read_probabilities(sources, index), graph_of(arrays), arrays["region_values"],
+                job.recipe, choice))
 
 
 def _run_quality(job: Job, file: h5py.File) -> None:
@@ -80,8 +125,9 @@ def _run_quality(job: Job, file: h5py.File) -> None:
             write_image(file, index, arrays)
 
 
-STAGE = Stage("proposals", 1, _settings,
-              (("superpixels", "own"), ("unaries", "own"), ("crf_settings", "own")), _run,
+STAGE = Stage("proposals", 2, _settings,
+              (("superpixels", "own"), ("unaries", "own"), ("fusion", "own"),
+               ("crf_settings", "own")), _run,
               "MAP and diverse proposals", cost=0.4)
 QUALITY = Stage("quality", 1, lambda recipe: {},
                 (("superpixels", "own"), ("unaries", "own"), ("proposals", "own")), _run_quality,

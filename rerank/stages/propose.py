@@ -17,7 +17,7 @@ from rerank.errors import DataError
 from rerank.metrics import image_iou, region_intersection_union
 from rerank.potentials import pool_probability_maps
 from rerank.ranking import expected_quality
-from rerank.stages.crf_settings import CRFChoice
+from rerank.stages.crf_settings import CRFChoice, EnergySettings
 from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -38,7 +38,7 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
     probabilities : (H, W, C) or (C, H, W) float array
         Class probabilities of each pixel.
     recipe : Recipe
-        Its superpixels, the middle one of its Potts weights and of its diversities.
+        Its superpixels, the middle one of its Potts weights, contrast scales and diversities.
     where : str
         Names the map in errors.
     """
@@ -47,8 +47,10 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
     found = pool_probability_maps(probabilities, regions["superpixels"], where=where)
     if found.shape[1] > 255:
         raise DataError(f"{where}: {found.shape[1]} classes; at most 255 can be written as PNG")
-    choice = CRFChoice(_middle(recipe.crf.potts_weights), _middle(recipe.proposals.diversities))
-    proposals = image_proposals(found, graph, recipe, choice)
+    energy = EnergySettings(_middle(recipe.crf.potts_weights),
+                            _middle(recipe.crf.contrast_scales), recipe.crf.base)
+    choice = CRFChoice(energy, None, _middle(recipe.proposals.diversities))
+    proposals = image_proposals({"unary": found}, graph, regions["region_values"], recipe, choice)
     labelings = proposals["labelings"]
     energies = proposals["energies"]
     scores = expected_quality(energies, agreement(labelings, graph.areas, found.shape[1]),

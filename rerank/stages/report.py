@@ -50,6 +50,9 @@ def load_population(job: Job, name: str) -> Population:
     parts = population_parts(job, name)
     counts = read_counts(job, parts)
     choices = {"MAP": np.zeros(len(counts.intersections), dtype=np.int64)}
+    if job.recipe.fusion.enabled and counts.intersections.shape[1] > 1:
+        choices["fusion (MAP of all signals)"] = np.ones(len(counts.intersections),
+                                                         dtype=np.int64)
     with job.open("ranking") as file:
         scores = [load_scores(file, part) for part in parts]
     for rule in scores[0]:
@@ -301,7 +304,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 2, _settings,
+    "pages", 3, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
                                        "upsampling", "ranking", "oracle", "ablation")),
     _run, "drawing the report", reads=("images",), split=False, cost=0.1)

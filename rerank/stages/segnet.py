@@ -20,7 +20,7 @@ from rerank.metrics import (IntersectionUnion, confusion_counts, intersection_un
 from rerank.nets import (CoarseData, CoarseSegNet, Phase, SegNetHead, TrainConfig, cell_overlap,
                          head_probabilities, train, train_head)
 from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.crf_settings import stack_counts
+from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
 
 #: Share of the first phase's learning rate that the second starts from.
@@ -88,13 +88,25 @@ def read_training(job: Job, names: Sequence[str]) -> list[Array]:
     return [np.concatenate(rows) for rows in found]
 
 
+def is_held_out(job: Job) -> Array:
+    """Which of the part's training images, in the folds' order, are held out; (N,) bool."""
+    held = set(held_out(job))
+    return np.array([i in held for fold in job.other_folds for i in fold.image_ids])
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
     return {"segnet": recipe.segnet.model_dump(mode="json"),
+            "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
             "random_state": recipe.random_state}
 
 
 def _run(job: Job, file: h5py.File) -> None:
     inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"))
+    if job.recipe.fusion.enabled:
+        held = is_held_out(job)
+        _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
+        write_array(file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held],
+                                                      job.train.n_classes))
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
     with job.open("activations") as own:
@@ -146,14 +158,14 @@ def _run_upsampling(job: Job, file: h5py.File) -> None:
     for name, counts in (("naive", naive), ("superpixel", smooth)):
         group = file.create_group(name)
         if counts:
-            write_arrays(group, vars(stack_counts(counts)))
+            write_arrays(group, vars(IntersectionUnion.stack(counts)))
         else:
             empty = np.zeros((0, dataset.n_classes), dtype=np.int64)
             write_arrays(group, {"intersections": empty, "unions": empty})
 
 
-STAGE = Stage("segnet", 1, _settings, (("activations", "fit"),), _run,
-              "training the coarse SegNet", fits=True, cost=0.6)
+STAGE = Stage("segnet", 2, _settings, (("activations", "fit"),), _run,
+              "training the coarse SegNet", fits=True, cost=1.0)
 UPSAMPLING = Stage("upsampling", 1, lambda recipe: {},
                    (("segnet", "own"), ("superpixels", "own")), _run_upsampling,
                    "full-size segmentations from the SegNet alone", reads=("images",), cost=0.02)

@@ -29,7 +29,9 @@ def make_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
     """A function from an image and its superpixels to features, (n, D) float32."""
     parts: list[Descriptor] = []
     if recipe.unary.features in ("appearance", "both"):
-        parts.append(lambda image, superpixels: appearance_features(image, superpixels).values)
+        whole = recipe.unary.image_mean
+        parts.append(lambda image, superpixels: appearance_features(
+            image, superpixels, image_mean=whole).values)
     if recipe.unary.features in ("deep", "both"):
         parts.append(_deep_descriptor(recipe, weights))
 
@@ -57,19 +59,26 @@ def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
     backbone = build_backbone(name, load_backbone_weights(weights))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
-        maps = multi_layer_activations(backbone, image, LAYERS[name])
-        local = deep_features([layer.values for layer in maps], superpixels,
-                              strides=[layer.stride for layer in maps],
-                              first_centres=[layer.first_centre for layer in maps],
-                              image_mean=False, square_root=True)
-        whole = np.sqrt(np.maximum(0, maps[-1].values.mean(axis=(1, 2))))
-        return np.concatenate([local, np.tile(whole, (len(local), 1))], axis=1)
+        blocks: list[FloatArray] = []
+        for scale in recipe.unary.scales:
+            maps = multi_layer_activations(backbone, image, LAYERS[name], scale=scale)
+            blocks.append(deep_features(
+                [layer.values for layer in maps], superpixels,
+                strides=[layer.stride for layer in maps],
+                first_centres=[layer.first_centre for layer in maps],
+                position=not blocks, image_mean=False, square_root=True))
+            if recipe.unary.image_mean and len(blocks) == 1:
+                mean = np.sqrt(np.maximum(0, maps[-1].values.mean(axis=(1, 2))))
+                blocks[0] = np.concatenate(
+                    [blocks[0], np.tile(mean, (len(blocks[0]), 1))], axis=1)
+        return np.concatenate(blocks, axis=1)
 
     return describe
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"features": recipe.unary.features, "max_per_image": recipe.unary.max_per_image,
+    return {"features": recipe.unary.features, "image_mean": recipe.unary.image_mean,
+            "scales": list(recipe.unary.scales), "max_per_image": recipe.unary.max_per_image,
             "architecture": recipe.backbone.architecture, "random_state": recipe.random_state}
 
 
@@ -99,5 +108,5 @@ def _sample(histogram: Array, limit: int, seed: list[int]) -> Array:
     return np.sort(chosen)
 
 
-STAGE = Stage("superpixel_features", 1, _settings, (("superpixels", "own"),), _run,
+STAGE = Stage("superpixel_features", 2, _settings, (("superpixels", "own"),), _run,
               "features of superpixels", reads=("images", "weights"), cost=0.5)

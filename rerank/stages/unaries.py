@@ -57,7 +57,8 @@ def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
     chosen = recipe.unary
     return SuperpixelClassifier(hidden=chosen.hidden, n_steps=chosen.n_steps,
                                 weight_decay=chosen.weight_decay,
-                                random_state=recipe.random_state)
+                                class_balance=chosen.class_balance,
+                                n_members=chosen.n_members, random_state=recipe.random_state)
 
 
 def load_classifier(file: h5py.File) -> SuperpixelClassifier:
@@ -75,16 +76,33 @@ def holdout_ids(train_ids: tuple[str, ...], share: float, ordered: bool,
     return tuple(train_ids[i] for i in sorted(chosen))
 
 
+def held_out(job: Job) -> tuple[str, ...]:
+    """The images that a part's settings and its fusion are fitted on: see `holdout_ids`."""
+    return holdout_ids(job.part.train_ids, job.recipe.unary.holdout, job.train.ordered,
+                       job.recipe.random_state)
+
+
+def training_shares(job: Job) -> FloatArray:
+    """Share of each class among the labelled pixels of the part's training images, (C,)."""
+    pixels = np.zeros(job.train.n_classes)
+    for fold in job.other_folds:
+        with job.open("superpixels", fold.name) as regions:
+            for index in range(len(fold.image_ids)):
+                pixels += read_image(regions, index, ("histogram",))["histogram"].sum(axis=0)
+    return pixels / max(1.0, pixels.sum())
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    settings = recipe.unary.model_dump(mode="json", exclude={"probabilities"})
+    settings = recipe.unary.model_dump(mode="json", exclude={"probabilities", "image_mean",
+                                                             "scales"})
     return {"unary": settings, "random_state": recipe.random_state}
 
 
 def _run(job: Job, file: h5py.File) -> None:
     chosen = job.recipe.unary
-    held = holdout_ids(job.part.train_ids, chosen.holdout, job.train.ordered,
-                       job.recipe.random_state)
+    held = held_out(job)
     write_strings(file, "holdout_ids", held)
+    write_array(file, "class_shares", training_shares(job))
     if chosen.source == "probabilities":
         _from_maps(job, file, held)
     else:
@@ -101,8 +119,8 @@ def _from_classifier(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     rows = read_image(source, index, ("features",))["features"]
-                    _write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
-                                         first.predict_proba(rows.astype(np.float32)))
+                    write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
+                                        first.predict_proba(rows.astype(np.float32)))
     model = make_classifier(job.recipe).fit(features, histograms)
     # Held-out images are needed to choose it, and the second model has seen them all.
     model.temperature_ = first.temperature_
@@ -131,7 +149,7 @@ def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
                 if fold.name == job.part.name:
                     write_image(file, index, {"probabilities": found.astype(np.float32)})
                 else:
-                    _write_probabilities(file, f"holdout/{image_id_key(held, image_id)}", found)
+                    write_probabilities(file, f"holdout/{image_id_key(held, image_id)}", found)
 
 
 def image_id_key(ids: tuple[str, ...], image_id: str) -> str:
@@ -152,10 +170,11 @@ def _training_rows(job: Job) -> tuple[FloatArray, Array, Array]:
             np.concatenate(histograms).astype(np.int64), np.array(owners))
 
 
-def _write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -> None:
+def write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -> None:
+    """Write the class probabilities of one image's superpixels, (n, C), in single precision."""
     write_array(file.require_group(name), "probabilities", probabilities.astype(np.float32))
 
 
-STAGE = Stage("unaries", 1, _settings,
+STAGE = Stage("unaries", 2, _settings,
               (("superpixels", "fit"), ("superpixel_features", "fit")), _run,
               "class probabilities of superpixels", reads=("probabilities",), fits=True, cost=0.8)

@@ -5,7 +5,9 @@ import pytest
 from scipy.optimize import check_grad, minimize
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features import PosteriorSignals, StackedPosterior, posterior_signals
+from rerank.features import (PosteriorSignals, StackedPosterior, posterior_signals,
+                             region_signals)
+from rerank.potentials import similarity_weights
 from rerank.features.stacking import _loss_kernel
 
 
@@ -29,8 +31,8 @@ def test_signals_by_hand(make_inputs):
     s = posterior_signals(inputs)
     share = inputs.areas / inputs.areas.sum()
     plane = {name: s.values[:, :, k] for k, name in enumerate(s.names)}
-    assert s.names == ("superpixel", "component", "components", "votes", "image", "highest",
-                       "segnet", "segnet_image", "classifier", "denied", "size", "location",
+    assert s.names == ("superpixel", "image", "highest", "segnet", "segnet_image", "classifier",
+                       "denied", "size", "location", "component", "components", "votes",
                        "posterior")
 
     def log(p):
@@ -68,8 +70,37 @@ def test_signals_of_stage_one_alone(make_inputs):
     inputs = dataclasses.replace(
         make_inputs(), segnet_map=None, cell_overlap=None, scores=None, size_scores=None,
         size_thresholds=None, location=None, posterior=None)
-    assert posterior_signals(inputs).names == ("superpixel", "component", "components", "votes",
-                                               "image", "highest")
+    assert posterior_signals(inputs).names == ("superpixel", "image", "highest", "component",
+                                               "components", "votes")
+
+
+def test_region_signals_need_no_proposals(make_inputs):
+    i = make_inputs()
+    prior, looks = np.array([0.4, 0.3, 0.2, 0.1]), np.random.default_rng(3).random((30, 2))
+    s = region_signals(i.probabilities, i.areas, segnet_map=i.segnet_map,
+                       cell_overlap=i.cell_overlap, scores=i.scores, size_scores=i.size_scores,
+                       location=i.location, prior=prior, appearance=looks,
+                       background=i.background)
+    with_proposals = posterior_signals(i)
+    shared = [name for name in s.names if name in with_proposals.names]
+    assert set(s.names) - set(shared) == {"prior", "similar", "segnet_similar"}
+    for name in shared:
+        np.testing.assert_array_equal(s.values[:, :, s.names.index(name)],
+                                      with_proposals.values[:, :, with_proposals.names.index(name)])
+    np.testing.assert_allclose(s.values[:, :, s.names.index("prior")],
+                               np.tile(np.log(prior), (30, 1)), rtol=1e-6)
+    kernel = similarity_weights(looks, i.areas)
+    similar = s.values[:, :, s.names.index("similar")]
+    np.testing.assert_allclose(
+        similar, np.log(np.maximum(kernel @ kernel @ i.probabilities, 1e-4)), rtol=1e-5, atol=1e-6)
+
+
+def test_region_signals_refuse_half_an_input(make_inputs):
+    i = make_inputs()
+    with pytest.raises(InputError, match="segnet_map and cell_overlap"):
+        region_signals(i.probabilities, i.areas, segnet_map=i.segnet_map)
+    with pytest.raises(InputError, match="scores and size_scores"):
+        region_signals(i.probabilities, i.areas, scores=i.scores)
 
 
 def test_gradient_and_curvature():

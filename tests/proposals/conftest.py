@@ -34,7 +34,8 @@ def _grid_context(rng: np.random.Generator, n_labels: int, height: int = 9,
     energy = PottsEnergy(unary, edges, 0.6 * rng.random(len(edges)))
     areas = rng.integers(20, 90, size=height * width)
     masks = rng.integers(n_labels, size=(4, height * width))
-    return ProposalContext(energy, areas=areas, masks=masks)
+    looks = nearest[:, None] + rng.normal(size=(height * width, 2))
+    return ProposalContext(energy, areas=areas, masks=masks, appearance=looks)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import pytest
 from rerank.crf import PottsEnergy
 from rerank.errors import InputError
 from rerank.proposals import (
-    ClassBias, DivMBest, JointMBest, LabelCoverage, LabelSwap, PerturbAndMAP, ProposalContext,
-    RegionMerging, SettingsGrid, UserMasks, build_generator, generator_names, run_generator,
+    ClassBias, DivMBest, ImageColours, JointMBest, LabelCoverage, LabelSwap, PerturbAndMAP,
+    ProposalContext, RegionMerging, SettingsGrid, UserMasks, build_generator, generator_names,
+    run_generator,
 )
 
 GENERATORS = [
@@ -21,7 +22,7 @@ GENERATORS = [
     PerturbAndMAP(noise="components"), ClassBias(), ClassBias(2.0), SettingsGrid(),
     RegionMerging(), RegionMerging((5, 9), factor=0.5), LabelSwap(), LabelSwap(1, area_power=1.0),
     LabelCoverage(), LabelCoverage(1.0, of="transition"), LabelCoverage(0.5, hamming=0.2),
-    UserMasks(),
+    UserMasks(), ImageColours(), ImageColours((0.5,), (1.0,), (2,)),
 ]
 IDS = [f"{type(g).__name__}{k}" for k, g in enumerate(GENERATORS)]
 
@@ -46,7 +47,8 @@ def test_contract(grid_context, generator, n_labels):
         assert {**parameters, **generator.settings} == parameters
         json.dumps(parameters)
 
-    fresh = ProposalContext(energy, context.areas, context.features, context.masks)
+    fresh = ProposalContext(energy, context.areas, context.features, context.masks,
+                            context.appearance)
     fewer = run_generator(generator, fresh, 3, random_state=3)
     np.testing.assert_array_equal(fewer.labelings, found.labelings[:3])
     assert len(run_generator(generator, fresh, 1, random_state=3)) == 1
@@ -77,7 +79,8 @@ def test_degenerate_images(generator):
         PottsEnergy(np.array([[0.3], [0.1]]), np.array([[0, 1]]), np.ones(1)),
         PottsEnergy(np.zeros((4, 3)), np.array([[0, 1], [2, 3]]), np.zeros(2)),
     ):
-        found = run_generator(generator, ProposalContext(energy), 4)
+        context = ProposalContext(energy, appearance=np.zeros((energy.n_nodes, 2)))
+        found = run_generator(generator, context, 4)
         assert found.labelings.shape[1] == energy.n_nodes
         np.testing.assert_array_equal(found.energies, energy.evaluate(found.labelings))
 
@@ -103,6 +106,9 @@ def test_degenerate_images(generator):
     ({"generator": "region_merging", "sizes": 3}, "sizes must be a tuple"),
     ({"generator": "region_merging", "sizes": [0]}, "sizes must be an integer of at least 1"),
     ({"generator": "label_swap", "alternatives": 0}, "alternatives must be an integer"),
+    ({"generator": "image_colours", "bandwidths": [0.0]}, "bandwidths must be above 0"),
+    ({"generator": "image_colours", "weights": 1.0}, "weights must be a tuple"),
+    ({"generator": "image_colours", "turns": [0]}, "turns must be an integer of at least 1"),
     ({"generator": "label_coverage", "of": "pairs"}, "of must be 'presence' or 'transition'"),
 ])
 def test_refuses_settings(description, message):
@@ -115,6 +121,8 @@ def test_refuses_settings(description, message):
     ({"areas": np.array([1.0, 0.0, 1.0])}, "areas must be positive"),
     ({"areas": np.array([1.0, np.nan, 1.0])}, "areas must be finite"),
     ({"features": np.ones(3)}, r"features must have shape \(3, D\)"),
+    ({"appearance": np.ones((2, 4))}, r"appearance must have shape \(3, D\)"),
+    ({"appearance": np.full((3, 1), np.inf)}, "appearance must be finite"),
     ({"masks": np.full((1, 3), 2)}, "masks must hold labels 0..1, found 2"),
 ])
 def test_context_refuses(arguments, message):
@@ -127,3 +135,18 @@ def test_user_masks_need_masks():
     energy = PottsEnergy(np.zeros((3, 2)), np.array([[0, 1]]), np.ones(1))
     with pytest.raises(InputError, match="needs a context with masks"):
         run_generator(UserMasks(), ProposalContext(energy), 2)
+
+
+def test_image_colours_need_the_looks():
+    energy = PottsEnergy(np.zeros((3, 2)), np.array([[0, 1]]), np.ones(1))
+    with pytest.raises(InputError, match="needs the appearance"):
+        run_generator(ImageColours(), ProposalContext(energy), 2)
+
+
+def test_image_colours_find_what_looks_alike():
+    # The unaries leave the last two nodes open; they look like the second class.
+    unary = np.array([[0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [2.0, 0.0], [0.4, 0.5], [0.4, 0.5]])
+    looks = np.array([[0.0], [0.1], [5.0], [5.1], [5.0], [4.9]])
+    energy = PottsEnergy(unary, np.zeros((0, 2), int), np.zeros(0))
+    made = run_generator(ImageColours(), ProposalContext(energy, appearance=looks), 2)
+    np.testing.assert_array_equal(made.labelings, [[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1]])

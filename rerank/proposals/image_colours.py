@@ -1,0 +1,93 @@
+"""MAP labelings under a model of the classes' looks that is fitted to the image itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.potentials import similarity_weights
+from rerank.proposals.context import ProposalContext
+from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_set import ProposalSet
+from rerank.types import RandomState
+
+#: Added to the share of a class among the superpixels that look alike, before its logarithm.
+FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class ImageColours(ProposalGenerator):
+    """The MAP labeling, then those that agree with how their own classes look in this image.
+
+    As in GrabCut (Rother et al. 2004) the labeling and a model of each class's colours are
+    fitted by turns. The model is a kernel density: a class costs a superpixel
+    ``-weight * area * log(share of the class among the superpixels that look like it + 0.02)``
+    beside its unary, see `similarity_weights`; the first turn counts the unaries' probabilities,
+    later ones the labeling before. Needs `ProposalContext.appearance`.
+
+    Parameters
+    ----------
+    bandwidths : tuple of float
+        Of the kernel, above 0.
+    weights : tuple of float
+        Of the colour model against the unaries, at least 0.
+    turns : tuple of int
+        After which turns the labelings are taken.
+    iterations : int
+        TRW-S iterations a labeling.
+    """
+
+    name: ClassVar[str] = "image_colours"
+
+    bandwidths: tuple[float, ...] = (0.1, 0.2)
+    weights: tuple[float, ...] = (0.5, 1.0, 2.0)
+    turns: tuple[int, ...] = (3, 1)
+    iterations: int = 3
+
+    def __post_init__(self) -> None:
+        check_count(self.iterations, "iterations")
+        for name in ("bandwidths", "weights", "turns"):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not values:
+                raise InputError(f"{name} must be a tuple of at least one number, got {values!r}")
+            for value in values:
+                if name == "turns":
+                    check_count(value, name)
+                else:
+                    check_amount(value, name)
+        if min(self.bandwidths) <= 0:
+            raise InputError(f"bandwidths must be above 0, got {self.bandwidths}")
+
+    def generate(self, context: ProposalContext, n_proposals: int,
+                 random_state: RandomState = None) -> ProposalSet:
+        """Make at most one labeling more than bandwidths, weights and turns combine."""
+        if context.appearance is None:
+            raise InputError("image_colours needs the appearance of the nodes; give it to "
+                             "ProposalContext")
+        rows = [context.map_result.labeling]
+        each: list[dict[str, object]] = [{"bandwidth": None, "weight": 0.0, "turn": 0}]
+        for bandwidth in self.bandwidths:
+            if len(rows) >= n_proposals:
+                break
+            kernel = similarity_weights(context.appearance, context.node_areas, bandwidth)
+            for weight in self.weights:
+                labelings = self._alternate(context, kernel, weight)
+                for turn in self.turns:
+                    rows.append(labelings[turn - 1])
+                    each.append({"bandwidth": bandwidth, "weight": weight, "turn": turn})
+        return self._wrap(context, np.array(rows[:n_proposals]), each=each[:n_proposals])
+
+    def _alternate(self, context: ProposalContext, kernel: np.ndarray, weight: float
+                   ) -> list[np.ndarray]:
+        energy, found = context.energy, []
+        belief = context.probabilities
+        scale = weight * context.node_areas[:, None]
+        for _ in range(max(self.turns)):
+            labeling = context.solve(energy.unary - scale * np.log(kernel @ belief + FLOOR),
+                                     self.iterations)
+            found.append(labeling)
+            belief = np.eye(energy.n_labels)[labeling]
+        return found
