@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
                          help="replace a setting of superpixels, crf or proposals")
     propose.add_argument("--quiet", action="store_true", help="show no progress")
 
+    _beside_the_pipeline(commands)
+
     data = _command(commands, "data", None, "list, prepare or check data sets")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     _command(actions, "list", _data_list, "the data sets that rerank reads")
@@ -113,6 +115,31 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("--download", action="store_true",
                                 help="download what is not there")
     return parser
+
+
+def _beside_the_pipeline(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    dense = _command(commands, "dense-crf", _dense_crf,
+                     "refine probability maps by the fully connected CRF")
+    dense.add_argument("probabilities", help="folder of ID.npy or ID.npz, (H, W, C) or (C, H, W)")
+    dense.add_argument("images", help="folder of images, by the same names")
+    dense.add_argument("--out", required=True, help="folder for the results")
+    dense.add_argument("--iterations", type=int, default=5, dest="n_iterations",
+                       help="steps of mean field [5]")
+    for name, default, summary in (
+            ("gaussian-sxy", 3.0, "deviation of positions, in pixels"),
+            ("gaussian-compat", 3.0, "Potts weight; 0 leaves the term out"),
+            ("bilateral-sxy", 80.0, "deviation of positions, in pixels"),
+            ("bilateral-srgb", 13.0, "deviation of colours, in 0..255"),
+            ("bilateral-compat", 10.0, "Potts weight; 0 leaves the term out"),
+            ("scale", 1.0, "certainty of the maps, in (0, 1]"),
+            ("clip", 1e-5, "smallest probability")):
+        dense.add_argument(f"--{name}", type=float, default=default,
+                           help=f"{summary} [{default:g}]")
+    dense.add_argument("--normalization", default="symmetric",
+                       choices=("symmetric", "before", "after", "none"),
+                       help="how kernels are divided by their sums [symmetric]")
+    dense.add_argument("--jobs", type=_positive, default=1, help="images at a time [1]")
+    dense.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str,
@@ -224,6 +251,19 @@ def _propose(options: argparse.Namespace) -> int:
 
     for path in propose_files(Path(options.probabilities), Path(options.images),
                               Path(options.out), options.overrides, quiet=options.quiet):
+        print(path)
+    return DONE
+
+
+def _dense_crf(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from rerank.experiments import DenseCRFSettings, refine_files
+
+    settings = DenseCRFSettings(**{field.name: getattr(options, field.name)
+                                   for field in fields(DenseCRFSettings)})
+    for path in refine_files(Path(options.probabilities), Path(options.images),
+                             Path(options.out), settings, options.jobs, options.quiet):
         print(path)
     return DONE
 

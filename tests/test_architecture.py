@@ -54,7 +54,7 @@ def test_rooms_import_only_leftwards(room: str) -> None:
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_only_stages_know_the_store(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
-        assert not imported(path) & {"store", "stages", "cli"}, path
+        assert not imported(path) & {"store", "stages", "experiments", "cli"}, path
 
 
 def test_base_imports_no_room() -> None:
@@ -62,6 +62,11 @@ def test_base_imports_no_room() -> None:
         assert imported(ROOT / f"{name}.py") <= BASE, name
 
 
+def test_stages_do_not_know_the_experiments() -> None:
+    for path in (ROOT / "stages").rglob("*.py"):
+        assert "experiments" not in imported(path), path
+
+
 def test_every_folder_is_known() -> None:
     folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-    assert folders == ROOMS | {"stages"}
+    assert folders == ROOMS | {"stages", "experiments"}
