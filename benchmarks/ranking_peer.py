@@ -20,12 +20,50 @@ def load_model(path):
     return module
 
 
+class Enough(Exception):
+    """The learner has used its time."""
+
+
+class Log:
+    """CPU seconds and primal objective on a learner's way; what it costs is not counted."""
+
+    def __init__(self, X, losses, starts, C, limit, path):
+        self.X, self.losses, self.starts, self.C, self.limit = X, losses, starts, C, limit
+        self.file = open(path, "w")
+        rows = zip(starts[:-1], starts[1:])
+        best = np.array([a + losses[a:b].argmin() for a, b in rows])
+        self.best = best[np.repeat(np.arange(len(best)), np.diff(starts))]
+        self.spent, self.start = 0.0, time.process_time()
+
+    def objective(self, w):
+        scores = self.X.dot(w)
+        hinge = np.maximum.reduceat(scores - scores[self.best] + self.losses, self.starts[:-1])
+        return 0.5 * w.dot(w) + self.C * hinge.sum()
+
+    def __call__(self, learner, iteration=None):
+        now = time.process_time()
+        elapsed = now - self.start - self.spent
+        print(json.dumps([elapsed, self.objective(np.array(learner.w))]), file=self.file)
+        self.file.flush()
+        self.spent += time.process_time() - now
+        if elapsed > self.limit:
+            raise Enough
+
+
 def main():
-    model_path, problem_path, learner, C, limit, log_path = sys.argv[1:]
-    C, limit = float(C), float(limit)
+    model_path, problem_path, learner, options, C, limit, log_path = sys.argv[1:]
+    options = dict(json.loads(options), C=float(C), tol=1e-8)
     # scikit-learn and numpy of that age warn about each other.
     warnings.filterwarnings("ignore")
     from pystruct.learners import FrankWolfeSSVM, NSlackSSVM, OneSlackSSVM
+
+    class LoggedNSlackSSVM(NSlackSSVM):
+        """Logs after each solution of the QP, not only after each pass over the images."""
+
+        def _solve_n_slack_qp(self, constraints, n_samples):
+            objective = NSlackSSVM._solve_n_slack_qp(self, constraints, n_samples)
+            self.logger(self)
+            return objective
 
     module = load_model(model_path)
     data = np.load(problem_path)
@@ -33,36 +71,19 @@ def main():
     rows = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
     inputs = [X[part] for part in rows]
     labels = [module.ProposalLabel(int(losses[part].argmin()), losses[part]) for part in rows]
-    image = np.repeat(np.arange(len(rows)), np.diff(starts))
-    best = starts[:-1] + np.array([int(label) for label in labels])
-    state = {"spent": 0.0, "start": 0.0}
-    log = open(log_path, "w")
-
-    def objective(w):
-        scores = X.dot(w)
-        hinge = np.maximum.reduceat(scores - scores[best][image] + losses, starts[:-1])
-        return 0.5 * w.dot(w) + C * hinge.sum()
-
-    def logger(fitted, iteration):
-        now = time.process_time()
-        elapsed = now - state["start"] - state["spent"]
-        log.write(json.dumps([elapsed, objective(np.array(fitted.w))]) + "\n")
-        log.flush()
-        # What the log costs is not the learner's time.
-        state["spent"] += time.process_time() - now
-        if elapsed > limit:
-            sys.exit(0)
-
-    common = {"C": C, "logger": logger, "tol": 1e-8}
+    options["logger"] = log = Log(X, losses, starts, options["C"], float(limit), log_path)
     model = module.ProposalModel()
     if learner == "NSlackSSVM":
-        fitted = NSlackSSVM(model, max_iter=10000, **common)
+        fitted = LoggedNSlackSSVM(model, max_iter=10000, **options)
     elif learner == "OneSlackSSVM":
-        fitted = OneSlackSSVM(model, max_iter=1000000, **common)
+        fitted = OneSlackSSVM(model, max_iter=1000000, **options)
     else:
-        fitted = FrankWolfeSSVM(model, max_iter=1000000, random_state=0, **common)
-    state["start"] = time.process_time()
-    fitted.fit(inputs, labels)
+        fitted = FrankWolfeSSVM(model, max_iter=1000000, random_state=0, **options)
+    log.start = time.process_time()
+    try:
+        fitted.fit(inputs, labels)
+    except Enough:
+        pass
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Rankers: they score the proposals of an image and choose one.
 
 All share one interface (`Ranker`): `fit(X, quality, groups)`, `decision_function(X)` with higher
-scores for better proposals, and `choose(X, groups)`, the chosen row of each image.
+scores for better proposals, and `choose(X, groups)`, the chosen row of each image. The structured
+SVM's solver also learns the parameters of the CRF that proposals come from
+(`StructuredCRFLearner`).
 """
 
 from rerank.ranking.base import LinearRanker, Ranker
 from rerank.ranking.boosting import BoostingRanker
 from rerank.ranking.column_rule import ColumnRanker
 from rerank.ranking.corpus_loss import corpus_quality
+from rerank.ranking.crf_example import CRFExample
+from rerank.ranking.crf_learner import StructuredCRFLearner
 from rerank.ranking.cross_validation import CrossValidatedRanker, with_settings
 from rerank.ranking.minimum_bayes_risk import (
     MinimumBayesRiskRanker,
@@ -28,6 +32,7 @@ from rerank.ranking.symmetric_kl import (
 
 __all__ = [
     "BoostingRanker",
+    "CRFExample",
     "ColumnRanker",
     "CrossValidatedRanker",
     "LinearRanker",
@@ -38,6 +43,7 @@ __all__ = [
     "Ranker",
     "RidgeRanker",
     "SmoothingChoice",
+    "StructuredCRFLearner",
     "StructuredRankSVM",
     "SymmetricKL",
     "SymmetricKLRanker",

@@ -34,7 +34,8 @@ class WorkingSet:
 
     def __init__(self, best: IntArray, n_rows: int, n_columns: int) -> None:
         n_images = len(best)
-        capacity = max(16, 2 * n_images)
+        # Memory that nothing is written to costs nothing; growing means copying.
+        capacity = max(16, 6 * n_images)
         self.differences = np.empty((capacity, n_columns))
         self.losses = np.empty(capacity)
         self.alphas = np.zeros(capacity)
@@ -52,7 +53,7 @@ class WorkingSet:
         size = self.size + extra * (stop - first)
         capacity = len(self.losses)
         if size > capacity:
-            grown = max(size, int(1.5 * capacity)) - capacity
+            grown = max(size, 2 * capacity) - capacity
             self.differences = np.concatenate(
                 [self.differences, np.empty((grown, self.differences.shape[1]))])
             self.losses = np.concatenate([self.losses, np.empty(grown)])
