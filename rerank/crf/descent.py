@@ -9,9 +9,20 @@ from numba import njit
 @njit(cache=True)
 def descend(theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps):
     """Run ICM on `labeling` in place and return the number of sweeps."""
+    n = len(labeling)
+    stale = np.ones(n, dtype=np.bool_)
+    touched = np.empty(n, dtype=np.bool_)
+    return _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling,
+                          max_sweeps, stale, touched)
+
+
+@njit(cache=True)
+def _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps,
+                   stale, touched):
+    # Nodes that may have a better label are stale; those that changed, and their neighbours, are
+    # touched.
     n, n_labels = theta.shape
     cost = np.empty(n_labels)
-    stale = np.ones(n, dtype=np.bool_)
     sweep = 0
     changed = True
     while changed and sweep < max_sweeps:
@@ -41,17 +52,24 @@ def descend(theta, start, split, head, edge, first, weights, tables, labeling, m
             if best != labeling[i]:
                 labeling[i] = best
                 changed = True
+                touched[i] = True
                 for arc in range(start[i], start[i + 1]):
                     stale[head[arc]] = True
+                    touched[head[arc]] = True
     return sweep
 
 
 @njit(cache=True)
 def polish(theta, start, split, head, edge, first, weights, tables, labeling):
     """Change single nodes and, for Potts, whole components of equal label in turn, in place."""
+    n = len(labeling)
+    stale = np.ones(n, dtype=np.bool_)
+    touched = np.ones(n, dtype=np.bool_)
     for _ in range(20):
-        descend(theta, start, split, head, edge, first, weights, tables, labeling, 1000)
-        if tables.shape[0] or not descend_components(theta, start, head, edge, weights, labeling):
+        _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling, 1000,
+                       stale, touched)
+        if tables.shape[0] or not _descend_touched(theta, start, head, edge, weights, labeling,
+                                                   stale, touched):
             break
 
 
@@ -61,13 +79,22 @@ def descend_components(theta, start, head, edge, weights, labeling):
 
     Works in place and returns whether a component changed.
     """
+    n = len(labeling)
+    stale = np.empty(n, dtype=np.bool_)
+    touched = np.ones(n, dtype=np.bool_)
+    return _descend_touched(theta, start, head, edge, weights, labeling, stale, touched)
+
+
+@njit(cache=True)
+def _descend_touched(theta, start, head, edge, weights, labeling, stale, touched):
+    # Only components that hold a touched node are tried: nothing in or around the others changed.
     n, n_labels = theta.shape
     component = np.full(n, -1, dtype=np.int64)
     members = np.empty(n, dtype=np.int64)
     cost = np.empty(n_labels)
     changed = False
     for root in range(n):
-        if component[root] >= 0:
+        if component[root] >= 0 or not touched[root]:
             continue
         old = labeling[root]
         component[root] = root
@@ -78,6 +105,7 @@ def descend_components(theta, start, head, edge, weights, labeling):
         while place < size:
             i = members[place]
             place += 1
+            touched[i] = False
             for label in range(n_labels):
                 cost[label] += theta[i, label]
             for arc in range(start[i], start[i + 1]):
@@ -96,7 +124,13 @@ def descend_components(theta, start, head, edge, weights, labeling):
         if best != old:
             changed = True
             for place in range(size):
-                labeling[members[place]] = best
+                i = members[place]
+                labeling[i] = best
+                stale[i] = True
+                touched[i] = True
+                for arc in range(start[i], start[i + 1]):
+                    stale[head[arc]] = True
+                    touched[head[arc]] = True
     return changed
 
 

@@ -9,8 +9,8 @@ less its own minimum; for Potts the minimum over a costs O(L), since it is eithe
 cheapest a plus the weight. In a pass the minima that are subtracted from ``D_i`` and from the
 messages add up to a lower bound on every energy, whatever the messages were at the start: so
 those of a related problem can be kept. A minimum is subtracted from each ``D_i`` before its
-messages are sent, so that a single huge cost cannot drown the others in rounding. Labelings are
-read off in both directions.
+messages are sent, so that a single huge cost cannot drown the others in rounding. Each pass reads
+a labeling off, and the better parts of all of them are kept (`fuse`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numba import njit
 
 from rerank.crf.descent import descend, polish
 from rerank.crf.energy import PottsEnergy, check_labeling
+from rerank.crf.fusion import fuse
 from rerank.crf.pairwise import labeling_cost
 from rerank.crf.potts_passes import potts_pass
 from rerank.crf.result import InferenceResult, certify, rounding_error
@@ -33,7 +34,7 @@ from rerank.validation import check_finite
 
 def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int = 200,
          tolerance: float = 1e-3, init_messages: Optional[FloatArray] = None) -> InferenceResult:
-    """Raise a lower bound by TRW-S and read labelings off it, the best improved by ICM.
+    """Raise a lower bound by TRW-S and read labelings off it, their best parts improved by ICM.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     start, split, head, edge, first : arrays of `Adjacency`
     weights, tables : pairwise costs of `PottsEnergy`
     messages : (m, L) float64, overwritten
-    labeling : (n,) int64, overwritten where a better one is found
+    labeling : (n,) int64, overwritten where parts of another are better
     bounds : (max_iterations,) float64, written
     tolerance, rounding : float
         Stop once ten iterations gain less than `tolerance` times the gap, or at a gap of
@@ -112,31 +113,26 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
         Number of iterations.
     """
     candidate = np.empty(theta.shape[0], dtype=np.int64)
-    best = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
     for iteration in range(len(bounds)):
         for forward in (True, False):
-            if tables.shape[0] == 0:
-                bound = potts_pass(theta, start, split, head, edge, weights, messages, candidate,
-                                   forward)
-            else:
-                bound = table_pass(theta, start, split, head, edge, first, weights, tables,
-                                   messages, candidate, forward)
-            cost = labeling_cost(theta, start, split, head, edge, first, weights, tables,
-                                 candidate)
-            if cost < best:
-                best = cost
-                labeling[:] = candidate
+            bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
+                             candidate, forward)
+            fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
         bounds[iteration] = bound
-        gap = best - bound
+        gap = labeling_cost(theta, start, split, head, edge, first, weights, tables,
+                            labeling) - bound
         if gap <= rounding:
             return iteration + 1
         if iteration >= 10 and bound - bounds[iteration - 10] < tolerance * gap:
             break
-    # The last labeling, read off the best messages, may end lower than the best one so far.
-    polish(theta, start, split, head, edge, first, weights, tables, candidate)
-    cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, candidate)
-    if cost < best:
-        labeling[:] = candidate
-    elif (labeling != candidate).any():
-        polish(theta, start, split, head, edge, first, weights, tables, labeling)
+    polish(theta, start, split, head, edge, first, weights, tables, labeling)
     return iteration + 1
+
+
+@njit(cache=True)
+def one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling, forward):
+    """Visit all nodes in one direction, by `potts_pass` or `table_pass`; a lower bound."""
+    if tables.shape[0] == 0:
+        return potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward)
+    return table_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
+                      forward)

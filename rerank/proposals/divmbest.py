@@ -13,10 +13,12 @@ import numpy as np
 from numba import njit
 
 from rerank.crf import METHODS, GraphCutSolver, PottsEnergy, map_inference
+from rerank.crf.descent import polish
+from rerank.crf.fusion import fuse
 from rerank.crf.graph_cut import is_submodular
 from rerank.crf.pairwise import labeling_cost
 from rerank.crf.result import rounding_error
-from rerank.crf.trws import iterate
+from rerank.crf.trws import iterate, one_pass
 from rerank.errors import InputError
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import Array, FloatArray, IntArray
@@ -25,7 +27,7 @@ from rerank.validation import check_finite
 
 def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method: str = "auto",
               node_weights: Optional[Array] = None, class_weights: Optional[Array] = None,
-              map_iterations: int = 20, iterations: int = 2, **options: Any) -> ProposalSet:
+              map_iterations: int = 10, iterations: int = 2, **options: Any) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
 
     Parameters
@@ -37,7 +39,8 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
         Cost, in units of the energy, of giving a node of weight 1 a label that it had before; at
         least 0. A tenth to three tenths of an average node's cost is a good start.
     method : {"auto", "trws", "graph_cut", "alpha_expansion", "icm"}
-        ``trws`` keeps its messages from one labeling to the next and ends with ICM; ``graph_cut``
+        ``trws`` keeps its messages from one labeling to the next, joins the best parts of the
+        labelings read off them, and ends with ICM; ``graph_cut``
         (two labels) is exact and keeps its flow; the others call `map_inference` afresh. ``auto``
         is ``graph_cut`` where that applies and ``trws`` elsewhere.
     node_weights : (n,) float, optional
@@ -129,30 +132,59 @@ def _by_messages(energy: PottsEnergy, n_proposals: int, penalty: FloatArray, map
     theta = energy.unary - energy.unary.min(axis=1)[:, None]
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
     gaps = np.empty(n_proposals)
-    _modes(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, penalty,
-           map_iterations, iterations, rounding_error(energy), labelings, gaps)
+    solve_modes(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, penalty,
+                map_iterations, iterations, rounding_error(energy), labelings[:0], labelings, gaps)
     return labelings, gaps
 
 
 @njit(cache=True)
-def _modes(theta, start, split, head, edge, first, weights, tables, penalty, map_iterations,
-           iterations, rounding, labelings, gaps):
+def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty, map_iterations,
+                iterations, rounding, leaders, labelings, gaps):
+    """Solve the augmented problems one after another, each from the messages of the last.
+
+    Parameters
+    ----------
+    theta : (n, L) float64, overwritten
+        Unary costs, the least of each node 0.
+    start, split, head, edge, first : arrays of `Adjacency`
+    weights, tables : pairwise costs of `PottsEnergy`
+    penalty : (n, L) float64
+    map_iterations, iterations : int
+    rounding : float
+        A gap up to this is zero.
+    leaders : (M, n) int64, or (0, n)
+        What each next problem is pushed away from in place of the labelings found.
+    labelings : (M, n) int64, written
+    gaps : (M,) float64, written
+        Augmented energy less its lower bound.
+    """
     n, n_labels = theta.shape
     messages = np.zeros((len(weights), n_labels))
     labeling = np.empty(n, dtype=np.int64)
     for i in range(n):
         labeling[i] = theta[i].argmin()
-    bounds = np.empty(max(map_iterations, iterations))
+    candidate = np.empty(n, dtype=np.int64)
+    bounds = np.empty(map_iterations)
     for k in range(len(labelings)):
-        limit = map_iterations if k == 0 else iterations
-        used = iterate(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-                       bounds[:limit], 1e-3, rounding)
+        if k == 0:
+            used = iterate(theta, start, split, head, edge, first, weights, tables, messages,
+                           labeling, bounds, 1e-3, rounding)
+            bound = bounds[:used].max()
+        else:
+            bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
+                             labeling, True)
+            for step in range(1, 2 * iterations):
+                bound = max(bound, one_pass(theta, start, split, head, edge, first, weights,
+                                            tables, messages, candidate, step % 2 == 0))
+                fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
+            polish(theta, start, split, head, edge, first, weights, tables, labeling)
         cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
-        gap = cost - bounds[:used].max()
+        gap = cost - bound
         gaps[k] = gap if gap > rounding else 0.0
         labelings[k] = labeling
+        leader = leaders[k] if len(leaders) else labeling
         for i in range(n):
-            theta[i, labeling[i]] += penalty[i, labeling[i]]
+            theta[i, leader[i]] += penalty[i, leader[i]]
 
 
 def _by_cuts(energy: PottsEnergy, n_proposals: int,
