@@ -5,8 +5,8 @@
 One thread, CPU time. `gco_peer.py` says how to make the peers' environment. All solvers get the
 same augmented problems, those of the run with gco, so that their energies can be compared; the
 energies and distances of a free run stand beside. A gap is the mean over the first 10 or 30 modes
-of the energy above the best lower bound, in per cent of that bound. Ours are timed from the raw arrays on, gco
-from its arrays on; the first calls, which compile, are not timed.
+of the energy above the best lower bound, in per cent of that bound. Ours are timed from the raw
+arrays on, gco from its arrays on; the first calls, which compile, are not timed.
 """
 
 from __future__ import annotations

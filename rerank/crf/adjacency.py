@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from rerank.types import Array, BoolArray, IntArray
 
@@ -41,25 +42,91 @@ class Adjacency:
     @classmethod
     def from_edges(cls, n_nodes: int, edges: IntArray) -> "Adjacency":
         """Group the arcs of ``edges`` (m, 2), which must be checked already."""
-        n_edges = len(edges)
-        tail = np.concatenate([edges[:, 0], edges[:, 1]])
-        head = np.concatenate([edges[:, 1], edges[:, 0]])
-        order = np.lexsort((head, tail))
-        place = np.empty(2 * n_edges, dtype=np.int32)
-        place[order] = np.arange(2 * n_edges, dtype=np.int32)
-        opposite = (order + n_edges) % max(2 * n_edges, 1)
-        start = np.zeros(n_nodes + 1, dtype=np.int32)
-        np.cumsum(np.bincount(tail, minlength=n_nodes), out=start[1:])
-        earlier = np.bincount(tail[head < tail], minlength=n_nodes)
-        return cls(
-            start=start,
-            split=(start[:-1] + earlier).astype(np.int32),
-            head=head[order].astype(np.int32),
-            edge=(order % max(n_edges, 1)).astype(np.int32),
-            sister=place[opposite],
-            first=order < n_edges,
+        n_arcs = 2 * len(edges)
+        made = cls(
+            start=np.zeros(n_nodes + 1, dtype=np.int32), split=np.empty(n_nodes, dtype=np.int32),
+            head=np.empty(n_arcs, dtype=np.int32), edge=np.empty(n_arcs, dtype=np.int32),
+            sister=np.empty(n_arcs, dtype=np.int32), first=np.empty(n_arcs, dtype=np.bool_),
         )
+        _group(edges, made.start, made.split, made.head, made.edge, made.sister, made.first)
+        return made
 
     def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
         """All but `sister`, in the order in which the compiled routines take them."""
         return self.start, self.split, self.head, self.edge, self.first
+
+
+@njit(cache=True)
+def _group(edges, start, split, head, edge, sister, first):
+    n, m = len(split), len(edges)
+    for e in range(m):
+        start[edges[e, 0] + 1] += 1
+        start[edges[e, 1] + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    # Sorted by the node they lead to, then by the node they leave; both sorts keep the order.
+    place = start.copy()
+    by_head = np.empty(2 * m, dtype=np.int64)
+    for arc in range(2 * m):
+        to = edges[arc % m, 1 - arc // m]
+        by_head[place[to]] = arc
+        place[to] += 1
+    place[:] = start
+    where = np.empty(2 * m, dtype=np.int32)
+    for i in range(n):
+        split[i] = start[i]
+    for k in range(2 * m):
+        arc = by_head[k]
+        e = arc % m
+        tail = edges[e, arc // m]
+        to = edges[e, 1 - arc // m]
+        here = place[tail]
+        place[tail] += 1
+        where[arc] = here
+        head[here] = to
+        edge[here] = e
+        first[here] = arc < m
+        split[tail] += to < tail
+    for e in range(m):
+        sister[where[e]] = where[e + m]
+        sister[where[e + m]] = where[e]
+
+
+@njit(cache=True)
+def first_fault(edges, n_nodes):
+    """What breaks the rules for edges, and the row of the first edge that does.
+
+    Returns
+    -------
+    int, int
+        0 and -1 if nothing does; 1 for an edge that leaves the graph, 2 for one from a node to
+        itself, 3 for one that occurred before. The first rule that is broken anywhere counts.
+    """
+    m = len(edges)
+    for e in range(m):
+        if min(edges[e, 0], edges[e, 1]) < 0 or max(edges[e, 0], edges[e, 1]) >= n_nodes:
+            return 1, e
+    for e in range(m):
+        if edges[e, 0] == edges[e, 1]:
+            return 2, e
+    start = np.zeros(n_nodes + 1, dtype=np.int64)
+    for e in range(m):
+        start[min(edges[e, 0], edges[e, 1]) + 1] += 1
+    for i in range(n_nodes):
+        start[i + 1] += start[i]
+    place = start[:-1].copy()
+    by_earlier = np.empty(m, dtype=np.int64)
+    for e in range(m):
+        i = min(edges[e, 0], edges[e, 1])
+        by_earlier[place[i]] = e
+        place[i] += 1
+    met = np.full(n_nodes, -1, dtype=np.int64)
+    again = m
+    for i in range(n_nodes):
+        for k in range(start[i], start[i + 1]):
+            e = by_earlier[k]
+            later = max(edges[e, 0], edges[e, 1])
+            if met[later] == i:
+                again = min(again, e)
+            met[later] = i
+    return (3, again) if again < m else (0, -1)

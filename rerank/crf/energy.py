@@ -9,10 +9,10 @@ from typing import Any, Optional, Union, overload
 import numpy as np
 import numpy.typing as npt
 
-from rerank.crf.adjacency import Adjacency
+from rerank.crf.adjacency import Adjacency, first_fault
 from rerank.crf.pairwise import evaluate_rows
 from rerank.errors import InputError
-from rerank.types import Array, BoolArray, FloatArray, IntArray
+from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
 
@@ -206,18 +206,10 @@ def _checked_edges(values: Any, n_nodes: int) -> IntArray:
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"edges must be integers, got {array.dtype}")
     edges = np.array(array, dtype=np.int64, order="C")
-    outside: BoolArray = np.any((edges < 0) | (edges >= n_nodes), axis=1)
-    _refuse(edges, outside, f"an edge must join nodes in 0..{n_nodes - 1}")
-    _refuse(edges, edges[:, 0] == edges[:, 1], "an edge must join two different nodes")
-    key = edges.min(axis=1) * n_nodes + edges.max(axis=1)
-    order = np.argsort(key, kind="stable")
-    again: BoolArray = np.zeros(len(edges), dtype=bool)
-    again[order[1:]] = key[order[1:]] == key[order[:-1]]
-    _refuse(edges, again, "an edge must occur once, in one of its two orders")
-    return edges
-
-
-def _refuse(edges: IntArray, bad: BoolArray, rule: str) -> None:
-    if bad.any():
-        at = int(np.argmax(bad))
+    fault, at = first_fault(edges, n_nodes)
+    if fault:
+        rule = (f"an edge must join nodes in 0..{n_nodes - 1}",
+                "an edge must join two different nodes",
+                "an edge must occur once, in one of its two orders")[fault - 1]
         raise InputError(f"{rule}; edges[{at}] is ({edges[at, 0]}, {edges[at, 1]})")
+    return edges

@@ -50,10 +50,32 @@ def minimum_cut(start, head, sister, residual, excess, in_sink, budget):
     int
         Number of augmentations.
     """
+    _push_to_neighbours(start, head, sister, residual, excess)
     n_augmentations, done = _grow_trees(start, head, sister, residual, excess, in_sink, budget)
     if not done:
         n_augmentations += shortest_path_cut(start, head, sister, residual, excess, in_sink)
     return n_augmentations
+
+
+@njit(cache=True)
+def _push_to_neighbours(start, head, sister, residual, excess):
+    # Most augmenting paths of a superpixel graph are one arc long, and need no search.
+    for i in range(len(excess)):
+        for arc in range(start[i], start[i + 1]):
+            j = head[arc]
+            if excess[i] == 0.0:
+                break
+            if excess[i] > 0.0 and excess[j] < 0.0:
+                forth = arc
+            elif excess[i] < 0.0 and excess[j] > 0.0:
+                forth = sister[arc]
+            else:
+                continue
+            amount = min(min(abs(excess[i]), abs(excess[j])), residual[forth])
+            residual[forth] -= amount
+            residual[sister[forth]] += amount
+            excess[i] -= amount if forth == arc else -amount
+            excess[j] += amount if forth == arc else -amount
 
 
 @njit(cache=True)
