@@ -20,8 +20,7 @@ ours, without numba's compilation. The optimum is ours to a gap of 1e-7: a certi
 has come to. "1%" is the time to come within 1% of the optimum, for ours from the raw arrays on;
 "cert." is a whole fit that stops where its own gap certifies 1%; a ">" says that no learner came
 within 1% in its time, and the ratio is at least that. Without `--pystruct-python` only ours is
-measured. `--stream DIR` asks another question:
-time and peak memory for 12,000 images x 30 proposals x 2,150 columns read from HDF5.
+measured.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ import csv
 import itertools
 import json
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -42,7 +40,6 @@ from typing import Any, Optional
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
 from rerank.ranking import StructuredRankSVM, proposal_model  # noqa: E402
@@ -193,36 +190,6 @@ def run_peer(python: str, problem: Problem, C: float, limit: float, row: Row) ->
     row.certified_time_ratio = fastest / row.certified_percent_seconds
 
 
-def run_stream(folder: Path) -> dict[str, float]:
-    """Fit on 12,000 images x 30 proposals x 2,150 columns of float32 in HDF5."""
-    n_images, n_proposals, n_columns = 12000, 30, 2150
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "ranking_stream.h5"
-    rng = np.random.default_rng(0)
-    hidden = rng.standard_normal(n_columns) / np.sqrt(n_columns)
-    n_rows = n_images * n_proposals
-    score = np.empty(n_rows)
-    with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("X", (n_rows, n_columns), np.float32)
-        for first in range(0, n_rows, 30000):
-            block = rng.standard_normal((30000, n_columns), dtype=np.float32)
-            dataset[first:first + 30000] = block
-            score[first:first + 30000] = block @ hidden
-    quality = 1 / (1 + np.exp(-score - rng.standard_normal(n_rows)))
-    groups = np.repeat(np.arange(n_images), n_proposals)
-    start, wall = time.process_time(), time.perf_counter()
-    with h5py.File(path) as file:
-        ranker = StructuredRankSVM(C=1e-3, tol=1e-2, random_state=0)
-        ranker.fit(file["X"], quality, groups)
-    path.unlink()
-    return {
-        "cpu_seconds": time.process_time() - start, "seconds": time.perf_counter() - wall,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        "passes": ranker.n_passes_, "objective": ranker.primal_objective_,
-        "relative_gap": ranker.duality_gap_ / ranker.primal_objective_,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pystruct-python", help="Python 3.6 that has pystruct 0.3.2")
@@ -234,12 +201,7 @@ def main() -> None:
                         help="time for each learner, in units of ours")
     parser.add_argument("--C", type=float, nargs="+", default=[1e-4, 1e-2, 1.0])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.5])
-    parser.add_argument("--stream", type=Path, help="folder for 3 GB of HDF5, removed afterwards")
     arguments = parser.parse_args()
-    if arguments.stream is not None:
-        for key, value in run_stream(arguments.stream).items():
-            print(f"{key:>14} {value:.6g}")
-        return
     run_ours(make_problem(20, 5, 10, 1.0, seed=0), 1.0)
     run_ours(make_problem(20, 5, 200, 0.0, seed=0), 1.0)
     rows: list[Row] = []

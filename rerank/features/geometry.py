@@ -50,12 +50,23 @@ def _geometry_kernel(labels: Array, n: int) -> tuple[FloatArray, FloatArray, Flo
     counts = np.zeros(n)
     frame = np.zeros(n)
     height, width = labels.shape
+    # Run by run of one region in a row of pixels: the sums are of integers, and so exact.
     for y in range(height):
-        for x in range(width):
+        outer = y == 0 or y == height - 1
+        x = 0
+        while x < width:
             region = labels[y, x]
-            sums[region, 0] += y
-            sums[region, 1] += x
-            counts[region] += 1.0
-            if y == 0 or x == 0 or y == height - 1 or x == width - 1:
+            start = x
+            while x < width and labels[y, x] == region:
+                x += 1
+            length = x - start
+            sums[region, 0] += y * length
+            sums[region, 1] += 0.5 * (start + x - 1) * length
+            counts[region] += length
+            if outer:
+                frame[region] += length
+            elif length == width and width > 1:
+                frame[region] += 2.0
+            elif start == 0 or x == width:
                 frame[region] += 1.0
     return sums, counts, frame

@@ -1,0 +1,122 @@
+"""How many proposals a second do the features cost, and how many columns do they give?
+
+    python benchmarks/features.py [--regions 24x25] [--proposals 30] [--classes 21]
+
+One image, one thread, CPU time, the best of `--repeats` runs after one that compiles. Its
+superpixels are squares of 11 pixels; the labelings are the largest of smooth random fields, so
+that proposals have whole objects and share most of them, as those of DivMBest do. "proposal
+without pixels" is the group without the columns of `edge_features`, which read the edge map's
+pixels; the regions' centres, read from the superpixel map once an image, are counted in. Each
+group is timed alone, with all that it shares with others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from typing import Callable
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np  # noqa: E402
+from scipy.ndimage import gaussian_filter  # noqa: E402
+
+from rerank.features import GROUPS, ImageInputs, cells_to_regions, image_features  # noqa: E402
+
+#: Side of a superpixel in pixels, columns of colour and texture, and cells of the SegNet.
+SIDE, N_VALUES, GRID = 11, 8, 13
+
+
+def smooth_fields(rng: np.random.Generator, shape: tuple[int, int, int], sigma: float
+                  ) -> np.ndarray:
+    """Unit-variance random fields over the rows and columns of superpixels."""
+    fields = gaussian_filter(rng.standard_normal(shape), (sigma, sigma, 0))
+    return np.asarray(fields / fields.std())
+
+
+def probabilities_of(scores: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, the others joined."""
+    values = np.exp(scores - scores.max(axis=-1, keepdims=True)).reshape(-1, scores.shape[-1])
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+
+def make_inputs(rows: int, columns: int, n_proposals: int, n_classes: int) -> ImageInputs:
+    """An image of rows x columns superpixels with every optional input."""
+    rng = np.random.default_rng(0)
+    n = rows * columns
+    index = np.arange(n).reshape(rows, columns)
+    superpixels = np.kron(index, np.ones((SIDE, SIDE), dtype=np.int64))
+    edges = np.concatenate([np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
+                            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1)])
+    scene = smooth_fields(rng, (rows, columns, n_classes), 4.0)
+    # About six classes are in the picture.
+    scene[:, :, rng.permutation(n_classes)[6:]] -= 3.0
+    labelings = np.stack([
+        (scene + 0.5 * smooth_fields(rng, scene.shape, 2.0)).argmax(axis=2).ravel()
+        for _ in range(n_proposals)])
+    probabilities = probabilities_of(2.0 * scene)
+    overlap = np.zeros((GRID * GRID, n))
+    cell = (np.arange(rows) * GRID // rows)[:, None] * GRID + np.arange(columns) * GRID // columns
+    overlap[cell.ravel(), np.arange(n)] = 1.0
+    overlap[overlap.sum(axis=1) == 0, 0] = 1.0
+    overlap /= overlap.sum(axis=1, keepdims=True)
+    segnet = rng.dirichlet(np.ones(n_classes), GRID * GRID)
+    n_foreground = n_classes - 1
+    image = rng.random(superpixels.shape)
+    return ImageInputs(
+        image_id="scene", classes=tuple(f"class{k}" for k in range(n_classes)),
+        superpixels=superpixels, edges=edges, boundary_length=np.full(len(edges), float(SIDE)),
+        contrast=rng.random(len(edges)), areas=np.full(n, float(SIDE * SIDE)),
+        labelings=labelings, energies=np.sort(rng.random(n_proposals)),
+        lower_bounds=np.zeros(n_proposals), probabilities=probabilities,
+        segnet_map=segnet.reshape(GRID, GRID, n_classes), cell_overlap=overlap,
+        scores=rng.standard_normal(n_foreground),
+        size_scores=rng.standard_normal(4 * n_foreground),
+        size_thresholds=np.sort(rng.random((n_foreground, 4)), axis=1), background=0,
+        region_values=rng.standard_normal((n, N_VALUES)),
+        value_names=tuple(f"value{k}" for k in range(N_VALUES)),
+        location=rng.dirichlet(np.ones(n_classes), n),
+        cooccurrence=rng.standard_normal((n_classes, n_classes)), edge_map=image > 0.9,
+        posterior=cells_to_regions(segnet, overlap))
+
+
+def best_time(function: Callable[[], object], repeats: int) -> float:
+    function()
+    found = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        found.append(time.process_time() - start)
+    return min(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--regions", default="24x25", help="rows x columns of superpixels")
+    parser.add_argument("--proposals", type=int, default=30)
+    parser.add_argument("--classes", type=int, default=21)
+    parser.add_argument("--repeats", type=int, default=50)
+    arguments = parser.parse_args()
+    rows, columns = (int(part) for part in arguments.regions.split("x"))
+    inputs = make_inputs(rows, columns, arguments.proposals, arguments.classes)
+    bare = replace(inputs, edge_map=None)
+    painted = np.mean([len(np.unique(labeling)) for labeling in inputs.labelings])
+    print(f"{rows * columns} regions, {arguments.proposals} proposals of {painted:.1f} of "
+          f"{arguments.classes} classes")
+    print(f"{'group':>24} {'columns':>8} {'ms':>8} {'proposals/s':>12}")
+    cases: list[tuple[str, ImageInputs, tuple[str, ...]]] = [
+        ("proposal without pixels", bare, ("proposal",))]
+    cases += [(group, inputs, (group,)) for group in GROUPS]
+    cases += [("all without pixels", bare, bare.groups), ("all", inputs, inputs.groups)]
+    for label, given, groups in cases:
+        seconds = best_time(lambda: image_features(given, groups), arguments.repeats)
+        n_columns = image_features(given, groups).shape[1]
+        print(f"{label:>24} {n_columns:8d} {1e3 * seconds:8.3f} "
+              f"{arguments.proposals / seconds:12.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
