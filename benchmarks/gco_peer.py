@@ -21,8 +21,8 @@ import numpy as np
 
 
 def expansion(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """gco's alpha-expansion from its own start, as a caller with float costs would run it."""
-    table = 1.0 - np.eye(unary.shape[1])
+    """gco's alpha-expansion from its own start, in the costs' own type."""
+    table = (1 - np.eye(unary.shape[1])).astype(unary.dtype)
     return gco.cut_general_graph(edges.astype(np.int32), weights, np.ascontiguousarray(unary),
                                  table, n_iter=-1, algorithm="expansion")
 
@@ -31,6 +31,7 @@ def cut(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray
     """PyMaxflow's minimum cut for two labels."""
     graph = maxflow.GraphFloat(len(unary), len(edges))
     nodes = graph.add_nodes(len(unary))
+    unary, weights = unary.astype(np.float64), weights.astype(np.float64)
     graph.add_edges(edges[:, 0], edges[:, 1], weights, weights)
     # A node on the sink's side has label 1 and pays its capacity from the source.
     graph.add_grid_tedges(nodes, unary[:, 1], unary[:, 0])
@@ -67,7 +68,8 @@ def main(source: str, target: str) -> None:
                                                        repeats=repeats)
                 # All solvers get the problems of the cold gco run.
                 leader = labelings[mode] if name == "gco" else answers[f"gco_labelings{k}"][mode]
-                theta[np.arange(len(unary)), leader] += diversity
+                if mode + 1 < modes:
+                    theta[np.arange(len(unary)), leader] += diversity
             answers[f"{name}_labelings{k}"] = labelings
             answers[f"{name}_seconds{k}"] = seconds
     np.savez(target, **answers)

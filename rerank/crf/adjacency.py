@@ -67,19 +67,21 @@ def _group(edges, start, split, head, edge, sister, first):
     # Sorted by the node they lead to, then by the node they leave; both sorts keep the order.
     place = start.copy()
     by_head = np.empty(2 * m, dtype=np.int64)
-    for arc in range(2 * m):
-        to = edges[arc % m, 1 - arc // m]
-        by_head[place[to]] = arc
-        place[to] += 1
+    for side in range(2):
+        for e in range(m):
+            to = edges[e, 1 - side]
+            by_head[place[to]] = side * m + e
+            place[to] += 1
     place[:] = start
     where = np.empty(2 * m, dtype=np.int32)
     for i in range(n):
         split[i] = start[i]
     for k in range(2 * m):
         arc = by_head[k]
-        e = arc % m
-        tail = edges[e, arc // m]
-        to = edges[e, 1 - arc // m]
+        side = 0 if arc < m else 1
+        e = arc - side * m
+        tail = edges[e, side]
+        to = edges[e, 1 - side]
         here = place[tail]
         place[tail] += 1
         where[arc] = here

@@ -131,6 +131,10 @@ def augmentation_budget(energy: PottsEnergy) -> int:
 def _pair_terms(start, split, head, edge, first, sister, weights, tables, capacity, excess):
     # A + (C - A - q) x_i + (D - C + q) x_j + (K - q) (1 - x_i) x_j + q x_i (1 - x_j), with
     # K = B + C - A - D split evenly, is the table [[A, B], [C, D]].
+    if tables.shape[0] == 0:
+        for arc in range(len(edge)):
+            capacity[arc] = weights[edge[arc]]
+        return
     for i in range(len(split)):
         for arc in range(start[i], start[i + 1]):
             if not first[arc]:

@@ -59,11 +59,15 @@ def map_inference(energy: PottsEnergy, method: str = "alpha_expansion",
         raise InputError(f"energy must be a PottsEnergy, got {type(energy).__name__}")
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    function = METHODS[method]
-    known = [name for name, parameter in inspect.signature(function).parameters.items()
+    if options:
+        _check_options(method, options)
+    return METHODS[method](energy, init, **options)
+
+
+def _check_options(method: str, options: dict[str, Any]) -> None:
+    known = [name for name, parameter in inspect.signature(METHODS[method]).parameters.items()
              if parameter.kind is parameter.KEYWORD_ONLY]
     unknown = sorted(set(options) - set(known))
     if unknown:
         allowed = ", ".join(known) or "none"
         raise InputError(f"method {method!r} has no option {unknown[0]!r}; its options: {allowed}")
-    return function(energy, init, **options)
