@@ -1,0 +1,225 @@
+"""The bench of the dense tables: a `DenseFCN` trained with any loss, with or without a CRF."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rerank.datasets import Dataset, open_dataset
+from rerank.errors import DataError
+from rerank.experiments.outcome import Outcome
+from rerank.experiments.table import Row, Scope
+from rerank.experiments.weights import find_backbone_weights
+from rerank.layers import CRFGrad, dense_crf
+from rerank.metrics import confusion_counts, intersection_union
+from rerank.nets import (
+    DenseCRFNet, DenseData, DenseFCN, History, KeptActivations, Phase, TrainConfig, TrainingData,
+    train,
+)
+from rerank.types import Array, IntArray
+
+
+@dataclass(frozen=True)
+class DenseSetting:
+    """What all rows of a dense table share.
+
+    Attributes
+    ----------
+    dataset : str
+        Trained on its split `train`, measured on `val`.
+    size, full_size : (int, int)
+        Height and width that images are brought to; at full size those of the random windows.
+    batch_size : int
+    full_factor : float
+        Factor on the epochs at full size.
+    architecture : str
+    options : mapping
+        Of the data set.
+    """
+
+    dataset: str
+    size: tuple[int, int]
+    full_size: tuple[int, int]
+    batch_size: int = 8
+    full_factor: float = 3.0
+    architecture: str = "squeezenet1_0"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DenseRecipe:
+    """What a row of a dense table does.
+
+    Attributes
+    ----------
+    phases : tuple of Phase
+        With losses by name; empty where nothing is trained.
+    layer : mapping, optional
+        Arguments of `CRFGrad`; deviations of positions are shares of the image's height.
+    dense_crf : mapping, optional
+        Arguments of `dense_crf`, which then refines the probabilities at the size of the labels.
+    weight_decay : float
+    clip_norm : float or None
+    """
+
+    phases: tuple[Phase, ...] = ()
+    layer: Optional[Mapping[str, Any]] = None
+    dense_crf: Optional[Mapping[str, Any]] = None
+    weight_decay: float = 5e-4
+    clip_norm: Optional[float] = 5.0
+
+
+class DenseBench:
+    """Trains and measures the rows of a dense table (see `Bench`).
+
+    At the small size the backbone is frozen and its activations are kept in memory, images are
+    brought to one size and mirrored; at full size it is trained too, on random windows of the
+    images at random scales. Probabilities are enlarged to the labels' own size before they are
+    judged.
+
+    Raises
+    ------
+    DataError
+        If the data set or the backbone's weights are not where they should be.
+    """
+
+    def __init__(self, scope: Scope, setting: DenseSetting) -> None:
+        self.scope, self.setting = scope, setting
+        opened = [open_dataset(setting.dataset, scope.data_root, split, **setting.options)
+                  for split in ("train", "val")]
+        self.train, self.val = opened
+        self.class_names = self.train.class_names
+        self.weights = None if setting.architecture == "small" else find_backbone_weights(
+            scope.data_root, setting.architecture)
+        self._kept: dict[str, KeptActivations] = {}
+        torch.set_num_threads(scope.jobs)
+
+    def settings(self, row: Row, seed: int) -> Any:
+        """What the outcome depends on, short of the images' own bytes."""
+        return {"setting": asdict(self.setting), "recipe": asdict(row.recipe), "seed": seed,
+                "full": self.scope.full, "train": self.train.ids, "val": self.val.ids,
+                "version": 1}
+
+    def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
+                progress: Callable[[float], None]) -> Outcome:
+        """Train if there is something to train, keep the state, and judge."""
+        began = time.monotonic()
+        recipe: DenseRecipe = row.recipe
+        model = self.model(recipe, seed, start)
+        notes: dict[str, float] = {}
+        if recipe.phases:
+            checkpoint = place.with_name(place.name + ".ckpt")
+            history = train(
+                model, self._training_data(model), self._config(recipe, seed),
+                device=self.scope.device, workers=2 if self.scope.full else 0,
+                progress=lambda p: progress(0.95 * p.done / p.total), checkpoint=checkpoint)
+            notes = _notes(history)
+            _save_state(place, model)
+            checkpoint.unlink(missing_ok=True)
+        counts = self._judge(model.to(self.scope.device).eval(), recipe)
+        progress(1.0)
+        return Outcome(intersection_union(counts), time.monotonic() - began, notes)
+
+    def model(self, recipe: DenseRecipe, seed: int,
+              start: Optional[Path]) -> Union[DenseFCN, DenseCRFNet]:
+        """The model of a recipe, new or from the state of the row that it goes on from."""
+        net = DenseFCN(len(self.class_names), self.setting.architecture, self.weights,
+                       train_backbone=self.scope.full, random_state=seed)
+        if start is not None:
+            load_state(start, net)
+        if recipe.layer is None:
+            return net
+        arguments = dict(recipe.layer)
+        height = self.setting.full_size[0] if self.scope.full else self.setting.size[0]
+        if "position_std" in arguments:
+            arguments["position_std"] *= height
+        n_views = 4 if self.scope.full else min(2 * len(self.train) + len(self.val), 500)
+        return DenseCRFNet(net, CRFGrad(net.n_classes, cache_size=n_views, **arguments))
+
+    def _config(self, recipe: DenseRecipe, seed: int) -> TrainConfig:
+        factor = self.setting.full_factor if self.scope.full else 1.0
+        phases = tuple(Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate)
+                       for p in recipe.phases)
+        return TrainConfig(phases, batch_size=self.setting.batch_size,
+                           weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm,
+                           amp=self.scope.full and self.scope.device.startswith("cuda"),
+                           random_state=seed)
+
+    def _training_data(self, model: nn.Module) -> TrainingData:
+        if self.scope.full:
+            return DenseData(self.train, self.setting.full_size, (0.5, 2.0))
+        return self.keep("train", self.train, model)
+
+    def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:
+        """The same backbone serves every row, so its activations are computed once."""
+        if name not in self._kept:
+            net = model.net if isinstance(model, DenseCRFNet) else model
+            assert isinstance(net, DenseFCN)
+            self._kept[name] = KeptActivations(net.cpu(), dataset, self.setting.size,
+                                               flip=name == "train", n_threads=None)
+        return self._kept[name]
+
+    def _judge(self, model: nn.Module, recipe: DenseRecipe) -> IntArray:
+        n_classes = len(self.class_names)
+        counts = np.zeros((len(self.val), n_classes, n_classes), np.int64)
+        for index in range(len(self.val)):
+            sample = self.val[index]
+            probabilities = self._probabilities(model, index, sample.image)
+            probabilities = F.interpolate(probabilities, sample.labels.shape, mode="bilinear",
+                                          align_corners=False)[0]
+            maps: Array = probabilities.cpu().numpy()
+            if recipe.dense_crf is not None:
+                maps = dense_crf(maps, sample.image, **recipe.dense_crf)
+            counts[index] = confusion_counts(sample.labels, maps.argmax(axis=0), n_classes,
+                                             self.val.ignore_index)
+        return counts
+
+    def _probabilities(self, model: nn.Module, index: int, image: Array) -> Tensor:
+        with torch.inference_mode():
+            if self.scope.full:
+                pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+                logits: Tensor = model(pixels.to(self.scope.device))
+            else:
+                kept = self.keep("val", self.val, model)
+                model.to(self.scope.device)
+                logits = model(kept.inputs(index).to(self.scope.device))
+            return torch.softmax(logits.float(), dim=1)
+
+
+def _notes(history: History) -> dict[str, float]:
+    fit = history.epochs[-1].surrogate_fit
+    notes = {"training loss": history.epochs[-1].loss}
+    if fit is not None:
+        notes["surrogate fit (held out)"] = fit
+    return notes
+
+
+def _save_state(place: Path, model: nn.Module) -> None:
+    partial = place.with_name(place.name + ".pt.partial")
+    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, partial)
+    partial.replace(place.with_name(place.name + ".pt"))
+
+
+def load_state(place: Path, net: nn.Module) -> None:
+    """Load what the row of that place kept of its model.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is of another model.
+    """
+    path = place.with_name(place.name + ".pt")
+    try:
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds, depending on how a file is damaged
+        raise DataError(f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.npz "
+                        "beside it, and the same command trains the net again") from error

@@ -1,0 +1,187 @@
+"""A finished table as text, as Markdown, as JSON and as a self-contained HTML page."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from rerank.experiments.comparison import Gain
+from rerank.experiments.reproduction import Reproduction
+from rerank.store import software_versions
+
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#30343b;max-width:70rem;margin:2rem auto;
+padding:0 1rem}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e6ea}
+th:first-child,td:first-child{text-align:left}th{font-weight:600}.wide{overflow-x:auto}"""
+
+Block = tuple[str, Sequence[str], list[list[str]]]
+
+
+def blocks(found: Reproduction) -> list[Block]:
+    """The tables of a page: title, head and rows of text."""
+    table = found.table
+    made: list[Block] = [(f"{table.source}, measured here", _measured_head(found),
+                          _measured_rows(found))]
+    if table.all_pairs:
+        made.append(("Gains between rows (points)",
+                     ("row", "over", "paper", "aim", "here", "95% over images", "p over images",
+                      "p over seeds", "aim met"),
+                     [_gain_row(found, pair) for pair in table.all_pairs]))
+    made.append(("IoU of each class, mean over seeds", ("row", *found.class_names),
+                 [[row.name, *(_number(v) for v in found.per_class(row.key))]
+                  for row in table.shown]))
+    if table.printed:
+        made.append((f"As printed: {table.source}, {table.paper_data}", list(table.columns),
+                     [[line.name, *(_cell(v) for v in line.values)] for line in table.printed]))
+    if found.notes:
+        names = sorted({name for notes in found.notes.values() for name in notes})
+        made.append(("Notes of the runs, mean over seeds", ("row", *names),
+                     [[table.row(key).name, *(_number(notes.get(name), 3) for name in names)]
+                      for key, notes in found.notes.items()]))
+    return made
+
+
+def to_markdown(found: Reproduction) -> str:
+    """The page as Markdown."""
+    lines = [f"# {found.table.title}", "", _lead(found), ""]
+    for title, head, rows in blocks(found):
+        lines += [f"## {title}", "", "| " + " | ".join(head) + " |",
+                  "|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        lines.append("")
+    lines += [f"- {note}" for note in found.table.notes]
+    return "\n".join([*lines, f"- {_versions()}", ""])
+
+
+def to_text(found: Reproduction) -> str:
+    """The measured table and the gains, for a terminal."""
+    parts = [f"{found.table.title} ({found.table.source})", _lead(found)]
+    for title, head, rows in blocks(found)[:1 + bool(found.table.all_pairs)]:
+        widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
+        parts.append("\n".join([title, *(
+            "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
+                      for i, (cell, w) in enumerate(zip(row, widths))).rstrip()
+            for row in [list(head), *rows])]))
+    return "\n\n".join(parts)
+
+
+def to_html(found: Reproduction) -> str:
+    """The page as HTML without anything from elsewhere."""
+    body = [f"<h1>{html.escape(found.table.title)}</h1><p>{html.escape(_lead(found))}</p>"]
+    for title, head, rows in blocks(found):
+        body.append(f"<h2>{html.escape(title)}</h2><div class=wide><table><tr>"
+                    + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"
+                    + "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row)
+                              + "</tr>" for row in rows) + "</table></div>")
+    body.append("<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in
+                                 (*found.table.notes, _versions())) + "</ul>")
+    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>"
+            f"{html.escape(found.table.name)}</title><style>{_STYLE}</style>"
+            f"<body>{''.join(body)}</body></html>\n")
+
+
+def to_json(found: Reproduction) -> str:
+    """All figures, unrounded; a figure that there is none of is null."""
+    table = found.table
+    tree = {
+        "table": table.name, "source": table.source, "paper_data": table.paper_data,
+        "data": table.data, "full": found.full, "device": found.device,
+        "seeds": list(found.seeds), "classes": list(found.class_names),
+        "versions": software_versions(),
+        "rows": [{
+            "key": row.key, "name": row.name, "paper": row.paper,
+            "mean": found.spreads[row.key].mean,
+            "deviation": _finite(found.spreads[row.key].deviation),
+            "per_seed": list(found.spreads[row.key].per_seed),
+            "per_class": [_finite(v) for v in found.per_class(row.key)],
+            "seconds": found.seconds[row.key], "notes": found.notes.get(row.key, {}),
+        } for row in table.shown],
+        "gains": [{
+            "row": pair[0], "over": pair[1], "paper": _paper_gain(found, pair),
+            "aim": table.aims.get(pair), "mean": gain.mean, "low": gain.low, "high": gain.high,
+            "p_images": gain.p_images, "p_seeds": _finite(gain.p_seeds),
+        } for pair, gain in found.gains.items()],
+        "printed": {"columns": list(table.columns),
+                    "lines": [[line.name, *line.values] for line in table.printed]},
+        "notes": list(table.notes),
+    }
+    return json.dumps(tree, indent=1) + "\n"
+
+
+def write_reproduction(found: Reproduction, folder: Path) -> list[Path]:
+    """Write `NAME.html`, `NAME.md` and `NAME.json`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for ending, text in (("html", to_html(found)), ("md", to_markdown(found)),
+                         ("json", to_json(found))):
+        path = folder / f"{found.table.name}.{ending}"
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _measured_head(found: Reproduction) -> Sequence[str]:
+    return ("row", "paper", "here", "sd", *(f"seed {seed}" for seed in found.seeds), "gain",
+            "paper's gain", "s a seed")
+
+
+def _measured_rows(found: Reproduction) -> list[list[str]]:
+    rows = []
+    for row in found.table.shown:
+        spread = found.spreads[row.key]
+        pair = (row.key, found.table.baseline)
+        over = found.gains.get(pair)
+        rows.append([row.name, _number(row.paper), _number(spread.mean, 2),
+                     _number(spread.deviation, 2), *(_number(v, 2) for v in spread.per_seed),
+                     "" if over is None else f"{over.mean:+.2f}",
+                     "" if over is None else _signed(_paper_gain(found, pair)),
+                     f"{found.seconds[row.key]:.0f}"])
+    return rows
+
+
+def _gain_row(found: Reproduction, pair: tuple[str, str]) -> list[str]:
+    gain: Gain = found.gains[pair]
+    aim = found.table.aims.get(pair)
+    first, second = (found.table.row(key).name for key in pair)
+    met = "" if aim is None else "yes" if gain.mean >= aim and gain.mean > 0 else "no"
+    return [first, second, _signed(_paper_gain(found, pair)),
+            "" if aim is None else f"at least {aim:g}" if aim else "above",
+            f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}", f"{gain.p_images:.3f}",
+            _number(gain.p_seeds, 3), met]
+
+
+def _paper_gain(found: Reproduction, pair: tuple[str, str]) -> Optional[float]:
+    first, second = (found.table.row(key).paper for key in pair)
+    return None if first is None or second is None else round(first - second, 6)
+
+
+def _lead(found: Reproduction) -> str:
+    size = "at full size" if found.full else "at the small size"
+    many = f"seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else \
+        f"seed {found.seeds[0]} alone, so that spread and test over seeds are missing"
+    return (f"Here: {found.table.data}, {size} on {found.device}, {many}. Mean IoU over classes "
+            f"in points, counted over all images. Paper: {found.table.paper_data}.")
+
+
+def _versions() -> str:
+    return "Made with " + ", ".join(f"{k} {v}" for k, v in software_versions().items()) + "."
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: Optional[float], digits: int = 1) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: Optional[float]) -> str:
+    return "" if value is None else f"{value:+.1f}"
+
+
+def _finite(value: float) -> Optional[float]:
+    return float(value) if math.isfinite(value) else None

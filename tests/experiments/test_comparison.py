@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from rerank.errors import DataError, InputError
+from rerank.experiments.comparison import gain, spread
+from rerank.experiments.outcome import Outcome, read_outcome, settings_digest, write_outcome
+from rerank.metrics import IntersectionUnion
+
+
+def outcome(seed: int, lift: float = 0.0, n_images: int = 12, n_classes: int = 3) -> Outcome:
+    """Counts whose IoU is about one half, higher by `lift`."""
+    rng = np.random.default_rng(seed)
+    unions = rng.integers(50, 100, (n_images, n_classes))
+    shares = np.clip(rng.normal(0.5 + lift, 0.1, unions.shape), 0, 1)
+    return Outcome(IntersectionUnion((unions * shares).astype(np.int64), unions), 1.5,
+                   {"fit": 0.5})
+
+
+def by_loops(item: Outcome, images: np.ndarray) -> float:
+    ious = []
+    for k in range(item.counts.unions.shape[1]):
+        union = sum(int(item.counts.unions[i, k]) for i in images)
+        if union:
+            ious.append(sum(int(item.counts.intersections[i, k]) for i in images) / union)
+    return 100 * float(np.mean(ious))
+
+
+def test_spread_over_seeds() -> None:
+    items = [outcome(seed) for seed in range(3)]
+    items[0].counts.unions[:, 2] = items[0].counts.intersections[:, 2] = 0
+    found = spread(items)
+    values = [by_loops(item, np.arange(12)) for item in items]
+    assert found.per_seed == pytest.approx(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+    expected = 100 * np.mean([item.counts.intersections[:, 2].sum()
+                              / item.counts.unions[:, 2].sum() for item in items[1:]])
+    assert found.per_class[2] == pytest.approx(expected)
+    assert np.isnan(spread(items[:1]).deviation) and np.isnan(spread(items[:1]).per_class[2])
+
+
+def test_gain_is_paired() -> None:
+    """The interval's ends are quantiles of resamples that draw one set of images for all."""
+    items, base = [outcome(s, 0.1) for s in range(3)], [outcome(s + 10) for s in range(3)]
+    found = gain(items, base, n_resamples=400, random_state=3)
+    every = np.arange(12)
+    differences = [by_loops(a, every) - by_loops(b, every) for a, b in zip(items, base)]
+    assert found.mean == pytest.approx(np.mean(differences))
+    rng = np.random.default_rng(3)
+    resampled = []
+    for size in (256, 144):
+        for draw in rng.multinomial(12, np.full(12, 1 / 12), size=size):
+            images = np.repeat(every, draw)
+            resampled.append(np.mean([by_loops(a, images) - by_loops(b, images)
+                                      for a, b in zip(items, base)]))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.p_images == 1 / 400
+    t = stats.ttest_1samp(differences, 0.0)
+    assert found.p_seeds == pytest.approx(t.pvalue)
+
+
+def test_a_row_has_nothing_over_itself() -> None:
+    items = [outcome(s) for s in range(3)]
+    found = gain(items, items, n_resamples=50)
+    assert (found.mean, found.low, found.high) == (0, 0, 0)
+    assert found.p_images == found.p_seeds == 1.0
+    assert np.isnan(gain(items[:1], items[1:2], n_resamples=50).p_seeds)
+
+
+def test_no_difference_is_seldom_found_significant() -> None:
+    """Of rows that differ by chance alone, few have a small p over images."""
+    ps = [gain([outcome(3 * s)], [outcome(3 * s + 1)], n_resamples=200).p_images
+          for s in range(60)]
+    assert np.mean(np.array(ps) < 0.05) < 0.2 < np.mean(np.array(ps) > 0.2)
+
+
+def test_what_cannot_be_paired() -> None:
+    with pytest.raises(InputError, match="2 outcomes cannot be paired with 1"):
+        gain([outcome(0), outcome(1)], [outcome(0)])
+    with pytest.raises(InputError, match="one shape"):
+        gain([outcome(0)], [outcome(0, n_images=11)])
+
+
+def test_outcomes_are_kept(tmp_path) -> None:
+    path = tmp_path / "a" / "row.npz"
+    assert read_outcome(path) is None
+    write_outcome(path, outcome(0))
+    found = read_outcome(path)
+    assert found is not None and found.notes == {"fit": 0.5} and found.seconds == 1.5
+    np.testing.assert_array_equal(found.counts.unions, outcome(0).counts.unions)
+    assert list(path.parent.iterdir()) == [path]
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match="row.npz: unreadable.*delete it"):
+        read_outcome(path)
+
+
+def test_digests_tell_settings_apart() -> None:
+    assert settings_digest({"a": 1, "b": (2, 3)}) == settings_digest({"b": [2, 3], "a": 1})
+    assert settings_digest({"a": 1}) != settings_digest({"a": 2})
