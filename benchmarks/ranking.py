@@ -195,6 +195,8 @@ def main() -> None:
     parser.add_argument("--pystruct-python", help="Python 3.6 that has pystruct 0.3.2")
     parser.add_argument("--out", type=Path, help="folder for ranking.csv")
     parser.add_argument("--quick", action="store_true", help="three sizes in place of eighteen")
+    parser.add_argument("--sizes", type=_size, nargs="+", metavar="IxPxC",
+                        help="images x proposals x columns, in place of the eighteen")
     parser.add_argument("--limit", type=float, default=60.0,
                         help="most seconds for each learner")
     parser.add_argument("--patience", type=float, default=30.0,
@@ -207,9 +209,11 @@ def main() -> None:
     rows: list[Row] = []
     print(f"{'images':>6} {'prop.':>5} {'columns':>7} {'noise':>5} {'C':>6} {'optimum':>10} "
           f"{'ours/peer':>9} {'ours 1%':>9} {'cert. 1%':>9} {'peer 1%':>9} {'ratio':>7} "
-          f"{'cert.':>7}  learner")
-    for size, noise in itertools.product(QUICK_SIZES if arguments.quick else SIZES,
-                                         arguments.noise):
+          f"{'cert.':>7}  learner", flush=True)
+    sizes: tuple[tuple[int, int, int], ...] = QUICK_SIZES if arguments.quick else SIZES
+    if arguments.sizes is not None:
+        sizes = tuple(arguments.sizes)
+    for size, noise in itertools.product(sizes, arguments.noise):
         problem = make_problem(*size, noise, seed=len(rows))
         for C in arguments.C:
             row = run_ours(problem, C)
@@ -225,6 +229,13 @@ def main() -> None:
         print(f"objective at most {max(r.objective_ratio or 0 for r in known):.5f} of the best "
               f"learner's; within 1% {min(r.time_ratio or 0 for r in known):.1f} times sooner at "
               f"least, certified {min(r.certified_time_ratio or 0 for r in known):.1f} times")
+
+
+def _size(text: str) -> tuple[int, int, int]:
+    parts = [int(part) for part in text.split("x")]
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not images x proposals x columns")
+    return parts[0], parts[1], parts[2]
 
 
 def _line(row: Row) -> str:

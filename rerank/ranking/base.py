@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
+from rerank.features import FeatureTable
+from rerank.ranking.column_names import check_column_names, column_names
 from rerank.ranking.rows import ImageRows, as_rows, check_rows_finite, image_rows, row_blocks
 from rerank.types import FloatArray, IntArray
 from rerank.validation import check_finite
@@ -22,15 +24,20 @@ class Ranker(BaseEstimator):
     good it is: any number that is higher for a better proposal, such as its mean image IoU or the
     linearised corpus quality of `corpus_quality`. A subclass writes `_fit` and `_scores`.
 
-    `X` is an array, or anything with `shape`, `dtype` and slicing by rows (an `h5py.Dataset`).
+    `X` is an array, or anything with `shape`, `dtype` and slicing by rows (an `h5py.Dataset`), or
+    has named columns (a `FeatureTable`, a data frame). Names that `fit` saw are asked for again
+    wherever columns have names: a column that is missing, renamed or elsewhere is an error.
 
     Attributes
     ----------
     n_features_in_ : int
         Columns of the `X` that `fit` saw.
+    feature_names_in_ : ndarray of shape (D,) of object
+        Their names; only where they had any.
     """
 
     n_features_in_: int
+    feature_names_in_: Any
 
     def fit(self: RankerType, X: Any, quality: Any, groups: Any) -> RankerType:
         """Learn to score proposals.
@@ -53,12 +60,23 @@ class Ranker(BaseEstimator):
         InputError
             Where the three do not have the same length, or a value is NaN or infinite; for `X`
             the message names the row and the column.
+        InputError
+            Where `X` is a `FeatureTable` with a column of one value throughout.
+        LeakError
+            Where `X` is a `FeatureTable` with a column that is the quality in disguise.
         """
-        rows = as_rows(X)
+        names = column_names(X)
+        rows = as_rows(_values(X))
         images = image_rows(groups, rows.shape[0])
         target = check_quality(quality, rows.shape[0])
+        if isinstance(X, FeatureTable):
+            X.refuse_constant_columns().refuse_leaking_columns(target)
         self._fit(rows, target, images)
         self.n_features_in_ = int(rows.shape[1])
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         return self
 
     def decision_function(self, X: Any) -> FloatArray:
@@ -79,10 +97,10 @@ class Ranker(BaseEstimator):
         NotFittedError
             Before `fit`.
         InputError
-            Where `X` has another number of columns than in `fit`, or a value is NaN or infinite.
+            Where `X` has another number of columns than in `fit`, or other names or another order
+            of them, or a value is NaN or infinite.
         """
-        self._check_fitted()
-        rows = as_rows(X, self._n_columns())
+        rows = self._rows(X)
         scores = np.empty(rows.shape[0])
         for first, block in row_blocks(rows):
             self._check_block(block, first)
@@ -112,21 +130,27 @@ class Ranker(BaseEstimator):
         InputError
             As in `decision_function`, and where `groups` is not as long as `X`.
         """
-        self._check_fitted()
-        rows = as_rows(X, self._n_columns())
+        rows = self._rows(X)
         images = image_rows(groups, rows.shape[0])
         return best_rows(self.decision_function(rows), images)
 
     def score(self, X: Any, quality: Any, groups: Any) -> float:
         """Mean quality, over the images, of the proposals that `choose` picks."""
         chosen = self.choose(X, groups)
-        return float(check_quality(quality, as_rows(X).shape[0])[chosen].mean())
+        return float(check_quality(quality, as_rows(_values(X)).shape[0])[chosen].mean())
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
         raise TypeError(f"{type(self).__name__} does not say how it is fitted")
 
     def _scores(self, block: FloatArray) -> FloatArray:
         raise TypeError(f"{type(self).__name__} does not say how it scores")
+
+    def _rows(self, X: Any) -> Any:
+        self._check_fitted()
+        names = column_names(X)
+        if names is not None and hasattr(self, "feature_names_in_"):
+            check_column_names(names, tuple(self.feature_names_in_))
+        return as_rows(_values(X), self._n_columns())
 
     def _n_columns(self) -> Optional[int]:
         return self.n_features_in_
@@ -137,6 +161,10 @@ class Ranker(BaseEstimator):
     def _check_fitted(self) -> None:
         if not hasattr(self, "n_features_in_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
+
+
+def _values(X: Any) -> Any:
+    return X.values if isinstance(X, FeatureTable) else X
 
 
 class LinearRanker(Ranker):
