@@ -15,6 +15,12 @@ from rerank.nets.build_backbone import build_backbone
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_data import DenseData
 from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.dense_source import (
+    DenseSource,
+    DenseSourceSettings,
+    fit_dense_source,
+    keep_activations,
+)
 from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
 from rerank.nets.kept_activations import KeptActivations
@@ -43,6 +49,8 @@ __all__ = [
     "DenseData",
     "DenseFCN",
     "DenseInputs",
+    "DenseSource",
+    "DenseSourceSettings",
     "EpochRecord",
     "History",
     "PAPER_PHASES",
@@ -59,7 +67,9 @@ __all__ = [
     "build_backbone",
     "cell_overlap",
     "download_backbone_weights",
+    "fit_dense_source",
     "head_probabilities",
+    "keep_activations",
     "labeling_soft_targets",
     "labelled_share",
     "load_backbone_weights",

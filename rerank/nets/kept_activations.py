@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Callable, Optional
 
 import numpy as np
@@ -59,6 +60,7 @@ class KeptActivations:
             raise InputError("activations can be kept of a frozen backbone alone; make the net "
                              "with train_backbone=False")
         self.flip = flip
+        self._rows: IntArray = np.arange(len(samples))
         self.images = np.empty((len(samples), *size, 3), np.uint8)
         self.labels = np.empty((len(samples), *size), np.int64)
         self._kept: tuple[tuple[FloatArray, ...], ...] = ()
@@ -84,7 +86,22 @@ class KeptActivations:
                 progress(index + 1)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._rows)
+
+    def subset(self, indices: IntArray) -> KeptActivations:
+        """Return training data of some of the images, by index; what is kept is shared.
+
+        Raises
+        ------
+        InputError
+            If there is no index, or one is out of range.
+        """
+        rows = np.asarray(indices)
+        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(self):
+            raise InputError(f"indices must be among 0..{len(self) - 1} and not empty")
+        some = copy.copy(self)
+        some._rows = self._rows[rows]
+        return some
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
         """Return images, their kept activations, and labels (B, h, w) int64."""
@@ -100,6 +117,7 @@ class KeptActivations:
         return found
 
     def _take(self, indices: IntArray, mirrored: Array) -> Batch:
+        indices = self._rows[indices]
         images, labels = self.images[indices], self.labels[indices]
         images[mirrored] = images[mirrored, :, ::-1]
         labels[mirrored] = labels[mirrored, :, ::-1]

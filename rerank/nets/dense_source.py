@@ -1,0 +1,259 @@
+"""A dense network as a source of class probabilities: trained on a fold, asked for any image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from rerank.errors import ConfigError, DataError, InputError
+from rerank.layers import CRFGrad
+from rerank.nets.activations import images_to_tensor, torch_threads
+from rerank.nets.crf_net import DenseCRFNet
+from rerank.nets.dense_data import DenseData, LabelledImages
+from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.kept_activations import KeptActivations
+from rerank.nets.schedule import Phase, TrainConfig
+from rerank.nets.training import History, Progress, train
+from rerank.nets.training_data import TrainingData
+from rerank.nets.weights import BackboneWeights
+from rerank.types import Array, FloatArray
+
+
+@dataclass(frozen=True)
+class DenseSourceSettings:
+    """How a dense source is made and trained.
+
+    Attributes
+    ----------
+    architecture : str
+        Of the backbone, as in `DenseFCN`.
+    size : (int, int)
+        Height and width that images are resized to before the network sees them.
+    loss : str
+        A name that `loss_from_name` knows.
+    epochs, learning_rate : int, float
+        Of the network by itself. Losses other than "ce" start from a network that was trained
+        with cross-entropy for the first half of the epochs.
+    crf_layer : bool
+        Put a CRF-Grad layer with learned spatial and bilateral kernels on top.
+    crf_epochs, crf_learning_rate : int, float
+        Of network and layer as one, after the former.
+    batch_size : int
+    train_backbone : bool
+        Train the backbone too; it then runs in every step.
+    random_state : int
+        Equal seeds give equal probabilities with one thread.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range.
+    """
+
+    architecture: str = "squeezenet1_0"
+    size: tuple[int, int] = (180, 240)
+    loss: str = "ce"
+    epochs: int = 24
+    learning_rate: float = 0.1
+    crf_layer: bool = False
+    crf_epochs: int = 5
+    crf_learning_rate: float = 0.005
+    batch_size: int = 8
+    train_backbone: bool = False
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ConfigError(f"size must be two numbers of at least 1, got {self.size}")
+        if self.epochs < 2:
+            raise ConfigError(f"epochs must be at least 2, got {self.epochs}")
+        self.config()
+
+    def config(self) -> TrainConfig:
+        """Settings of the network's own training."""
+        first = self.epochs // 2
+        phases: tuple[Phase, ...] = (Phase(self.loss, self.epochs, self.learning_rate),)
+        if self.loss != "ce":
+            phases = (Phase("ce", first, self.learning_rate),
+                      Phase(self.loss, self.epochs - first, 0.5 * self.learning_rate))
+        return TrainConfig(phases, batch_size=self.batch_size, random_state=self.random_state)
+
+    def joint_config(self) -> TrainConfig:
+        """Settings of the training of network and layer as one."""
+        return TrainConfig((Phase(self.loss, self.crf_epochs, self.crf_learning_rate),),
+                           batch_size=self.batch_size, random_state=self.random_state)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseSource:
+    """A trained network, asked image by image.
+
+    Attributes
+    ----------
+    model : DenseFCN or DenseCRFNet
+        In evaluation mode.
+    settings : DenseSourceSettings
+    history : tuple of History
+        Of the network's training and, with a layer, of both; empty after `from_arrays`.
+    """
+
+    model: Union[DenseFCN, DenseCRFNet]
+    settings: DenseSourceSettings
+    history: tuple[History, ...] = ()
+
+    def predict_proba(self, image: Array, n_threads: Optional[int] = 1) -> FloatArray:
+        """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
+
+        At the image's own size: the network sees it resized, and its probabilities are
+        interpolated back. A network trained with sigmoid channels ("bce", "rmi") is read by the
+        softmax of its scores too.
+        """
+        inputs = images_to_tensor([image], self.settings.size)
+        with torch_threads(n_threads), torch.inference_mode():
+            if isinstance(self.model, DenseCRFNet):
+                maps = self.model.layer(self.model.net(inputs), inputs)
+            else:
+                maps = torch.softmax(self.model(inputs), dim=1)
+            maps = F.interpolate(maps, image.shape[:2], mode="bilinear", align_corners=False)
+        found = maps[0].permute(1, 2, 0).numpy()
+        return np.ascontiguousarray(found / found.sum(axis=2, keepdims=True))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """What was trained, as arrays to be kept in any store; a frozen backbone is left out."""
+        return {name: value.numpy().copy() for name, value in self.model.state_dict().items()
+                if self.settings.train_backbone or "backbone." not in name}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], n_classes: int,
+                    settings: DenseSourceSettings,
+                    weights: Union[BackboneWeights, str, Path, None] = None) -> DenseSource:
+        """Rebuild a source from what `to_arrays` returned, with the same settings and weights.
+
+        Raises
+        ------
+        DataError
+            If an array is missing or of a wrong shape.
+        """
+        model = _model(n_classes, settings, weights)
+        state = dict(model.state_dict())
+        trained = {name for name in state
+                   if settings.train_backbone or "backbone." not in name}
+        if set(arrays) != trained:
+            odd = sorted(set(arrays) ^ trained)
+            raise DataError(f"not the arrays of this dense source: {len(odd)} are missing or too "
+                            f"many, {odd[0]} the first")
+        state.update({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise DataError(f"not the arrays of this dense source: {error}") from error
+        return cls(model.eval(), settings)
+
+
+def keep_activations(
+    samples: LabelledImages,
+    n_classes: int,
+    settings: DenseSourceSettings,
+    weights: Union[BackboneWeights, str, Path, None] = None,
+) -> KeptActivations:
+    """Run the frozen backbone once over images whose folds are then drawn by `subset`.
+
+    The backbone has seen none of them, so that keeping its activations for all folds leaks
+    nothing.
+
+    Raises
+    ------
+    InputError
+        If there is no sample, or the settings train the backbone.
+    """
+    return KeptActivations(_net(n_classes, settings, weights), samples, settings.size)
+
+
+def fit_dense_source(
+    samples: Union[LabelledImages, KeptActivations],
+    n_classes: int,
+    settings: DenseSourceSettings,
+    weights: Union[BackboneWeights, str, Path, None] = None,
+    *,
+    n_threads: Optional[int] = 1,
+    progress: Optional[Callable[[Progress], None]] = None,
+    checkpoint: Optional[Path] = None,
+) -> DenseSource:
+    """Train a dense network on labelled images, those of all folds but one, say.
+
+    Parameters
+    ----------
+    samples : sequence of records with `image` and `labels`, or KeptActivations
+        Training images; or what `keep_activations(...).subset(indices)` gives of them.
+    n_classes : int
+    settings : DenseSourceSettings
+    weights : BackboneWeights, str or Path, optional
+        Of the backbone; None draws it at random.
+    n_threads : int, optional
+        Threads of torch; None leaves torch's setting as it is.
+    progress : callable, optional
+        Called with a `Progress` after each step of either training.
+    checkpoint : Path, optional
+        What the names of two files start with, from which an interrupted training goes on.
+
+    Returns
+    -------
+    DenseSource
+
+    Raises
+    ------
+    InputError
+        If there is no sample, kept activations are of another size, or they are given although
+        the backbone is trained.
+    ConfigError
+        If the loss or the architecture is unknown.
+    DataError
+        If weights or a checkpoint are unusable.
+    """
+    model = _model(n_classes, settings, weights)
+    net = model.net if isinstance(model, DenseCRFNet) else model
+    data: TrainingData
+    if isinstance(samples, KeptActivations):
+        if settings.train_backbone:
+            raise InputError("kept activations are of a frozen backbone; give the images")
+        if samples.images.shape[1:3] != tuple(settings.size):
+            raise InputError(f"activations were kept at {samples.images.shape[1:3]}, the settings "
+                             f"ask for {tuple(settings.size)}")
+        data = samples
+    elif settings.train_backbone:
+        data = DenseData(samples, settings.size, (0.5, 2.0))
+    else:
+        data = KeptActivations(net, samples, settings.size, n_threads=n_threads)
+    with torch_threads(n_threads):
+        history = [train(net, data, settings.config(), progress=progress,
+                         checkpoint=_beside(checkpoint, ".net.ckpt"))]
+        if isinstance(model, DenseCRFNet):
+            history.append(train(model, data, settings.joint_config(), progress=progress,
+                                 checkpoint=_beside(checkpoint, ".joint.ckpt")))
+    return DenseSource(model.eval(), settings, tuple(history))
+
+
+def _net(n_classes: int, settings: DenseSourceSettings,
+         weights: Union[BackboneWeights, str, Path, None]) -> DenseFCN:
+    return DenseFCN(n_classes, settings.architecture, weights,
+                    train_backbone=settings.train_backbone, random_state=settings.random_state)
+
+
+def _model(n_classes: int, settings: DenseSourceSettings,
+           weights: Union[BackboneWeights, str, Path, None]) -> Union[DenseFCN, DenseCRFNet]:
+    net = _net(n_classes, settings, weights)
+    if not settings.crf_layer:
+        return net
+    # The default of 80 pixels is for images of some 375 rows.
+    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375, cache_size=400)
+    return DenseCRFNet(net, layer).eval()
+
+
+def _beside(path: Optional[Path], ending: str) -> Optional[Path]:
+    return None if path is None else path.with_name(path.name + ending)
