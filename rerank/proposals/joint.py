@@ -6,7 +6,8 @@ found exactly by M independent cuts (Kirillov et al. 2016): at a node with k one
 pairs that differ number k (M - k), concave in k, so some minimiser is nested, and its m-th
 labeling minimises ``E(y) - diversity * (M - 2m + 1) * sum_i w_i y_i``. For more labels expansion
 moves change one labeling at a time given the others, in turn with trades of labels between two of
-them (`exchange`).
+them (`exchange`); once from the labelings of DivMBest, and once after expansion moves of all
+labelings at once (`joint_moves`). The lower of the two ends is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rerank.proposals.context import ProposalContext
 from rerank.proposals.divmbest import check_weights, div_mbest
 from rerank.proposals.exchange import exchange
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.joint_moves import expand_together, together
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import Array, FloatArray, IntArray, RandomState
 
@@ -106,11 +108,7 @@ def joint_cost(energy: PottsEnergy, labelings: Array, diversity: float,
     node_weights : (n,) float, optional
     """
     weights = check_weights(node_weights, energy.n_nodes, "node_weights")
-    rows = np.asarray(labelings)
-    total = float(np.sum(energy.evaluate(rows)))
-    for m in range(1, len(rows)):
-        total -= diversity * float(((rows[:m] != rows[m]) @ weights).sum())
-    return total
+    return together(energy, np.asarray(labelings), diversity * weights)
 
 
 def _by_parametric_cuts(energy: PottsEnergy, n_proposals: int, weights: FloatArray) -> IntArray:
@@ -125,9 +123,19 @@ def _by_parametric_cuts(energy: PottsEnergy, n_proposals: int, weights: FloatArr
 
 def _by_expansion(energy: PottsEnergy, n_proposals: int, diversity: float, weights: FloatArray,
                   node_weights: Optional[Array], max_cycles: int) -> IntArray:
-    nodes = np.arange(energy.n_nodes)
-    rows = div_mbest(energy, n_proposals, diversity, method="trws",
-                     node_weights=node_weights).labelings.copy()
+    start = div_mbest(energy, n_proposals, diversity, method="trws",
+                      node_weights=node_weights).labelings
+    ends = [_one_by_one(energy, start, weights, max_cycles)]
+    if n_proposals > 1 and weights.any():
+        moved = expand_together(energy, start, weights, max_cycles)
+        ends.append(_one_by_one(energy, moved, weights, max_cycles))
+    return min(ends, key=lambda rows: together(energy, rows, weights))
+
+
+def _one_by_one(energy: PottsEnergy, start: IntArray, weights: FloatArray,
+                max_cycles: int) -> IntArray:
+    """Expansions of each labeling given the others, in turn with trades."""
+    nodes, rows = np.arange(energy.n_nodes), start.copy()
     taken = np.zeros_like(energy.unary)
     for row in rows:
         taken[nodes, row] += weights

@@ -1,0 +1,119 @@
+"""Expansion moves of all labelings at once, for `joint_mbest`.
+
+Kirillov et al. (2015) write the joint problem as one over M copies of the graph, the diversity as
+a clique over the copies of each node, and minimise it by expansion moves. A reward for
+differences is not submodular by itself. In a fixed order of the copies, though, where one may
+switch to the label only if all before it switch (or have it already), the reward depends on how
+many switch alone: it falls apart into a cost for each copy, and the best move of that kind is a
+minimum cut of the M copies, joined by arcs that nothing can cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerank.crf import PottsEnergy
+from rerank.crf.adjacency import Adjacency
+from rerank.crf.expansion import move_terms
+from rerank.crf.maxflow import minimum_cut
+from rerank.types import FloatArray, IntArray
+
+
+class JointMoves:
+    """Expansion moves of `n_copies` labelings of one energy.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+        As `alpha_expansion` takes it.
+    n_copies : int
+    weights : (n,) float64
+        Reward for each pair of labelings that differ at a node.
+    """
+
+    def __init__(self, energy: PottsEnergy, n_copies: int, weights: FloatArray) -> None:
+        self._energy, self._weights = energy, weights
+        self._theta = energy.unary - energy.unary.min(axis=1)[:, None]
+        n, m = energy.n_nodes, len(energy.edges)
+        places = np.arange(n_copies)[:, None] * n
+        inner = (energy.edges + places[:, :, None]).reshape(-1, 2)
+        chains = np.stack([(np.arange(n) + places[:-1]).ravel(),
+                           (np.arange(n) + places[1:]).ravel()], axis=1)
+        self._graph = Adjacency.from_edges(n_copies * n, np.concatenate([inner, chains]))
+        forth = np.empty(len(inner) + len(chains), dtype=np.int64)
+        forth[self._graph.edge[self._graph.first]] = np.flatnonzero(self._graph.first)
+        self._inner = forth[:len(inner)].reshape(n_copies, m)
+        self._chains = forth[len(inner):]
+        single = energy.adjacency
+        self._single = np.empty(m, dtype=np.int64)
+        self._single[single.edge[single.first]] = np.flatnonzero(single.first)
+
+    def expand(self, rows: IntArray, alpha: int, order: IntArray) -> IntArray:
+        """Labelings (M, n) of the lowest joint cost that one move to `alpha` reaches.
+
+        Parameters
+        ----------
+        rows : (M, n) int64
+        alpha : int
+        order : (M,) int
+            At each node a labeling switches only if those before it in this order do.
+        """
+        energy, single = self._energy, self._energy.adjacency
+        n_copies, n = rows.shape
+        residual = np.zeros(len(self._graph.head))
+        excess = np.empty((n_copies, n))
+        capacity = np.empty(len(single.head))
+        has = rows == alpha
+        alike = has.sum(axis=0)
+        for place, row in enumerate(order):
+            move_terms(self._theta, *single.arrays(), single.sister, energy.weights,
+                       energy.tables, rows[row], alpha, capacity, excess[place])
+            arcs = self._inner[place]
+            residual[arcs] = residual[self._graph.sister[arcs]] = capacity[self._single]
+            # Switching, it no longer differs from those that have the label by then, and comes
+            # to differ from those after it that have its old one.
+            left = (rows[order[place + 1:]] == rows[row]).sum(axis=0)
+            excess[place] += np.where(has[row], 0.0, self._weights * (alike - left))
+            alike = alike + ~has[row]
+        residual[self._chains] = np.inf
+        switches = np.empty(n_copies * n, dtype=np.bool_)
+        minimum_cut(self._graph.start, self._graph.head, self._graph.sister, residual,
+                    excess.ravel(), switches, 1000 + 50 * len(residual))
+        moved = rows.copy()
+        moved[order] = np.where(switches.reshape(n_copies, n), alpha, rows[order])
+        return moved
+
+
+def expand_together(energy: PottsEnergy, rows: IntArray, weights: FloatArray,
+                    max_cycles: int = 20) -> IntArray:
+    """Labelings (M, n) that `JointMoves` reach from `rows`, with a joint cost at most theirs.
+
+    A cycle moves to each label in turn; the order of the copies turns from move to move. Two
+    cycles without a gain end it.
+    """
+    moves, n_copies = JointMoves(energy, len(rows), weights), len(rows)
+    rows = rows.copy()
+    best = together(energy, rows, weights)
+    order, idle = np.arange(n_copies), 0
+    for cycle in range(max_cycles):
+        changed = False
+        for alpha in range(energy.n_labels):
+            # Backwards every other cycle.
+            order = np.roll(order, 1)
+            moved = moves.expand(rows, alpha, order if cycle % 2 == 0 else order[::-1])
+            cost = together(energy, moved, weights)
+            # A difference within rounding would let labels go round in circles.
+            if cost < best - 1e-12 * (1 + abs(best)):
+                rows, best, changed = moved, cost, True
+        idle = 0 if changed else idle + 1
+        if idle == 2:
+            break
+    return rows
+
+
+def together(energy: PottsEnergy, rows: IntArray, weights: FloatArray) -> float:
+    """The energies less the reward for each pair's differences."""
+    total = float(np.sum(energy.evaluate(rows)))
+    for m in range(1, len(rows)):
+        total -= float(((rows[:m] != rows[m]) @ weights).sum())
+    return total
