@@ -52,7 +52,7 @@ class HingeProblem:
     def blocks(self) -> Iterator[tuple[int, int, FloatArray]]:
         """Read all rows: first image, image after the last, and the block of scaled rows."""
         starts = self.images.starts
-        for first, block in row_blocks(self.rows, starts):
+        for first, block in row_blocks(self.rows, starts, whole=self.inverse is None):
             stop = int(np.searchsorted(starts, starts[first] + len(block)))
             yield first, stop, block if self.inverse is None else block * self.inverse
 
@@ -119,9 +119,7 @@ class HingeProblem:
 
 def scaled_problem(rows: Any, inverse: FloatArray, images: ImageRows, losses: FloatArray,
                    best: IntArray, C: float) -> HingeProblem:
-    """State the problem; scale the rows once where they fit into `KEPT_BYTES`.
-
-    """
+    """State the problem; scale the rows once where they fit into `KEPT_BYTES`."""
     problem = HingeProblem(rows, inverse, images, losses, best, C)
     if 8 * rows.shape[0] * rows.shape[1] > KEPT_BYTES:
         return problem

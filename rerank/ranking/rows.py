@@ -146,7 +146,8 @@ def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
         )
 
 
-def row_blocks(rows: Any, starts: Optional[IntArray] = None) -> Iterator[tuple[int, FloatArray]]:
+def row_blocks(rows: Any, starts: Optional[IntArray] = None,
+               whole: bool = True) -> Iterator[tuple[int, FloatArray]]:
     """Read a matrix in blocks of whole images.
 
     Parameters
@@ -154,6 +155,9 @@ def row_blocks(rows: Any, starts: Optional[IntArray] = None) -> Iterator[tuple[i
     rows : ndarray of shape (N, D), or an object with `shape` and slicing by rows
     starts : ndarray of shape (n_images + 1,), optional
         First row of each image; without it every row is an image of its own.
+    whole : bool, default True
+        Yield an array of float64 in memory as one block. Without it blocks are small, so that
+        what is made of one does not double the memory.
 
     Yields
     ------
@@ -163,7 +167,8 @@ def row_blocks(rows: Any, starts: Optional[IntArray] = None) -> Iterator[tuple[i
         A view where `rows` is such an array already.
     """
     n_rows, n_columns = rows.shape
-    if isinstance(rows, np.ndarray) and rows.dtype == np.float64 and rows.flags.c_contiguous:
+    in_memory = isinstance(rows, np.ndarray) and rows.dtype == np.float64
+    if whole and in_memory and rows.flags.c_contiguous:
         yield 0, rows
         return
     if starts is None:

@@ -78,3 +78,14 @@ def test_lists_and_integers_are_taken():
 def test_unusable_matrices(X, message):
     with pytest.raises(InputError, match=message):
         as_rows(X)
+
+
+def test_an_array_in_memory_can_be_cut_too(monkeypatch):
+    monkeypatch.setattr("rerank.ranking.rows.BLOCK_BYTES", 8 * 2 * 5)
+    rows = np.arange(24.0).reshape(12, 2)
+    starts = np.array([0, 3, 5, 9, 12])
+    assert [len(block) for _, block in row_blocks(rows, starts)] == [12]
+    cut = list(row_blocks(rows, starts, whole=False))
+    assert [(first, len(block)) for first, block in cut] == [(0, 5), (2, 4), (3, 3)]
+    assert all(np.shares_memory(block, rows) for _, block in cut)
+    np.testing.assert_array_equal(np.concatenate([block for _, block in cut]), rows)
