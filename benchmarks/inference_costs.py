@@ -94,7 +94,8 @@ def all_series(repeats: int) -> dict[str, tuple[tuple[int, ...], dict[str, list[
             sizes = [[N_NODES, 2 if cuts else N_LABELS, N_MODES] for _ in values]
             for size, value in zip(sizes, values):
                 size[axis] = value
-            rows[name] = [best_time(solver, *size, repeats) for size in sizes]
+            rows[name] = [best_time(solver, n_nodes, n_labels, modes, repeats)
+                          for n_nodes, n_labels, modes in sizes]
         found[title] = (values, rows)
     return found
 

@@ -49,9 +49,9 @@ def read_energies(work: str, limit: int, part: str = "final") -> list[RealEnergy
     with store.open(sources["superpixels"]) as regions, store.open(sources["unaries"]) as unaries, \
             store.open(sources["crf_settings"]) as settings:
         group = settings["unary"]
-        chosen = EnergySettings(*(float(group[name][()])
-                                  for name in ("potts_weight", "contrast_scale", "base")),
-                                tuple(group["class_bias"][()].tolist()))
+        weight, scale, base = (float(group[name][()])
+                               for name in ("potts_weight", "contrast_scale", "base"))
+        chosen = EnergySettings(weight, scale, base, tuple(group["class_bias"][()].tolist()))
         diversity = float(settings["diversity"][()])
         ids = store.header(sources["superpixels"]).image_ids
         found = []
