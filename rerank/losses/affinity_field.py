@@ -81,29 +81,34 @@ def affinity_field_loss(
             assert ready.distribution is not None
             labels = ready.distribution.argmax(dim=1)
         log_p = torch.log_softmax(ready.logits, dim=1)
-        log_rest = _log_of_rest(ready.logits, log_p)
+        odds = _log_odds(ready.logits, log_p)
+        p = log_p.exp()
         edges = regions = ready.logits.sum() * 0.0
         edge_mass = region_mass = ready.weights.sum() * 0.0
-        n_classes = logits.shape[1]
         for down, right in _DIRECTIONS:
             places = _shifted(distance * down, distance * right, labels.shape[1:])
             if places is None:
                 continue
             here, there = places
             pair = ready.weights[here] * ready.weights[there]
-            differs = labels[here] != labels[there]
-            first, second = labels[here].unsqueeze(1), labels[there].unsqueeze(1)
-            parts = [log_p[here], log_rest[here], log_p[there], log_rest[there]]
-            for forward in (_divergence(*parts), _divergence(parts[2], parts[3], *parts[:2])):
-                # Of the classes only the two that meet at an edge have it.
-                at_edge = torch.cat([forward.gather(1, first), forward.gather(1, second)], dim=1)
-                across = (pair * differs).unsqueeze(1)
-                edges = edges + ((margin - at_edge).clamp(min=0.0) * across).sum()
-                regions = (regions + (forward * pair.unsqueeze(1)).sum()
-                           - (at_edge * across).sum())
-            n_edges = 4.0 * (pair * differs).sum()
-            edge_mass = edge_mass + n_edges
-            region_mass = region_mass + 2.0 * n_classes * pair.sum() - n_edges
+            # Both orders of a pair at once: D(q || p) + D(p || q).
+            both = ((p[here] - p[there]) * (odds[here] - odds[there])).sum(dim=1)
+            regions = regions + (both * pair).sum()
+            region_mass = region_mass + 2.0 * logits.shape[1] * pair.sum()
+            index, row, column = torch.nonzero(
+                (labels[here] != labels[there]) & (pair > 0), as_tuple=True)
+            ends = ((row, column + max(0, -distance * right)),
+                    (row + distance * down, column + max(0, distance * right)))
+            mass = pair[index, row, column]
+            # Of the classes only the two that meet at an edge have it.
+            for own in (labels[(index, *ends[0])], labels[(index, *ends[1])]):
+                first, second = (
+                    (log_p[(index, own, *end)], odds[(index, own, *end)]) for end in ends)
+                for found in (_divergence(*first, *second), _divergence(*second, *first)):
+                    edges = edges + ((margin - found).clamp(min=0.0) * mass).sum()
+                    regions = regions - (found * mass).sum()
+            edge_mass = edge_mass + 4.0 * mass.sum()
+            region_mass = region_mass - 4.0 * mass.sum()
         return (edge_weight * edges / _safe(edge_mass)
                 + region_weight * regions / _safe(region_mass))
 
@@ -139,27 +144,24 @@ class AffinityFieldLoss(nn.Module):
                 f"region_weight={self.region_weight}")
 
 
-def _log_of_rest(logits: Tensor, log_p: Tensor) -> Tensor:
-    """log(1 - p) of each class, exact also where p is nearly 1.
+def _log_odds(logits: Tensor, log_p: Tensor) -> Tensor:
+    """log(p / (1 - p)) of each class, exact also where p is nearly 1.
 
     The winner's comes from the logits of the others; for the others 1 - p is at least a half.
     """
-    n_classes = logits.shape[1]
-    if n_classes == 1:
-        # One class leaves no rest: p is 1 everywhere, and so are all pairs alike.
+    if logits.shape[1] == 1:
+        # One class leaves no rest: all pixels are alike.
         return torch.zeros_like(log_p)
-    top = logits.topk(2, dim=1)
-    is_winner = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, top.indices[:, :1], True)
-    normaliser = torch.logsumexp(logits, dim=1, keepdim=True)
-    loser = torch.log1p(-log_p.masked_fill(is_winner, -1.0).exp())
-    others = logits.masked_fill(is_winner, -math.inf)
-    second = top.values[:, 1:].detach()
-    rest = torch.logsumexp(others - second, dim=1, keepdim=True) + second - normaliser
-    return torch.where(is_winner, rest, loser)
+    winner = logits.argmax(dim=1, keepdim=True)
+    is_winner = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, winner, True)
+    rest = torch.logsumexp(logits.masked_fill(is_winner, -math.inf), dim=1, keepdim=True)
+    loser = log_p - torch.log1p(-log_p.masked_fill(is_winner, -1.0).exp())
+    return torch.where(is_winner, logits - rest, loser)
 
 
-def _divergence(log_p: Tensor, log_p_rest: Tensor, log_q: Tensor, log_q_rest: Tensor) -> Tensor:
-    """D(q || p) of Bernoulli distributions that are given by logarithms."""
+def _divergence(log_p: Tensor, p_odds: Tensor, log_q: Tensor, q_odds: Tensor) -> Tensor:
+    """D(q || p) of Bernoulli distributions, from log(p) and log(p / (1 - p))."""
+    log_p_rest, log_q_rest = log_p - p_odds, log_q - q_odds
     return log_q.exp() * (log_q - log_p) + log_q_rest.exp() * (log_q_rest - log_p_rest)
 
 
