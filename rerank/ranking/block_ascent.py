@@ -10,7 +10,8 @@ from rerank.ranking.working_set import append
 
 @njit(cache=True)
 def visit_images(order, block, starts, best, first_row, row_losses, differences, losses, alphas,
-                 image, rows, slots, counts, gram, known, size, weights, average, visits, C):
+                 image, rows, slots, counts, gram, known, size, weights, average, visits, C,
+                 candidates, margins):
     """Find each image's most violated constraint, and solve the image's dual, in turn.
 
     Lacoste-Julien et al. 2013 (block-coordinate Frank-Wolfe), with the exact solution over all
@@ -30,6 +31,10 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
         Updated in place.
     visits : int
         Images visited before, for the average.
+    candidates : ndarray of shape (k, D)
+        Weights that stay fixed and are judged on the way, while the image's rows are at hand.
+    margins : ndarray of shape (k, N)
+        Takes, for each of them, the score of each row less that of its image's best row.
 
     Returns
     -------
@@ -40,6 +45,10 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
     for i in order:
         begin, end = starts[i] - first_row, starts[i + 1] - first_row
         chosen = best[i] - first_row
+        for k in range(candidates.shape[0]):
+            scores = np.dot(block[begin:end], candidates[k])
+            for m in range(end - begin):
+                margins[k, starts[i] + m] = scores[m] - scores[chosen - begin]
         if end - begin > 1:
             scores = np.dot(block[begin:end], weights)
             top, highest = -1, scores[chosen - begin]

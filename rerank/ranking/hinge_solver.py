@@ -124,23 +124,27 @@ class _Solver:
 
     def _ascend(self) -> bool:
         """Block ascent, until it is done or has cost, or foretells to cost, more than the other."""
-        problem, working, spent = self.problem, self.working, 0.0
+        problem, working, spent, cost = self.problem, self.working, 0.0, 0.0
         n_rows, n_columns = problem.shape
         rounds = [working.dual(self.weights)]
         while True:
-            self._visit()
-            cost = 2.0 * n_rows * (n_columns + 10) + 1e5 + self._settle()
+            # What the last round came to is judged in the same reading that begins the next.
+            candidates = np.stack([self.weights, self.average])[:2 * (len(rounds) - 1)]
+            margins = self._visit(candidates)
+            if len(margins) > 0:
+                self._judge(candidates, margins)
+                foretold = max(spent, 0.4 * cost * _repeats_left(rounds[-4:], self.tol))
+                other = _expected_steps(problem, working) * _interior_step_cost(problem, working)
+                if self._done() or foretold > other:
+                    self.weights = working.weights()
+                    return bool(np.isinf(foretold))
+            cost = 1.4 * n_rows * (n_columns + 10) + 1e5 + self._settle()
             if 8 * working.size * n_columns > MOST_BYTES:
                 working.drop_idle()
             self.weights = working.weights()
             rounds.append(working.dual(self.weights))
             self.dual = max(self.dual, rounds[-1])
-            self._evaluate()
             spent += cost
-            foretold = max(spent, 0.4 * cost * _repeats_left(rounds[-4:], self.tol))
-            other = _expected_steps(problem, working) * _interior_step_cost(problem, working)
-            if self._done() or foretold > other:
-                return bool(np.isinf(foretold))
 
     def _settle(self) -> float:
         """Solve the dual over the working set to a tenth of the gap that is left; return the cost.
@@ -174,8 +178,10 @@ class _Solver:
             n_sweeps = 3
         return cost
 
-    def _visit(self) -> None:
+    def _visit(self, candidates: FloatArray) -> FloatArray:
+        """Visit all images; return the margins of the candidates."""
         problem, working = self.problem, self.working
+        margins = np.empty((len(candidates), problem.shape[0]))
         for first, stop, block in problem.blocks():
             working.reserve(first, stop, 1)
             order = first + self.generator.permutation(stop - first)
@@ -184,20 +190,18 @@ class _Solver:
                 int(problem.images.starts[first]), problem.losses, working.differences,
                 working.losses, working.alphas, working.image, working.row, working.slots,
                 working.counts, working.gram, working.known, working.size, self.weights,
-                self.average, self.n_visits, problem.C)
+                self.average, self.n_visits, problem.C, candidates, margins)
             self.n_visits += stop - first
         self.n_passes += 1
+        return margins
 
-    def _evaluate(self) -> None:
-        """Find the objective of the ascent's weights, of their best multiple, and their average."""
-        problem = self.problem
-        candidates = np.stack([self.weights, self.average])
-        margins, of_average = problem.margins(candidates)
-        for factor in (1.0, problem.best_multiple(self.weights, margins)):
-            self._offer(factor * self.weights,
-                        problem.objective(factor * self.weights, factor * margins))
-        self._offer(self.average, problem.objective(self.average, of_average))
-        self.n_passes += 1
+    def _judge(self, candidates: FloatArray, margins: FloatArray) -> None:
+        """Find the objective of the settled weights, of their best multiple, and the average."""
+        problem, (settled, average) = self.problem, candidates
+        for factor in (1.0, problem.best_multiple(settled, margins[0])):
+            self._offer(factor * settled,
+                        problem.objective(factor * settled, factor * margins[0]))
+        self._offer(average, problem.objective(average, margins[1]))
         if self.callback is not None:
             self.callback(self.best)
 

@@ -98,11 +98,14 @@ def test_a_visit_finds_the_most_violated_row():
     working = WorkingSet(problem.best, 24, 12)
     working.reserve(0, 6, 1)
     weights, average = np.zeros(12), np.zeros(12)
+    candidates = np.random.default_rng(1).normal(size=(2, 12))
+    margins = np.empty((2, 24))
     working.size = visit_images(
         np.arange(6), problem.rows, problem.images.starts, problem.best, 0, problem.losses,
         working.differences, working.losses, working.alphas, working.image, working.row,
         working.slots, working.counts, working.gram, working.known, working.size, weights,
-        average, 0, problem.C)
+        average, 0, problem.C, candidates, margins)
+    np.testing.assert_allclose(margins, problem.margins(candidates), atol=1e-12)
     # The first image is seen at weights of 0: its largest loss.
     assert working.row[0] == problem.losses[:4].argmax()
     assert 1 <= working.size <= 6
