@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[300, 600, 1200])
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 11, 21])
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     if options.peers:
         map_table(options.peers, options.nodes, options.labels, options.repeats)
