@@ -290,7 +290,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     from rerank.experiments import TABLES, reproduce_table
 
     if options.table == "list":
-        print("\n".join(f"{name:<24} {table.source}: {table.title.lower()}"
+        print("\n".join(f"{name:<24} {table.source}: {table.title}"
                         for name, table in TABLES.items()))
         return DONE
     if options.data_root is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -46,7 +46,15 @@ class PipelineRecipe:
 class PipelineBench:
     """Runs the pipeline once a seed and loss, in one store, and reads its choices (see `Bench`).
 
-    What the losses share (superpixels, unaries, proposals) is computed once a seed.
+    Superpixels, unaries and proposals of a seed are the same for all losses.
+
+    Parameters
+    ----------
+    scope : Scope
+    name : str
+        A built-in recipe.
+    overrides : sequence of str
+        Further settings, as `rerank run --set` takes them.
 
     Raises
     ------
@@ -54,27 +62,32 @@ class PipelineBench:
         If the images or the weights are missing.
     """
 
-    def __init__(self, scope: Scope, name: str = "msrc21") -> None:
-        self.scope, self.name = scope, name
-        self._weights = find_backbone_weights(scope.data_root, "squeezenet1_0")
+    def __init__(self, scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()) -> None:
+        self.scope, self.name, self.overrides = scope, name, tuple(overrides)
+        backbone = find_recipe(name, overrides).backbone
+        self._weights = None if backbone.weights is None else find_backbone_weights(
+            scope.data_root, backbone.architecture)
         self._store = Store(scope.work / "pipeline")
         self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
         self.class_names = self._workflow("mix", 0).train.class_names
 
     def recipe(self, loss: str, seed: int) -> Recipe:
         """The built-in recipe with the SegNet's loss and the seed."""
-        size = [] if self.scope.full else ["folds.n_folds=4"]
-        return find_recipe(self.name, [
-            f"random_state={seed}", f"segnet.uoi_weight={_UOI[loss]}",
-            f"backbone.weights={self._weights}", "fusion.enabled=false",
-            "proposals.generator=div_mbest", "report.ablation=true", "report.n_bootstrap=10",
-            "ranking.groups=[segnet, classification, proposal]", *size])
+        chosen = [f"random_state={seed}", f"segnet.uoi_weight={_UOI[loss]}", "fusion.enabled=false",
+                  "proposals.generator=div_mbest", "report.ablation=true",
+                  "report.n_bootstrap=10", "ranking.groups=[segnet, classification, proposal]"]
+        if not self.scope.full:
+            chosen.append("folds.n_folds=4")
+        if self._weights is not None:
+            chosen.append(f"backbone.weights={self._weights}")
+        return find_recipe(self.name, [*chosen, *self.overrides])
 
     def settings(self, row: Row, seed: int) -> Any:
         """What the outcome depends on, short of the images' own bytes."""
         chosen: PipelineRecipe = row.recipe
         recipe = self.recipe(chosen.loss, seed).model_dump(mode="json")
-        recipe["backbone"]["weights"] = Path(self._weights).name
+        if self._weights is not None:
+            recipe["backbone"]["weights"] = Path(self._weights).name
         return {"recipe": recipe, "row": vars(chosen), "version": 1}
 
     def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
@@ -103,12 +116,12 @@ class PipelineBench:
             workflow = self._workflow(loss, seed)
             workflow.run(jobs=self.scope.jobs, quiet=True)
             self._populations[key] = (workflow,
-                                      load_population(workflow.job("report"), "evaluation"))
+                                      load_population(workflow.job("pages"), "evaluation"))
         return self._populations[key]
 
 
 def _ablated(workflow: Workflow, groups: tuple[str, ...]) -> Any:
-    with workflow.job("report").open("ablation") as file:
+    with workflow.job("pages").open("ablation") as file:
         for key in file:
             if key != "header" and set(read_strings(file[key]["groups"])) == set(groups):
                 return file[key]["choice"][()]
