@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from rerank.datasets import Dataset, open_dataset
 from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome
+from rerank.experiments.outcome import Outcome, settings_digest
 from rerank.experiments.table import Row, Scope
 from rerank.experiments.weights import find_backbone_weights
 from rerank.layers import CRFGrad, dense_crf
@@ -25,6 +25,7 @@ from rerank.nets import (
     DenseCRFNet, DenseData, DenseFCN, History, KeptActivations, Phase, TrainConfig, TrainingData,
     train,
 )
+from rerank.nets.activations import torch_threads
 from rerank.types import Array, IntArray
 
 
@@ -101,33 +102,39 @@ class DenseBench:
         self.weights = None if setting.architecture == "small" else find_backbone_weights(
             scope.data_root, setting.architecture)
         self._kept: dict[str, KeptActivations] = {}
-        torch.set_num_threads(scope.jobs)
+        self._content = settings_digest([[dataset.content_digest(i) for i in dataset.ids]
+                                         for dataset in opened])
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on, short of the images' own bytes."""
+        """What the outcome depends on, the images' own bytes among it."""
         return {"setting": asdict(self.setting), "recipe": asdict(row.recipe), "seed": seed,
                 "full": self.scope.full, "train": self.train.ids, "val": self.val.ids,
-                "version": 1}
+                "content": self._content, "version": 1}
 
     def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
                 progress: Callable[[float], None]) -> Outcome:
         """Train if there is something to train, keep the state, and judge."""
         began = time.monotonic()
-        recipe: DenseRecipe = row.recipe
-        model = self.model(recipe, seed, start)
-        notes: dict[str, float] = {}
-        if recipe.phases:
-            checkpoint = place.with_name(place.name + ".ckpt")
-            history = train(
-                model, self._training_data(model), self._config(recipe, seed),
-                device=self.scope.device, workers=2 if self.scope.full else 0,
-                progress=lambda p: progress(0.95 * p.done / p.total), checkpoint=checkpoint)
-            notes = _notes(history)
-            _save_state(place, model)
-            checkpoint.unlink(missing_ok=True)
-        counts = self._judge(model.to(self.scope.device).eval(), recipe)
+        with torch_threads(self.scope.jobs):
+            model = self.model(row.recipe, seed, start)
+            notes = self._train(model, row.recipe, seed, place, progress)
+            counts = self._judge(model.to(self.scope.device).eval(), row.recipe)
         progress(1.0)
         return Outcome(intersection_union(counts), time.monotonic() - began, notes)
+
+    def _train(self, model: nn.Module, recipe: DenseRecipe, seed: int, place: Path,
+               progress: Callable[[float], None]) -> dict[str, float]:
+        """Train if there is something to train, and keep the state."""
+        if not recipe.phases:
+            return {}
+        checkpoint = place.with_name(place.name + ".ckpt")
+        history = train(
+            model, self._training_data(model), self._config(recipe, seed),
+            device=self.scope.device, workers=2 if self.scope.full else 0,
+            progress=lambda p: progress(0.95 * p.done / p.total), checkpoint=checkpoint)
+        _save_state(place, model)
+        checkpoint.unlink(missing_ok=True)
+        return _notes(history)
 
     def model(self, recipe: DenseRecipe, seed: int,
               start: Optional[Path]) -> Union[DenseFCN, DenseCRFNet]:
