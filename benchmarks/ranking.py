@@ -201,7 +201,7 @@ def main() -> None:
                         help="most seconds for each learner")
     parser.add_argument("--patience", type=float, default=30.0,
                         help="time for each learner, in units of ours")
-    parser.add_argument("--C", type=float, nargs="+", default=[1e-4, 1e-2, 1.0])
+    parser.add_argument("--C", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 1.0])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.5])
     arguments = parser.parse_args()
     run_ours(make_problem(20, 5, 10, 1.0, seed=0), 1.0)
