@@ -68,6 +68,7 @@ class PipelineBench:
         self._weights = None if backbone.weights is None else find_backbone_weights(
             scope.data_root, backbone.architecture)
         self._store = Store(scope.work / "pipeline")
+        self._workflows: dict[tuple[str, int], Workflow] = {}
         self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
         self.class_names = self._workflow("mix", 0).train.class_names
 
@@ -83,12 +84,10 @@ class PipelineBench:
         return find_recipe(self.name, [*chosen, *self.overrides])
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on, short of the images' own bytes."""
+        """What the outcome depends on: the key of the run's report holds all of it."""
         chosen: PipelineRecipe = row.recipe
-        recipe = self.recipe(chosen.loss, seed).model_dump(mode="json")
-        if self._weights is not None:
-            recipe["backbone"]["weights"] = Path(self._weights).name
-        return {"recipe": recipe, "row": vars(chosen), "version": 1}
+        report = self._workflow(chosen.loss, seed).task("pages").ref
+        return {"report": report.key, "row": vars(chosen), "version": 1}
 
     def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
                 progress: Callable[[float], None]) -> Outcome:
@@ -108,7 +107,11 @@ class PipelineBench:
         return Outcome(counts, time.monotonic() - began)
 
     def _workflow(self, loss: str, seed: int) -> Workflow:
-        return Workflow(self.recipe(loss, seed), self._store, str(self.scope.data_root))
+        key = loss, seed
+        if key not in self._workflows:
+            self._workflows[key] = Workflow(self.recipe(loss, seed), self._store,
+                                            str(self.scope.data_root))
+        return self._workflows[key]
 
     def _population(self, loss: str, seed: int) -> tuple[Workflow, Population]:
         key = loss, seed
