@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rerank.datasets import Dataset, open_dataset
+from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
 from rerank.experiments.outcome import Outcome, settings_digest
 from rerank.experiments.table import Row, Scope
@@ -25,7 +25,8 @@ from rerank.nets import (
     DenseCRFNet, DenseData, DenseFCN, History, KeptActivations, Phase, TrainConfig, TrainingData,
     train,
 )
-from rerank.nets.activations import torch_threads
+from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.kept_activations import resize_labels
 from rerank.types import Array, IntArray
 
 
@@ -43,6 +44,10 @@ class DenseSetting:
     full_factor : float
         Factor on the epochs at full size.
     architecture : str
+    train_backbone : bool
+        Train the backbone at the small size too.
+    backbone_factor : float
+        Factor on its learning rate, where it is trained.
     options : mapping
         Of the data set.
     """
@@ -53,6 +58,8 @@ class DenseSetting:
     batch_size: int = 8
     full_factor: float = 3.0
     architecture: str = "squeezenet1_0"
+    train_backbone: bool = False
+    backbone_factor: float = 0.1
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -82,8 +89,8 @@ class DenseRecipe:
 class DenseBench:
     """Trains and measures the rows of a dense table (see `Bench`).
 
-    At the small size the backbone is frozen and its activations are kept in memory, images are
-    brought to one size and mirrored; at full size it is trained too, on random windows of the
+    At the small size images are brought to one size and mirrored; where the backbone is frozen
+    its activations are kept in memory. At full size it is trained, on random windows of the
     images at random scales. Probabilities are enlarged to the labels' own size before they are
     judged.
 
@@ -101,6 +108,7 @@ class DenseBench:
         self.class_names = self.train.class_names
         self.weights = None if setting.architecture == "small" else find_backbone_weights(
             scope.data_root, setting.architecture)
+        self._trains_backbone = scope.full or setting.train_backbone
         self._kept: dict[str, KeptActivations] = {}
         self._content = settings_digest([[dataset.content_digest(i) for i in dataset.ids]
                                          for dataset in opened])
@@ -140,7 +148,7 @@ class DenseBench:
               start: Optional[Path]) -> Union[DenseFCN, DenseCRFNet]:
         """The model of a recipe, new or from the state of the row that it goes on from."""
         net = DenseFCN(len(self.class_names), self.setting.architecture, self.weights,
-                       train_backbone=self.scope.full, random_state=seed)
+                       train_backbone=self._trains_backbone, random_state=seed)
         if start is not None:
             load_state(start, net)
         if recipe.layer is None:
@@ -158,12 +166,15 @@ class DenseBench:
                        for p in recipe.phases)
         return TrainConfig(phases, batch_size=self.setting.batch_size,
                            weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm,
+                           backbone_factor=self.setting.backbone_factor,
                            amp=self.scope.full and self.scope.device.startswith("cuda"),
                            random_state=seed)
 
     def _training_data(self, model: nn.Module) -> TrainingData:
         if self.scope.full:
             return DenseData(self.train, self.setting.full_size, (0.5, 2.0))
+        if self._trains_backbone:
+            return DenseData([_resized(sample, self.setting.size) for sample in self.train])
         return self.keep("train", self.train, model)
 
     def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:
@@ -192,14 +203,20 @@ class DenseBench:
 
     def _probabilities(self, model: nn.Module, index: int, image: Array) -> Tensor:
         with torch.inference_mode():
-            if self.scope.full:
-                pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+            if self._trains_backbone:
+                size = image.shape[:2] if self.scope.full else self.setting.size
+                pixels = images_to_tensor([image], (size[0], size[1]))
                 logits: Tensor = model(pixels.to(self.scope.device))
             else:
                 kept = self.keep("val", self.val, model)
                 model.to(self.scope.device)
                 logits = model(kept.inputs(index).to(self.scope.device))
             return torch.softmax(logits.float(), dim=1)
+
+
+def _resized(sample: Sample, size: tuple[int, int]) -> Sample:
+    return Sample(sample.image_id, warp_image(sample.image, size),
+                  resize_labels(sample.labels, size).astype(np.uint8))
 
 
 def _notes(history: History) -> dict[str, float]:

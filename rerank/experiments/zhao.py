@@ -8,7 +8,10 @@ from rerank.nets import Phase
 
 SETTING = DenseSetting("camvid", size=(180, 240), full_size=(360, 480))
 EPOCHS = 24
-RATE = 0.03
+#: Chosen on the last third of the training images after training on every other of the rest.
+#: Cross-entropy (seed 0) at 0.03, 0.1, 0.2: 44.0, 45.8, 46.5; RMI at 0.1, 0.3: 44.2, 43.7, and
+#: with half the downsampling, which suits images of half the size, at 0.1: 44.6.
+RATE, RMI_RATE = 0.2, 0.1
 
 _CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car",
             "pedestrian", "bicyclist")
@@ -44,12 +47,12 @@ TABLE = Table(
                                      83.22, 57.75, 62.57, 65.06)),
     ),
     rows=(Row("ce", "CE", 58.50, _trained("ce")),
-          Row("bce", "BCE", None, _trained("bce"), cost=1.1),
+          Row("bce", "BCE", None, _trained("bce", RMI_RATE), cost=1.1),
           Row("ce-crf", "CE & CRF", 58.59, DenseRecipe(dense_crf={
               "n_iterations": 5, "bilateral_sxy": 30.0, "bilateral_srgb": 13.0,
               "gaussian_sxy": 3.0}), start="ce", cost=0.5),
           Row("affinity", "Affinity", 59.60, _trained("ce + affinity"), cost=2.5),
-          Row("rmi", "RMI", 61.11, _trained("rmi"), cost=2.0)),
+          Row("rmi", "RMI", 61.11, _trained("rmi(factor=2)", RMI_RATE), cost=2.0)),
     baseline="ce",
     bench=lambda scope: DenseBench(scope, SETTING),
     pairs=(("rmi", "bce"), ("rmi", "affinity"), ("rmi", "ce-crf")),
@@ -61,5 +64,9 @@ TABLE = Table(
            "void. Here the mean is over the eleven.",
            "The dense CRF runs 5 steps with the deviations that the paper gives (30, 13, 3); the "
            "paper takes the best of 1, 5 and 10 steps on the reported images.",
+           "RMI's regions are cut after downsampling by 2, not 4, since the images are of half the "
+           "size. Learning rates and this factor were chosen on training images alone, where "
+           "cross-entropy was ahead of RMI at every rate that was tried, the softmax variant of "
+           "RMI included.",
            "At the small size the backbone is frozen."),
 )

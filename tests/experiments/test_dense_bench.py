@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_full_size_trains_the_backbone_too(tmp_path: Path) -> None:
     assert any(p.requires_grad for p in before.backbone.parameters())
     outcome = bench.measure(row, 0, tmp_path / "a", None, lambda share: None)
     assert corpus_iou(outcome.counts).mean > 0
+
+
+def test_the_backbone_can_be_trained_at_the_small_size(tmp_path: Path) -> None:
+    setting = replace(SETTING, train_backbone=True, backbone_factor=1.0)
+    bench = DenseBench(Scope(tmp_path, tmp_path, quiet=True), setting)
+    row = Row("a", "a", None, DenseRecipe((Phase("ce", 2, 0.05),)))
+    before = bench.model(row.recipe, 0, None).state_dict()
+    outcome = bench.measure(row, 0, tmp_path / "a", None, lambda share: None)
+    after = bench.model(row.recipe, 0, tmp_path / "a").state_dict()
+    name = next(name for name in before if name.startswith("backbone."))
+    assert not before[name].equal(after[name])
+    assert corpus_iou(outcome.counts).mean > 0
+    frozen = DenseBench(Scope(tmp_path, tmp_path, quiet=True), SETTING)
+    assert frozen.settings(row, 0) != bench.settings(row, 0)
 
 
 def test_a_lost_state_is_named(tmp_path: Path) -> None:
