@@ -70,7 +70,9 @@ def _table(name: str, dataset: str) -> Table:
                "The paper draws 3 and 6 inputs as Fig. 6 and prints no figure for 3.",
                "The share of the IoU losses' variance that the surrogate explains on counts that "
                "it had not seen stands below as its fit.",
-               "At the small size the backbone is frozen."),
+               "At the small size the backbone is frozen. On CamVid's training images held out "
+               "(one seed) that gave 45.4 for cross-entropy and for NeuroIoU, 44.8 for its hinge "
+               "form and 46.3 for IoU-Appx, at the better of the rates tried."),
     )
 
 
