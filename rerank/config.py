@@ -159,12 +159,15 @@ class RankingSettings(Settings):
 
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
     paper, with columns for each class; `summary` is a compact class-free set for few images.
+    `compared` are rankers that are fitted beside it for the report.
     """
 
     C: Optional[Positive] = None
     candidates: tuple[Positive, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
     loss: Literal["image", "corpus"] = "image"
     groups: tuple[str, ...] = ("segnet", "classification", "proposal")
+    compared: tuple[Literal["pairwise", "ridge", "boosting"], ...] = (
+        "pairwise", "ridge", "boosting")
     background_penalty: float = 0.02
     tol: Positive = 1e-3
     max_iter: Count = 1000
@@ -175,6 +178,7 @@ class ReportSettings(Settings):
 
     n_bootstrap: Count = 1000
     n_examples: Count = 6
+    generators: bool = True
     ablation: bool = True
     ablation_groups: tuple[str, ...] = ("segnet", "classification", "proposal")
 

@@ -16,7 +16,8 @@ from rerank.config import Recipe
 from rerank.folds import FINAL
 from rerank.hdf5 import write_array, write_strings
 from rerank.stages.base import Job, Stage
-from rerank.stages.ranking import choose_C, fit_ranker, join, load_part, ranker_scores
+from rerank.stages.ranking import (choose_ranker, fit_ranker, join, load_part, rank_candidates,
+                                   ranker_scores)
 
 
 def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -48,20 +49,21 @@ def _run(job: Job, file: h5py.File) -> None:
     folds = [load_part(job, part.name) for part in job.folds]
     final = load_part(job, FINAL) if job.parts[-1].image_ids else None
     for index, groups in enumerate(wanted_subsets(job.recipe)):
-        C = choose_C(folds, groups, job.recipe)
+        ranker = choose_ranker(folds, groups, rank_candidates("svm", job.recipe), job.recipe)
         place = file.create_group(f"{index:02d}")
         write_strings(place, "groups", groups)
-        write_array(place, "C", C)
+        write_array(place, "C", ranker.get_params()["C"])
         write_array(place, "n_columns", len(folds[0].table.select(groups=groups).columns))
         if final is not None:
-            scores = ranker_scores(fit_ranker(join(folds), groups, C, job.recipe), final, groups)
+            fitted = fit_ranker(join(folds), groups, ranker, job.recipe)
+            scores = ranker_scores(fitted, final, groups)
         else:
             # Without an evaluation split each fold is judged by a ranker fitted on the others.
             scores = np.concatenate([ranker_scores(
-                fit_ranker(join(folds[:i] + folds[i + 1:]), groups, C, job.recipe), part, groups)
-                for i, part in enumerate(folds)])
+                fit_ranker(join(folds[:i] + folds[i + 1:]), groups, ranker, job.recipe), part,
+                groups) for i, part in enumerate(folds)])
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 3, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ablation", 4, _settings, (("features", "every"), ("quality", "every")), _run,
               "the feature ablation", split=False, cost=1.0)

@@ -23,7 +23,8 @@ from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou, oracl
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.pool import PoolRow, choose_pool, from_text, to_text
+from rerank.stages.pool import (PoolRow, choose_pool, evaluate_candidates, from_text,
+                                to_text)
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
 from rerank.superpixels import RegionGraph
@@ -78,19 +79,23 @@ class CRFChoice:
         Of DivMBest.
     pool : tuple of PoolRow
         Empty where DivMBest alone makes the proposals.
+    pool_of_unary : tuple of PoolRow
+        The same from the CRF on the unaries alone.
     """
 
     unary: EnergySettings
     fusion: Optional[EnergySettings]
     diversity: float
     pool: tuple[PoolRow, ...] = ()
+    pool_of_unary: tuple[PoolRow, ...] = ()
 
 
 def load_choice(file: h5py.File) -> CRFChoice:
     """Read what a part's `crf_settings` hold."""
     fusion = _read_settings(file["fusion"]) if "fusion" in file else None
-    return CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]),
-                     from_text(read_strings(file["pool"])))
+    pools = [from_text(read_strings(file[name])) if name in file else ()
+             for name in ("pool", "pool_of_unary")]
+    return CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]), *pools)
 
 
 def _read_settings(group: h5py.Group) -> EnergySettings:
@@ -151,15 +156,17 @@ def _run(job: Job, file: h5py.File) -> None:
     scores = np.array([_oracle_score(some, energies, diversity, recipe)
                        for diversity in diversities])
     diversity = diversities[int(scores.argmax())]
-    pool: tuple[PoolRow, ...] = ()
-    if recipe.proposals.generator == "pool":
-        contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings)
-                    for i in some]
-        pool = choose_pool(contexts, [i.histogram for i in some], diversity,
-                           recipe.proposals.n_proposals, recipe.random_state)
     write_array(file, "diversity", diversity)
     write_array(file, "diversity_scores", scores)
-    write_strings(file, "pool", to_text(pool))
+    if recipe.proposals.generator == "div_mbest":
+        return
+    contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some]
+    n_proposals = recipe.proposals.n_proposals
+    table = evaluate_candidates(contexts, [i.histogram for i in some], diversity, n_proposals,
+                                recipe.random_state)
+    write_strings(file, "pool", to_text(choose_pool(table, n_proposals, sources)))
+    # What a pool could do without stage 2, for the analysis of the generators.
+    write_strings(file, "pool_of_unary", to_text(choose_pool(table, n_proposals, sources[:1])))
 
 
 def pool_contexts(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
@@ -238,6 +245,6 @@ def _oracle_score(images: Sequence[HeldOutImage], energies: Sequence[PottsEnergy
     return float(curve.image_oracle_image_iou[-1])
 
 
-STAGE = Stage("crf_settings", 2, _settings,
+STAGE = Stage("crf_settings", 3, _settings,
               (("superpixels", "others"), ("unaries", "own"), ("fusion", "own")), _run,
               "choosing the CRF's settings", fits=True, cost=0.5)

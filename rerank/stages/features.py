@@ -13,6 +13,7 @@ from rerank.datasets import Dataset
 from rerank.features import (FeatureTable, ImageInputs, coarsen_labelings, detect_edges,
                              image_features)
 from rerank.hdf5 import write_array, write_arrays
+from rerank.metrics import image_iou, region_intersection_union
 from rerank.nets import cell_overlap
 from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
@@ -73,6 +74,16 @@ def image_edges(image: Array, recipe: Recipe) -> Optional[Array]:
     return detect_edges(image) if recipe.features.edges else None
 
 
+def agreement(labelings: Array, areas: FloatArray, n_classes: int) -> FloatArray:
+    """Mean IoU of each labeling if another were the truth, (M, M)."""
+    found = np.empty((len(labelings), len(labelings)))
+    for m, truth in enumerate(labelings):
+        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
+        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
+        found[:, m] = image_iou(region_intersection_union(histogram, labelings))
+    return found
+
+
 def kl_divergence(segnet_map: FloatArray, labelings: Array, superpixels: Array, recipe: Recipe,
                   dataset: Dataset) -> FloatArray:
     """S(m) of Cogswell et al. 2014, Eq. 17, (M,); no penalty where there is no background."""
@@ -93,6 +104,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _run(job: Job, file: h5py.File) -> None:
     tables: list[FeatureTable] = []
     kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
+    similarity: list[FloatArray] = []
+    energies: list[FloatArray] = []
     with job.open("superpixels") as regions, job.open("proposals") as proposals, \
             open_sources(job) as sources, job.open("segnet") as segnet, \
             job.open("classifiers") as classifiers:
@@ -104,6 +117,9 @@ def _run(job: Job, file: h5py.File) -> None:
                 read_probabilities(sources, index), segnet["maps"][index],
                 classifiers["scores"][index], classifiers["size_scores"][index],
                 image_edges(job.dataset.image(image_id), job.recipe)))
+            similarity.append(agreement(drawn["labelings"], arrays["areas"],
+                                        job.dataset.n_classes))
+            energies.append(drawn["energies"])
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
                 kl[name].append(kl_divergence(segnet[maps][index], drawn["labelings"],
                                               arrays["superpixels"], job.recipe, job.dataset))
@@ -111,13 +127,16 @@ def _run(job: Job, file: h5py.File) -> None:
     group = file.create_group("kl")
     for name, rows in kl.items():
         write_array(group, name, np.array(rows).reshape(shape))
+    write_arrays(file.create_group("risk"), {
+        "similarity": np.array(similarity, dtype=np.float32).reshape(*shape, shape[1]),
+        "energies": np.array(energies).reshape(shape)})
     if tables:
         table = FeatureTable.concatenate(tables).to_arrays()
         table["values"] = table["values"].astype(np.float32)
         write_arrays(file.create_group("table"), table)
 
 
-STAGE = Stage("features", 2, _settings,
+STAGE = Stage("features", 3, _settings,
               tuple((name, "own") for name in ("superpixels", "unaries", "fusion", "proposals",
                                                "segnet", "classifiers")),
               _run, "features of proposals", reads=("images",), cost=0.3)

@@ -13,7 +13,7 @@ from rerank.proposals import (Candidate, ClassBias, DivMBest, ImageColours, Labe
                               LabelSwap, PerturbAndMAP, ProposalContext, ProposalGenerator,
                               ProposalSet, RegionMerging, SettingsGrid, greedy_pool,
                               run_candidates, run_generator)
-from rerank.types import Array
+from rerank.types import Array, IntArray
 
 #: Candidates chosen for each proposal wanted: the later ones stand in where labelings repeat.
 RESERVE = 2
@@ -42,28 +42,48 @@ class PoolRow:
     candidate: Candidate
 
 
-def choose_pool(contexts: Sequence[Mapping[str, ProposalContext]], histograms: Sequence[Array],
-                diversity: float, n_proposals: int, random_state: int) -> tuple[PoolRow, ...]:
-    """Choose rows greedily by the oracle's gain in mean image IoU; the MAPs come first.
+@dataclass(frozen=True)
+class CandidateTable:
+    """What every row of every generator is worth on held-out images.
+
+    Attributes
+    ----------
+    rows : tuple of PoolRow
+        All rows of a source's first generator, then of its next, source by source.
+    intersections, unions : (images, rows, classes) int arrays
+        0 where a row is not made on an image.
+    labeling_ids : (images, rows) int array
+        Equal numbers in an image are equal labelings.
+    """
+
+    rows: tuple[PoolRow, ...]
+    intersections: IntArray
+    unions: IntArray
+    labeling_ids: IntArray
+
+
+def evaluate_candidates(contexts: Sequence[Mapping[str, ProposalContext]],
+                        histograms: Sequence[Array], diversity: float, n_proposals: int,
+                        random_state: int) -> CandidateTable:
+    """Run every generator on every source of every held-out image.
 
     Parameters
     ----------
     contexts : sequence of mappings from source to ProposalContext
-        Of the held-out images; all with the same sources.
+        All with the same sources.
     histograms : sequence of (n, C) int arrays
         Pixels of each class in each superpixel of these images.
     diversity : float
         Of DivMBest in the energy's units, around which its settings are laid.
     n_proposals : int
-        How many rows each generator may make, and how many proposals are wanted.
+        How many rows each generator may make.
     random_state : int
     """
-    generators = candidate_generators(diversity)
-    runs = [(source, generator) for source in contexts[0] for generator in generators]
-    rows = [PoolRow(source, Candidate(generator, index)) for source, generator in runs
-            for index in range(n_proposals)]
-    n_classes = histograms[0].shape[1]
-    shape = (len(contexts), len(rows), n_classes)
+    runs = [(source, generator) for source in contexts[0]
+            for generator in candidate_generators(diversity)]
+    rows = tuple(PoolRow(source, Candidate(generator, index)) for source, generator in runs
+                 for index in range(n_proposals))
+    shape = (len(contexts), len(rows), histograms[0].shape[1])
     intersections, unions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     names = np.full(shape[:2], -1, np.int64)
     for image, (context, histogram) in enumerate(zip(contexts, histograms)):
@@ -78,10 +98,23 @@ def choose_pool(contexts: Sequence[Mapping[str, ProposalContext]], histograms: S
             labelings.append(made.labelings)
         _, equal = np.unique(np.concatenate(labelings), axis=0, return_inverse=True)
         names[image, np.concatenate(filled)] = equal
+    return CandidateTable(rows, intersections, unions, names)
+
+
+def choose_pool(table: CandidateTable, n_proposals: int, sources: Sequence[str]
+                ) -> tuple[PoolRow, ...]:
+    """Choose rows of some sources greedily by the oracle's gain in mean image IoU.
+
+    The MAP labelings of the sources, in their order, come first.
+    """
+    kept = np.array([k for k, row in enumerate(table.rows) if row.source in sources])
+    rows = [table.rows[k] for k in kept]
     # Each source's first generator starts with its MAP labeling.
-    maps = tuple(k * len(generators) * n_proposals for k in range(len(contexts[0])))
-    chosen = greedy_pool(intersections, unions, min(RESERVE * n_proposals, len(rows)),
-                         first=maps, labeling_ids=names)
+    maps = tuple(next(k for k, row in enumerate(rows) if row.source == source)
+                 for source in sources)
+    chosen = greedy_pool(table.intersections[:, kept], table.unions[:, kept],
+                         min(RESERVE * n_proposals, len(rows)), first=maps,
+                         labeling_ids=table.labeling_ids[:, kept])
     return tuple(rows[k] for k in chosen.order)
 
 

@@ -14,16 +14,16 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.datasets import read_image, voc_palette
 from rerank.errors import DataError
-from rerank.metrics import image_iou, region_intersection_union
 from rerank.potentials import pool_probability_maps
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice, EnergySettings
+from rerank.stages.features import agreement
 from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import read_probability_map
-from rerank.types import Array, FloatArray
+from rerank.types import Array
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -57,16 +57,6 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
                               temperature=max(float(energies.std()), 1e-9))
     return Prediction(regions["superpixels"].astype(np.int32), labelings, proposals["energies"],
                       scores, int(scores.argmax()))
-
-
-def agreement(labelings: Array, areas: FloatArray, n_classes: int) -> FloatArray:
-    """Mean IoU of each labeling if another were the truth, (M, M)."""
-    found = np.empty((len(labelings), len(labelings)))
-    for m, truth in enumerate(labelings):
-        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
-        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
-        found[:, m] = image_iou(region_intersection_union(histogram, labelings))
-    return found
 
 
 def propose_files(probabilities: Path, images: Path, out: Path, overrides: Sequence[str] = (),

@@ -12,16 +12,23 @@ from typing import Any
 
 import h5py
 import numpy as np
+from sklearn.base import clone
 
 from rerank.config import Recipe
 from rerank.features import FeatureTable
 from rerank.folds import FINAL
 from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
-from rerank.ranking import StructuredRankSVM, corpus_quality
+from rerank.ranking import (BoostingRanker, MinimumBayesRiskRanker, PairwiseRankSVM, Ranker,
+                            RidgeRanker, StructuredRankSVM, corpus_quality,
+                            minimum_bayes_risk_columns)
 from rerank.reports import chosen_counts
 from rerank.stages.base import Job, Stage, read_image
 from rerank.types import Array, FloatArray
+
+#: Settings that the rankers beside the structured SVM are compared with.
+PAIRWISE_C = (1e-4, 1e-3, 1e-2)
+RIDGE_ALPHAS = (10.0, 100.0, 1e3, 1e4)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class PartTable:
         (n_images, n_proposals, n_classes).
     kl : mapping of name to (n_images, n_proposals) float array
         Divergence of Eq. 17 under each SegNet; lower is better.
+    similarity : (n_images, n_proposals, n_proposals) float array
+        Mean IoU of each proposal if another were the truth.
+    energies : (n_images, n_proposals) float array
     """
 
     name: str
@@ -45,6 +55,14 @@ class PartTable:
     table: FeatureTable
     counts: IntersectionUnion
     kl: dict[str, FloatArray]
+    similarity: FloatArray
+    energies: FloatArray
+
+    @property
+    def risk_columns(self) -> FloatArray:
+        """What `MinimumBayesRiskRanker` reads."""
+        return minimum_bayes_risk_columns(self.energies.ravel(), list(self.similarity),
+                                          self.table.image_index)
 
 
 def load_part(job: Job, part: str) -> PartTable:
@@ -53,12 +71,13 @@ def load_part(job: Job, part: str) -> PartTable:
     with job.open("features", part) as file:
         table = FeatureTable.from_arrays(read_arrays(file["table"]))
         kl = {name: file["kl"][name][()] for name in file["kl"]}
+        similarity, energies = file["risk/similarity"][()], file["risk/energies"][()]
     with job.open("quality", part) as file:
         read = [read_image(file, i, ("intersections", "unions")) for i in range(len(ids))]
     shape = (len(ids), job.recipe.proposals.n_proposals, job.train.n_classes)
     counts = IntersectionUnion(*(np.array([r[name] for r in read], dtype=np.int64).reshape(shape)
                                  for name in ("intersections", "unions")))
-    return PartTable(part, ids, table, counts, kl)
+    return PartTable(part, ids, table, counts, kl, similarity, energies)
 
 
 def join(parts: Sequence[PartTable]) -> PartTable:
@@ -69,7 +88,9 @@ def join(parts: Sequence[PartTable]) -> PartTable:
         FeatureTable.concatenate([part.table for part in parts]),
         IntersectionUnion(np.concatenate([part.counts.intersections for part in parts]),
                           np.concatenate([part.counts.unions for part in parts])),
-        {name: np.concatenate([part.kl[name] for part in parts]) for name in parts[0].kl})
+        {name: np.concatenate([part.kl[name] for part in parts]) for name in parts[0].kl},
+        np.concatenate([part.similarity for part in parts]),
+        np.concatenate([part.energies for part in parts]))
 
 
 def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
@@ -88,39 +109,56 @@ def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
     return gains * n_images
 
 
-def fit_ranker(part: PartTable, groups: Sequence[str], C: float, recipe: Recipe
-               ) -> StructuredRankSVM:
-    """A structured SVM on some groups of columns of a part."""
+def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
+    """The settings of one kind of ranker that are compared on held-out folds, unfitted.
+
+    Parameters
+    ----------
+    kind : {"svm", "pairwise", "ridge", "boosting"}
+    """
+    seed = recipe.random_state
+    if kind == "svm":
+        fixed = recipe.ranking.C
+        return [StructuredRankSVM(C=C, tol=recipe.ranking.tol, random_state=seed,
+                                  max_passes=recipe.ranking.max_iter)
+                for C in (recipe.ranking.candidates if fixed is None else (fixed,))]
+    if kind == "pairwise":
+        return [PairwiseRankSVM(C=C, random_state=seed) for C in PAIRWISE_C]
+    if kind == "ridge":
+        return [RidgeRanker(alpha=alpha) for alpha in RIDGE_ALPHAS]
+    return [BoostingRanker(max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40,
+                           random_state=seed)]
+
+
+def fit_ranker(part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe) -> Ranker:
+    """Fit a ranker on some groups of columns of a part."""
     table = part.table.select(groups=groups)
-    ranker = StructuredRankSVM(C=C, tol=recipe.ranking.tol, random_state=recipe.random_state,
-                               max_passes=recipe.ranking.max_iter)
-    return ranker.fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
-                      table.image_index)
+    return clone(ranker).fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
+                             table.image_index)
 
 
-def ranker_scores(ranker: StructuredRankSVM, part: PartTable, groups: Sequence[str]) -> FloatArray:
+def ranker_scores(ranker: Ranker, part: PartTable, groups: Sequence[str]) -> FloatArray:
     """Scores of a part's proposals, (n_images, n_proposals)."""
     n_images, n_proposals = part.counts.intersections.shape[:2]
     table = part.table.select(groups=groups)
     return ranker.decision_function(table.values).reshape(n_images, n_proposals)
 
 
-def choose_C(parts: Sequence[PartTable], groups: Sequence[str], recipe: Recipe) -> float:
+def choose_ranker(parts: Sequence[PartTable], groups: Sequence[str],
+                  candidates: Sequence[Ranker], recipe: Recipe) -> Ranker:
     """The candidate whose choices are best on folds that it was not fitted on.
 
     Best is the highest sum of corpus IoU and mean image IoU: an image-level loss alone gives up
     the one for the other.
     """
-    fixed = recipe.ranking.C
-    if fixed is not None:
-        return fixed
-    candidates = recipe.ranking.candidates
+    if len(candidates) == 1:
+        return candidates[0]
     chosen: list[list[IntersectionUnion]] = [[] for _ in candidates]
     for held in np.array_split(np.arange(len(parts)), min(3, len(parts))):
         rest = join([parts[i] for i in range(len(parts)) if i not in held])
         judged = join([parts[i] for i in held])
-        for counts, C in zip(chosen, candidates):
-            scores = ranker_scores(fit_ranker(rest, groups, C, recipe), judged, groups)
+        for counts, candidate in zip(chosen, candidates):
+            scores = ranker_scores(fit_ranker(rest, groups, candidate, recipe), judged, groups)
             counts.append(chosen_counts(judged.counts, scores.argmax(axis=1)))
     merits = []
     for parts_counts in chosen:
@@ -131,35 +169,39 @@ def choose_C(parts: Sequence[PartTable], groups: Sequence[str], recipe: Recipe) 
     return candidates[int(np.argmax(merits))]
 
 
+def bayes_risk_scores(train: PartTable, part: PartTable, recipe: Recipe) -> FloatArray:
+    """Scores of minimum Bayes risk, its temperature chosen on `train`."""
+    ranker = MinimumBayesRiskRanker().fit(
+        train.risk_columns, proposal_quality(train.counts, recipe.ranking.loss),
+        train.table.image_index)
+    return ranker.decision_function(part.risk_columns).reshape(part.counts.intersections.shape[:2])
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
     return {"ranking": recipe.ranking.model_dump(mode="json"),
             "random_state": recipe.random_state}
 
 
 def _run(job: Job, file: h5py.File) -> None:
-    groups = job.recipe.ranking.groups
+    recipe, groups = job.recipe, job.recipe.ranking.groups
     folds = [load_part(job, part.name) for part in job.folds]
-    C = choose_C(folds, groups, job.recipe)
-    ranker = fit_ranker(join(folds), groups, C, job.recipe)
-    write_array(file, "C", C)
-    selected = folds[0].table.select(groups=groups)
+    judged = [*folds, *([load_part(job, FINAL)] if job.parts[-1].image_ids else [])]
+    rankers = {kind: choose_ranker(folds, groups, rank_candidates(kind, recipe), recipe)
+               for kind in ("svm", *recipe.ranking.compared)}
+    write_array(file, "C", rankers["svm"].get_params()["C"])
+    for index, part in enumerate(judged):
+        # Final images are judged by rankers of all folds, those of a fold by rankers of the others.
+        train = join([fold for k, fold in enumerate(folds) if k != index])
+        scores = {name: -divergence for name, divergence in part.kl.items()}
+        scores["mbr"] = bayes_risk_scores(train, part, recipe)
+        for kind, ranker in rankers.items():
+            scores[kind] = ranker_scores(fit_ranker(train, groups, ranker, recipe), part, groups)
+        write_arrays(file.create_group(f"scores/{part.name}"), scores)
+    model = fit_ranker(join(folds), groups, rankers["svm"], recipe)
+    assert isinstance(model, StructuredRankSVM)
     write_arrays(file.create_group("model"), {
-        "coef": ranker.coef_, "columns": selected.columns, "primal_objective":
-        ranker.primal_objective_, "duality_gap": ranker.duality_gap_})
-    if job.parts[-1].image_ids:
-        final = load_part(job, FINAL)
-        _write_scores(file, final, ranker_scores(ranker, final, groups))
-    for index, part in enumerate(folds):
-        rest = join(folds[:index] + folds[index + 1:])
-        fold_ranker = fit_ranker(rest, groups, C, job.recipe)
-        _write_scores(file, part, ranker_scores(fold_ranker, part, groups))
-
-
-def _write_scores(file: h5py.File, part: PartTable, scores: FloatArray) -> None:
-    group = file.create_group(f"scores/{part.name}")
-    write_array(group, "svm", scores)
-    for name, divergence in part.kl.items():
-        write_array(group, name, -divergence)
+        "coef": model.coef_, "columns": folds[0].table.select(groups=groups).columns,
+        "primal_objective": model.primal_objective_, "duality_gap": model.duality_gap_})
 
 
 def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
@@ -167,5 +209,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
     return read_arrays(file[f"scores/{part}"])
 
 
-STAGE = Stage("ranking", 3, _settings, (("features", "every"), ("quality", "every")), _run,
-              "the ranking SVM", split=False, cost=0.3)
+STAGE = Stage("ranking", 4, _settings, (("features", "every"), ("quality", "every")), _run,
+              "the rankers", split=False, cost=0.5)

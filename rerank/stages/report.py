@@ -16,6 +16,7 @@ from rerank.reports import (Evaluation, Example, Page, Panel, Section, chosen_co
                             draw_bars, draw_class_iou, draw_oracle_curve, evaluate,
                             evaluation_rows, label_picture, photograph, render_page, to_csv, to_png)
 from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
 from rerank.stages.ranking import load_scores
 from rerank.stages.segnet import enlarge
@@ -25,7 +26,8 @@ from rerank.types import Array, FloatArray, IntArray
 
 #: Names of the rules as people read them, by the name of their scores.
 RULES = {"svm": "ranking SVM", "kl": "symmetric KL (Eq. 17)",
-         "kl_cross_entropy": "symmetric KL, SegNet of CE alone", "mbr": "minimum Bayes risk"}
+         "kl_cross_entropy": "symmetric KL, SegNet of CE alone", "mbr": "minimum Bayes risk",
+         "pairwise": "pairwise ranking SVM", "ridge": "ridge", "boosting": "gradient boosting"}
 TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-fitted"}
 LEADS = {
     "evaluation": "Images of the evaluation split; every model was fitted on the training split.",
@@ -101,6 +103,24 @@ def oracle_files(job: Job) -> dict[str, bytes]:
     return files
 
 
+def generator_files(job: Job) -> dict[str, bytes]:
+    """`generators.csv`: the oracle of each generator alone; empty where the recipe has it off."""
+    rows: list[dict[str, object]] = []
+    with job.open("generators") as file:
+        if "names" not in file:
+            return {}
+        names = read_strings(file["names"])
+        places = sorted(int(key[3:]) for key in file if key.startswith("at_"))
+        tables = {place: file[f"at_{place}"][()] for place in places}
+    for k, name in enumerate(names):
+        row: dict[str, object] = {"generator": name}
+        for place, table in tables.items():
+            row.update({f"{measure}_at_{place}": _points(table[k, i])
+                        for i, measure in enumerate(MEASURES)})
+        rows.append(row)
+    return {"generators.csv": to_csv(rows).encode()}
+
+
 def ablation_files(job: Job) -> dict[str, bytes]:
     """The ablation: `ablation.csv` and `ablation.png`; empty where the recipe leaves it out."""
     name = _populations(job)[0]
@@ -131,7 +151,7 @@ def ablation_files(job: Job) -> dict[str, bytes]:
 
 def report_files(job: Job) -> dict[str, bytes]:
     """All files of the report, `report.html` among them."""
-    files = {**oracle_files(job), **ablation_files(job)}
+    files = {**oracle_files(job), **generator_files(job), **ablation_files(job)}
     sections = []
     populations = [load_population(job, name) for name in _populations(job)]
     for population in populations:
@@ -304,7 +324,8 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 3, _settings,
+    "pages", 4, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
-                                       "upsampling", "ranking", "oracle", "ablation")),
+                                       "upsampling", "ranking", "oracle", "generators",
+                                       "ablation")),
     _run, "drawing the report", reads=("images",), split=False, cost=0.1)

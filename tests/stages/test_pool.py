@@ -12,8 +12,8 @@ from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import read_image
 from rerank.stages.crf_settings import load_choice
-from rerank.stages.pool import (candidate_generators, choose_pool, fill, from_text, run_rows,
-                                to_text)
+from rerank.stages.pool import (PoolRow, candidate_generators, choose_pool, evaluate_candidates,
+                                fill, from_text, run_rows, to_text)
 
 
 def problems(n_images: int) -> tuple[list[dict[str, ProposalContext]], list[np.ndarray]]:
@@ -39,16 +39,24 @@ def problems(n_images: int) -> tuple[list[dict[str, ProposalContext]], list[np.n
     return contexts, histograms
 
 
+def choose(contexts: list[dict[str, ProposalContext]], histograms: list[np.ndarray],
+           n_proposals: int, sources: tuple[str, ...] = ("unary", "fusion")
+           ) -> tuple[PoolRow, ...]:
+    table = evaluate_candidates(contexts, histograms, 0.2, n_proposals, random_state=0)
+    return choose_pool(table, n_proposals, sources)
+
+
 def test_pool_beats_one_generator_and_is_repeatable() -> None:
     contexts, histograms = problems(12)
-    chosen = choose_pool(contexts[:8], histograms[:8], 0.2, 6, random_state=0)
-    assert chosen == choose_pool(contexts[:8], histograms[:8], 0.2, 6, random_state=0)
+    chosen = choose(contexts[:8], histograms[:8], 6)
+    assert chosen == choose(contexts[:8], histograms[:8], 6)
     assert len(set(chosen)) == len(chosen)
     assert from_text(to_text(chosen)) == chosen
 
     def oracle(sets: list[ProposalSet], rows: slice) -> float:
-        counts = IntersectionUnion.stack([region_intersection_union(h, fill(s, 6).labelings)
-                               for s, h in zip(sets, histograms[rows])])
+        counts = IntersectionUnion.stack([
+            region_intersection_union(h, fill(s, 6).labelings)
+            for s, h in zip(sets, histograms[rows])])
         return float(oracle_curve(counts.intersections, counts.unions).image_oracle_image_iou[-1])
 
     pool = [run_rows(chosen, context, 6, 0) for context in contexts]
@@ -60,7 +68,7 @@ def test_pool_beats_one_generator_and_is_repeatable() -> None:
 
 def test_the_maps_of_all_sources_come_first() -> None:
     contexts, histograms = problems(3)
-    chosen = choose_pool(contexts, histograms, 0.2, 4, random_state=0)
+    chosen = choose(contexts, histograms, 4)
     assert [row.source for row in chosen[:2]] == ["unary", "fusion"]
     for row in chosen[:2]:
         assert row.candidate.generator == candidate_generators(0.2)[0]
@@ -70,9 +78,18 @@ def test_the_maps_of_all_sources_come_first() -> None:
         np.testing.assert_array_equal(made.labelings[k], contexts[0][source].map_result.labeling)
 
 
+def test_a_pool_of_one_source_draws_from_no_other() -> None:
+    contexts, histograms = problems(3)
+    chosen = choose(contexts, histograms, 4, ("unary",))
+    assert {row.source for row in chosen} == {"unary"}
+    made = run_rows(chosen, {"unary": contexts[0]["unary"]}, 4, 0)
+    np.testing.assert_array_equal(made.labelings[0],
+                                  contexts[0]["unary"].map_result.labeling)
+
+
 def test_energies_and_bounds_are_those_of_the_main_source() -> None:
     contexts, histograms = problems(3)
-    chosen = choose_pool(contexts, histograms, 0.2, 8, random_state=0)
+    chosen = choose(contexts, histograms, 8)
     energy = contexts[0]["fusion"].energy
     made = run_rows(chosen, contexts[0], 8, 0)
     assert {p["source"] for p in made.parameters} == {"unary", "fusion"}

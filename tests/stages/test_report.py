@@ -80,6 +80,27 @@ def test_analyses(finished: Path, make_workflow) -> None:
     assert files["oracle_evaluation.png"].startswith(b"\x89PNG")
 
 
+def test_generators_alone_and_the_pools(finished: Path) -> None:
+    rows = {row["generator"]: row for row in rows_of(finished / "report" / "generators.csv")}
+    curve = rows_of(finished / "report" / "oracle_evaluation.csv")
+    assert {"pool on unary", "pool on all"} <= set(rows)
+    for source in ("unary", "fusion"):
+        assert sum(name.endswith(f" on {source}") for name in rows) >= 17
+    # The stored proposals are those of the pool on all sources.
+    best = float(rows["pool on all"]["image_iou_at_5"])
+    assert best == pytest.approx(float(curve[-1]["image_oracle_image_iou"]), abs=1.0)
+    for row in rows.values():
+        assert 0 <= float(row["corpus_miou_at_5"]) <= 100
+
+
+def test_fusion_is_the_second_proposal(finished: Path, make_workflow) -> None:
+    job = make_workflow(finished).job("pages")
+    population = load_population(job, "evaluation")
+    assert (population.choices["fusion (MAP of all signals)"] == 1).all()
+    assert {"minimum Bayes risk", "ridge", "gradient boosting",
+            "pairwise ranking SVM"} <= set(population.choices)
+
+
 def test_same_report_twice(finished: Path, make_workflow) -> None:
     job = make_workflow(finished).job("pages")
     assert ablation_files(job) == ablation_files(job)

@@ -1,0 +1,101 @@
+"""What each generator of proposals alone makes possible, beside the pool's choice among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rerank.config import Recipe
+from rerank.hdf5 import write_array, write_strings
+from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
+from rerank.proposals import ProposalContext, ProposalSet, run_generator
+from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts
+from rerank.stages.pool import candidate_generators, fill, run_rows
+from rerank.stages.superpixels import graph_of
+from rerank.types import IntArray
+
+#: Numbers of proposals that oracles are compared at, beside all of them.
+FEW = 10
+#: Corpus mIoU and mean image IoU of the image oracle, and corpus mIoU of the corpus oracle.
+MEASURES = ("corpus_miou", "image_iou", "corpus_oracle_miou")
+
+
+def image_sets(contexts: dict[str, ProposalContext], choice: CRFChoice, n_proposals: int,
+               random_state: int) -> dict[str, ProposalSet]:
+    """The proposals of each generator on each source of one image, and of both pools, by name.
+
+    Names are ``generator(settings) on source``; a diversity of 1.0 is the chosen one.
+    """
+    found = {}
+    for source, context in contexts.items():
+        for generator, named in zip(candidate_generators(choice.diversity),
+                                    candidate_generators(1.0)):
+            settings = ", ".join(str(value) for value in named.settings.values()
+                                 if isinstance(value, (int, float, str)))
+            name = f"{generator.name}({settings}) on {source}"
+            found[name] = run_generator(generator, context, n_proposals, random_state)
+    first = {source: contexts[source] for source in list(contexts)[:1]}
+    if choice.pool_of_unary:
+        found["pool on unary"] = run_rows(choice.pool_of_unary, first, n_proposals, random_state)
+    if choice.pool and len(contexts) > 1:
+        found["pool on all"] = run_rows(choice.pool, contexts, n_proposals, random_state)
+    return found
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {"generators": recipe.report.generators, "random_state": recipe.random_state,
+            "n_proposals": recipe.proposals.n_proposals}
+
+
+def _run(job: Job, file: h5py.File) -> None:
+    if not job.recipe.report.generators:
+        return
+    wanted = job.recipe.proposals.n_proposals
+    counts: dict[str, tuple[list[IntArray], list[IntArray]]] = {}
+    parts = job.parts[-1:] if job.parts[-1].image_ids else job.folds
+    for part in parts:
+        for contexts, histogram, choice in _contexts(job, part.name, len(part.image_ids)):
+            for name, made in image_sets(contexts, choice, wanted,
+                                         job.recipe.random_state).items():
+                found = region_intersection_union(histogram, fill(made, wanted).labelings)
+                rows = counts.setdefault(name, ([], []))
+                rows[0].append(found.intersections)
+                rows[1].append(found.unions)
+    curves = {name: oracle_curve(np.array(inter), np.array(union))
+              for name, (inter, union) in counts.items()}
+    write_strings(file, "names", tuple(curves))
+    for place in dict.fromkeys((min(FEW, wanted), wanted)):
+        write_array(file, f"at_{place}", np.array([_measures(curve, place - 1)
+                                                   for curve in curves.values()]))
+
+
+def _contexts(job: Job, part: str, count: int) -> Any:
+    with job.open("crf_settings", part) as file:
+        choice = load_choice(file)
+    settings = {"unary": choice.unary}
+    sources = {"unary": "unaries"}
+    if choice.fusion is not None:
+        settings["fusion"], sources["fusion"] = choice.fusion, "fusion"
+    with job.open("superpixels", part) as regions:
+        for index in range(count):
+            arrays = read_image(regions, index)
+            probabilities = {}
+            for source, stage in sources.items():
+                with job.open(stage, part) as opened:
+                    probabilities[source] = read_image(opened, index)["probabilities"]
+            yield (pool_contexts(probabilities, graph_of(arrays), arrays["region_values"],
+                                 settings), arrays["histogram"], choice)
+
+
+def _measures(curve: OracleCurve, row: int) -> tuple[float, float, float]:
+    return (float(curve.image_oracle_miou[row]), float(curve.image_oracle_image_iou[row]),
+            float(curve.corpus_oracle_miou[row]))
+
+
+STAGE = Stage("generators", 1, _settings,
+              tuple((name, "every") for name in ("superpixels", "unaries", "fusion",
+                                                 "crf_settings")),
+              _run, "what each generator makes possible", split=False, cost=0.3)
