@@ -96,11 +96,13 @@ def _write_scores(group: h5py.Group, models: ImageModels, rows: FloatArray) -> N
 
 
 def _vectors(job: Job, part: str, count: int) -> FloatArray:
+    if count == 0:
+        return np.zeros((0, 0), dtype=np.float32)
     with job.open("superpixel_features", part) as features, \
             job.open("activations", part) as activations:
         found = [image_vector(job.recipe, read_image(features, index, ("pooled",))["pooled"],
                               activations["inputs"][index]) for index in range(count)]
-    return np.array(found, dtype=np.float32).reshape(count, -1)
+    return np.array(found, dtype=np.float32)
 
 
 STAGE = Stage("classifiers", 2, _settings,
