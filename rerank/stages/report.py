@@ -28,6 +28,9 @@ from rerank.types import Array, FloatArray, IntArray
 RULES = {"svm": "ranking SVM", "kl": "symmetric KL (Eq. 17)",
          "kl_cross_entropy": "symmetric KL, SegNet of CE alone", "mbr": "minimum Bayes risk",
          "pairwise": "pairwise ranking SVM", "ridge": "ridge", "boosting": "gradient boosting"}
+FUSION = "fusion (MAP of all signals)"
+#: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
+DRAWN = ("MAP", FUSION, RULES["kl"], RULES["mbr"], RULES["svm"])
 TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-fitted"}
 LEADS = {
     "evaluation": "Images of the evaluation split; every model was fitted on the training split.",
@@ -53,8 +56,7 @@ def load_population(job: Job, name: str) -> Population:
     counts = read_counts(job, parts)
     choices = {"MAP": np.zeros(len(counts.intersections), dtype=np.int64)}
     if job.recipe.fusion.enabled and counts.intersections.shape[1] > 1:
-        choices["fusion (MAP of all signals)"] = np.ones(len(counts.intersections),
-                                                         dtype=np.int64)
+        choices[FUSION] = np.ones(len(counts.intersections), dtype=np.int64)
     with job.open("ranking") as file:
         scores = [load_scores(file, part) for part in parts]
     for rule in scores[0]:
@@ -94,7 +96,7 @@ def oracle_files(job: Job) -> dict[str, bytes]:
                 for i, m in enumerate(curve.n_proposals)]
         lines = {}
         for rule, choice in population.choices.items():
-            if not rule.startswith("oracle"):
+            if rule in DRAWN:
                 counts = chosen_counts(population.counts, choice)
                 lines[rule] = (corpus_iou(counts).mean, float(np.nanmean(image_iou(counts))))
         files[f"oracle_{name}.csv"] = to_csv(rows).encode()
@@ -324,7 +326,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 4, _settings,
+    "pages", 5, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
                                        "upsampling", "ranking", "oracle", "generators",
                                        "ablation")),
