@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 RULES = {"superpixel bound": "superpixel bound", "unary alone": "unary", "MAP": "MAP",
+         "fusion (MAP of all signals)": "fusion",
          "symmetric KL (Eq. 17)": "KL choice", "ranking SVM": "SVM choice"}
 ORACLES = (10, 30)
+COLUMNS = ("superpixel bound", "unary", "MAP", "fusion", "oracle@10", "oracle@30", "KL choice",
+           "SVM choice")
 
 
 def read(path: Path, key: str) -> dict[str, dict[str, str]]:
@@ -25,15 +28,13 @@ def row_of(work: Path) -> list[str]:
     def cell(corpus: str, image: str) -> str:
         return f"{float(corpus):.1f} / {float(image):.1f}"
 
-    cells = {name: cell(rules[rule]["corpus_iou"], rules[rule]["image_iou"])
-             for rule, name in RULES.items()}
+    cells = {name: cell(rules[rule]["corpus_iou"], rules[rule]["image_iou"]) if rule in rules
+             else "" for rule, name in RULES.items()}
     for count in ORACLES:
         point = curve[str(count)]
         cells[f"oracle@{count}"] = cell(point["image_oracle_miou"],
                                         point["image_oracle_image_iou"])
-    order = ("superpixel bound", "unary", "MAP", "oracle@10", "oracle@30", "KL choice",
-             "SVM choice")
-    return [cells[name] for name in order]
+    return [cells[name] for name in COLUMNS]
 
 
 def main() -> None:
@@ -41,8 +42,7 @@ def main() -> None:
     works = [Path(argument) for argument in sys.argv[1:]]
     if not works:
         sys.exit(__doc__)
-    head = ["run", "superpixel bound", "unary", "MAP", "oracle@10", "oracle@30", "KL choice",
-            "SVM choice"]
+    head = ["run", *COLUMNS]
     print("| " + " | ".join(head) + " |")
     print("|" + " --- |" * len(head))
     for work in works:
