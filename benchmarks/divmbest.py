@@ -12,12 +12,10 @@ arrays on, gco from its arrays on; the first calls, which compile, are not timed
 from __future__ import annotations
 
 import argparse
-import time
-from typing import Callable
 
 import numpy as np
 
-from peers import Problem, ask_peers, best_bounds
+from peers import Problem, ask_peers, best_bounds, timed
 from rerank.crf import GraphCutSolver, PottsEnergy
 from rerank.crf.result import rounding_error
 from rerank.proposals import div_mbest
@@ -49,15 +47,6 @@ def by_cuts(problem: Problem, leaders: np.ndarray) -> np.ndarray:
         found[mode] = solver.cut(difference)
         difference += np.where(leader == 1, problem.diversity, -problem.diversity)
     return found
-
-
-def timed(function: Callable[[], np.ndarray], repeats: int) -> tuple[np.ndarray, float]:
-    best, answer = np.inf, function()
-    for _ in range(repeats):
-        begin = time.process_time()
-        answer = function()
-        best = min(best, time.process_time() - begin)
-    return answer, best
 
 
 def relative_gaps(energy: PottsEnergy, series: list[np.ndarray], labelings: np.ndarray,

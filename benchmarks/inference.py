@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from typing import Any, Callable
+from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402
 
-from peers import Problem, ask_peers  # noqa: E402
-from rerank.crf import InferenceResult, PottsEnergy, map_inference, trws  # noqa: E402
+from peers import Problem, ask_peers, timed  # noqa: E402
+from rerank.crf import PottsEnergy, map_inference, trws  # noqa: E402
 from superpixel_problems import superpixel_problem  # noqa: E402
 from work_energies import name_of, read_energies  # noqa: E402
 
@@ -41,16 +40,6 @@ SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "icm": ("icm", {}),
 }
 SEED_COST = 1e3
-
-
-def timed(function: Callable[[], InferenceResult], repeats: int
-          ) -> tuple[InferenceResult, float]:
-    best, answer = np.inf, function()
-    for _ in range(repeats):
-        begin = time.process_time()
-        answer = function()
-        best = min(best, time.process_time() - begin)
-    return answer, best
 
 
 def methods(n_labels: int) -> dict[str, tuple[str, dict[str, Any]]]:
