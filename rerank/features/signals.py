@@ -130,7 +130,7 @@ def _region_planes(p: FloatArray, areas: FloatArray, segnet_map: Optional[Array]
 def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
     """Collect what the sources of one image, its proposals among them, say of each region.
 
-    The signals of `region_signals` but for `prior`, and of the proposals:
+    The signals of `region_signals` but for `prior` and those of look-alikes, and of the proposals:
 
     - `component`: log of p averaged over the region's connected component in the proposal of
       least energy; `components`: the same averaged over all proposals before the logarithm;

@@ -8,7 +8,6 @@ the oracle; the pool is chosen greedily by the oracle's gain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -23,6 +22,7 @@ from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou, oracl
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.fusion import open_sources
 from rerank.stages.pool import (PoolRow, choose_pool, evaluate_candidates, from_text,
                                 to_text)
 from rerank.stages.superpixels import graph_of
@@ -88,6 +88,14 @@ class CRFChoice:
     diversity: float
     pool: tuple[PoolRow, ...] = ()
     pool_of_unary: tuple[PoolRow, ...] = ()
+
+    @property
+    def energies(self) -> dict[str, EnergySettings]:
+        """Settings of the CRF on each source, the main one last."""
+        found = {"unary": self.unary}
+        if self.fusion is not None:
+            found["fusion"] = self.fusion
+        return found
 
 
 def load_choice(file: h5py.File) -> CRFChoice:
@@ -209,11 +217,8 @@ def choose_energy(images: Sequence[HeldOutImage], source: str, class_shares: Flo
 
 def _held_out_images(job: Job) -> tuple[list[HeldOutImage], FloatArray]:
     found = []
-    with ExitStack() as stack:
-        unaries = stack.enter_context(job.open("unaries"))
-        files = {"unary": unaries}
-        if job.recipe.fusion.enabled:
-            files["fusion"] = stack.enter_context(job.open("fusion"))
+    with open_sources(job) as files:
+        unaries = files["unary"]
         held = read_strings(unaries["holdout_ids"])
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:

@@ -19,7 +19,7 @@ from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.base import Classes, Job, Stage, read_image
 from rerank.stages.classifiers import ImageModels, load_models
-from rerank.stages.proposals import open_sources, read_probabilities
+from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import VALUE_NAMES
 from rerank.types import Array, FloatArray
 
@@ -69,11 +69,6 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
     return image_features(inputs, smoothing=recipe.features.kl_smoothing)
 
 
-def image_edges(image: Array, recipe: Recipe) -> Optional[Array]:
-    """The edge map that the border features compare labelings with; None if switched off."""
-    return detect_edges(image) if recipe.features.edges else None
-
-
 def agreement(labelings: Array, areas: FloatArray, n_classes: int) -> FloatArray:
     """Mean IoU of each labeling if another were the truth, (M, M)."""
     found = np.empty((len(labelings), len(labelings)))
@@ -116,7 +111,7 @@ def _run(job: Job, file: h5py.File) -> None:
                 image_id, job.dataset, job.recipe, models, arrays, drawn,
                 read_probabilities(sources, index), segnet["maps"][index],
                 classifiers["scores"][index], classifiers["size_scores"][index],
-                image_edges(job.dataset.image(image_id), job.recipe)))
+                detect_edges(job.dataset.image(image_id)) if job.recipe.features.edges else None))
             similarity.append(agreement(drawn["labelings"], arrays["areas"],
                                         job.dataset.n_classes))
             energies.append(drawn["energies"])

@@ -7,7 +7,8 @@ it is the `fusion` row of the report, and one of the two sources that proposals 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, Optional
 
 import h5py
@@ -54,6 +55,25 @@ def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
 def load_fusion(file: h5py.File) -> StackedPosterior:
     """The fitted weights of a part."""
     return StackedPosterior.from_arrays(read_arrays(file["model"]))
+
+
+def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
+    """Class probabilities of one image by source, from the open files of the sources."""
+    return {source: read_image(opened, index)["probabilities"]
+            for source, opened in files.items()}
+
+
+@contextmanager
+def open_sources(job: Job, part: Optional[str] = None) -> Iterator[dict[str, h5py.File]]:
+    """The files that hold class probabilities of a part, by source, the main one last.
+
+    Sources are `unary`, and `fusion` where it is enabled; the part is the job's own by default.
+    """
+    with ExitStack() as stack:
+        files = {"unary": stack.enter_context(job.open("unaries", part))}
+        if job.recipe.fusion.enabled:
+            files["fusion"] = stack.enter_context(job.open("fusion", part))
+        yield files
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -13,6 +14,7 @@ from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, run_generator
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts
+from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.pool import candidate_generators, fill, run_rows
 from rerank.stages.superpixels import graph_of
 from rerank.types import IntArray
@@ -72,22 +74,16 @@ def _run(job: Job, file: h5py.File) -> None:
                                                    for curve in curves.values()]))
 
 
-def _contexts(job: Job, part: str, count: int) -> Any:
+def _contexts(job: Job, part: str, count: int
+              ) -> Iterator[tuple[dict[str, ProposalContext], IntArray, CRFChoice]]:
     with job.open("crf_settings", part) as file:
         choice = load_choice(file)
-    settings = {"unary": choice.unary}
-    sources = {"unary": "unaries"}
-    if choice.fusion is not None:
-        settings["fusion"], sources["fusion"] = choice.fusion, "fusion"
-    with job.open("superpixels", part) as regions:
+    with job.open("superpixels", part) as regions, open_sources(job, part) as sources:
         for index in range(count):
             arrays = read_image(regions, index)
-            probabilities = {}
-            for source, stage in sources.items():
-                with job.open(stage, part) as opened:
-                    probabilities[source] = read_image(opened, index)["probabilities"]
-            yield (pool_contexts(probabilities, graph_of(arrays), arrays["region_values"],
-                                 settings), arrays["histogram"], choice)
+            yield (pool_contexts(read_probabilities(sources, index), graph_of(arrays),
+                                 arrays["region_values"], choice.energies),
+                   arrays["histogram"], choice)
 
 
 def _measures(curve: OracleCurve, row: int) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.datasets import overlay, read_image, save_labels_png
 from rerank.errors import ConfigError, DataError, StoreError
+from rerank.features import detect_edges
 from rerank.folds import ALL, FINAL
 from rerank.hdf5 import read_strings
 from rerank.potentials import pool_probability_maps
@@ -21,7 +22,7 @@ from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
 from rerank.stages.crf_settings import load_choice
 from rerank.stages.classifiers import image_vector, load_models
-from rerank.stages.features import describe_proposals, image_edges
+from rerank.stages.features import describe_proposals
 from rerank.stages.fusion import fusion_signals, load_fusion
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -197,7 +198,8 @@ class Predictor:
                                     self._choice)
         table = describe_proposals(
             image_id, self.classes, self.recipe, self._models, regions, proposals, sources,
-            segnet_map, scores, size_scores, image_edges(image, self.recipe))
+            segnet_map, scores, size_scores,
+            detect_edges(image) if self.recipe.features.edges else None)
         values = table.select(columns=self._columns).values.astype(np.float32)
         ranks = values @ self._coef
         return Prediction(regions["superpixels"].astype(np.int32), proposals["labelings"],

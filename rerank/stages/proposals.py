@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -16,6 +15,7 @@ from rerank.metrics import region_intersection_union
 from rerank.proposals import ProposalSet
 from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts, propose
+from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.pool import RESERVE, fill, run_rows
 from rerank.stages.superpixels import graph_of
 from rerank.superpixels import RegionGraph, majority_labels
@@ -44,10 +44,7 @@ def image_proposals(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
         Where the recipe's MAP solver finds a lower energy than a generator's own, its labeling
         takes that place, so that "MAP" is the best answer that is known.
     """
-    settings = {"unary": choice.unary}
-    if choice.fusion is not None:
-        settings["fusion"] = choice.fusion
-    contexts = pool_contexts(probabilities, graph, appearance, settings)
+    contexts = pool_contexts(probabilities, graph, appearance, choice.energies)
     maps = [map_inference(context.energy, recipe.crf.inference) for context in contexts.values()]
     main = list(contexts.values())[-1].energy
     wanted = recipe.proposals.n_proposals
@@ -59,7 +56,7 @@ def image_proposals(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
     energies = main.evaluate(labelings)
     bound = maps[-1].lower_bound
     best = ProposalSet.of("map", labelings, energies, np.minimum(energies, bound),
-                          each=[{"source": source} for source in settings])
+                          each=[{"source": source} for source in contexts])
     found = fill(_with_maps(best, found), wanted)
     return {"labelings": found.labelings.astype(np.uint8), "energies": found.energies,
             "lower_bounds": found.lower_bounds, "generators": found.generators,
@@ -78,22 +75,6 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {"n_proposals": chosen.n_proposals, "random_state": recipe.random_state,
             "inference": recipe.crf.inference,
             "proposal_inference": chosen.inference}
-
-
-def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
-    """Class probabilities of one image by source, from the open files of the sources."""
-    return {source: read_image(opened, index)["probabilities"]
-            for source, opened in files.items()}
-
-
-@contextmanager
-def open_sources(job: Job) -> Iterator[dict[str, h5py.File]]:
-    """The files that hold probabilities of the part's images, by source, the main one last."""
-    with ExitStack() as stack:
-        files = {"unary": stack.enter_context(job.open("unaries"))}
-        if job.recipe.fusion.enabled:
-            files["fusion"] = stack.enter_context(job.open("fusion"))
-        yield files
 
 
 def _run(job: Job, file: h5py.File) -> None:
