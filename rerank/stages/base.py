@@ -17,8 +17,9 @@ from rerank.store import ArtefactRef, Store, read_header
 from rerank.types import Array
 
 #: Which parts of another stage a stage reads: its own; all folds but its own, which its models
-#: are fitted on; both; or every part.
-Reach = Literal["own", "others", "fit", "every"]
+#: are fitted on; both; its own and, for `final`, the folds, whose predictions are out of fold; or
+#: every part.
+Reach = Literal["own", "others", "fit", "out_of_fold", "every"]
 #: What a stage reads from outside the store; the digest of the files' bytes is part of its key.
 External = Literal["images", "weights", "probabilities"]
 
@@ -108,9 +109,14 @@ class Job:
     weights: Optional[str] = None
 
     @property
+    def is_final(self) -> bool:
+        """Whether the part holds the evaluation images: the folds' predictions are its to use."""
+        return self.part.name == FINAL
+
+    @property
     def dataset(self) -> Dataset:
         """The data set that this part's images are in."""
-        if self.part.name == FINAL:
+        if self.is_final:
             return self.evaluate if self.evaluate is not None else self.train
         return self.train
 

@@ -77,7 +77,7 @@ def _run(job: Job, file: h5py.File) -> None:
     shares = class_shares(histograms)
     rows = np.concatenate(pooled)
     targets = read_training(job, ("targets",))[0]
-    if job.recipe.fusion.enabled:
+    if job.recipe.fusion.enabled and not job.is_final:
         held = is_held_out(job)
         inner = _fit(job, rows[~held], shares[~held], targets[~held])
         _write_scores(file.create_group("holdout"), inner, rows[held])
@@ -105,6 +105,6 @@ def _vectors(job: Job, part: str, count: int) -> FloatArray:
     return np.array(found, dtype=np.float32)
 
 
-STAGE = Stage("classifiers", 2, _settings,
+STAGE = Stage("classifiers", 3, _settings,
               (("superpixels", "fit"), ("superpixel_features", "fit"), ("activations", "fit")),
               _run, "image classifiers and priors", fits=True, cost=0.3)

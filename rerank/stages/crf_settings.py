@@ -1,4 +1,7 @@
-"""The CRF's settings of each part, chosen on training images held out for it.
+"""The CRF's settings of each part, chosen on training images that its models had not seen.
+
+Those of a fold are held out of an inner fit; `final` takes all training images, each as its fold
+predicted it, since a pool that is chosen on few images repeats their accidents.
 
 Potts weight, contrast scale and class bias are those whose MAP labelings have the highest corpus
 IoU plus mean image IoU; the diversity the one whose proposals have the highest mean image IoU of
@@ -7,7 +10,7 @@ the oracle; the pool is chosen greedily by the oracle's gain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -22,7 +25,7 @@ from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou, oracl
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.fusion import open_sources
+from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.pool import (PoolRow, choose_pool, evaluate_candidates, from_text,
                                 to_text)
 from rerank.stages.superpixels import graph_of
@@ -32,6 +35,8 @@ from rerank.types import Array, FloatArray
 
 #: Proposals and images that the settings are chosen with.
 TUNING_PROPOSALS, TUNING_IMAGES = 10, 60
+#: Images that the pool of a fold and that of the evaluation images are chosen with.
+POOL_IMAGES, FINAL_POOL_IMAGES = 60, 150
 #: A class of a smaller share of the training pixels is biased as if it had this.
 LEAST_SHARE = 1e-4
 
@@ -142,7 +147,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class HeldOutImage:
+class UnseenImage:
     """An image that settings are chosen on: probabilities by source, graph, looks, truth."""
 
     probabilities: Mapping[str, FloatArray]
@@ -153,8 +158,10 @@ class HeldOutImage:
 
 def _run(job: Job, file: h5py.File) -> None:
     recipe = job.recipe
-    images, shares = _held_out_images(job)
-    some = images[::max(1, -(-len(images) // TUNING_IMAGES))]
+    images = list((_out_of_fold_images if job.is_final else _held_out_images)(job))
+    with job.open("unaries") as unaries:
+        shares = unaries["class_shares"][()]
+    some = _spread(images, TUNING_IMAGES)
     sources = tuple(some[0].probabilities)
     settings = {source: choose_energy(some, source, shares, recipe, file.create_group(source))
                 for source in sources}
@@ -168,6 +175,7 @@ def _run(job: Job, file: h5py.File) -> None:
     write_array(file, "diversity_scores", scores)
     if recipe.proposals.generator == "div_mbest":
         return
+    some = _spread(images, FINAL_POOL_IMAGES if job.is_final else POOL_IMAGES)
     contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some]
     n_proposals = recipe.proposals.n_proposals
     table = evaluate_candidates(contexts, [i.histogram for i in some], diversity, n_proposals,
@@ -186,7 +194,7 @@ def pool_contexts(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
             for source, chosen in settings.items()}
 
 
-def choose_energy(images: Sequence[HeldOutImage], source: str, class_shares: FloatArray,
+def choose_energy(images: Sequence[UnseenImage], source: str, class_shares: FloatArray,
                   recipe: Recipe, file: h5py.Group) -> EnergySettings:
     """The settings whose MAP labelings have the highest corpus IoU plus mean image IoU.
 
@@ -215,24 +223,41 @@ def choose_energy(images: Sequence[HeldOutImage], source: str, class_shares: Flo
     return found
 
 
-def _held_out_images(job: Job) -> tuple[list[HeldOutImage], FloatArray]:
-    found = []
+def _spread(images: Sequence[UnseenImage], count: int) -> list[UnseenImage]:
+    """At most that many of the images, evenly over their order."""
+    places = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    return [images[place] for place in places]
+
+
+def _held_out_images(job: Job) -> Iterator[UnseenImage]:
+    """Training images of a fold that its inner models were fitted without."""
     with open_sources(job) as files:
-        unaries = files["unary"]
-        held = read_strings(unaries["holdout_ids"])
+        held = read_strings(files["unary"]["holdout_ids"])
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:
                 for index, image_id in enumerate(fold.image_ids):
                     if image_id in held:
-                        arrays = read_image(regions, index)
                         key = f"holdout/{image_id_key(held, image_id)}/probabilities"
-                        found.append(HeldOutImage(
-                            {source: file[key][()] for source, file in files.items()},
-                            graph_of(arrays), arrays["region_values"], arrays["histogram"]))
-        return found, unaries["class_shares"][()]
+                        yield _unseen_image({source: file[key][()] for source, file
+                                             in files.items()}, read_image(regions, index))
 
 
-def _map_score(images: Sequence[HeldOutImage], source: str, settings: EnergySettings,
+def _out_of_fold_images(job: Job) -> Iterator[UnseenImage]:
+    """All training images, each as the models of its fold judge it."""
+    for fold in job.folds:
+        with job.open("superpixels", fold.name) as regions, \
+                open_sources(job, fold.name) as files:
+            for index in range(len(fold.image_ids)):
+                yield _unseen_image(read_probabilities(files, index), read_image(regions, index))
+
+
+def _unseen_image(probabilities: Mapping[str, FloatArray], regions: Mapping[str, Array]
+                  ) -> UnseenImage:
+    return UnseenImage(probabilities, graph_of(regions), regions["region_values"],
+                       regions["histogram"])
+
+
+def _map_score(images: Sequence[UnseenImage], source: str, settings: EnergySettings,
                recipe: Recipe) -> float:
     counts = IntersectionUnion.stack([region_intersection_union(i.histogram, map_inference(
         potts_energy(i.probabilities[source], i.graph, settings),
@@ -240,7 +265,7 @@ def _map_score(images: Sequence[HeldOutImage], source: str, settings: EnergySett
     return corpus_iou(counts).mean + mean_image_iou(counts)
 
 
-def _oracle_score(images: Sequence[HeldOutImage], energies: Sequence[PottsEnergy],
+def _oracle_score(images: Sequence[UnseenImage], energies: Sequence[PottsEnergy],
                   diversity: float, recipe: Recipe) -> float:
     n_proposals = min(TUNING_PROPOSALS, recipe.proposals.n_proposals)
     counts = IntersectionUnion.stack([region_intersection_union(i.histogram, propose(
@@ -250,6 +275,6 @@ def _oracle_score(images: Sequence[HeldOutImage], energies: Sequence[PottsEnergy
     return float(curve.image_oracle_image_iou[-1])
 
 
-STAGE = Stage("crf_settings", 3, _settings,
-              (("superpixels", "others"), ("unaries", "own"), ("fusion", "own")), _run,
-              "choosing the CRF's settings", fits=True, cost=0.5)
+STAGE = Stage("crf_settings", 4, _settings,
+              (("superpixels", "others"), ("unaries", "out_of_fold"), ("fusion", "out_of_fold")),
+              _run, "choosing the CRF's settings", fits=True, cost=0.5)

@@ -1,8 +1,9 @@
 """The fused posterior of each part: superpixels, SegNet, image classifiers and places together.
 
-One weight a signal is learnt on training images that are held out for it, from signals of models
-that were fitted without them, so that the posterior of a part's images owes them nothing. A CRF on
-it is the `fusion` row of the report, and one of the two sources that proposals are drawn from.
+One weight a signal is learnt on training images, from signals of models that were fitted without
+them: for a fold on images that were held out of an inner fit, for `final` on all of them, since
+each has been out of its fold. So the posterior of a part's images owes them nothing. A CRF on it is
+the `fusion` row of the report, and one of the two sources that proposals are drawn from.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, region_signals
+from rerank.folds import Part
 from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
 from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.stages.classifiers import load_models
 from rerank.stages.unaries import image_id_key, write_probabilities
 from rerank.types import Array, FloatArray
+
+#: What the signals need to know of the superpixels.
+REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
 def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
@@ -83,52 +88,65 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _run(job: Job, file: h5py.File) -> None:
     if not job.recipe.fusion.enabled:
         return
-    with job.open("unaries") as unaries, job.open("segnet") as segnet, \
-            job.open("classifiers") as classifiers:
-        held, signals, histograms = _held_out_signals(job, unaries, segnet, classifiers)
-        model = StackedPosterior(job.recipe.fusion.alpha,
-                                 random_state=job.recipe.random_state).fit(signals, histograms)
-        write_arrays(file.create_group("model"), model.to_arrays())
+    model = StackedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
+    if job.is_final:
+        signals, histograms = [], []
+        for fold in job.folds:
+            signals += list(_own_signals(job, fold))
+            with job.open("superpixels", fold.name) as regions:
+                histograms += [read_image(regions, index, ("histogram",))["histogram"]
+                               for index in range(len(fold.image_ids))]
+        model.fit(signals, histograms)
+    else:
+        held, signals, histograms = _held_out_signals(job)
+        model.fit(signals, histograms)
         for image_id, signal in zip(held, signals):
             write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
                                 model.predict_proba(signal))
-        location = load_models(classifiers).location
-        shares = unaries["class_shares"][()]
-        with job.open("superpixels") as regions:
-            for index in range(len(job.part.image_ids)):
-                arrays = read_image(regions, index, ("superpixels", "areas", "region_values"))
-                found = model.predict_proba(fusion_signals(
-                    read_image(unaries, index)["probabilities"], arrays, segnet["maps"][index],
-                    classifiers["scores"][index], classifiers["size_scores"][index], location,
-                    shares, job.train.background))
-                write_image(file, index, {"probabilities": found.astype(np.float32)})
+    write_arrays(file.create_group("model"), model.to_arrays())
+    for index, signal in enumerate(_own_signals(job, job.part)):
+        write_image(file, index, {"probabilities": model.predict_proba(signal).astype(np.float32)})
 
 
-def _held_out_signals(job: Job, unaries: h5py.File, segnet: h5py.File, classifiers: h5py.File
-                      ) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
+def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
+    """Signals of a part's own images, from models that have not seen them."""
+    with job.open("superpixels", part.name) as regions, \
+            job.open("unaries", part.name) as unaries, job.open("segnet", part.name) as segnet, \
+            job.open("classifiers", part.name) as classifiers:
+        location, shares = load_models(classifiers).location, unaries["class_shares"][()]
+        for index in range(len(part.image_ids)):
+            yield fusion_signals(
+                read_image(unaries, index)["probabilities"],
+                read_image(regions, index, REGION_ARRAYS), segnet["maps"][index],
+                classifiers["scores"][index], classifiers["size_scores"][index], location, shares,
+                job.train.background)
+
+
+def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
     """Signals and truth of the held-out images, sorted as the unaries name them."""
-    held = read_strings(unaries["holdout_ids"])
-    inner = classifiers["holdout"]
-    location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
-    shares = unaries["class_shares"][()]
     found: dict[str, tuple[PosteriorSignals, Array]] = {}
-    for fold in job.other_folds:
-        with job.open("superpixels", fold.name) as regions:
-            for index, image_id in enumerate(fold.image_ids):
-                if image_id not in held:
-                    continue
-                # Inner models wrote their images in the folds' order.
-                row = len(found)
-                arrays = read_image(regions, index, ("superpixels", "areas", "region_values",
-                                                     "histogram"))
-                found[image_id] = (fusion_signals(
-                    unaries[f"holdout/{image_id_key(held, image_id)}/probabilities"][()],
-                    arrays, segnet["holdout_maps"][row],
-                    inner["scores"][row], inner["size_scores"][row], location, shares,
-                    job.train.background), arrays["histogram"])
+    with job.open("unaries") as unaries, job.open("segnet") as segnet, \
+            job.open("classifiers") as classifiers:
+        held = read_strings(unaries["holdout_ids"])
+        inner = classifiers["holdout"]
+        location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
+        shares = unaries["class_shares"][()]
+        for fold in job.other_folds:
+            with job.open("superpixels", fold.name) as regions:
+                for index, image_id in enumerate(fold.image_ids):
+                    if image_id not in held:
+                        continue
+                    # Inner models wrote their images in the folds' order.
+                    row = len(found)
+                    arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
+                    found[image_id] = (fusion_signals(
+                        unaries[f"holdout/{image_id_key(held, image_id)}/probabilities"][()],
+                        arrays, segnet["holdout_maps"][row], inner["scores"][row],
+                        inner["size_scores"][row], location, shares, job.train.background),
+                        arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
-STAGE = Stage("fusion", 1, _settings,
-              (("superpixels", "fit"), ("unaries", "own"), ("segnet", "own"),
-               ("classifiers", "own")), _run, "joining the signals", fits=True, cost=0.1)
+STAGE = Stage("fusion", 2, _settings,
+              (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
+               ("classifiers", "out_of_fold")), _run, "joining the signals", fits=True, cost=0.1)

@@ -102,7 +102,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 def _run(job: Job, file: h5py.File) -> None:
     inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"))
-    if job.recipe.fusion.enabled:
+    if job.recipe.fusion.enabled and not job.is_final:
         held = is_held_out(job)
         _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
         write_array(file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held],
@@ -164,7 +164,7 @@ def _run_upsampling(job: Job, file: h5py.File) -> None:
             write_arrays(group, {"intersections": empty, "unions": empty})
 
 
-STAGE = Stage("segnet", 2, _settings, (("activations", "fit"),), _run,
+STAGE = Stage("segnet", 3, _settings, (("activations", "fit"),), _run,
               "training the coarse SegNet", fits=True, cost=1.0)
 UPSAMPLING = Stage("upsampling", 1, lambda recipe: {},
                    (("segnet", "own"), ("superpixels", "own")), _run_upsampling,

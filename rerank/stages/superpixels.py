@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -30,7 +31,7 @@ def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
     }
 
 
-def graph_of(arrays: dict[str, Any]) -> RegionGraph:
+def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:
     """The graph among the arrays of `segment`."""
     return RegionGraph(arrays["edges"], arrays["boundary_length"], arrays["contrast"],
                        arrays["areas"])

@@ -257,7 +257,7 @@ class Workflow:
         if (name, ALL) in known:
             return [ALL]
         folds = [p.name for p in self.parts if p.name != FINAL]
-        if reach == "own":
+        if reach == "own" or (reach == "out_of_fold" and part.name != FINAL):
             return [part.name]
         if reach == "others":
             return [n for n in folds if n != part.name]

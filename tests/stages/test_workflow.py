@@ -177,6 +177,18 @@ def test_nothing_in_a_part_was_trained_on_its_images(finished: Path,
                                               else ids - set(part.image_ids))
 
 
+def test_only_final_reads_what_models_of_other_folds_say(finished: Path,
+                                                         make_workflow: MakeWorkflow) -> None:
+    """A fold's settings owe nothing to its images, not even through the models of other folds."""
+    workflow = make_workflow(finished)
+    every = {part.name for part in workflow.parts}
+    for stage in ("fusion", "crf_settings"):
+        for part in workflow.parts:
+            read = {other for name, other in workflow.task(stage, part.name).inputs
+                    if name in ("unaries", "segnet", "classifiers", "fusion")}
+            assert read == (every if part.name == "final" else {part.name})
+
+
 def test_a_leak_is_an_error(copy: Path, make_workflow: MakeWorkflow) -> None:
     workflow = make_workflow(copy)
     ref = workflow.task("features", "fold-00").ref
