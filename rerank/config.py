@@ -88,6 +88,15 @@ class UnarySettings(Settings):
     probabilities: Optional[str] = None
 
 
+class PosteriorSettings(Settings):
+    """A second superpixel classifier, which the fusion and the ranker hear and stage 1 does not.
+
+    `features` are those that it sees, null for no such classifier; the rest is as in `unary`.
+    """
+
+    features: Optional[Literal["appearance", "deep", "both"]] = None
+
+
 class CRFSettings(Settings):
     """Contrast-sensitive Potts (`contrast_potts_weights`), chosen on held-out training images.
 
@@ -193,6 +202,7 @@ class Recipe(Settings):
     superpixels: SuperpixelSettings = SuperpixelSettings()
     backbone: BackboneSettings = BackboneSettings()
     unary: UnarySettings = UnarySettings()
+    posterior: PosteriorSettings = PosteriorSettings()
     crf: CRFSettings = CRFSettings()
     fusion: FusionSettings = FusionSettings()
     proposals: ProposalSettings = ProposalSettings()
@@ -201,6 +211,13 @@ class Recipe(Settings):
     features: FeatureSettings = FeatureSettings()
     ranking: RankingSettings = RankingSettings()
     report: ReportSettings = ReportSettings()
+
+    @pydantic.model_validator(mode="after")
+    def _posterior_is_heard(self) -> Recipe:
+        if self.posterior.features is not None and not self.fusion.enabled:
+            raise ValueError("posterior.features is heard through the fusion alone; set "
+                             "fusion.enabled=true or posterior.features=null")
+        return self
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -287,6 +304,9 @@ def _explain(error: Any) -> str:
         return f"{name}: unknown key ({hint})"
     if error["type"] == "missing":
         return f"{name}: missing"
+    if not location:
+        # Settings that are right one by one and wrong together.
+        return str(error["ctx"]["error"])
     value = error.get("input")
     return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {value!r}"
 

@@ -40,6 +40,7 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
                    cell_overlap: Optional[Array] = None, scores: Optional[Array] = None,
                    size_scores: Optional[Array] = None, location: Optional[Array] = None,
                    prior: Optional[Array] = None, appearance: Optional[Array] = None,
+                   posterior: Optional[Array] = None,
                    background: Optional[int] = None) -> PosteriorSignals:
     """Collect what is known of each region and class before any proposal is made.
 
@@ -57,7 +58,9 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
       frequent classes can be set upright;
     - with the regions' appearance: `similar`, log of p averaged over the regions that look
       alike (`similarity_weights`), twice over, and with a SegNet `segnet_similar`, the same of
-      its probabilities.
+      its probabilities;
+    - with a second posterior: `posterior`, its logarithm, `posterior_image`, log of its average
+      over the image, and with appearance `posterior_similar`.
 
     Parameters
     ----------
@@ -73,6 +76,8 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
         Share of each class among the training pixels.
     appearance : (n, D) float, optional
         Such as mean colours.
+    posterior : (n, C) float, optional
+        Class probabilities from another model than stage 1's.
     background : int or None
         The class without classifiers.
 
@@ -94,11 +99,15 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
                             scores, size_scores, location, background)
     if prior is not None:
         planes["prior"] = _log(prior)
+    if posterior is not None:
+        planes["posterior"] = _log(posterior)
+        planes["posterior_image"] = _log(np.asarray(areas) / np.sum(areas) @ posterior)
     if appearance is not None:
         kernel = similarity_weights(appearance, areas)
         planes["similar"] = _log(kernel @ (kernel @ p))
-        if "segnet" in planes:
-            planes["segnet_similar"] = _log(kernel @ (kernel @ np.exp(planes["segnet"])))
+        for name in ("segnet", "posterior"):
+            if name in planes:
+                planes[f"{name}_similar"] = _log(kernel @ (kernel @ np.exp(planes[name])))
     return _stack(planes, p.shape)
 
 

@@ -1,7 +1,7 @@
 """The pipeline's stages in their order, and the workflow that runs them."""
 
 from rerank.stages import (ablation, activations, classifiers, crf_settings, features, fusion,
-                           generators, oracle, proposals, ranking, report, segnet,
+                           generators, oracle, posterior, proposals, ranking, report, segnet,
                            superpixel_features, superpixels, unaries)
 from rerank.stages.base import Job, Stage
 from rerank.stages.workflow import Task, TaskStatus, Workflow
@@ -12,6 +12,8 @@ PIPELINE = (
     superpixel_features.STAGE,
     activations.STAGE,
     unaries.STAGE,
+    superpixel_features.FOR_POSTERIOR,
+    posterior.STAGE,
     segnet.STAGE,
     segnet.UPSAMPLING,
     classifiers.STAGE,

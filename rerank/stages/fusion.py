@@ -22,6 +22,7 @@ from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
 from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.stages.classifiers import load_models
+from rerank.stages.posterior import read_posterior
 from rerank.stages.unaries import image_id_key, write_probabilities
 from rerank.types import Array, FloatArray
 
@@ -32,7 +33,8 @@ REGION_ARRAYS = ("superpixels", "areas", "region_values")
 def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
                    segnet_map: FloatArray, scores: FloatArray, size_scores: FloatArray,
                    location: LocationPrior, class_shares: FloatArray,
-                   background: Optional[int]) -> PosteriorSignals:
+                   background: Optional[int],
+                   posterior: Optional[FloatArray] = None) -> PosteriorSignals:
     """What the sources say of each superpixel of one image, see `region_signals`.
 
     Parameters
@@ -48,13 +50,16 @@ def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
     class_shares : (C,) float array
         Among the training pixels.
     background : int or None
+    posterior : (n, C) float array, optional
+        Of the second classifier.
     """
     grid = segnet_map.shape[:2]
     overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
     return region_signals(
         probabilities, regions["areas"], segnet_map=segnet_map, cell_overlap=overlap,
         scores=scores, size_scores=size_scores, location=location.transform(overlap),
-        prior=class_shares, appearance=regions["region_values"], background=background)
+        prior=class_shares, appearance=regions["region_values"], posterior=posterior,
+        background=background)
 
 
 def load_fusion(file: h5py.File) -> StackedPosterior:
@@ -112,21 +117,22 @@ def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
     """Signals of a part's own images, from models that have not seen them."""
     with job.open("superpixels", part.name) as regions, \
             job.open("unaries", part.name) as unaries, job.open("segnet", part.name) as segnet, \
-            job.open("classifiers", part.name) as classifiers:
+            job.open("classifiers", part.name) as classifiers, \
+            job.open("posterior", part.name) as posterior:
         location, shares = load_models(classifiers).location, unaries["class_shares"][()]
         for index in range(len(part.image_ids)):
             yield fusion_signals(
                 read_image(unaries, index)["probabilities"],
                 read_image(regions, index, REGION_ARRAYS), segnet["maps"][index],
                 classifiers["scores"][index], classifiers["size_scores"][index], location, shares,
-                job.train.background)
+                job.train.background, read_posterior(posterior, index))
 
 
 def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
     """Signals and truth of the held-out images, sorted as the unaries name them."""
     found: dict[str, tuple[PosteriorSignals, Array]] = {}
     with job.open("unaries") as unaries, job.open("segnet") as segnet, \
-            job.open("classifiers") as classifiers:
+            job.open("classifiers") as classifiers, job.open("posterior") as posterior:
         held = read_strings(unaries["holdout_ids"])
         inner = classifiers["holdout"]
         location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
@@ -138,15 +144,17 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                         continue
                     # Inner models wrote their images in the folds' order.
                     row = len(found)
+                    name = f"holdout/{image_id_key(held, image_id)}/probabilities"
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
                     found[image_id] = (fusion_signals(
-                        unaries[f"holdout/{image_id_key(held, image_id)}/probabilities"][()],
-                        arrays, segnet["holdout_maps"][row], inner["scores"][row],
-                        inner["size_scores"][row], location, shares, job.train.background),
+                        unaries[name][()], arrays, segnet["holdout_maps"][row],
+                        inner["scores"][row], inner["size_scores"][row], location, shares,
+                        job.train.background, posterior[name][()] if name in posterior else None),
                         arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
 STAGE = Stage("fusion", 2, _settings,
               (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
-               ("classifiers", "out_of_fold")), _run, "joining the signals", fits=True, cost=0.1)
+               ("classifiers", "out_of_fold"), ("posterior", "out_of_fold")), _run,
+              "joining the signals", fits=True, cost=0.1)

@@ -36,8 +36,8 @@ from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray
 
 _RUN_FILE = "run.json"
-_NEEDED = (("unaries", FINAL), ("segnet", FINAL), ("classifiers", FINAL), ("fusion", FINAL),
-           ("crf_settings", FINAL), ("ranking", ALL))
+_NEEDED = (("unaries", FINAL), ("posterior", FINAL), ("segnet", FINAL), ("classifiers", FINAL),
+           ("fusion", FINAL), ("crf_settings", FINAL), ("ranking", ALL))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,13 @@ class Predictor:
             raise DataError(f"{weights}: the backbone's weights of this run are gone; put the "
                             "file back")
         self._coarse_input = make_coarse_input(self.recipe, weights)
-        self._describe = make_descriptor(self.recipe, weights)
+        self._describe = make_descriptor(self.recipe, weights, self.recipe.unary.features)
+        self._describe_again, self._second = None, None
+        if self.recipe.posterior.features is not None:
+            self._describe_again = make_descriptor(self.recipe, weights,
+                                                   self.recipe.posterior.features)
+            with store.open(refs["posterior", FINAL]) as file:
+                self._second = load_classifier(file)
         self._classifier = None
         with store.open(refs["unaries", FINAL]) as file:
             if self.recipe.unary.source == "classifier":
@@ -189,11 +195,15 @@ class Predictor:
         whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
         scores = self._models.presence.decision_function(whole)[0]
         size_scores = self._models.sizes.decision_function(whole)[0]
+        posterior = None
+        if self._second is not None and self._describe_again is not None:
+            posterior = self._second.predict_proba(self._describe_again(
+                image, regions["superpixels"])).astype(np.float32)
         if self._fusion is not None:
             sources["fusion"] = self._fusion.predict_proba(fusion_signals(
                 sources["unary"], regions, segnet_map, scores, size_scores,
-                self._models.location, self._class_shares,
-                self.classes.background)).astype(np.float32)
+                self._models.location, self._class_shares, self.classes.background,
+                posterior)).astype(np.float32)
         proposals = image_proposals(sources, graph, regions["region_values"], self.recipe,
                                     self._choice)
         table = describe_proposals(

@@ -25,14 +25,22 @@ LAYERS = {
 Descriptor = Callable[[Array, Array], FloatArray]
 
 
-def make_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
-    """A function from an image and its superpixels to features, (n, D) float32."""
+def make_descriptor(recipe: Recipe, weights: Optional[str], features: str) -> Descriptor:
+    """A function from an image and its superpixels to features, (n, D) float32.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    weights : str or None
+        File of backbone weights; needed for deep features.
+    features : {"appearance", "deep", "both"}
+    """
     parts: list[Descriptor] = []
-    if recipe.unary.features in ("appearance", "both"):
+    if features in ("appearance", "both"):
         whole = recipe.unary.image_mean
         parts.append(lambda image, superpixels: appearance_features(
             image, superpixels, image_mean=whole).values)
-    if recipe.unary.features in ("deep", "both"):
+    if features in ("deep", "both"):
         parts.append(_deep_descriptor(recipe, weights))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
@@ -50,11 +58,11 @@ def pooled(features: FloatArray, areas: FloatArray) -> FloatArray:
 
 def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
     if weights is None:
-        raise ConfigError("unary.features: deep needs pretrained weights; set backbone.weights, "
-                          "or unary.features=appearance")
+        raise ConfigError("deep features need pretrained weights; set backbone.weights, or "
+                          "unary.features=appearance and posterior.features=null")
     name = recipe.backbone.architecture
     if name not in LAYERS:
-        raise ConfigError(f"unary.features: deep needs a pretrained backbone.architecture, one of "
+        raise ConfigError(f"deep features need a pretrained backbone.architecture, one of "
                           f"{', '.join(LAYERS)}; got {name}")
     backbone = build_backbone(name, load_backbone_weights(weights))
 
@@ -76,26 +84,30 @@ def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
     return describe
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"features": recipe.unary.features, "image_mean": recipe.unary.image_mean,
+def _settings(recipe: Recipe, features: Optional[str]) -> dict[str, Any]:
+    if features is None:
+        return {}
+    return {"features": features, "image_mean": recipe.unary.image_mean,
             "scales": list(recipe.unary.scales), "max_per_image": recipe.unary.max_per_image,
             "architecture": recipe.backbone.architecture, "random_state": recipe.random_state}
 
 
-def _run(job: Job, file: h5py.File) -> None:
-    describe = make_descriptor(job.recipe, job.weights)
+def _run(job: Job, file: h5py.File, features: Optional[str]) -> None:
+    if features is None:
+        return
+    describe = make_descriptor(job.recipe, job.weights, features)
     limit = job.recipe.unary.max_per_image
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
-            features = describe(job.dataset.image(image_id), arrays["superpixels"])
+            values = describe(job.dataset.image(image_id), arrays["superpixels"])
             sample = _sample(arrays["histogram"], limit, [job.recipe.random_state, index])
             write_image(file, index, {
-                "features": features.astype(np.float16),
-                "pooled": pooled(features, arrays["areas"]),
+                "features": values.astype(np.float16),
+                "pooled": pooled(values, arrays["areas"]),
                 # Models are fitted on some superpixels of each image; reading only those is what
                 # keeps eleven models of a large data set affordable.
-                "sample": features[sample].astype(np.float16),
+                "sample": values[sample].astype(np.float16),
                 "sample_histogram": arrays["histogram"][sample],
             })
 
@@ -108,5 +120,13 @@ def _sample(histogram: Array, limit: int, seed: list[int]) -> Array:
     return np.sort(chosen)
 
 
-STAGE = Stage("superpixel_features", 2, _settings, (("superpixels", "own"),), _run,
+STAGE = Stage("superpixel_features", 2, lambda recipe: _settings(recipe, recipe.unary.features),
+              (("superpixels", "own"),),
+              lambda job, file: _run(job, file, job.recipe.unary.features),
               "features of superpixels", reads=("images", "weights"), cost=0.5)
+#: What the second classifier sees; empty where there is none.
+FOR_POSTERIOR = Stage("posterior_features", 1,
+                      lambda recipe: _settings(recipe, recipe.posterior.features),
+                      (("superpixels", "own"),),
+                      lambda job, file: _run(job, file, job.recipe.posterior.features),
+                      "features of the second classifier", reads=("images", "weights"), cost=0.2)

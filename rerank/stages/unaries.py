@@ -106,16 +106,21 @@ def _run(job: Job, file: h5py.File) -> None:
     if chosen.source == "probabilities":
         _from_maps(job, file, held)
     else:
-        _from_classifier(job, file, held)
+        write_classified(job, file, held, "superpixel_features")
 
 
-def _from_classifier(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
-    features, histograms, owners = _training_rows(job)
+def write_classified(job: Job, file: h5py.File, held: tuple[str, ...], stage: str) -> None:
+    """Fit a classifier on the features of superpixels that a stage made, and ask it.
+
+    Writes the probabilities of the part's own images, those that an inner fit gives the held-out
+    images, and the model.
+    """
+    features, histograms, owners = _training_rows(job, stage)
     seen = ~np.isin(owners, held)
     first = make_classifier(job.recipe).fit(features[seen], histograms[seen])
     first.calibrate(features[~seen], histograms[~seen])
     for fold in job.other_folds:
-        with job.open("superpixel_features", fold.name) as source:
+        with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     rows = read_image(source, index, ("features",))["features"]
@@ -125,7 +130,7 @@ def _from_classifier(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
     # Held-out images are needed to choose it, and the second model has seen them all.
     model.temperature_ = first.temperature_
     write_arrays(file.create_group("model"), model.to_arrays())
-    with job.open("superpixel_features") as source:
+    with job.open(stage) as source:
         for index in range(len(job.part.image_ids)):
             rows = read_image(source, index, ("features",))["features"]
             probabilities = model.predict_proba(rows.astype(np.float32))
@@ -157,10 +162,10 @@ def image_id_key(ids: tuple[str, ...], image_id: str) -> str:
     return f"{ids.index(image_id):06d}"
 
 
-def _training_rows(job: Job) -> tuple[FloatArray, Array, Array]:
+def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
     features, histograms, owners = [], [], []
     for fold in job.other_folds:
-        with job.open("superpixel_features", fold.name) as source:
+        with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):
                 rows = read_image(source, index, ("sample", "sample_histogram"))
                 features.append(rows["sample"])
