@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 import h5py
 
@@ -40,8 +40,9 @@ class Stage:
         What it reads.
     run : callable
         Fills the file of one part.
-    reads : tuple of str
-        What it reads from outside the store; images and their labels count as one.
+    reads : tuple of str, or callable
+        What it reads from outside the store; images and their labels count as one. A callable is
+        given the recipe.
     split : bool
         Whether it works part by part, or once for the whole run.
     fits : bool
@@ -58,10 +59,14 @@ class Stage:
     inputs: Sequence[tuple[str, Reach]]
     run: Callable[[Job, h5py.File], None]
     summary: str
-    reads: tuple[External, ...] = ()
+    reads: Union[tuple[External, ...], Callable[[Recipe], tuple[External, ...]]] = ()
     split: bool = True
     fits: bool = False
     cost: float = 0.05
+
+    def reads_with(self, recipe: Recipe) -> tuple[External, ...]:
+        """What it reads from outside the store with that recipe."""
+        return self.reads(recipe) if callable(self.reads) else self.reads
 
 
 @dataclass(frozen=True)

@@ -241,11 +241,12 @@ class Workflow:
     def _content(self, stage: Stage, part: Part) -> list[str]:
         """Digests of the files that a stage reads from outside the store."""
         found = []
-        if "images" in stage.reads:
+        reads = stage.reads_with(self.recipe)
+        if "images" in reads:
             found += [self._digests[i] for i in part.image_ids]
-        if "weights" in stage.reads and self.weights is not None:
+        if "weights" in reads and self.weights is not None:
             found.append(_file_digest(self.weights))
-        if "probabilities" in stage.reads and self.recipe.unary.probabilities is not None:
+        if "probabilities" in reads and self.recipe.unary.probabilities is not None:
             from rerank.stages.unaries import probability_map_path
 
             found += [_file_digest(str(probability_map_path(self.recipe.unary.probabilities, i)))
