@@ -62,7 +62,7 @@ class BackboneSettings(Settings):
 
 
 class UnarySettings(Settings):
-    """Class probabilities of superpixels, from a classifier or from the user's own maps.
+    """Class probabilities of superpixels: a classifier's, a dense network's or the user's own.
 
     `image_mean` appends the mean features of the whole image to each superpixel's, which helps
     where images are of many kinds and lets a small collection be learnt by heart. `scales` are
@@ -72,9 +72,13 @@ class UnarySettings(Settings):
     `probabilities` is the folder of maps when `source` is `probabilities`: one `ID.npy` or
     `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that
     never saw them; rerank cannot check that for maps that it did not make.
+
+    `dense` is the network of the section `dense`. `dense_crf` refines the pixel probabilities of
+    `dense` and `probabilities` by a fully connected CRF before they are pooled over superpixels.
+    `holdout` is the share of the training images that settings are chosen on.
     """
 
-    source: Literal["classifier", "probabilities"] = "classifier"
+    source: Literal["classifier", "dense", "probabilities"] = "classifier"
     features: Literal["appearance", "deep", "both"] = "deep"
     image_mean: bool = False
     scales: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
@@ -86,6 +90,28 @@ class UnarySettings(Settings):
     max_per_image: Count = 150
     holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     probabilities: Optional[str] = None
+    dense_crf: bool = False
+
+
+class DenseSettings(Settings):
+    """The dense network of `unary.source: dense`, an FCN-8s in form on the recipe's backbone.
+
+    Images are resized to `size`, (height, width), for it. `loss` is a name such as `ce`,
+    `rmi(factor=2)` or `0.7 uoi + 0.3 ce`; others than `ce` start from it, half way through the
+    epochs. `crf_layer` puts CRF-Grad with learned kernels on top (Larsson et al. 2017), with which
+    the network is then trained as one for `crf_epochs`. A backbone without weights has to be
+    trained too, `train_backbone`; a frozen one runs once an image.
+    """
+
+    size: tuple[Count, Count] = (120, 160)
+    loss: str = "ce"
+    epochs: typing.Annotated[int, Field(ge=2)] = 24
+    learning_rate: Positive = 0.05
+    crf_layer: bool = False
+    crf_epochs: Count = 5
+    crf_learning_rate: Positive = 0.01
+    batch_size: Count = 8
+    train_backbone: bool = False
 
 
 class PosteriorSettings(Settings):
@@ -183,10 +209,11 @@ class RankingSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """Sizes of the analyses."""
+    """Sizes of the analyses, and which there are; `dense_crf` is a row of its own in the tables."""
 
     n_bootstrap: Count = 1000
     n_examples: Count = 6
+    dense_crf: bool = True
     generators: bool = True
     ablation: bool = True
     ablation_groups: tuple[str, ...] = ("segnet", "classification", "proposal")
@@ -202,6 +229,7 @@ class Recipe(Settings):
     superpixels: SuperpixelSettings = SuperpixelSettings()
     backbone: BackboneSettings = BackboneSettings()
     unary: UnarySettings = UnarySettings()
+    dense: DenseSettings = DenseSettings()
     posterior: PosteriorSettings = PosteriorSettings()
     crf: CRFSettings = CRFSettings()
     fusion: FusionSettings = FusionSettings()

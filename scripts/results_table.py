@@ -6,12 +6,12 @@ import csv
 import sys
 from pathlib import Path
 
-RULES = {"superpixel bound": "superpixel bound", "unary alone": "unary", "MAP": "MAP",
-         "fusion (MAP of all signals)": "fusion",
+RULES = {"superpixel bound": "superpixel bound", "unary alone": "unary", "dense CRF": "dense CRF",
+         "MAP": "MAP", "fusion (MAP of all signals)": "fusion",
          "symmetric KL (Eq. 17)": "KL choice", "ranking SVM": "SVM choice"}
 ORACLES = (10, 30)
-COLUMNS = ("superpixel bound", "unary", "MAP", "fusion", "oracle@10", "oracle@30", "KL choice",
-           "SVM choice")
+COLUMNS = ("superpixel bound", "unary", "dense CRF", "MAP", "fusion", "oracle@10", "oracle@30",
+           "KL choice", "SVM choice")
 
 
 def read(path: Path, key: str) -> dict[str, dict[str, str]]:

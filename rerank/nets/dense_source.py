@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.layers import CRFGrad
-from rerank.nets.activations import images_to_tensor, torch_threads
+from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.backbone import new_backbone
 from rerank.nets.crf_net import DenseCRFNet
-from rerank.nets.dense_data import DenseData, LabelledImages
+from rerank.nets.dense_data import DenseData, LabelledImage, LabelledImages
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.kept_activations import KeptActivations
+from rerank.nets.kept_activations import KeptActivations, resize_labels
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.training import History, Progress, train
 from rerank.nets.training_data import TrainingData
@@ -53,7 +54,7 @@ class DenseSourceSettings:
     Raises
     ------
     ConfigError
-        If a number is out of range.
+        If a number is out of range, the architecture is unknown or the size too small for it.
     """
 
     architecture: str = "squeezenet1_0"
@@ -73,6 +74,10 @@ class DenseSourceSettings:
             raise ConfigError(f"size must be two numbers of at least 1, got {self.size}")
         if self.epochs < 2:
             raise ConfigError(f"epochs must be at least 2, got {self.epochs}")
+        backbone = new_backbone(self.architecture)
+        if min(backbone.output_size(self.size, backbone.spec.skip_layers[-1])) < 1:
+            raise ConfigError(f"size {self.size[0]}x{self.size[1]} is too small for "
+                              f"{self.architecture}")
         self.config()
 
     def config(self) -> TrainConfig:
@@ -82,12 +87,16 @@ class DenseSourceSettings:
         if self.loss != "ce":
             phases = (Phase("ce", first, self.learning_rate),
                       Phase(self.loss, self.epochs - first, 0.5 * self.learning_rate))
-        return TrainConfig(phases, batch_size=self.batch_size, random_state=self.random_state)
+        return self._config(phases)
 
     def joint_config(self) -> TrainConfig:
         """Settings of the training of network and layer as one."""
-        return TrainConfig((Phase(self.loss, self.crf_epochs, self.crf_learning_rate),),
-                           batch_size=self.batch_size, random_state=self.random_state)
+        return self._config((Phase(self.loss, self.crf_epochs, self.crf_learning_rate),))
+
+    def _config(self, phases: tuple[Phase, ...]) -> TrainConfig:
+        # "small" has learnt nothing before that a lower rate would preserve.
+        return TrainConfig(phases, batch_size=self.batch_size, random_state=self.random_state,
+                           backbone_factor=1.0 if self.architecture == "small" else 0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +149,7 @@ class DenseSource:
         DataError
             If an array is missing or of a wrong shape.
         """
-        model = _model(n_classes, settings, weights)
+        model = _model(n_classes, settings, weights, n_lattices=1)
         state = dict(model.state_dict())
         trained = {name for name in state
                    if settings.train_backbone or "backbone." not in name}
@@ -227,7 +236,9 @@ def fit_dense_source(
                              f"ask for {tuple(settings.size)}")
         data = samples
     elif settings.train_backbone:
-        data = DenseData(samples, settings.size, (0.5, 2.0))
+        # At the scale that the network will see, give or take a factor of two.
+        data = DenseData([_resized(samples[index], settings.size)
+                          for index in range(len(samples))], settings.size, (0.5, 2.0))
     else:
         data = KeptActivations(net, samples, settings.size, n_threads=n_threads)
     with torch_threads(n_threads):
@@ -246,13 +257,25 @@ def _net(n_classes: int, settings: DenseSourceSettings,
 
 
 def _model(n_classes: int, settings: DenseSourceSettings,
-           weights: Union[BackboneWeights, str, Path, None]) -> Union[DenseFCN, DenseCRFNet]:
+           weights: Union[BackboneWeights, str, Path, None],
+           n_lattices: int = 400) -> Union[DenseFCN, DenseCRFNet]:
     net = _net(n_classes, settings, weights)
     if not settings.crf_layer:
         return net
     # The default of 80 pixels is for images of some 375 rows.
-    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375, cache_size=400)
+    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375,
+                    cache_size=n_lattices)
     return DenseCRFNet(net, layer).eval()
+
+
+@dataclass(frozen=True, eq=False)
+class _Resized:
+    image: Array
+    labels: Array
+
+
+def _resized(sample: LabelledImage, size: tuple[int, int]) -> _Resized:
+    return _Resized(warp_image(sample.image, size), resize_labels(sample.labels, size))
 
 
 def _beside(path: Optional[Path], ending: str) -> Optional[Path]:

@@ -1,8 +1,8 @@
 """The pipeline's stages in their order, and the workflow that runs them."""
 
-from rerank.stages import (ablation, activations, classifiers, crf_settings, features, fusion,
-                           generators, oracle, posterior, proposals, ranking, report, segnet,
-                           superpixel_features, superpixels, unaries)
+from rerank.stages import (ablation, activations, classifiers, crf_settings, dense_crf, features,
+                           fusion, generators, oracle, posterior, proposals, ranking, report,
+                           segnet, superpixel_features, superpixels, unaries)
 from rerank.stages.base import Job, Stage
 from rerank.stages.workflow import Task, TaskStatus, Workflow
 
@@ -24,6 +24,7 @@ PIPELINE = (
     features.STAGE,
     ranking.STAGE,
     oracle.STAGE,
+    dense_crf.STAGE,
     generators.STAGE,
     ablation.STAGE,
     report.STAGE,

@@ -15,12 +15,12 @@ from rerank.datasets import overlay, read_image, save_labels_png
 from rerank.errors import ConfigError, DataError, StoreError
 from rerank.features import detect_edges
 from rerank.folds import ALL, FINAL
-from rerank.hdf5 import read_strings
-from rerank.potentials import pool_probability_maps
+from rerank.hdf5 import read_arrays, read_strings
 from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
 from rerank.stages.crf_settings import load_choice
+from rerank.stages.dense import DenseUnary
 from rerank.stages.classifiers import image_vector, load_models
 from rerank.stages.features import describe_proposals
 from rerank.stages.fusion import fusion_signals, load_fusion
@@ -29,7 +29,8 @@ from rerank.stages.proposals import image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
 from rerank.stages.superpixel_features import make_descriptor, pooled
 from rerank.stages.superpixels import graph_of, segment
-from rerank.stages.unaries import load_classifier, probability_map_path, read_probability_map
+from rerank.stages.unaries import (load_classifier, pool_own_map, probability_map_path,
+                                   read_probability_map)
 from rerank.stages.workflow import Workflow
 from rerank.store import ArtefactRef, Store, write_text
 from rerank.superpixels import to_pixels
@@ -146,10 +147,13 @@ class Predictor:
                                                    self.recipe.posterior.features)
             with store.open(refs["posterior", FINAL]) as file:
                 self._second = load_classifier(file)
-        self._classifier = None
+        self._classifier, self._dense = None, None
         with store.open(refs["unaries", FINAL]) as file:
             if self.recipe.unary.source == "classifier":
                 self._classifier = load_classifier(file)
+            elif self.recipe.unary.source == "dense":
+                self._dense = DenseUnary.from_arrays(read_arrays(file["model"]),
+                                                     self.classes.n_classes, self.recipe, weights)
             self._class_shares = file["class_shares"][()]
         self._fusion = None
         if self.recipe.fusion.enabled:
@@ -182,12 +186,14 @@ class Predictor:
         features = self._describe(image, regions["superpixels"])
         if self._classifier is not None:
             found = self._classifier.predict_proba(features)
+        elif self._dense is not None:
+            found = self._dense.predict_proba(image, regions["superpixels"])
         elif probabilities is None:
             raise ConfigError("this run was made from probability maps; give those of the new "
                               "images with --probabilities")
         else:
-            found = pool_probability_maps(probabilities, regions["superpixels"],
-                                          self.classes.n_classes, where=image_id)
+            found = pool_own_map(self.recipe, probabilities, image, regions["superpixels"],
+                                 self.classes.n_classes, where=image_id)
         sources = {"unary": found.astype(np.float32)}
         coarse = np.asarray(self._coarse_input(image))
         segnet_map = segnet_maps(self.recipe, self._segnet, coarse[None],

@@ -16,6 +16,7 @@ from rerank.reports import (Evaluation, Example, Page, Panel, Section, chosen_co
                             draw_bars, draw_class_iou, draw_oracle_curve, evaluate,
                             evaluation_rows, label_picture, photograph, render_page, to_csv, to_png)
 from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
 from rerank.stages.ranking import load_scores
@@ -29,6 +30,7 @@ RULES = {"svm": "ranking SVM", "kl": "symmetric KL (Eq. 17)",
          "kl_cross_entropy": "symmetric KL, SegNet of CE alone", "mbr": "minimum Bayes risk",
          "pairwise": "pairwise ranking SVM", "ridge": "ridge", "boosting": "gradient boosting"}
 FUSION = "fusion (MAP of all signals)"
+DENSE_CRF = "dense CRF"
 #: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
 DRAWN = ("MAP", FUSION, RULES["kl"], RULES["mbr"], RULES["svm"])
 TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-fitted"}
@@ -66,7 +68,12 @@ def load_population(job: Job, name: str) -> Population:
     choices["oracle of each image"] = curve.image_oracle_choice[-1]
     choices["oracle of the corpus"] = curve.corpus_oracle_choice[-1]
     fixed = {"superpixel bound": read_counts(job, parts, "bound_"),
-             "unary alone": read_counts(job, parts, "unary_"), **_upsampling(job, parts)}
+             "unary alone": read_counts(job, parts, "unary_")}
+    with job.open("dense_crf") as file:
+        refined = read_dense_crf(file)
+    if refined is not None and name == "evaluation":
+        fixed[DENSE_CRF] = refined
+    fixed.update(_upsampling(job, parts))
     return Population(name, parts, counts, choices, fixed)
 
 
@@ -210,8 +217,12 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
 
 def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
-    unaries = f"{recipe.unary.features} features" if recipe.unary.source == "classifier" \
-        else "probability maps"
+    unaries = {"classifier": f"{recipe.unary.features} features",
+               "dense": f"a dense network on {recipe.backbone.architecture}" +
+                        (" with a CRF layer" if recipe.dense.crf_layer else ""),
+               "probabilities": "probability maps"}[recipe.unary.source]
+    if recipe.unary.dense_crf:
+        unaries += ", refined by the dense CRF"
     drawn_by = "from a pool of all generators" if recipe.proposals.generator == "pool" \
         else "by DivMBest"
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
@@ -326,8 +337,8 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 5, _settings,
+    "pages", 6, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
-                                       "upsampling", "ranking", "oracle", "generators",
-                                       "ablation")),
+                                       "upsampling", "ranking", "oracle", "dense_crf",
+                                       "generators", "ablation")),
     _run, "drawing the report", reads=("images",), split=False, cost=0.1)

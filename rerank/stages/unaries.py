@@ -1,11 +1,13 @@
 """Class probabilities of superpixels, from models that never saw the image.
 
-The classifier of a part is fitted twice: once on most of its training images, to leave some on
-which its temperature and the CRF's settings are chosen, then on all of them.
+The classifier of a part, or its dense network, is fitted twice: once on most of its training
+images, to leave some on which its temperature and the CRF's settings are chosen, then on all of
+them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from rerank.config import Recipe
 from rerank.errors import ConfigError, DataError
 from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.potentials import SuperpixelClassifier, pool_probability_maps
-from rerank.stages.base import Job, Stage, read_image, write_image
+from rerank.stages.base import External, Job, Stage, read_image, write_image
+from rerank.stages.dense import (DenseTraining, at_temperature, choose_temperature,
+                                 settings_of_results)
+from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray
 
 
@@ -50,6 +55,25 @@ def read_probability_map(path: Path) -> FloatArray:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
                         "write it with numpy.save") from None
+
+
+def pool_own_map(recipe: Recipe, probabilities: Array, image: Array, superpixels: Array,
+                 n_classes: int, where: str = "") -> FloatArray:
+    """The user's probability map of an image pooled over its superpixels, (n, C) float64.
+
+    Refined by `dense_crf` before that where the recipe says so.
+
+    Raises
+    ------
+    InputError
+        If the map does not fit; `where` names it.
+    """
+    if recipe.unary.dense_crf:
+        # As many superpixels as pixels: the map checked, normalised and with its classes last.
+        pixels = np.arange(superpixels.size).reshape(superpixels.shape)
+        rows = pool_probability_maps(probabilities, pixels, n_classes, where)
+        probabilities = refine(rows.reshape(*superpixels.shape, n_classes), image)
+    return pool_probability_maps(probabilities, superpixels, n_classes, where)
 
 
 def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
@@ -93,9 +117,25 @@ def training_shares(job: Job) -> FloatArray:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    settings = recipe.unary.model_dump(mode="json", exclude={"probabilities", "image_mean",
-                                                             "scales"})
-    return {"unary": settings, "random_state": recipe.random_state}
+    chosen = recipe.unary
+    if chosen.source == "dense":
+        return {"unary": {"source": "dense"}, **settings_of_results(recipe)}
+    unused = {"probabilities", "image_mean", "scales"}
+    if not chosen.dense_crf:
+        unused.add("dense_crf")
+    elif chosen.source == "classifier":
+        raise ConfigError("unary.dense_crf refines the probabilities of pixels, and a classifier "
+                          "of superpixels has none; set unary.source=dense, or "
+                          "unary.dense_crf=false")
+    return {"unary": chosen.model_dump(mode="json", exclude=unused),
+            "random_state": recipe.random_state}
+
+
+def _reads(recipe: Recipe) -> tuple[External, ...]:
+    source = recipe.unary.source
+    if source == "dense":
+        return ("weights",)
+    return ("probabilities",) if source == "probabilities" else ()
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -105,6 +145,8 @@ def _run(job: Job, file: h5py.File) -> None:
     write_array(file, "class_shares", training_shares(job))
     if chosen.source == "probabilities":
         _from_maps(job, file, held)
+    elif chosen.source == "dense":
+        _from_dense(job, file, held)
     else:
         write_classified(job, file, held, "superpixel_features")
 
@@ -137,6 +179,34 @@ def write_classified(job: Job, file: h5py.File, held: tuple[str, ...], stage: st
             write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
 
 
+def _from_dense(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+    ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
+    training = DenseTraining(job.recipe, job.train, ids, job.weights)
+    first = training.fit(np.flatnonzero(~np.isin(ids, held)))
+    found, histograms = {}, []
+    for fold in job.other_folds:
+        with job.open("superpixels", fold.name) as regions:
+            for index, image_id in enumerate(fold.image_ids):
+                if image_id in held:
+                    arrays = read_image(regions, index, ("superpixels", "histogram"))
+                    found[image_id] = first.predict_proba(job.train.image(image_id),
+                                                          arrays["superpixels"])
+                    histograms.append(arrays["histogram"])
+    del first
+    temperature = choose_temperature(list(found.values()), histograms)
+    for image_id, probabilities in found.items():
+        write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
+                            at_temperature(probabilities, temperature))
+    # As of the classifier: the second model has seen the images that could choose its own.
+    model = replace(training.fit(np.arange(len(ids))), temperature=temperature)
+    write_arrays(file.create_group("model"), model.to_arrays())
+    with job.open("superpixels") as regions:
+        for index, image_id in enumerate(job.part.image_ids):
+            superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
+            probabilities = model.predict_proba(job.dataset.image(image_id), superpixels)
+            write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
+
+
 def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
     folder = job.recipe.unary.probabilities
     if folder is None:
@@ -149,9 +219,11 @@ def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
                     continue
                 superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
                 path = probability_map_path(folder, image_id)
-                found = pool_probability_maps(read_probability_map(path), superpixels,
-                                              job.train.n_classes, where=str(path))
-                if fold.name == job.part.name:
+                is_own = fold.name == job.part.name
+                image = (job.dataset if is_own else job.train).image(image_id)
+                found = pool_own_map(job.recipe, read_probability_map(path), image, superpixels,
+                                     job.train.n_classes, where=str(path))
+                if is_own:
                     write_image(file, index, {"probabilities": found.astype(np.float32)})
                 else:
                     write_probabilities(file, f"holdout/{image_id_key(held, image_id)}", found)
@@ -182,4 +254,4 @@ def write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -
 
 STAGE = Stage("unaries", 2, _settings,
               (("superpixels", "fit"), ("superpixel_features", "fit")), _run,
-              "class probabilities of superpixels", reads=("probabilities",), fits=True, cost=0.8)
+              "class probabilities of superpixels", reads=_reads, fits=True, cost=0.8)

@@ -1,0 +1,184 @@
+"""A dense network as a source of superpixels' class probabilities: `unary.source: dense`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from rerank.config import Recipe
+from rerank.datasets import Dataset, Sample
+from rerank.errors import ConfigError, InputError
+from rerank.nets import (DenseSource, DenseSourceSettings, KeptActivations, fit_dense_source,
+                         keep_activations, load_backbone_weights, loss_from_name)
+from rerank.potentials import pool_probability_maps
+from rerank.stages.dense_crf import refine
+from rerank.types import Array, FloatArray, IntArray
+
+#: Temperatures that calibration chooses from.
+COLDEST, HOTTEST = 0.2, 10.0
+#: Share of the uniform distribution that is mixed in, a class: a CRF layer is certain to the bit.
+FLOOR = 1e-4
+
+
+def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
+    """How the dense network of a recipe is made and trained.
+
+    Raises
+    ------
+    ConfigError
+        If the loss is unknown, or the backbone has no weights and is not trained.
+    """
+    chosen, backbone = recipe.dense, recipe.backbone
+    loss_from_name(chosen.loss)
+    if backbone.weights is None and not chosen.train_backbone:
+        more = "" if backbone.architecture == "small" else "backbone.weights, or "
+        raise ConfigError(f"unary.source: dense needs a pretrained or a trained backbone, and "
+                          f"{backbone.architecture} has no weights; set {more}"
+                          "dense.train_backbone=true")
+    return DenseSourceSettings(architecture=backbone.architecture,
+                               random_state=recipe.random_state, **vars(chosen))
+
+
+def settings_of_results(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the network's probabilities depend on, as plain values."""
+    found = dense_source_settings(recipe)
+    unused = set() if found.crf_layer else {"crf_epochs", "crf_learning_rate"}
+    values = {name: list(value) if isinstance(value, tuple) else value
+              for name, value in vars(found).items() if name not in unused}
+    return {"dense": values, "dense_crf": recipe.unary.dense_crf,
+            "holdout": recipe.unary.holdout}
+
+
+class DenseTraining:
+    """The training images of a part, from which networks are fitted.
+
+    A frozen backbone, which has seen none of them, runs over them once.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    dataset : Dataset
+    image_ids : sequence of str
+        Images of the data set.
+    weights : str or None
+        The file of backbone weights.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, image_ids: Sequence[str],
+                 weights: Optional[str]) -> None:
+        self._recipe = recipe
+        self._settings = dense_source_settings(recipe)
+        self._weights = None if weights is None else load_backbone_weights(weights)
+        self._samples = _Samples(dataset, tuple(image_ids))
+        self._kept: Optional[KeptActivations] = None
+        if not self._settings.train_backbone:
+            self._kept = keep_activations(self._samples, dataset.n_classes, self._settings,
+                                          self._weights)
+
+    def fit(self, rows: IntArray) -> DenseUnary:
+        """Train a network on the images at these places of `image_ids`; uncalibrated."""
+        if self._kept is not None:
+            data: Any = self._kept.subset(rows)
+        else:
+            ids = self._samples.image_ids
+            data = _Samples(self._samples.dataset, tuple(ids[row] for row in rows))
+        source = fit_dense_source(data, self._samples.dataset.n_classes, self._settings,
+                                  self._weights)
+        return DenseUnary(source, self._recipe.unary.dense_crf)
+
+
+@dataclass(frozen=True)
+class DenseUnary:
+    """A trained dense network, asked for the class probabilities of superpixels.
+
+    Attributes
+    ----------
+    source : DenseSource
+    refined : bool
+        Whether its pixel probabilities are refined by `dense_crf`.
+    temperature : float
+        That the pooled probabilities are flattened by, above 1, or sharpened, below.
+    """
+
+    source: DenseSource
+    refined: bool = False
+    temperature: float = 1.0
+
+    def predict_proba(self, image: Array, superpixels: Array) -> FloatArray:
+        """Class probabilities of the superpixels of an RGB image, (n, C) float64."""
+        maps = self.source.predict_proba(image)
+        if self.refined:
+            maps = refine(maps, image)
+        return at_temperature(pool_probability_maps(maps, superpixels), self.temperature)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """What was trained and chosen, without a frozen backbone."""
+        return {**self.source.to_arrays(), "temperature": np.array(self.temperature)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], n_classes: int, recipe: Recipe,
+                    weights: Optional[str]) -> DenseUnary:
+        """Rebuild what `to_arrays` returned, with the same recipe and weights."""
+        rest = {name: value for name, value in arrays.items() if name != "temperature"}
+        source = DenseSource.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
+        return cls(source, recipe.unary.dense_crf, float(arrays["temperature"]))
+
+
+def at_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
+    """Probabilities (n, C) to the power of 1 / temperature, over their sum; none becomes 0.
+
+    Examples
+    --------
+    >>> at_temperature(np.array([[0.2, 0.8]]), 0.5).round(3)
+    array([[0.059, 0.941]])
+    """
+    mixed = (1 - probabilities.shape[1] * FLOOR) * probabilities.astype(np.float64) + FLOOR
+    powers = (mixed / mixed.max(axis=1, keepdims=True)) ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def choose_temperature(probabilities: Sequence[FloatArray], histograms: Sequence[Array]) -> float:
+    """The temperature of least cross-entropy over images that the network has not seen.
+
+    As `SuperpixelClassifier.calibrate` does (Guo et al. 2017), on pooled probabilities.
+
+    Parameters
+    ----------
+    probabilities : sequence of (n, C) float arrays
+        Of each image's superpixels.
+    histograms : sequence of (n, C) int arrays
+        Their labelled pixels by class.
+
+    Raises
+    ------
+    InputError
+        If no pixel is labelled.
+    """
+    rows, counts = np.concatenate(probabilities), np.concatenate(histograms)
+    if not counts.any():
+        raise InputError("no superpixel has a labelled pixel to calibrate on")
+
+    def cross_entropy(log_temperature: float) -> float:
+        return -float((counts * np.log(at_temperature(rows, np.exp(log_temperature)))).sum())
+
+    found = minimize_scalar(cross_entropy, bounds=(np.log(COLDEST), np.log(HOTTEST)),
+                            method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(found.x))
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Some images of a data set, read when they are asked for."""
+
+    dataset: Dataset
+    image_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.dataset[self.image_ids[index]]

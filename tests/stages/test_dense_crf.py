@@ -1,0 +1,60 @@
+"""The row of the fully connected CRF: what it is made from, and that it can be left out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerank.folds import FINAL
+from rerank.layers import dense_crf
+from rerank.metrics import confusion_counts, corpus_iou, intersection_union
+from rerank.stages.base import read_image
+from rerank.stages.dense_crf import read_dense_crf
+from rerank.superpixels import to_pixels
+
+
+def test_counts_are_those_of_the_refined_unaries(finished: Path, make_workflow) -> None:
+    workflow = make_workflow(finished)
+    job = workflow.job("dense_crf")
+    with workflow.job("pages").open("dense_crf") as file:
+        counts = read_dense_crf(file)
+    assert counts is not None and counts.unions.shape == (len(workflow.evaluate), 12)
+    with job.open("superpixels", FINAL) as file:
+        superpixels = read_image(file, 2)["superpixels"]
+    with job.open("unaries", FINAL) as file:
+        probabilities = read_image(file, 2)["probabilities"]
+    sample = workflow.evaluate[2]
+    maps = to_pixels(probabilities.T, superpixels)
+    labels = dense_crf(np.ascontiguousarray(maps, np.float32), sample.image).argmax(axis=0)
+    found = intersection_union(confusion_counts(sample.labels, labels, 12, 255))
+    np.testing.assert_array_equal(counts.intersections[2], found.intersections)
+    np.testing.assert_array_equal(counts.unions[2], found.unions)
+    assert (labels != to_pixels(probabilities.argmax(axis=1), superpixels)).any()
+
+
+def test_the_row_is_in_the_table_of_the_evaluation_images(finished: Path, make_workflow) -> None:
+    with make_workflow(finished).job("pages").open("dense_crf") as file:
+        counts = read_dense_crf(file)
+    text = (finished / "report" / "rules_evaluation.csv").read_text()
+    rows = {row["rule"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert float(rows["dense CRF"]["corpus_iou"]) == pytest.approx(
+        100 * corpus_iou(counts).mean, abs=1e-3)
+    assert float(rows["dense CRF"]["corpus_gain"]) == pytest.approx(
+        float(rows["dense CRF"]["corpus_iou"]) - float(rows["MAP"]["corpus_iou"]), abs=2e-3)
+    assert "dense CRF" in (finished / "report" / "report.html").read_text()
+    assert "dense CRF" not in (finished / "report" / "rules_cross_fitted.csv").read_text()
+
+
+def test_it_can_be_left_out(finished: Path, make_workflow) -> None:
+    workflow = make_workflow(finished, ["report.dense_crf=false"])
+    stale = {row.stage for row in workflow.status() if row.state != "fresh"}
+    assert stale == {"dense_crf", "pages"}
+    workflow.run(quiet=True)
+    with workflow.job("pages").open("dense_crf") as file:
+        assert read_dense_crf(file) is None
+    with workflow.store.open(workflow.task("pages").ref) as file:
+        assert b"dense CRF" not in bytes(file["files/rules_evaluation.csv"][()])
