@@ -103,7 +103,7 @@ class DenseSettings(Settings):
     trained too, `train_backbone`; a frozen one runs once an image.
     """
 
-    size: tuple[Count, Count] = (120, 160)
+    size: tuple[Count, Count] = (180, 240)
     loss: str = "ce"
     epochs: typing.Annotated[int, Field(ge=2)] = 24
     learning_rate: Positive = 0.05
