@@ -162,7 +162,8 @@ def test_debug_adds_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_recipes_are_complete() -> None:
-    assert set(recipe_names()) == {"camvid", "msrc21", "scenes", "voc2012", "weizmann_horse"}
+    assert set(recipe_names()) == {"camvid", "msrc21", "scenes", "voc2012", "weizmann_horse",
+                                   "weizmann_horse_dense"}
     for name in recipe_names():
         assert find_recipe(name).name == name
 

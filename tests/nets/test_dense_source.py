@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import ConfigError, DataError, InputError
+from rerank.nets import dense_source
 from rerank.nets import (
     DenseSource,
     DenseSourceSettings,
@@ -106,7 +107,25 @@ def test_an_interrupted_fit_goes_on(tmp_path):
     assert len(seen) <= 7 + 4
 
 
+def test_a_trained_backbone_sees_images_at_the_size_it_is_asked_at(monkeypatch):
+    seen = []
+    made = dense_source.DenseData
+
+    def noted(samples, *rest):
+        seen.extend((sample.image.shape, sample.labels.shape) for sample in samples)
+        return made(samples, *rest)
+
+    monkeypatch.setattr(dense_source, "DenseData", noted)
+    settings = DenseSourceSettings(**{**QUICK, "epochs": 2, "train_backbone": True})
+    fit_dense_source(samples(3), 3, settings)
+    assert seen == [((24, 32, 3), (24, 32))] * 3
+
+
 def test_unusable_arguments():
+    with pytest.raises(ConfigError, match="size 24x32 is too small for squeezenet1_0"):
+        DenseSourceSettings(size=(24, 32))
+    with pytest.raises(ConfigError, match="vgg"):
+        DenseSourceSettings(architecture="vgg")
     with pytest.raises(ConfigError, match="size"):
         DenseSourceSettings(size=(0, 5))
     with pytest.raises(ConfigError, match="epochs"):
