@@ -35,10 +35,16 @@ def test_dump_reads_back_as_the_same_recipe() -> None:
     ("dataset=3", "dataset: .*object"),
     ("ranking.C", "KEY.KEY=VALUE"),
     ("name.x=1", "not a group"),
+    ("posterior.features=magic", "posterior.features: .*'deep' or 'both'"),
 ])
 def test_bad_settings_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_recipe(TREE, "recipe.yaml", [override])
+
+
+def test_settings_that_do_not_go_together() -> None:
+    with pytest.raises(ConfigError, match="^r.yaml: posterior.features .* set fusion.enabled=true"):
+        build_recipe(TREE, "r.yaml", ["posterior.features=deep", "fusion.enabled=false"])
 
 
 def test_missing_key_is_named() -> None:

@@ -13,6 +13,9 @@ from rerank.features.signals import PosteriorSignals
 from rerank.features.strings import decode_strings, encode_strings
 from rerank.types import Array, FloatArray, RandomState, as_generator
 
+#: In nats.
+LEAST_SPREAD = 1.0
+
 
 class StackedPosterior(BaseEstimator):
     """p(c | region) proportional to exp(sum_f w_f signal_f(region, c)), one weight a signal.
@@ -24,8 +27,9 @@ class StackedPosterior(BaseEstimator):
     Parameters
     ----------
     alpha : float, at least 0
-        Weight of the squared weights, for signals of unit variance, against the mean
-        log-loss of a pixel.
+        Weight of the squared weights, for signals in units of their spread, against the mean
+        log-loss of a pixel. A spread below `LEAST_SPREAD` counts as that, lest a signal that
+        hardly varies in training gets a weight that ruins the odd image where it does.
     regions_per_image : int or None
         Fit on at most so many regions of an image, drawn at random by labelled area; None for
         all.
@@ -170,10 +174,10 @@ class StackedPosterior(BaseEstimator):
 
 
 def _spread(design: FloatArray, weight: FloatArray) -> FloatArray:
-    """(F,) root mean square of signals about their mean over classes; 1 where there is none."""
+    """(F,) root mean square of signals about their mean over classes, at least `LEAST_SPREAD`."""
     centred = design - design.mean(axis=1, keepdims=True)
     variance = np.einsum("i,icf->f", weight, centred.astype(np.float64) ** 2) / design.shape[1]
-    return np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 1e-12)), 1.0)
+    return np.maximum(np.sqrt(variance), LEAST_SPREAD)
 
 
 @njit(cache=True)

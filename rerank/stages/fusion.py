@@ -154,7 +154,7 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
-STAGE = Stage("fusion", 2, _settings,
+STAGE = Stage("fusion", 3, _settings,
               (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
                ("classifiers", "out_of_fold"), ("posterior", "out_of_fold")), _run,
               "joining the signals", fits=True, cost=0.1)

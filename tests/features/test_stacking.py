@@ -95,6 +95,23 @@ def test_region_signals_need_no_proposals(make_inputs):
         similar, np.log(np.maximum(kernel @ kernel @ i.probabilities, 1e-4)), rtol=1e-5, atol=1e-6)
 
 
+def test_a_second_posterior_gives_signals_of_its_own(make_inputs):
+    inputs = make_inputs()
+    second = np.random.default_rng(1).dirichlet(np.ones(len(inputs.classes)), len(inputs.areas))
+    found = region_signals(inputs.probabilities, inputs.areas, posterior=second,
+                           appearance=inputs.region_values)
+    plane = {name: found.values[:, :, k] for k, name in enumerate(found.names)}
+    kernel = similarity_weights(inputs.region_values, inputs.areas)
+    mean = np.average(second, axis=0, weights=inputs.areas)
+    for name, expected in (("posterior", second), ("posterior_image", mean[None]),
+                           ("posterior_similar", kernel @ kernel @ second)):
+        expected = np.broadcast_to(np.log(np.maximum(expected, 1e-4)), second.shape)
+        np.testing.assert_allclose(plane[name], expected, rtol=1e-5)
+    alone = region_signals(inputs.probabilities, inputs.areas, appearance=inputs.region_values)
+    kept = [found.names.index(name) for name in alone.names]
+    np.testing.assert_array_equal(found.values[:, :, kept], alone.values)
+
+
 def test_region_signals_refuse_half_an_input(make_inputs):
     i = make_inputs()
     with pytest.raises(InputError, match="segnet_map and cell_overlap"):
@@ -140,6 +157,20 @@ def test_a_penalty_shrinks_and_scale_does_not_matter():
     larger = [PosteriorSignals(s.names, s.values * [1, 1, 64]) for s in signals]
     rescaled = StackedPosterior(alpha=1.0).fit(larger, histograms)
     np.testing.assert_allclose(rescaled.weights_ * [1, 1, 64], held.weights_, rtol=1e-4)
+
+
+def test_a_signal_that_hardly_varied_in_training_gets_no_great_weight():
+    """It might rule an odd image where it does vary."""
+    signals, histograms = make_images()
+
+    def weight_of_truth(size):
+        told = [PosteriorSignals(("a", "truth"), np.stack(
+            [s.values[:, :, 0], size * np.eye(3)[h.argmax(axis=1)]], axis=2))
+            for s, h in zip(signals, histograms)]
+        return StackedPosterior(alpha=1e-2).fit(told, histograms).weights_[1]
+
+    plain, faint = weight_of_truth(3.0), weight_of_truth(0.03)
+    assert 0 < faint < 20 * plain  # 100 times as large if only its size relative to itself counted
 
 
 def test_a_draw_of_regions_is_seeded_and_near_the_whole():

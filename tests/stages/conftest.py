@@ -21,6 +21,7 @@ TINY: dict[str, Any] = {
     "superpixels": {"n_segments": 40},
     "backbone": {"architecture": "small"},
     "unary": {"features": "appearance", "n_steps": 20, "hidden": 8, "max_per_image": 20},
+    "posterior": {"features": "appearance"},
     "crf": {"potts_weights": [0.5, 1.0]},
     "proposals": {"n_proposals": 5, "diversities": [0.1, 0.3]},
     "segnet": {"grid": 5, "epochs_cross_entropy": 1, "epochs_mixed": 1},
