@@ -14,7 +14,6 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.datasets import read_image, voc_palette
 from rerank.errors import DataError
-from rerank.potentials import pool_probability_maps
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice, EnergySettings
 from rerank.stages.features import agreement
@@ -22,7 +21,7 @@ from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.superpixels import graph_of, segment
-from rerank.stages.unaries import read_probability_map
+from rerank.stages.unaries import pool_own_map, read_probability_map
 from rerank.types import Array
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -38,13 +37,14 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
     probabilities : (H, W, C) or (C, H, W) float array
         Class probabilities of each pixel.
     recipe : Recipe
-        Its superpixels, the middle one of its Potts weights, contrast scales and diversities.
+        Its superpixels, the middle one of its Potts weights, contrast scales and diversities,
+        and whether the dense CRF refines the map first.
     where : str
         Names the map in errors.
     """
     regions = segment(image, recipe.superpixels)
     graph = graph_of(regions)
-    found = pool_probability_maps(probabilities, regions["superpixels"], where=where)
+    found = pool_own_map(recipe, probabilities, image, regions["superpixels"], where=where)
     if found.shape[1] > 255:
         raise DataError(f"{where}: {found.shape[1]} classes; at most 255 can be written as PNG")
     energy = EnergySettings(_middle(recipe.crf.potts_weights),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import h5py
 import numpy as np
@@ -58,7 +58,7 @@ def read_probability_map(path: Path) -> FloatArray:
 
 
 def pool_own_map(recipe: Recipe, probabilities: Array, image: Array, superpixels: Array,
-                 n_classes: int, where: str = "") -> FloatArray:
+                 n_classes: Optional[int] = None, where: str = "") -> FloatArray:
     """The user's probability map of an image pooled over its superpixels, (n, C) float64.
 
     Refined by `dense_crf` before that where the recipe says so.
@@ -72,7 +72,7 @@ def pool_own_map(recipe: Recipe, probabilities: Array, image: Array, superpixels
         # As many superpixels as pixels: the map checked, normalised and with its classes last.
         pixels = np.arange(superpixels.size).reshape(superpixels.shape)
         rows = pool_probability_maps(probabilities, pixels, n_classes, where)
-        probabilities = refine(rows.reshape(*superpixels.shape, n_classes), image)
+        probabilities = refine(rows.reshape(*superpixels.shape, rows.shape[1]), image)
     return pool_probability_maps(probabilities, superpixels, n_classes, where)
 
 

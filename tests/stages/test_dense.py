@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rerank.nets import build_backbone
 from rerank.stages import PIPELINE, Workflow, dense
 from rerank.stages.base import read_image
 from rerank.stages.dense import DenseTraining, DenseUnary, at_temperature, choose_temperature
+from rerank.stages.propose import propose_image
 from rerank.stages.predict import Predictor, write_run_file
 from rerank.stages.unaries import pool_own_map
 from rerank.store import Store
@@ -76,6 +78,23 @@ def test_a_run_ends_and_the_next_does_nothing(workflow: Workflow) -> None:
         others = bytes(file["files/rules_cross_fitted.csv"][()]).decode()
     assert "a dense network on squeezenet1_0 with a CRF layer" in page
     assert "\ndense CRF," in rules and "dense CRF" not in others
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(workflow: Workflow, tmp_path: Path
+                                                         ) -> None:
+    """As if it had been killed while the networks of one fold were trained."""
+    work = Path(shutil.copytree(workflow.store.root, tmp_path / "work"))
+    again = Workflow(workflow.recipe, Store(work))
+    ref = again.task("unaries", "fold-01").ref
+    with again.store.open(ref) as file:
+        before = {name: value.tobytes() for name, value in read_arrays(file["model"]).items()}
+        seen = read_image(file, 0)["probabilities"]
+    again.store.remove(ref)
+    assert again.run(quiet=True) == 1
+    with again.store.open(ref) as file:
+        assert before == {name: value.tobytes() for name, value in
+                          read_arrays(file["model"]).items()}
+        assert_array_equal(read_image(file, 0)["probabilities"], seen)
 
 
 def test_prediction_repeats_what_the_run_found(workflow: Workflow) -> None:
@@ -242,3 +261,17 @@ def test_own_maps_are_refined_before_they_are_pooled() -> None:
     assert_allclose(pool_own_map(refined, first, image, superpixels, 2), found)
     with pytest.raises(InputError, match="here: .*sum to 1"):
         pool_own_map(refined, 2 * maps, image, superpixels, 2, "here")
+
+
+def test_proposals_of_own_maps_are_refined_too() -> None:
+    image = np.zeros((24, 40, 3), np.uint8)
+    image[:, 20:] = 250
+    maps = np.where(image[..., :1] > 0, [[[0.3, 0.7]]], [[[0.7, 0.3]]])
+    maps[6:16, 26:34] = (0.6, 0.4)
+    tree = {"name": "p", "dataset": {"name": "folder"}, "superpixels": {"n_segments": 40},
+            "crf": {"potts_weights": [0.0]}, "proposals": {"n_proposals": 2}}
+    plain, refined = (propose_image(image, maps, build_recipe(tree, "p", [
+        "unary.source=probabilities", f"unary.dense_crf={on}"])).labels(0)
+        for on in ("false", "true"))
+    assert (plain[8:14, 28:32] == 0).all()
+    assert_array_equal(refined, image[..., 0] > 0)
