@@ -25,6 +25,9 @@ from rerank.nets.training_data import TrainingData
 from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray
 
+#: Memory for lattices that are kept over a training, and what one takes a pixel.
+_LATTICES_BYTES, _LATTICE_BYTES = 1 << 29, 180
+
 
 @dataclass(frozen=True)
 class DenseSourceSettings:
@@ -258,10 +261,12 @@ def _net(n_classes: int, settings: DenseSourceSettings,
 
 def _model(n_classes: int, settings: DenseSourceSettings,
            weights: Union[BackboneWeights, str, Path, None],
-           n_lattices: int = 400) -> Union[DenseFCN, DenseCRFNet]:
+           n_lattices: Optional[int] = None) -> Union[DenseFCN, DenseCRFNet]:
     net = _net(n_classes, settings, weights)
     if not settings.crf_layer:
         return net
+    if n_lattices is None:
+        n_lattices = _LATTICES_BYTES // (_LATTICE_BYTES * settings.size[0] * settings.size[1])
     # The default of 80 pixels is for images of some 375 rows.
     layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375,
                     cache_size=n_lattices)
