@@ -2,138 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Optional
+from collections.abc import Mapping, Sequence
+from typing import Optional
 
-from rerank.config import Recipe, dump_recipe
-from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome
+from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.table import PaperLine, Row, Scope, Table
-from rerank.experiments.weights import find_backbone_weights
-from rerank.hdf5 import read_strings
-from rerank.reports import chosen_counts
-from rerank.stages.commands import find_recipe
-from rerank.stages.report import RULES, Population, load_population
-from rerank.stages.workflow import Workflow
-from rerank.store import Store
+from rerank.stages.report import RULES
 
 #: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.
 _UOI = {"ce": 0.0, "uoi": 1.0, "mix": 0.7}
 
 
-@dataclass(frozen=True)
-class PipelineRecipe:
-    """Which labelings of a pipeline run a row counts.
-
-    Attributes
-    ----------
-    loss : str
-        Of the SegNet's second phase: ``"ce"``, ``"uoi"`` or ``"mix"`` (0.7 UOI + 0.3 CE).
-    rule : str
-        A rule or baseline of the report; or, with `groups`, no matter.
-    groups : tuple of str
-        The groups of features that an ablated ranker reads.
-    """
-
-    loss: str
-    rule: str = ""
-    groups: tuple[str, ...] = ()
-
-
-class PipelineBench:
-    """Runs the pipeline once a seed and loss, in one store, and reads its choices (see `Bench`).
+def cogswell_bench(scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()
+                   ) -> PipelineBench:
+    """The paper's own method, one variant a loss of the SegNet's second phase.
 
     Superpixels, unaries and proposals of a seed are the same for all losses.
-
-    Parameters
-    ----------
-    scope : Scope
-    name : str
-        A built-in recipe.
-    overrides : sequence of str
-        Further settings, as `rerank run --set` takes them.
-
-    Raises
-    ------
-    DataError
-        If the images or the weights are missing.
     """
-
-    def __init__(self, scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()) -> None:
-        self.scope, self.name, self.overrides = scope, name, tuple(overrides)
-        backbone = find_recipe(name, overrides).backbone
-        self._weights = None if backbone.weights is None else find_backbone_weights(
-            scope.data_root, backbone.architecture)
-        self._store = Store(scope.work / "pipeline")
-        self._workflows: dict[tuple[str, int], Workflow] = {}
-        self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
-        self.class_names = self._workflow("mix", 0).train.class_names
-
-    def recipe(self, loss: str, seed: int) -> Recipe:
-        """The built-in recipe with the SegNet's loss and the seed."""
-        chosen = [f"random_state={seed}", f"segnet.uoi_weight={_UOI[loss]}", "fusion.enabled=false",
-                  "proposals.generator=div_mbest", "report.ablation=true",
-                  "report.n_bootstrap=10", "ranking.groups=[segnet, classification, proposal]"]
-        if not self.scope.full:
-            chosen.append("folds.n_folds=4")
-        if self._weights is not None:
-            chosen.append(f"backbone.weights={self._weights}")
-        return find_recipe(self.name, [*chosen, *self.overrides])
-
-    def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on: the key of the run's report holds all of it."""
-        chosen: PipelineRecipe = row.recipe
-        report = self._workflow(chosen.loss, seed).task("pages").ref
-        return {"report": report.key, "row": vars(chosen), "version": 1}
-
-    def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
-                progress: Callable[[float], None]) -> Outcome:
-        """Run what is missing of the pipeline and count the row's labelings."""
-        began = time.monotonic()
-        chosen: PipelineRecipe = row.recipe
-        workflow, population = self._population(chosen.loss, seed)
-        if chosen.groups:
-            counts = chosen_counts(population.counts, _ablated(workflow, chosen.groups))
-        elif chosen.rule in population.fixed:
-            counts = population.fixed[chosen.rule]
-        elif chosen.rule in population.choices:
-            counts = chosen_counts(population.counts, population.choices[chosen.rule])
-        else:
-            raise DataError(f"{self._store.root}: no rule {chosen.rule!r} in the run's report")
-        progress(1.0)
-        return Outcome(counts, time.monotonic() - began)
-
-    def _workflow(self, loss: str, seed: int) -> Workflow:
-        key = loss, seed
-        if key not in self._workflows:
-            self._workflows[key] = Workflow(self.recipe(loss, seed), self._store,
-                                            str(self.scope.data_root))
-        return self._workflows[key]
-
-    def _population(self, loss: str, seed: int) -> tuple[Workflow, Population]:
-        key = loss, seed
-        if key not in self._populations:
-            workflow = self._workflow(loss, seed)
-            workflow.run(jobs=self.scope.jobs, quiet=True)
-            self._populations[key] = (workflow,
-                                      load_population(workflow.job("pages"), "evaluation"))
-        return self._populations[key]
-
-
-def _ablated(workflow: Workflow, groups: tuple[str, ...]) -> Any:
-    with workflow.job("pages").open("ablation") as file:
-        for key in file:
-            if key != "header" and set(read_strings(file[key]["groups"])) == set(groups):
-                return file[key]["choice"][()]
-    raise DataError(f"the run's ablation has no subset {' + '.join(groups)}")
-
-
-def recipe_text(bench: PipelineBench, loss: str, seed: int) -> str:
-    """The full recipe of a run, to be run by itself with `rerank run`."""
-    return dump_recipe(bench.recipe(loss, seed))
+    chosen = ["fusion.enabled=false", "posterior.features=null", "proposals.generator=div_mbest",
+              "report.ablation=true", "ranking.groups=[segnet, classification, proposal]"]
+    if not scope.full:
+        chosen.append("folds.n_folds=4")
+    return PipelineBench(scope, name, {loss: (f"segnet.uoi_weight={weight}",)
+                                       for loss, weight in _UOI.items()}, [*chosen, *overrides])
 
 
 _KL = RULES["kl"]
@@ -171,7 +62,7 @@ TABLE2 = Table(
              "SegNet-UIO-CE-combination", "+SVM re-ranker"),
     printed=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
     rows=_rows("map", "naive", "superpixel", "ce", "uoi", "mix", "svm"), baseline="map",
-    bench=PipelineBench, pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
+    bench=cogswell_bench, pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
     aims={("mix", "ce"): 0.0}, notes=_BASE_NOTES)
 
 FIG6 = Table(
@@ -181,7 +72,7 @@ FIG6 = Table(
     columns=("Loss", "Average"),
     printed=(PaperLine("SegNet-CE", (47.4,)), PaperLine("SegNet-UIO", (48.5,)),
              PaperLine("SegNet-UIO-CE-combination", (48.7,))),
-    rows=_rows("ce", "uoi", "mix"), baseline="ce", bench=PipelineBench,
+    rows=_rows("ce", "uoi", "mix"), baseline="ce", bench=cogswell_bench,
     pairs=(("mix", "uoi"),), aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0},
     notes=(*_BASE_NOTES, "All three start from one net trained with cross-entropy; the row CE "
            "goes on with it for as long as the others train with theirs."))
@@ -205,7 +96,7 @@ ABLATION = Table(
     rows=(*_rows("map"), *(
         Row("-".join(groups), " + ".join(groups), paper, PipelineRecipe("mix", groups=groups))
         for groups, paper in _ABLATED.items())),
-    baseline="map", bench=PipelineBench,
+    baseline="map", bench=cogswell_bench,
     pairs=tuple(("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED
                 if groups != _GROUPS),
     notes=(*_BASE_NOTES, "The paper prints these figures in its text. For SegNet features alone "

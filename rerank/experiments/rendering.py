@@ -24,13 +24,13 @@ Block = tuple[str, Sequence[str], list[list[str]]]
 def blocks(found: Reproduction) -> list[Block]:
     """The tables of a page: title, head and rows of text."""
     table = found.table
-    made: list[Block] = [(f"{table.source}, measured here", _measured_head(found),
-                          _measured_rows(found))]
+    made: list[Block] = [(f"{table.source}, measured here" if table.source else "Measured here",
+                          *_without_empty(_measured_head(found), _measured_rows(found)))]
     if table.all_pairs:
         made.append(("Gains between rows (points)",
-                     ("row", "over", "paper", "aim", "here", "95% over images", "p over images",
-                      "p over seeds", "aim met"),
-                     [_gain_row(found, pair) for pair in table.all_pairs]))
+                     *_without_empty(("row", "over", "paper", "aim", "here", "95% over images",
+                                      "p over images", "p over seeds", "aim met"),
+                                     [_gain_row(found, pair) for pair in table.all_pairs])))
     made.append(("IoU of each class, mean over seeds", ("row", *found.class_names),
                  [[row.name, *(_number(v) for v in found.per_class(row.key))]
                   for row in table.shown]))
@@ -59,7 +59,8 @@ def to_markdown(found: Reproduction) -> str:
 
 def to_text(found: Reproduction) -> str:
     """The measured table and the gains, for a terminal."""
-    parts = [f"{found.table.title} ({found.table.source})", _lead(found)]
+    source = found.table.source
+    parts = [f"{found.table.title} ({source})" if source else found.table.title, _lead(found)]
     for title, head, rows in blocks(found)[:1 + bool(found.table.all_pairs)]:
         widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
         parts.append("\n".join([title, *(
@@ -124,6 +125,13 @@ def write_reproduction(found: Reproduction, folder: Path) -> list[Path]:
     return paths
 
 
+def _without_empty(head: Sequence[str], rows: list[list[str]]
+                   ) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns that no row has anything in, such as those of a paper."""
+    kept = [k for k in range(len(head)) if any(row[k] for row in rows)]
+    return [head[k] for k in kept], [[row[k] for k in kept] for row in rows]
+
+
 def _measured_head(found: Reproduction) -> Sequence[str]:
     return ("row", "paper", "here", "sd", *(f"seed {seed}" for seed in found.seeds), "gain",
             "paper's gain", "s a seed")
@@ -147,7 +155,7 @@ def _gain_row(found: Reproduction, pair: tuple[str, str]) -> list[str]:
     gain: Gain = found.gains[pair]
     aim = found.table.aims.get(pair)
     first, second = (found.table.row(key).name for key in pair)
-    met = "" if aim is None else "yes" if gain.mean >= aim and gain.mean > 0 else "no"
+    met = "" if aim is None else "yes" if gain.mean >= aim and (aim or gain.mean > 0) else "no"
     return [first, second, _signed(_paper_gain(found, pair)),
             "" if aim is None else f"at least {aim:g}" if aim else "above",
             f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}", f"{gain.p_images:.3f}",
@@ -164,7 +172,8 @@ def _lead(found: Reproduction) -> str:
     many = f"seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else \
         f"seed {found.seeds[0]} alone, so that spread and test over seeds are missing"
     return (f"Here: {found.table.data}, {size} on {found.device}, {many}. Mean IoU over classes "
-            f"in points, counted over all images. Paper: {found.table.paper_data}.")
+            "in points, counted over all images."
+            + (f" Paper: {found.table.paper_data}." if found.table.paper_data else ""))
 
 
 def _versions() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from rerank.errors import ConfigError
-from rerank.experiments import cogswell, larsson, nagendar, zhao
+from rerank.experiments import cogswell, larsson, nagendar, system, zhao
 from rerank.experiments.rendering import to_text, write_reproduction
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.table import Scope, Table
@@ -17,7 +17,7 @@ from rerank.experiments.table import Scope, Table
 #: Every table, by the name that `rerank reproduce` takes.
 TABLES: dict[str, Table] = {table.name: table for table in (
     cogswell.TABLE2, cogswell.ABLATION, cogswell.FIG6, nagendar.TABLE, nagendar.MSRC_TABLE,
-    larsson.TABLE, zhao.TABLE)}
+    larsson.TABLE, zhao.TABLE, *system.TABLES)}
 
 
 @dataclass(frozen=True)

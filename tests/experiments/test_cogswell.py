@@ -5,7 +5,8 @@ import pytest
 
 from rerank.errors import DataError
 from rerank.experiments import TABLES
-from rerank.experiments.cogswell import PipelineBench, PipelineRecipe, recipe_text
+from rerank.experiments.cogswell import cogswell_bench
+from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.table import Row, Scope, Table
 
@@ -22,7 +23,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench_of(scope: Scope) -> PipelineBench:
-    return PipelineBench(scope, "scenes", TINY)
+    return cogswell_bench(scope, "scenes", TINY)
 
 
 @pytest.mark.slow
@@ -53,7 +54,7 @@ def test_losses_differ_in_the_second_phase_alone(work: Path) -> None:
     assert weights == [0.0, 1.0, 0.7]
     assert recipes["ce"] == recipes["uoi"] == recipes["mix"]
     assert recipes["ce"]["random_state"] == 1
-    assert "uoi_weight: 0.7" in recipe_text(bench, "mix", 1)
+    assert "uoi_weight: 0.7" in bench.recipe_text("mix", 1)
 
 
 def test_settings_tell_rows_and_seeds_apart(work: Path) -> None:

@@ -1,0 +1,149 @@
+"""Benches that run the pipeline once a seed and variant, and count what its rules choose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from rerank.config import Recipe, dump_recipe
+from rerank.errors import DataError
+from rerank.experiments.outcome import Outcome
+from rerank.experiments.table import Row, Scope
+from rerank.experiments.weights import find_backbone_weights
+from rerank.hdf5 import read_strings
+from rerank.metrics import IntersectionUnion, mean_image_iou
+from rerank.reports import chosen_counts
+from rerank.stages.commands import find_recipe
+from rerank.stages.oracle import load_curve
+from rerank.stages.report import Population, load_population
+from rerank.stages.workflow import Workflow
+from rerank.store import Store
+from rerank.types import IntArray
+
+
+@dataclass(frozen=True)
+class PipelineRecipe:
+    """Which labelings of a pipeline run a row counts.
+
+    Attributes
+    ----------
+    variant : str
+        Of the recipe; the bench knows their settings.
+    rule : str
+        A rule or baseline of the report; with `groups` or `n_proposals`, no matter.
+    groups : tuple of str
+        The groups of features that an ablated ranker reads.
+    n_proposals : int
+        If above 0, the best labeling of each image among its first so many.
+    """
+
+    variant: str
+    rule: str = ""
+    groups: tuple[str, ...] = ()
+    n_proposals: int = 0
+
+
+class PipelineBench:
+    """Runs the pipeline once a seed and variant, in one store, and reads its choices (see `Bench`).
+
+    What two variants of a seed have in common is computed once.
+
+    Parameters
+    ----------
+    scope : Scope
+    name : str
+        A built-in recipe.
+    variants : mapping of name to settings
+        As `rerank run --set` takes them.
+    overrides : sequence of str
+        Further settings of all variants.
+
+    Raises
+    ------
+    DataError
+        If the images or the weights are missing.
+    """
+
+    def __init__(self, scope: Scope, name: str, variants: Mapping[str, Sequence[str]],
+                 overrides: Sequence[str] = ()) -> None:
+        self.scope, self.name = scope, name
+        self.variants, self.overrides = dict(variants), tuple(overrides)
+        backbone = find_recipe(name, overrides).backbone
+        self._weights = None if backbone.weights is None else find_backbone_weights(
+            scope.data_root, backbone.architecture)
+        self._store = Store(scope.work / "pipeline")
+        self._workflows: dict[tuple[str, int], Workflow] = {}
+        self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
+        self.class_names = self._workflow(next(iter(self.variants)), 0).train.class_names
+
+    def recipe(self, variant: str, seed: int) -> Recipe:
+        """The built-in recipe with the settings of the variant and the seed."""
+        chosen = [f"random_state={seed}", "report.n_bootstrap=10", "report.generators=false",
+                  *self.variants[variant]]
+        if self._weights is not None:
+            chosen.append(f"backbone.weights={self._weights}")
+        return find_recipe(self.name, [*chosen, *self.overrides])
+
+    def recipe_text(self, variant: str, seed: int) -> str:
+        """The full recipe of a run, to be run by itself with `rerank run`."""
+        return dump_recipe(self.recipe(variant, seed))
+
+    def settings(self, row: Row, seed: int) -> Any:
+        """What the outcome depends on: the key of the run's report holds all of it."""
+        chosen: PipelineRecipe = row.recipe
+        report = self._workflow(chosen.variant, seed).task("pages").ref
+        return {"report": report.key, "row": vars(chosen), "version": 2}
+
+    def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
+                progress: Callable[[float], None]) -> Outcome:
+        """Run what is missing of the pipeline and count the row's labelings."""
+        began = time.monotonic()
+        chosen: PipelineRecipe = row.recipe
+        workflow, population = self._population(chosen.variant, seed)
+        counts = self._counts(chosen, workflow, population)
+        progress(1.0)
+        return Outcome(counts, time.monotonic() - began,
+                       {"mean image IoU": 100 * mean_image_iou(counts)})
+
+    def _counts(self, chosen: PipelineRecipe, workflow: Workflow, population: Population
+                ) -> IntersectionUnion:
+        if chosen.groups:
+            return chosen_counts(population.counts, _ablated(workflow, chosen.groups))
+        if chosen.n_proposals:
+            with workflow.job("pages").open("oracle") as file:
+                curve = load_curve(file, population.name)
+            place = list(curve.n_proposals).index(chosen.n_proposals)
+            return chosen_counts(population.counts, curve.image_oracle_choice[place])
+        if chosen.rule in population.fixed:
+            return population.fixed[chosen.rule]
+        if chosen.rule in population.choices:
+            return chosen_counts(population.counts, population.choices[chosen.rule])
+        raise DataError(f"{self._store.root}: no rule {chosen.rule!r} in the run's report")
+
+    def _workflow(self, variant: str, seed: int) -> Workflow:
+        key = variant, seed
+        if key not in self._workflows:
+            self._workflows[key] = Workflow(self.recipe(variant, seed), self._store,
+                                            str(self.scope.data_root))
+        return self._workflows[key]
+
+    def _population(self, variant: str, seed: int) -> tuple[Workflow, Population]:
+        key = variant, seed
+        if key not in self._populations:
+            workflow = self._workflow(variant, seed)
+            workflow.run(jobs=self.scope.jobs, quiet=True)
+            self._populations[key] = (workflow,
+                                      load_population(workflow.job("pages"), "evaluation"))
+        return self._populations[key]
+
+
+def _ablated(workflow: Workflow, groups: tuple[str, ...]) -> IntArray:
+    with workflow.job("pages").open("ablation") as file:
+        for key in file:
+            if key != "header" and set(read_strings(file[key]["groups"])) == set(groups):
+                found: IntArray = file[key]["choice"][()]
+                return found
+    raise DataError(f"the run's ablation has no subset {' + '.join(groups)}")
