@@ -13,10 +13,9 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.folds import FINAL
 from rerank.hdf5 import write_array, write_strings
 from rerank.stages.base import Job, Stage
-from rerank.stages.ranking import (choose_ranker, fit_ranker, join, load_part, rank_candidates,
+from rerank.stages.ranking import (choose_ranker, fit_ranker, join, load_parts, rank_candidates,
                                    ranker_scores)
 
 
@@ -46,8 +45,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _run(job: Job, file: h5py.File) -> None:
-    folds = [load_part(job, part.name) for part in job.folds]
-    final = load_part(job, FINAL) if job.parts[-1].image_ids else None
+    folds, final = load_parts(job)
     for index, groups in enumerate(wanted_subsets(job.recipe)):
         ranker = choose_ranker(folds, groups, rank_candidates("svm", job.recipe), job.recipe)
         place = file.create_group(f"{index:02d}")
@@ -65,5 +63,5 @@ def _run(job: Job, file: h5py.File) -> None:
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 4, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ablation", 5, _settings, (("features", "every"), ("quality", "every")), _run,
               "the feature ablation", split=False, cost=1.0)

@@ -7,8 +7,8 @@ was fitted on the other folds, so that the choices on training images are honest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Optional
 
 import h5py
 import numpy as np
@@ -91,6 +91,25 @@ def join(parts: Sequence[PartTable]) -> PartTable:
         {name: np.concatenate([part.kl[name] for part in parts]) for name in parts[0].kl},
         np.concatenate([part.similarity for part in parts]),
         np.concatenate([part.energies for part in parts]))
+
+
+def load_parts(job: Job) -> tuple[list[PartTable], Optional[PartTable]]:
+    """The folds and, if there are any, the evaluation images, less what ranks nothing.
+
+    Columns of one value over all folds are left out of every part.
+
+    Raises
+    ------
+    LeakError
+        If a column is the proposals' quality in disguise.
+    """
+    folds = [load_part(job, part.name) for part in job.folds]
+    whole = join(folds)
+    whole.table.refuse_leaking_columns(proposal_quality(whole.counts, job.recipe.ranking.loss))
+    constant = whole.table.constant_columns()
+    final = load_part(job, FINAL) if job.parts[-1].image_ids else None
+    folds = [replace(part, table=part.table.drop(constant)) for part in folds]
+    return folds, None if final is None else replace(final, table=final.table.drop(constant))
 
 
 def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
@@ -184,8 +203,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 def _run(job: Job, file: h5py.File) -> None:
     recipe, groups = job.recipe, job.recipe.ranking.groups
-    folds = [load_part(job, part.name) for part in job.folds]
-    judged = [*folds, *([load_part(job, FINAL)] if job.parts[-1].image_ids else [])]
+    folds, final = load_parts(job)
+    judged = folds if final is None else [*folds, final]
     rankers = {kind: choose_ranker(folds, groups, rank_candidates(kind, recipe), recipe)
                for kind in ("svm", *recipe.ranking.compared)}
     write_array(file, "C", rankers["svm"].get_params()["C"])
@@ -209,5 +228,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
     return read_arrays(file[f"scores/{part}"])
 
 
-STAGE = Stage("ranking", 4, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ranking", 5, _settings, (("features", "every"), ("quality", "every")), _run,
               "the rankers", split=False, cost=0.5)
