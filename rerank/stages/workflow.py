@@ -111,9 +111,10 @@ class Workflow:
                 cluster(backend, scheduler):
             for stage in self.stages:
                 waiting = [task for task in todo if task.stage.name == stage.name]
-                if fold is not None:
-                    # Batch jobs start with their own part, so that they seldom wait for each other.
-                    waiting.sort(key=lambda task: task.part.name != fold)
+                # Batch jobs start with their own part, so that they seldom wait for each other; else
+                # the longest task comes first, lest all wait for it in the end.
+                first = FINAL if fold is None else fold
+                waiting.sort(key=lambda task: task.part.name != first)
                 progress.stage(stage.summary)
                 arguments = [(self._job(task), _Header(task, self.recipe)) for task in waiting]
                 costs = {task.part.name: _cost(task) for task in waiting}
