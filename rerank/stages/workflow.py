@@ -111,7 +111,7 @@ class Workflow:
                 cluster(backend, scheduler):
             for stage in self.stages:
                 waiting = [task for task in todo if task.stage.name == stage.name]
-                # Batch jobs start with their own part, so that they seldom wait for each other; else
+                # Batch jobs start with their own part, so that they seldom wait for others; else
                 # the longest task comes first, lest all wait for it in the end.
                 first = FINAL if fold is None else fold
                 waiting.sort(key=lambda task: task.part.name != first)
