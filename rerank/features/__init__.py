@@ -22,6 +22,7 @@ from rerank.features.layout import layout_features, pair_features
 from rerank.features.posterior import (cells_to_regions, class_log_prob, posterior_features,
                                        score_against)
 from rerank.features.priors import CooccurrencePrior, LocationPrior, prior_features
+from rerank.features.risk import expected_qualities, risk_features
 from rerank.features.segnet import (background_mass, coarsen_labelings, expected_counts,
                                     segnet_features)
 from rerank.features.signals import PosteriorSignals, posterior_signals, region_signals
@@ -37,8 +38,10 @@ __all__ = [
     "StackedPosterior", "agreement_features", "appearance_features", "background_mass",
     "boundary_features", "cells_to_regions", "class_log_prob", "classification_features",
     "coarsen_labelings", "component_support", "detect_edges", "edge_features",
-    "energy_features", "expected_counts", "image_features", "labeling_statistics",
+    "energy_features", "expected_counts", "expected_qualities", "image_features",
+    "labeling_statistics",
     "layout_features", "pair_features", "posterior_features", "posterior_signals",
     "prior_features", "proposal_agreement", "region_geometry", "region_signals",
-    "score_against", "segnet_features", "size_thresholds", "summary_features", "support_features",
+    "risk_features", "score_against", "segnet_features", "size_thresholds",
+    "summary_features", "support_features",
 ]

@@ -20,6 +20,7 @@ from rerank.features.inputs import GROUPS, ImageInputs
 from rerank.features.posterior import (PosteriorScores, cells_to_regions, class_log_prob,
                                        posterior_table, score_against)
 from rerank.features.priors import cooccurrence_score, prior_features
+from rerank.features.risk import expected_qualities, risk_features
 from rerank.features.segnet import (SMOOTHING, background_mass, coarsen_labelings,
                                     segnet_features)
 from rerank.features.statistics import LabelingStatistics, labeling_statistics
@@ -133,6 +134,11 @@ class _Parts:
                              i.image_id)
 
     @cached_property
+    def expected(self) -> Optional[FloatArray]:
+        i = self.inputs
+        return None if i.similarity is None else expected_qualities(i.energies, i.similarity)
+
+    @cached_property
     def location(self) -> Optional[FloatArray]:
         i = self.inputs
         return None if i.location is None else class_log_prob(i.labelings, i.location, i.areas)
@@ -192,6 +198,8 @@ class _Parts:
             self.boundary,
             agreement_features(self.agreement, *names)]
         tables += [table for table in (self.appearance, self.edges) if table is not None]
+        if self.expected is not None:
+            tables.append(risk_features(self.expected, i.image_id))
         if self.location is not None or i.cooccurrence is not None:
             tables.append(prior_features(self.location, i.cooccurrence, self.stage1.painted,
                                          *names))
@@ -213,6 +221,7 @@ class _Parts:
             agreement=self.agreement, energy=self.energy,
             boundary=self.boundary, appearance=self.appearance, edges=self.edges,
             segnet=segnet, symmetric_kl=symmetric_kl, posterior=self.finer,
+            expected=self.expected,
             classifiers=classifiers, location=self.location,
             cooccurrence=None if i.cooccurrence is None else
             cooccurrence_score(self.stage1.painted > 0, i.cooccurrence),

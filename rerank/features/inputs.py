@@ -62,6 +62,8 @@ class ImageInputs:
         Of `detect_edges`, or of any edge detector.
     posterior : (n, C) float, optional
         A finer posterior over regions, from a model that did not see this image.
+    similarity : (M, M) float, optional
+        ``similarity[m, k]``: quality of proposal m, such as its mean IoU, if k were the truth.
 
     Raises
     ------
@@ -94,10 +96,11 @@ class ImageInputs:
     cooccurrence: Optional[Array] = None
     edge_map: Optional[Array] = None
     posterior: Optional[Array] = None
+    similarity: Optional[Array] = None
 
     def __post_init__(self) -> None:
         for name in ("boundary_length", "contrast", "areas", "probabilities", "location",
-                     "posterior", "cell_overlap"):
+                     "posterior", "cell_overlap", "similarity"):
             value = getattr(self, name)
             if value is not None:
                 value = np.ascontiguousarray(value, dtype=np.float64)
@@ -136,7 +139,8 @@ class ImageInputs:
                     "labelings": (n_proposals, n), "energies": (n_proposals,),
                     "lower_bounds": (n_proposals,), "generator": (n_proposals,),
                     "probabilities": (n, n_classes), "location": (n, n_classes),
-                    "posterior": (n, n_classes), "cooccurrence": (n_classes, n_classes)}
+                    "posterior": (n, n_classes), "cooccurrence": (n_classes, n_classes),
+                    "similarity": (n_proposals, n_proposals)}
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is not None and np.shape(value) != shape:

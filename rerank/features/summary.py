@@ -13,6 +13,7 @@ from rerank.features.boundary import BORDER_SCALARS
 from rerank.features.edges import EDGE_SCALARS
 from rerank.features.naming import scalar_names
 from rerank.features.posterior import SCALAR_FEATURES, PosteriorScores
+from rerank.features.risk import RISK_SCALARS
 from rerank.features.statistics import LabelingStatistics
 from rerank.features.support import ComponentSupport
 from rerank.features.table import FeatureTable
@@ -81,6 +82,7 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
                      segnet: Optional[PosteriorScores] = None,
                      symmetric_kl: Optional[FloatArray] = None,
                      posterior: Optional[PosteriorScores] = None,
+                     expected: Optional[FloatArray] = None,
                      classifiers: Optional[FloatArray] = None,
                      location: Optional[FloatArray] = None,
                      cooccurrence: Optional[FloatArray] = None,
@@ -110,6 +112,8 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
         Of `appearance_features`; its three class-free columns.
     edges : FeatureTable
         Of `edge_features`; its four class-free columns.
+    expected : (M, 3) float
+        Of `expected_qualities`.
     symmetric_kl : (M,) float
         Both directions of Eq. 17 of Cogswell et al. 2014 per cell.
     classifiers : (M, 6) float
@@ -141,6 +145,8 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
                                   axis=1))
     add(STRUCTURE_FEATURES, structure_scalars(statistics))
     add(BORDER_SCALARS, boundary.values[:, :5])
+    if expected is not None:
+        add(RISK_SCALARS, expected)
     if symmetric_kl is not None:
         add(("symmetric_kl",), symmetric_kl)
     if appearance is not None:

@@ -32,7 +32,7 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
                        recipe: Recipe, models: ImageModels,
                        regions: Mapping[str, Array], proposals: Mapping[str, Array],
                        probabilities: Mapping[str, FloatArray], segnet_map: FloatArray,
-                       scores: FloatArray, size_scores: FloatArray,
+                       scores: FloatArray, size_scores: FloatArray, similarity: FloatArray,
                        edge_map: Optional[Array] = None) -> FeatureTable:
     """The feature table of one image's proposals.
 
@@ -49,6 +49,8 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
         `unary`, and `fusion` for the columns of a finer posterior.
     segnet_map : (grid, grid, C) float
     scores, size_scores : (K,), (K * P,) float
+    similarity : (M, M) float
+        Of `agreement`.
     edge_map : (H, W) bool, optional
         Of `detect_edges`.
     """
@@ -61,6 +63,7 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
         labelings=proposals["labelings"], energies=proposals["energies"],
         lower_bounds=proposals["lower_bounds"], probabilities=probabilities["unary"],
         posterior=probabilities.get("fusion"), edge_map=edge_map,
+        similarity=similarity,
         segnet_map=segnet_map, cell_overlap=overlap, scores=scores, size_scores=size_scores,
         size_thresholds=models.sizes.thresholds_, background=dataset.background,
         region_values=regions["region_values"], value_names=VALUE_NAMES,
@@ -70,7 +73,7 @@ def describe_proposals(image_id: str, dataset: Union[Classes, Dataset],
 
 
 def agreement(labelings: Array, areas: FloatArray, n_classes: int) -> FloatArray:
-    """Mean IoU of each labeling if another were the truth, (M, M)."""
+    """Mean IoU of each labeling (row) if another (column) were the truth, (M, M)."""
     found = np.empty((len(labelings), len(labelings)))
     for m, truth in enumerate(labelings):
         histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
@@ -107,13 +110,13 @@ def _run(job: Job, file: h5py.File) -> None:
         models = load_models(classifiers)
         for index, image_id in enumerate(job.part.image_ids):
             arrays, drawn = read_image(regions, index), read_image(proposals, index)
+            similarity.append(agreement(drawn["labelings"], arrays["areas"],
+                                        job.dataset.n_classes))
             tables.append(describe_proposals(
                 image_id, job.dataset, job.recipe, models, arrays, drawn,
                 read_probabilities(sources, index), segnet["maps"][index],
-                classifiers["scores"][index], classifiers["size_scores"][index],
+                classifiers["scores"][index], classifiers["size_scores"][index], similarity[-1],
                 detect_edges(job.dataset.image(image_id)) if job.recipe.features.edges else None))
-            similarity.append(agreement(drawn["labelings"], arrays["areas"],
-                                        job.dataset.n_classes))
             energies.append(drawn["energies"])
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
                 kl[name].append(kl_divergence(segnet[maps][index], drawn["labelings"],
@@ -131,7 +134,7 @@ def _run(job: Job, file: h5py.File) -> None:
         write_arrays(file.create_group("table"), table)
 
 
-STAGE = Stage("features", 3, _settings,
+STAGE = Stage("features", 4, _settings,
               tuple((name, "own") for name in ("superpixels", "unaries", "fusion", "proposals",
                                                "segnet", "classifiers")),
               _run, "features of proposals", reads=("images",), cost=0.3)

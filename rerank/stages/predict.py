@@ -22,7 +22,7 @@ from rerank.stages.base import Classes
 from rerank.stages.crf_settings import load_choice
 from rerank.stages.dense import DenseUnary
 from rerank.stages.classifiers import image_vector, load_models
-from rerank.stages.features import describe_proposals
+from rerank.stages.features import agreement, describe_proposals
 from rerank.stages.fusion import fusion_signals, load_fusion
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -215,6 +215,7 @@ class Predictor:
         table = describe_proposals(
             image_id, self.classes, self.recipe, self._models, regions, proposals, sources,
             segnet_map, scores, size_scores,
+            agreement(proposals["labelings"], regions["areas"], self.classes.n_classes),
             detect_edges(image) if self.recipe.features.edges else None)
         values = table.select(columns=self._columns).values.astype(np.float32)
         ranks = values @ self._coef

@@ -1,0 +1,58 @@
+"""What each proposal may expect if the image's proposals stand for the posterior."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerank.errors import InputError
+from rerank.features.naming import scalar_names
+from rerank.features.table import FeatureTable
+from rerank.types import Array, FloatArray
+
+#: In units of the energy, which is nats for each region of average area.
+TEMPERATURES = (3.0, 10.0, 30.0)
+RISK_SCALARS = tuple(f"expected_quality_{temperature:g}" for temperature in TEMPERATURES)
+
+
+def expected_qualities(energies: Array, similarity: Array) -> FloatArray:
+    """Expected quality of each proposal at each of `TEMPERATURES` (Premachandran et al. 2014).
+
+    ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature). A ranker learns
+    which temperature to trust, and how far.
+
+    Parameters
+    ----------
+    energies : (M,) float
+    similarity : (M, M) float
+        ``similarity[m, n]``: quality of proposal m, such as its mean IoU, if n were the truth.
+
+    Returns
+    -------
+    (M, 3) float64 array
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, or a value is not finite.
+
+    Examples
+    --------
+    >>> expected_qualities([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]).round(2)
+    array([[0.75, 0.75, 0.75],
+           [0.7 , 0.7 , 0.7 ]])
+    """
+    energy, table = np.asarray(energies, np.float64), np.asarray(similarity, np.float64)
+    if energy.ndim != 1 or table.shape != (len(energy), len(energy)):
+        raise InputError(f"energies must be (M,) and similarity (M, M), got {energy.shape} and "
+                         f"{table.shape}")
+    if not (np.isfinite(energy).all() and np.isfinite(table).all()):
+        raise InputError("energies and similarity must be finite")
+    above = energy - energy.min(initial=np.inf)
+    weights = np.exp(-above[:, None] / np.array(TEMPERATURES))
+    return np.asarray(table @ (weights / weights.sum(axis=0)))
+
+
+def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
+    """The columns of `expected_qualities`, in group `proposal`."""
+    return FeatureTable.of_image(expected, scalar_names("proposal", RISK_SCALARS), "proposal",
+                                 image_id)
