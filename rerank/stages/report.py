@@ -225,6 +225,8 @@ def _facts(job: Job) -> dict[str, str]:
         unaries += ", refined by the dense CRF"
     drawn_by = "from a pool of all generators" if recipe.proposals.generator == "pool" \
         else "by DivMBest"
+    second = recipe.posterior.features
+    heard = "" if second is None else f"a second classifier on {second} features; "
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "
@@ -232,7 +234,8 @@ def _facts(job: Job) -> dict[str, str]:
         "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
                    f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"SegNet on {recipe.backbone.architecture}, {recipe.segnet.grid}x"
-                   f"{recipe.segnet.grid} grid; ranking SVM on {', '.join(recipe.ranking.groups)}",
+                   f"{recipe.segnet.grid} grid; {heard}"
+                   f"ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
     }
 
@@ -337,7 +340,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 6, _settings,
+    "pages", 7, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
                                        "upsampling", "ranking", "oracle", "dense_crf",
                                        "generators", "ablation")),
