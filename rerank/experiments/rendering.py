@@ -158,8 +158,8 @@ def _gain_row(found: Reproduction, pair: tuple[str, str]) -> list[str]:
     met = "" if aim is None else "yes" if gain.mean >= aim and (aim or gain.mean > 0) else "no"
     return [first, second, _signed(_paper_gain(found, pair)),
             "" if aim is None else f"at least {aim:g}" if aim else "above",
-            f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}", f"{gain.p_images:.3f}",
-            _number(gain.p_seeds, 3), met]
+            f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}",
+            _probability(gain.p_images), _probability(gain.p_seeds), met]
 
 
 def _paper_gain(found: Reproduction, pair: tuple[str, str]) -> Optional[float]:
@@ -186,6 +186,10 @@ def _cell(value: object) -> str:
 
 def _number(value: Optional[float], digits: int = 1) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _probability(value: float) -> str:
+    return "< 0.001" if value < 0.0005 else _number(value, 3)
 
 
 def _signed(value: Optional[float]) -> str:
