@@ -13,7 +13,7 @@ _DATA = {"weizmann_horse": "Weizmann Horse, 50 validation images",
          "camvid": "CamVid at 480x360, 101 validation images"}
 #: Settings of stage 1's features; the second classifier sees what stage 1 does not.
 FEATURES = {"appearance": ("unary.features=appearance", "posterior.features=deep"),
-            "deep": ("unary.features=deep", "posterior.features=null")}
+            "deep": ("unary.features=deep", "posterior.features=appearance")}
 _RULES = {"superpixel-bound": "superpixel bound", "unary": "unary alone", "dense-crf": DENSE_CRF,
           "map": "MAP", "fusion": FUSION, "kl": RULES["kl"], "kl-ce": RULES["kl_cross_entropy"],
           "mbr": RULES["mbr"], "pairwise": RULES["pairwise"], "ridge": RULES["ridge"],
