@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workflow.run(quiet=True)
     export_report(workflow, work / "report")
     return work
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A finished work folder that the test may spoil."""
+    return Path(shutil.copytree(finished, tmp_path / "work"))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,12 +21,6 @@ from rerank.stages.base import Stage
 from rerank.stages.workflow import find_weights, part_name
 
 MakeWorkflow = Callable[..., Workflow]
-
-
-@pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    """A finished work folder that the test may spoil."""
-    return Path(shutil.copytree(finished, tmp_path / "work"))
 
 
 def states(workflow: Workflow) -> dict[str, set[str]]:
