@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rerank.errors import InputError
@@ -14,8 +16,9 @@ TEMPERATURES = (3.0, 10.0, 30.0)
 RISK_SCALARS = tuple(f"expected_quality_{temperature:g}" for temperature in TEMPERATURES)
 
 
-def expected_qualities(energies: Array, similarity: Array) -> FloatArray:
-    """Expected quality of each proposal at each of `TEMPERATURES` (Premachandran et al. 2014).
+def expected_qualities(energies: Array, similarity: Array,
+                       temperatures: Sequence[float] = TEMPERATURES) -> FloatArray:
+    """Expected quality of each proposal at each temperature (Premachandran et al. 2014).
 
     ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature). A ranker learns
     which temperature to trust, and how far.
@@ -25,10 +28,12 @@ def expected_qualities(energies: Array, similarity: Array) -> FloatArray:
     energies : (M,) float
     similarity : (M, M) float
         ``similarity[m, n]``: quality of proposal m, such as its mean IoU, if n were the truth.
+    temperatures : sequence of T floats
+        Above 0, in the unit of the energies.
 
     Returns
     -------
-    (M, 3) float64 array
+    (M, T) float64 array
 
     Raises
     ------
@@ -48,7 +53,7 @@ def expected_qualities(energies: Array, similarity: Array) -> FloatArray:
     if not (np.isfinite(energy).all() and np.isfinite(table).all()):
         raise InputError("energies and similarity must be finite")
     above = energy - energy.min(initial=np.inf)
-    weights = np.exp(-above[:, None] / np.array(TEMPERATURES))
+    weights = np.exp(-above[:, None] / np.asarray(temperatures))
     return np.asarray(table @ (weights / weights.sum(axis=0)))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.features import expected_qualities
 from rerank.ranking.base import Ranker, best_rows, check_positive
 from rerank.ranking.rows import ImageRows, check_rows_finite, image_rows
 from rerank.types import FloatArray
@@ -91,9 +92,8 @@ def expected_quality(energies: Any, similarity: Any, temperature: float) -> Floa
     >>> expected_quality([0.0, 0.0, 0.0], similarity, temperature=1.0).round(3)
     array([0.633, 0.7  , 0.467])
     """
-    table = np.asarray(similarity, dtype=np.float64)
-    columns = minimum_bayes_risk_columns(energies, [table], np.zeros(len(table), dtype=np.int64))
-    return _expected(columns, check_positive(temperature, "temperature"))
+    return expected_qualities(energies, similarity,
+                              (check_positive(temperature, "temperature"),))[:, 0]
 
 
 class MinimumBayesRiskRanker(Ranker):
