@@ -15,8 +15,8 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.hdf5 import write_array, write_strings
 from rerank.stages.base import Job, Stage
-from rerank.stages.ranking import (choose_ranker, fit_ranker, join, load_parts, rank_candidates,
-                                   ranker_scores)
+from rerank.stages.ranking import (INPUTS, choose_ranker, fit_ranker, join, load_parts,
+                                   rank_candidates, ranker_scores)
 
 
 def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -63,5 +63,5 @@ def _run(job: Job, file: h5py.File) -> None:
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 5, _settings, (("features", "every"), ("quality", "every")), _run,
+STAGE = Stage("ablation", 6, _settings, INPUTS, _run,
               "the feature ablation", split=False, cost=1.0)

@@ -103,7 +103,6 @@ def _run(job: Job, file: h5py.File) -> None:
     tables: list[FeatureTable] = []
     kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
     similarity: list[FloatArray] = []
-    energies: list[FloatArray] = []
     with job.open("superpixels") as regions, job.open("proposals") as proposals, \
             open_sources(job) as sources, job.open("segnet") as segnet, \
             job.open("classifiers") as classifiers:
@@ -117,7 +116,6 @@ def _run(job: Job, file: h5py.File) -> None:
                 read_probabilities(sources, index), segnet["maps"][index],
                 classifiers["scores"][index], classifiers["size_scores"][index], similarity[-1],
                 detect_edges(job.dataset.image(image_id)) if job.recipe.features.edges else None))
-            energies.append(drawn["energies"])
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
                 kl[name].append(kl_divergence(segnet[maps][index], drawn["labelings"],
                                               arrays["superpixels"], job.recipe, job.dataset))
@@ -125,16 +123,15 @@ def _run(job: Job, file: h5py.File) -> None:
     group = file.create_group("kl")
     for name, rows in kl.items():
         write_array(group, name, np.array(rows).reshape(shape))
-    write_arrays(file.create_group("risk"), {
-        "similarity": np.array(similarity, dtype=np.float32).reshape(*shape, shape[1]),
-        "energies": np.array(energies).reshape(shape)})
+    write_array(file, "similarity",
+                np.array(similarity, dtype=np.float32).reshape(*shape, shape[1]))
     if tables:
         table = FeatureTable.concatenate(tables).to_arrays()
         table["values"] = table["values"].astype(np.float32)
         write_arrays(file.create_group("table"), table)
 
 
-STAGE = Stage("features", 4, _settings,
+STAGE = Stage("features", 5, _settings,
               tuple((name, "own") for name in ("superpixels", "unaries", "fusion", "proposals",
                                                "segnet", "classifiers")),
               _run, "features of proposals", reads=("images",), cost=0.3)

@@ -23,7 +23,7 @@ from rerank.ranking import (BoostingRanker, MinimumBayesRiskRanker, PairwiseRank
                             RidgeRanker, StructuredRankSVM, corpus_quality,
                             minimum_bayes_risk_columns)
 from rerank.reports import chosen_counts
-from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.base import Job, Reach, Stage, read_image
 from rerank.types import Array, FloatArray
 
 #: Settings that the rankers beside the structured SVM are compared with.
@@ -71,10 +71,13 @@ def load_part(job: Job, part: str) -> PartTable:
     with job.open("features", part) as file:
         table = FeatureTable.from_arrays(read_arrays(file["table"]))
         kl = {name: file["kl"][name][()] for name in file["kl"]}
-        similarity, energies = file["risk/similarity"][()], file["risk/energies"][()]
+        similarity = file["similarity"][()]
     with job.open("quality", part) as file:
         read = [read_image(file, i, ("intersections", "unions")) for i in range(len(ids))]
     shape = (len(ids), job.recipe.proposals.n_proposals, job.train.n_classes)
+    with job.open("proposals", part) as file:
+        energies = np.array([read_image(file, i, ("energies",))["energies"]
+                             for i in range(len(ids))]).reshape(shape[:2])
     counts = IntersectionUnion(*(np.array([r[name] for r in read], dtype=np.int64).reshape(shape)
                                  for name in ("intersections", "unions")))
     return PartTable(part, ids, table, counts, kl, similarity, energies)
@@ -228,5 +231,8 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
     return read_arrays(file[f"scores/{part}"])
 
 
-STAGE = Stage("ranking", 5, _settings, (("features", "every"), ("quality", "every")), _run,
+#: What `load_parts` reads.
+INPUTS: tuple[tuple[str, Reach], ...] = (("features", "every"), ("quality", "every"),
+                                         ("proposals", "every"))
+STAGE = Stage("ranking", 6, _settings, INPUTS, _run,
               "the rankers", split=False, cost=0.5)
