@@ -16,6 +16,7 @@ from rerank.errors import ConfigError, DataError, StoreError
 from rerank.features import detect_edges
 from rerank.folds import ALL, FINAL
 from rerank.hdf5 import read_arrays, read_strings
+from rerank.potentials import SuperpixelClassifier
 from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
@@ -27,7 +28,7 @@ from rerank.stages.fusion import fusion_signals, load_fusion
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
-from rerank.stages.superpixel_features import make_descriptor, pooled
+from rerank.stages.superpixel_features import Descriptor, make_descriptor, pooled
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import (load_classifier, pool_own_map, probability_map_path,
                                    read_probability_map)
@@ -68,6 +69,18 @@ class Prediction:
         """Full-resolution labels (H, W) uint8 of a proposal, by default of the chosen one."""
         index = self.chosen if proposal is None else proposal
         return to_pixels(self.labelings[index], self.superpixels)
+
+
+@dataclass(frozen=True)
+class _SecondClassifier:
+    """What stage 2 alone hears: a classifier, and the features that it sees."""
+
+    describe: Descriptor
+    classifier: SuperpixelClassifier
+
+    def predict_proba(self, image: Array, superpixels: Array) -> FloatArray:
+        """Class probabilities of the superpixels of an image, (n, C) float32."""
+        return self.classifier.predict_proba(self.describe(image, superpixels)).astype(np.float32)
 
 
 def write_run_file(workflow: Workflow) -> None:
@@ -141,12 +154,12 @@ class Predictor:
                             "file back")
         self._coarse_input = make_coarse_input(self.recipe, weights)
         self._describe = make_descriptor(self.recipe, weights, self.recipe.unary.features)
-        self._describe_again, self._second = None, None
+        self._second: Optional[_SecondClassifier] = None
         if self.recipe.posterior.features is not None:
-            self._describe_again = make_descriptor(self.recipe, weights,
-                                                   self.recipe.posterior.features)
             with store.open(refs["posterior", FINAL]) as file:
-                self._second = load_classifier(file)
+                self._second = _SecondClassifier(
+                    make_descriptor(self.recipe, weights, self.recipe.posterior.features),
+                    load_classifier(file))
         self._classifier, self._dense = None, None
         with store.open(refs["unaries", FINAL]) as file:
             if self.recipe.unary.source == "classifier":
@@ -201,10 +214,8 @@ class Predictor:
         whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
         scores = self._models.presence.decision_function(whole)[0]
         size_scores = self._models.sizes.decision_function(whole)[0]
-        posterior = None
-        if self._second is not None and self._describe_again is not None:
-            posterior = self._second.predict_proba(self._describe_again(
-                image, regions["superpixels"])).astype(np.float32)
+        posterior = None if self._second is None else \
+            self._second.predict_proba(image, regions["superpixels"])
         if self._fusion is not None:
             sources["fusion"] = self._fusion.predict_proba(fusion_signals(
                 sources["unary"], regions, segnet_map, scores, size_scores,
