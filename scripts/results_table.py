@@ -37,16 +37,20 @@ def row_of(work: Path) -> list[str]:
     return [cells[name] for name in COLUMNS]
 
 
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table in Markdown."""
+    print("| " + " | ".join(head) + " |")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
 def main() -> None:
     """Print the table."""
     works = [Path(argument) for argument in sys.argv[1:]]
     if not works:
         sys.exit(__doc__)
-    head = ["run", *COLUMNS]
-    print("| " + " | ".join(head) + " |")
-    print("|" + " --- |" * len(head))
-    for work in works:
-        print("| " + " | ".join([work.name, *row_of(work)]) + " |")
+    print_table(["run", *COLUMNS], [[work.name, *row_of(work)] for work in works])
 
 
 if __name__ == "__main__":
