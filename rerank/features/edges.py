@@ -129,7 +129,9 @@ def _distance(marked: BoolArray, cap: float) -> FloatArray:
     if not marked.any():
         return np.full(marked.shape, cap, dtype=np.float32)
     away = cv2.distanceTransform((~marked).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.minimum(away.reshape(marked.shape), np.float32(cap))
+    # Squares of distances are whole numbers: OpenCV's last bits hang on where the array lies.
+    exact = np.sqrt(np.rint(away.reshape(marked.shape).astype(np.float64) ** 2))
+    return np.minimum(exact, cap).astype(np.float32)
 
 
 @njit(cache=True)
