@@ -49,7 +49,7 @@ class PipelineRecipe:
 class PipelineBench:
     """Runs the pipeline once a seed and variant, in one store, and reads its choices (see `Bench`).
 
-    What two variants of a seed have in common is computed once.
+    What variants, seeds and tables have in common is computed once.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class PipelineBench:
         backbone = find_recipe(name, overrides).backbone
         self._weights = None if backbone.weights is None else find_backbone_weights(
             scope.data_root, backbone.architecture)
-        self._store = Store(scope.work / "pipeline")
+        self._store = Store(scope.pipeline)
         self._workflows: dict[tuple[str, int], Workflow] = {}
         self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
         self.class_names = self._workflow(next(iter(self.variants)), 0).train.class_names

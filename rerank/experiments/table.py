@@ -19,7 +19,7 @@ class Scope:
     data_root : Path
         Folder of the data set, or the folder above it.
     work : Path
-        Folder of this table's results.
+        Folder of this table's results; its parent is shared with the other tables.
     full : bool
         Full size, meant for a GPU, instead of the size for two cores.
     device : str
@@ -34,6 +34,11 @@ class Scope:
     device: str = "cpu"
     jobs: int = 1
     quiet: bool = False
+
+    @property
+    def pipeline(self) -> Path:
+        """The store of pipeline runs, where tables find what another has computed."""
+        return self.work.parent / "pipeline"
 
 
 class Bench(Protocol):

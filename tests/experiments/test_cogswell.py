@@ -28,11 +28,13 @@ def bench_of(scope: Scope) -> PipelineBench:
 
 @pytest.mark.slow
 def test_the_three_tables_share_one_pipeline_a_loss(work: Path) -> None:
-    scope = Scope(work, work / "all", quiet=True)
-    found = {}
+    found, stored = {}, {}
     for name in ("cogswell-table2", "cogswell-fig6", "cogswell-ablation"):
         table = Table(**{**vars(TABLES[name]), "bench": bench_of})
+        scope = Scope(work, work / name, quiet=True)
         found[name] = reproduce(table, scope, (0,))
+        stored[name] = sorted(path for path in scope.pipeline.rglob("*") if path.is_file())
+    assert stored["cogswell-fig6"] == stored["cogswell-table2"] == stored["cogswell-ablation"]
     rows = found["cogswell-table2"].spreads
     assert all(0 < spread.mean < 100 for spread in rows.values())
     # What a table has from another is read, not made again, and is the same.
