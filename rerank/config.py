@@ -21,6 +21,7 @@ from rerank.errors import ConfigError
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
 Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scales = typing.Annotated[tuple[Positive, ...], Field(min_length=1)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = typing.Annotated[int, Field(ge=1)]
 
@@ -81,7 +82,7 @@ class UnarySettings(Settings):
     source: Literal["classifier", "dense", "probabilities"] = "classifier"
     features: Literal["appearance", "deep", "both"] = "deep"
     image_mean: bool = False
-    scales: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    scales: Scales = (1.0,)
     hidden: Count = 128
     n_steps: Count = 1500
     weight_decay: NonNegative = 1.0
@@ -117,10 +118,12 @@ class DenseSettings(Settings):
 class PosteriorSettings(Settings):
     """A second superpixel classifier, which the fusion and the ranker hear and stage 1 does not.
 
-    `features` are those that it sees, null for no such classifier; the rest is as in `unary`.
+    `features` are those that it sees, null for no such classifier. `scales` are those that the
+    image is resized to for deep ones, null for those of `unary`; the rest is as in `unary`.
     """
 
     features: Optional[Literal["appearance", "deep", "both"]] = None
+    scales: Optional[Scales] = None
 
 
 class CRFSettings(Settings):
@@ -245,6 +248,9 @@ class Recipe(Settings):
         if self.posterior.features is not None and not self.fusion.enabled:
             raise ValueError("posterior.features is heard through the fusion alone; set "
                              "fusion.enabled=true or posterior.features=null")
+        if self.posterior.scales is not None and self.posterior.features not in ("deep", "both"):
+            raise ValueError("posterior.scales is of deep features alone; set "
+                             "posterior.features=deep or both, or posterior.scales=null")
         return self
 
 

@@ -45,6 +45,8 @@ def test_bad_settings_are_named(override: str, message: str) -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(ConfigError, match="^r.yaml: posterior.features .* set fusion.enabled=true"):
         build_recipe(TREE, "r.yaml", ["posterior.features=deep", "fusion.enabled=false"])
+    with pytest.raises(ConfigError, match="posterior.scales is of deep features alone; set post"):
+        build_recipe(TREE, "r.yaml", ["posterior.features=appearance", "posterior.scales=[2.0]"])
 
 
 def test_missing_key_is_named() -> None:

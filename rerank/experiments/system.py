@@ -21,10 +21,16 @@ _RULES = {"superpixel-bound": "superpixel bound", "unary": "unary alone", "dense
 _ORACLES = (10, 30)
 
 
-def feature_settings(name: str, features: str) -> tuple[str, str]:
+#: Where the deep features of a second classifier gain from more scales.
+_SCALES = {"weizmann_horse": "[0.5, 1.0, 2.0]"}
+
+
+def feature_settings(name: str, features: str) -> tuple[str, ...]:
     """Stage 1's features, and those of the second classifier: what stage 1 does not see."""
     second = "deep" if features == "appearance" else "appearance" if name in _HELPED else "null"
-    return f"unary.features={features}", f"posterior.features={second}"
+    scales = _SCALES.get(name, "null") if second == "deep" else "null"
+    return (f"unary.features={features}", f"posterior.features={second}",
+            f"posterior.scales={scales}")
 
 
 def system_bench(scope: Scope, name: str, features: str, overrides: Sequence[str] = ()

@@ -28,7 +28,8 @@ from rerank.stages.fusion import fusion_signals, load_fusion
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
-from rerank.stages.superpixel_features import Descriptor, make_descriptor, pooled
+from rerank.stages.superpixel_features import (Descriptor, make_descriptor, pooled,
+                                               posterior_scales)
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import (load_classifier, pool_own_map, probability_map_path,
                                    read_probability_map)
@@ -153,12 +154,14 @@ class Predictor:
             raise DataError(f"{weights}: the backbone's weights of this run are gone; put the "
                             "file back")
         self._coarse_input = make_coarse_input(self.recipe, weights)
-        self._describe = make_descriptor(self.recipe, weights, self.recipe.unary.features)
+        self._describe = make_descriptor(self.recipe, weights, self.recipe.unary.features,
+                                         self.recipe.unary.scales)
         self._second: Optional[_SecondClassifier] = None
         if self.recipe.posterior.features is not None:
             with store.open(refs["posterior", FINAL]) as file:
                 self._second = _SecondClassifier(
-                    make_descriptor(self.recipe, weights, self.recipe.posterior.features),
+                    make_descriptor(self.recipe, weights, self.recipe.posterior.features,
+                                    posterior_scales(self.recipe)),
                     load_classifier(file))
         self._classifier, self._dense = None, None
         with store.open(refs["unaries", FINAL]) as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import h5py
@@ -25,7 +25,8 @@ LAYERS = {
 Descriptor = Callable[[Array, Array], FloatArray]
 
 
-def make_descriptor(recipe: Recipe, weights: Optional[str], features: str) -> Descriptor:
+def make_descriptor(recipe: Recipe, weights: Optional[str], features: str,
+                    scales: Sequence[float]) -> Descriptor:
     """A function from an image and its superpixels to features, (n, D) float32.
 
     Parameters
@@ -34,6 +35,8 @@ def make_descriptor(recipe: Recipe, weights: Optional[str], features: str) -> De
     weights : str or None
         File of backbone weights; needed for deep features.
     features : {"appearance", "deep", "both"}
+    scales : sequence of float
+        That the image is resized to for deep features.
     """
     parts: list[Descriptor] = []
     if features in ("appearance", "both"):
@@ -41,7 +44,7 @@ def make_descriptor(recipe: Recipe, weights: Optional[str], features: str) -> De
         parts.append(lambda image, superpixels: appearance_features(
             image, superpixels, image_mean=whole).values)
     if features in ("deep", "both"):
-        parts.append(_deep_descriptor(recipe, weights))
+        parts.append(_deep_descriptor(recipe, weights, scales))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
         found = [part(image, superpixels) for part in parts]
@@ -56,7 +59,14 @@ def pooled(features: FloatArray, areas: FloatArray) -> FloatArray:
     return np.concatenate([mean, features.max(axis=0)]).astype(np.float32)
 
 
-def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
+def posterior_scales(recipe: Recipe) -> tuple[float, ...]:
+    """Of the second classifier's deep features: its own, or those of stage 1's."""
+    own = recipe.posterior.scales
+    return recipe.unary.scales if own is None else own
+
+
+def _deep_descriptor(recipe: Recipe, weights: Optional[str],
+                     scales: Sequence[float]) -> Descriptor:
     if weights is None:
         raise ConfigError("deep features need pretrained weights; set backbone.weights, or "
                           "unary.features=appearance and posterior.features=null")
@@ -65,11 +75,15 @@ def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
         raise ConfigError(f"deep features need a pretrained backbone.architecture, one of "
                           f"{', '.join(LAYERS)}; got {name}")
     backbone = build_backbone(name, load_backbone_weights(weights))
+    # Below that the last map would be empty; a small image is enlarged.
+    least = backbone.input_size((1, 1))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
         blocks: list[FloatArray] = []
-        for scale in recipe.unary.scales:
-            maps = multi_layer_activations(backbone, image, LAYERS[name], scale=scale)
+        for scale in scales:
+            size = (max(least[0], round(image.shape[0] * scale)),
+                    max(least[1], round(image.shape[1] * scale)))
+            maps = multi_layer_activations(backbone, image, LAYERS[name], size=size)
             blocks.append(deep_features(
                 [layer.values for layer in maps], superpixels,
                 strides=[layer.stride for layer in maps],
@@ -84,18 +98,19 @@ def _deep_descriptor(recipe: Recipe, weights: Optional[str]) -> Descriptor:
     return describe
 
 
-def _settings(recipe: Recipe, features: Optional[str]) -> dict[str, Any]:
+def _settings(recipe: Recipe, features: Optional[str],
+              scales: Sequence[float]) -> dict[str, Any]:
     if features is None:
         return {}
     return {"features": features, "image_mean": recipe.unary.image_mean,
-            "scales": list(recipe.unary.scales), "max_per_image": recipe.unary.max_per_image,
+            "scales": list(scales), "max_per_image": recipe.unary.max_per_image,
             "architecture": recipe.backbone.architecture, "random_state": recipe.random_state}
 
 
-def _run(job: Job, file: h5py.File, features: Optional[str]) -> None:
+def _run(job: Job, file: h5py.File, features: Optional[str], scales: Sequence[float]) -> None:
     if features is None:
         return
-    describe = make_descriptor(job.recipe, job.weights, features)
+    describe = make_descriptor(job.recipe, job.weights, features, scales)
     limit = job.recipe.unary.max_per_image
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
@@ -120,13 +135,16 @@ def _sample(histogram: Array, limit: int, seed: list[int]) -> Array:
     return np.sort(chosen)
 
 
-STAGE = Stage("superpixel_features", 2, lambda recipe: _settings(recipe, recipe.unary.features),
+STAGE = Stage("superpixel_features", 2,
+              lambda recipe: _settings(recipe, recipe.unary.features, recipe.unary.scales),
               (("superpixels", "own"),),
-              lambda job, file: _run(job, file, job.recipe.unary.features),
+              lambda job, file: _run(job, file, job.recipe.unary.features, job.recipe.unary.scales),
               "features of superpixels", reads=("images", "weights"), cost=0.5)
 #: What the second classifier sees; empty where there is none.
 FOR_POSTERIOR = Stage("posterior_features", 1,
-                      lambda recipe: _settings(recipe, recipe.posterior.features),
+                      lambda recipe: _settings(recipe, recipe.posterior.features,
+                                               posterior_scales(recipe)),
                       (("superpixels", "own"),),
-                      lambda job, file: _run(job, file, job.recipe.posterior.features),
+                      lambda job, file: _run(job, file, job.recipe.posterior.features,
+                                             posterior_scales(job.recipe)),
                       "features of the second classifier", reads=("images", "weights"), cost=0.2)

@@ -56,7 +56,8 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished run with a frozen SqueezeNet; tests read it and change nothing."""
     folder = tmp_path_factory.mktemp("dense")
     weights = save_weights(folder / "net.npz")
-    found = Workflow(recipe_with(f"backbone.weights={weights}"), Store(folder / "work"))
+    found = Workflow(recipe_with(f"backbone.weights={weights}", "posterior.features=deep",
+                                 "posterior.scales=[0.5, 1.0]"), Store(folder / "work"))
     write_run_file(found)
     found.run(quiet=True)
     return found
