@@ -9,7 +9,7 @@ from rerank.errors import InputError
 
 def trivial_bound(energy: PottsEnergy) -> float:
     """Sum of the smallest cost of each node and of each edge."""
-    bound = float(energy.unary.min(axis=1).sum())
+    bound = float(energy.lowest.sum())
     if energy.compatibility is not None and len(energy.edges):
         bound += float((energy.compatibility.min(axis=(-2, -1)) * energy.weights).sum())
     return bound

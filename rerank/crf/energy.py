@@ -118,6 +118,13 @@ class PottsEnergy:
         table.setflags(write=False)
         return table
 
+    @cached_property
+    def lowest(self) -> FloatArray:
+        """Lowest unary cost of each node, (n,)."""
+        found: FloatArray = self.unary.min(axis=1)
+        found.setflags(write=False)
+        return found
+
     @overload
     def evaluate(self, labeling: npt.NDArray[Any]) -> Any: ...
 
@@ -151,6 +158,7 @@ class PottsEnergy:
             raise InputError(f"unary must have shape {self.unary.shape}, got {checked.shape}")
         twin = object.__new__(PottsEnergy)
         twin.__dict__.update(self.__dict__, adjacency=self.adjacency, tables=self.tables)
+        twin.__dict__.pop("lowest", None)
         twin._store("unary", checked)
         return twin
 

@@ -57,7 +57,7 @@ def alpha_expansion(energy: PottsEnergy, init: Optional[Any] = None, *, max_cycl
     if energy.n_labels <= 2:
         exact = graph_cut(energy, init)
         return certify(energy, exact.labeling, -np.inf, "alpha_expansion", 1, exact=True)
-    theta = energy.unary - energy.unary.min(axis=1)[:, None]
+    theta = energy.unary - energy.lowest[:, None]
     graph = energy.adjacency
     cycles = _expand(theta, *graph.arrays(), graph.sister, energy.weights, energy.tables, labeling,
                      max_cycles, augmentation_budget(energy))

@@ -44,7 +44,7 @@ def icm(energy: PottsEnergy, init: Optional[Any] = None, *, max_sweeps: int = 10
         labeling = energy.unary.argmin(axis=1)
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
-    theta = energy.unary - energy.unary.min(axis=1)[:, None]
+    theta = energy.unary - energy.lowest[:, None]
     sweeps = descend(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, labeling,
                      max_sweeps)
     return certify(energy, labeling, bound_of(energy, bound_iterations), "icm", sweeps)

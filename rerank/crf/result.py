@@ -66,6 +66,6 @@ def certify(energy: PottsEnergy, labeling: IntArray, lower_bound: float, method:
 
 def rounding_error(energy: PottsEnergy) -> float:
     """How far apart two float64 sums of the terms of an energy may be when they are equal."""
-    per_node = abs(energy.unary.min(axis=1)).sum()
+    per_node = abs(energy.lowest).sum()
     reach = 1.0 if energy.compatibility is None else abs(energy.compatibility).max(initial=0.0)
     return float(8 * _EPSILON * (per_node + 2 * reach * energy.weights.sum()))

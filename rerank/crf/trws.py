@@ -73,8 +73,7 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
         if messages.shape != shape:
             raise InputError(f"init_messages must have shape {shape}, got {messages.shape}")
         check_finite(messages, "init_messages")
-    lowest = energy.unary.min(axis=1)
-    theta = energy.unary - lowest[:, None]
+    theta = energy.unary - energy.lowest[:, None]
     graph = energy.adjacency.arrays()
     if init is None:
         labeling = theta.argmin(axis=1)
@@ -84,7 +83,7 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
     bounds = np.empty(max_iterations)
     iterations = iterate(theta, *graph, energy.weights, energy.tables, messages, labeling, bounds,
                          tolerance, rounding_error(energy))
-    bounds = np.maximum.accumulate(bounds[:iterations] + lowest.sum())
+    bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
     return certify(energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages,
                    bounds=bounds)
 

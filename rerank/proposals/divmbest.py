@@ -129,7 +129,7 @@ def check_weights(values: Optional[Array], size: int, name: str) -> FloatArray:
 
 def _by_messages(energy: PottsEnergy, n_proposals: int, penalty: FloatArray, map_iterations: int,
                  iterations: int) -> tuple[IntArray, FloatArray]:
-    theta = energy.unary - energy.unary.min(axis=1)[:, None]
+    theta = energy.unary - energy.lowest[:, None]
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
     gaps = np.empty(n_proposals)
     solve_modes(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, penalty,

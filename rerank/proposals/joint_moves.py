@@ -33,7 +33,7 @@ class JointMoves:
 
     def __init__(self, energy: PottsEnergy, n_copies: int, weights: FloatArray) -> None:
         self._energy, self._weights = energy, weights
-        self._theta = energy.unary - energy.unary.min(axis=1)[:, None]
+        self._theta = energy.unary - energy.lowest[:, None]
         n, m = energy.n_nodes, len(energy.edges)
         places = np.arange(n_copies)[:, None] * n
         inner = (energy.edges + places[:, :, None]).reshape(-1, 2)

@@ -142,6 +142,12 @@ def cheapest_pair(costs: FloatArray, energy: PottsEnergy, labeling: IntArray,
 
 @njit(cache=True)
 def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
+    n_nodes, n_labels = costs.shape
+    # Most pairs cost more than the best one whatever their edge gives back, and are passed over.
+    cheapest = np.empty(n_nodes)
+    for i in range(n_nodes):
+        cheapest[i] = costs[i].min()
+    gives_back = 2.0 if len(tables) == 0 else 2.0 * tables.max() - tables.min()
     best = np.inf
     found = (-1, -1, -1)
     for e in range(len(edges)):
@@ -150,9 +156,13 @@ def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
         here = labeling[i]
         there = labeling[j]
         now = pair_cost(tables, e, weight, here, there)
-        for left in range(costs.shape[1]):
-            for right in range(costs.shape[1]):
-                if not allowed[left, right]:
+        # With room for rounding.
+        least = now - weight * gives_back - 1e-9 * (1.0 + abs(now) + weight)
+        for left in range(n_labels):
+            if costs[i, left] + cheapest[j] + least >= best:
+                continue
+            for right in range(n_labels):
+                if not allowed[left, right] or costs[i, left] + costs[j, right] + least >= best:
                     continue
                 cost = costs[i, left] + costs[j, right] + now
                 cost += pair_cost(tables, e, weight, left, right)

@@ -64,7 +64,9 @@ def test_takes_integers_lists_and_no_edges():
 def test_with_unary_changes_the_unary_alone():
     energy = PottsEnergy(np.zeros((2, 2)), np.array([[1, 0]]), np.array([0.5]),
                          np.array([[0.0, 2.0], [3.0, 0.0]]))
+    assert energy.lowest.shape == (2,)
     other = energy.with_unary(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    np.testing.assert_array_equal(other.lowest, [0.0, 0.0])
     assert other.adjacency is energy.adjacency
     assert other.evaluate(np.array([1, 0])) == 1.0
     assert energy.evaluate(np.array([1, 0])) == 1.0
