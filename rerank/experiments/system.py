@@ -12,8 +12,6 @@ _DATA = {"weizmann_horse": "Weizmann Horse, 50 validation images",
          "msrc21": "MSRC-21, 59 validation images",
          "camvid": "CamVid at 480x360, 101 validation images"}
 FEATURES = ("appearance", "deep")
-#: Where a second classifier of colours, textures and places stands beside a deep one.
-_HELPED = ("weizmann_horse", "camvid")
 _RULES = {"superpixel-bound": "superpixel bound", "unary": "unary alone", "dense-crf": DENSE_CRF,
           "map": "MAP", "fusion": FUSION, "kl": RULES["kl"], "kl-ce": RULES["kl_cross_entropy"],
           "mbr": RULES["mbr"], "pairwise": RULES["pairwise"], "ridge": RULES["ridge"],
@@ -21,14 +19,16 @@ _RULES = {"superpixel-bound": "superpixel bound", "unary": "unary alone", "dense
 _ORACLES = (10, 30)
 
 
-#: Where the deep features of a second classifier gain from more scales.
-_SCALES = {"weizmann_horse": "[0.5, 1.0, 2.0]"}
-
-
 def feature_settings(name: str, features: str) -> tuple[str, ...]:
-    """Stage 1's features, and those of the second classifier: what stage 1 does not see."""
-    second = "deep" if features == "appearance" else "appearance" if name in _HELPED else "null"
-    scales = _SCALES.get(name, "null") if second == "deep" else "null"
+    """Stage 1's features, and those of the second classifier: what stage 1 does not see.
+
+    On MSRC-21 other features than the deep ones, and other scales, gain nothing.
+    """
+    if name == "msrc21":
+        second, scales = ("deep" if features == "appearance" else "null"), "null"
+    else:
+        second, scales = (("deep", "[0.5, 1.0, 2.0]") if features == "appearance"
+                          else ("both", "[0.5, 2.0]"))
     return (f"unary.features={features}", f"posterior.features={second}",
             f"posterior.scales={scales}")
 
