@@ -217,7 +217,8 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
 
 def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
-    unaries = {"classifier": f"{recipe.unary.features} features",
+    kinds = {"both": "appearance and deep"}
+    unaries = {"classifier": f"{kinds.get(recipe.unary.features, recipe.unary.features)} features",
                "dense": f"a dense network on {recipe.backbone.architecture}" +
                         (" with a CRF layer" if recipe.dense.crf_layer else ""),
                "probabilities": "probability maps"}[recipe.unary.source]
@@ -225,8 +226,13 @@ def _facts(job: Job) -> dict[str, str]:
         unaries += ", refined by the dense CRF"
     drawn_by = "from a pool of all generators" if recipe.proposals.generator == "pool" \
         else "by DivMBest"
-    second = recipe.posterior.features
-    heard = "" if second is None else f"a second classifier on {second} features; "
+    heard = ""
+    if recipe.posterior.features is not None:
+        heard = (f"a second classifier on "
+                 f"{kinds.get(recipe.posterior.features, recipe.posterior.features)} features")
+        if recipe.posterior.scales is not None:
+            heard += f" at scales {', '.join(f'{s:g}' for s in recipe.posterior.scales)}"
+        heard += "; "
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "
@@ -340,7 +346,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 7, _settings,
+    "pages", 8, _settings,
     tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
                                        "upsampling", "ranking", "oracle", "dense_crf",
                                        "generators", "ablation")),

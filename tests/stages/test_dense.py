@@ -78,6 +78,7 @@ def test_a_run_ends_and_the_next_does_nothing(workflow: Workflow) -> None:
         rules = bytes(file["files/rules_evaluation.csv"][()]).decode()
         others = bytes(file["files/rules_cross_fitted.csv"][()]).decode()
     assert "a dense network on squeezenet1_0 with a CRF layer" in page
+    assert "a second classifier on deep features at scales 0.5, 1;" in page
     assert "\ndense CRF," in rules and "dense CRF" not in others
 
 
