@@ -182,7 +182,12 @@ class Predictor:
         with store.open(refs["classifiers", FINAL]) as file:
             self._models = load_models(file)
         with store.open(refs["ranking", ALL]) as file:
+            if "lowest" not in file["model"]:
+                raise StoreError(f"{store.path(refs['ranking', ALL])}: made by an older rerank, "
+                                 "whose ranker kept no ranges; finish the run again with "
+                                 "`rerank run`")
             self._coef = file["model/coef"][()]
+            self._range = file["model/lowest"][()], file["model/highest"][()]
             self._columns = read_strings(file["model/columns"])
 
     def predict(self, image: Array, image_id: str = "image",
@@ -232,7 +237,7 @@ class Predictor:
             agreement(proposals["labelings"], regions["areas"], self.classes.n_classes),
             detect_edges(image) if self.recipe.features.edges else None)
         values = table.select(columns=self._columns).values.astype(np.float32)
-        ranks = values @ self._coef
+        ranks = np.clip(values, *self._range) @ self._coef
         return Prediction(regions["superpixels"].astype(np.int32), proposals["labelings"],
                           proposals["energies"], ranks, int(ranks.argmax()))
 

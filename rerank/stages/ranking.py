@@ -152,14 +152,39 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
                            random_state=seed)]
 
 
-def fit_ranker(part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe) -> Ranker:
+@dataclass(frozen=True)
+class FittedRanker:
+    """A ranker, and the range of each column in its training.
+
+    What lies beyond the range counts as its end: some columns, such as expected union over
+    intersection, have no bound, and one proposal unlike all of training would outweigh the rest.
+
+    Attributes
+    ----------
+    ranker : Ranker
+        Fitted.
+    lowest, highest : (D,) float arrays
+    """
+
+    ranker: Ranker
+    lowest: FloatArray
+    highest: FloatArray
+
+    def decision_function(self, values: FloatArray) -> FloatArray:
+        """Scores of rows (N, D), higher for better."""
+        return self.ranker.decision_function(np.clip(values, self.lowest, self.highest))
+
+
+def fit_ranker(part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe
+               ) -> FittedRanker:
     """Fit a ranker on some groups of columns of a part."""
     table = part.table.select(groups=groups)
-    return clone(ranker).fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
-                             table.image_index)
+    fitted = clone(ranker).fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
+                               table.image_index)
+    return FittedRanker(fitted, table.values.min(axis=0), table.values.max(axis=0))
 
 
-def ranker_scores(ranker: Ranker, part: PartTable, groups: Sequence[str]) -> FloatArray:
+def ranker_scores(ranker: FittedRanker, part: PartTable, groups: Sequence[str]) -> FloatArray:
     """Scores of a part's proposals, (n_images, n_proposals)."""
     n_images, n_proposals = part.counts.intersections.shape[:2]
     table = part.table.select(groups=groups)
@@ -219,10 +244,12 @@ def _run(job: Job, file: h5py.File) -> None:
         for kind, ranker in rankers.items():
             scores[kind] = ranker_scores(fit_ranker(train, groups, ranker, recipe), part, groups)
         write_arrays(file.create_group(f"scores/{part.name}"), scores)
-    model = fit_ranker(join(folds), groups, rankers["svm"], recipe)
+    fitted = fit_ranker(join(folds), groups, rankers["svm"], recipe)
+    model = fitted.ranker
     assert isinstance(model, StructuredRankSVM)
     write_arrays(file.create_group("model"), {
-        "coef": model.coef_, "columns": folds[0].table.select(groups=groups).columns,
+        "coef": model.coef_, "lowest": fitted.lowest, "highest": fitted.highest,
+        "columns": folds[0].table.select(groups=groups).columns,
         "primal_objective": model.primal_objective_, "duality_gap": model.duality_gap_})
 
 
@@ -234,5 +261,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
 #: What `load_parts` reads.
 INPUTS: tuple[tuple[str, Reach], ...] = (("features", "every"), ("quality", "every"),
                                          ("proposals", "every"))
-STAGE = Stage("ranking", 6, _settings, INPUTS, _run,
+STAGE = Stage("ranking", 7, _settings, INPUTS, _run,
               "the rankers", split=False, cost=0.5)

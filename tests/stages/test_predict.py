@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -185,3 +186,11 @@ def test_a_run_from_probability_maps(tmp_path: Path) -> None:
         from rerank.stages import workflow as module
         module._file_digest.cache_clear()
         Workflow(recipe, Store(tmp_path / "work"))
+
+
+def test_a_ranker_without_ranges_is_of_an_older_version(copy: Path, make_workflow) -> None:
+    path = make_workflow(copy).store.path(make_workflow(copy).task("ranking", ALL).ref)
+    with h5py.File(path, "a") as file:
+        del file["model/lowest"]
+    with pytest.raises(StoreError, match="older rerank.*finish the run again"):
+        Predictor(str(copy))

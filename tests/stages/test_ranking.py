@@ -14,7 +14,8 @@ from rerank.features import FeatureTable
 from rerank.metrics import image_iou
 from rerank.stages import ranking
 from rerank.stages.base import Job
-from rerank.stages.ranking import PartTable, load_part, load_parts
+from rerank.stages.ranking import (PartTable, fit_ranker, load_part, load_parts,
+                                   rank_candidates, ranker_scores)
 
 
 def widened(column: Callable[[PartTable], np.ndarray]) -> Callable[[Job, str], PartTable]:
@@ -49,3 +50,25 @@ def test_a_column_that_tells_the_quality_is_an_error(finished: Path, make_workfl
                         widened(lambda part: 3 * image_iou(part.counts).ravel() - 1))
     with pytest.raises(LeakError, match="1 columns equal the quality.*summary.new"):
         load_parts(job)
+
+
+@pytest.mark.parametrize("kind", ["svm", "pairwise", "ridge"])
+def test_what_lies_beyond_the_training_counts_as_its_end(finished: Path, make_workflow,
+                                                         kind: str) -> None:
+    workflow = make_workflow(finished)
+    folds, final = load_parts(workflow.job("ranking"))
+    assert final is not None
+    groups = ("summary",)
+    train = ranking.join(folds)
+    ranker = rank_candidates(kind, workflow.recipe)[0]
+    fitted = fit_ranker(train, groups, ranker, workflow.recipe)
+    within = ranker_scores(fitted, train, groups)
+    values = train.table.select(groups=groups).values
+    np.testing.assert_array_equal(
+        within.ravel(), fitted.ranker.decision_function(values))
+    odd = values.copy()
+    odd[0] = np.where(np.arange(odd.shape[1]) % 2, 1e9, -1e9)
+    ends = np.where(np.arange(odd.shape[1]) % 2, fitted.highest, fitted.lowest)
+    assert fitted.decision_function(odd)[0] == pytest.approx(
+        fitted.ranker.decision_function(ends[None])[0], rel=1e-9)
+    np.testing.assert_array_equal(fitted.decision_function(odd)[1:], within.ravel()[1:])
