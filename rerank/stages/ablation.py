@@ -63,5 +63,5 @@ def _run(job: Job, file: h5py.File) -> None:
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 7, _settings, INPUTS, _run,
+STAGE = Stage("ablation", 8, _settings, INPUTS, _run,
               "the feature ablation", split=False, cost=1.0)

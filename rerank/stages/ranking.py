@@ -154,21 +154,31 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
 
 @dataclass(frozen=True)
 class FittedRanker:
-    """A ranker, and the range of each column in its training.
+    """A ranker, and how far columns may go in favour of a proposal.
 
-    What lies beyond the range counts as its end: some columns, such as expected union over
-    intersection, have no bound, and one proposal unlike all of training would outweigh the rest.
+    A linear ranker extrapolates without end, and some columns, such as expected union over
+    intersection, have none: one proposal unlike all of training would win by a single column. So
+    no column speaks for a proposal more than it did for any in training. Against one it may.
 
     Attributes
     ----------
     ranker : Ranker
         Fitted.
     lowest, highest : (D,) float arrays
+        Of the columns; infinite on the side that speaks against a proposal.
     """
 
     ranker: Ranker
     lowest: FloatArray
     highest: FloatArray
+
+    @classmethod
+    def of(cls, ranker: Ranker, values: FloatArray) -> FittedRanker:
+        """A fitted ranker with the ranges of the rows (N, D) that it was fitted on."""
+        # Trees do not extrapolate.
+        weights = getattr(ranker, "coef_", np.zeros(values.shape[1]))
+        return cls(ranker, np.where(weights < 0, values.min(axis=0), -np.inf),
+                   np.where(weights > 0, values.max(axis=0), np.inf))
 
     def decision_function(self, values: FloatArray) -> FloatArray:
         """Scores of rows (N, D), higher for better."""
@@ -181,7 +191,7 @@ def fit_ranker(part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: R
     table = part.table.select(groups=groups)
     fitted = clone(ranker).fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
                                table.image_index)
-    return FittedRanker(fitted, table.values.min(axis=0), table.values.max(axis=0))
+    return FittedRanker.of(fitted, table.values)
 
 
 def ranker_scores(ranker: FittedRanker, part: PartTable, groups: Sequence[str]) -> FloatArray:
@@ -261,5 +271,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
 #: What `load_parts` reads.
 INPUTS: tuple[tuple[str, Reach], ...] = (("features", "every"), ("quality", "every"),
                                          ("proposals", "every"))
-STAGE = Stage("ranking", 7, _settings, INPUTS, _run,
+STAGE = Stage("ranking", 8, _settings, INPUTS, _run,
               "the rankers", split=False, cost=0.5)
