@@ -14,7 +14,7 @@ TINY = ("dataset.options={n_images: 12, size: [64, 48]}", "folds.n_folds=3",
         "unary.max_per_image=20", "crf.potts_weights=[0.5, 1.0]", "proposals.n_proposals=30",
         "proposals.diversities=[0.1, 0.3]", "segnet.grid=5", "segnet.epochs_cross_entropy=1",
         "segnet.epochs_mixed=1", "ranking.candidates=[0.01]", "report.n_examples=1",
-        "posterior.features=appearance")
+        "posterior.features=appearance", "posterior.scales=null")
 
 
 def bench_of(scope: Scope) -> PipelineBench:
