@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 import pytest
 
 from rerank.crf import PottsEnergy
-
-RandomEnergy = Callable[..., PottsEnergy]
 
 
 def _random_energy(rng: np.random.Generator, n_nodes: int, n_labels: int,
@@ -59,16 +57,7 @@ def _grid_energy(rng: np.random.Generator, height: int, width: int, n_labels: in
     return PottsEnergy(unary, edges, strength * rng.random(len(edges)))
 
 
-@pytest.fixture(scope="session")
-def random_energy() -> RandomEnergy:
-    return _random_energy
-
-
-@pytest.fixture(scope="session")
-def grid_energy() -> RandomEnergy:
-    return _grid_energy
-
-
-@pytest.fixture(scope="session")
-def all_labelings() -> Callable[[PottsEnergy], np.ndarray]:
-    return _all_labelings
+# Tests import no helper from a conftest; they are given these as they are.
+random_energy = pytest.fixture(scope="session")(lambda: _random_energy)
+grid_energy = pytest.fixture(scope="session")(lambda: _grid_energy)
+all_labelings = pytest.fixture(scope="session")(lambda: _all_labelings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -84,26 +83,9 @@ def _explicit_gradient(crf, q, logits, matrix):
     return unary + pairwise.reshape(H * W, L).T.reshape(L, H, W)
 
 
-@pytest.fixture(scope="session")
-def inputs() -> Callable:
-    return _inputs
-
-
-@pytest.fixture(scope="session")
-def layer() -> Callable:
-    return _layer
-
-
-@pytest.fixture(scope="session")
-def pair_matrix() -> Callable:
-    return _pair_matrix
-
-
-@pytest.fixture(scope="session")
-def explicit_energy() -> Callable:
-    return _explicit_energy
-
-
-@pytest.fixture(scope="session")
-def explicit_gradient() -> Callable:
-    return _explicit_gradient
+# Tests import no helper from a conftest; they are given these as they are.
+inputs = pytest.fixture(scope="session")(lambda: _inputs)
+layer = pytest.fixture(scope="session")(lambda: _layer)
+pair_matrix = pytest.fixture(scope="session")(lambda: _pair_matrix)
+explicit_energy = pytest.fixture(scope="session")(lambda: _explicit_energy)
+explicit_gradient = pytest.fixture(scope="session")(lambda: _explicit_gradient)
