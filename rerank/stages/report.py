@@ -215,10 +215,13 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
         np.concatenate([c.unions for c in counts])) for name, counts in found.items()}
 
 
+def _features(kind: str) -> str:
+    return ("appearance and deep" if kind == "both" else kind) + " features"
+
+
 def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
-    kinds = {"both": "appearance and deep"}
-    unaries = {"classifier": f"{kinds.get(recipe.unary.features, recipe.unary.features)} features",
+    unaries = {"classifier": _features(recipe.unary.features),
                "dense": f"a dense network on {recipe.backbone.architecture}" +
                         (" with a CRF layer" if recipe.dense.crf_layer else ""),
                "probabilities": "probability maps"}[recipe.unary.source]
@@ -228,8 +231,7 @@ def _facts(job: Job) -> dict[str, str]:
         else "by DivMBest"
     heard = ""
     if recipe.posterior.features is not None:
-        heard = (f"a second classifier on "
-                 f"{kinds.get(recipe.posterior.features, recipe.posterior.features)} features")
+        heard = f"a second classifier on {_features(recipe.posterior.features)}"
         if recipe.posterior.scales is not None:
             heard += f" at scales {', '.join(f'{s:g}' for s in recipe.posterior.scales)}"
         heard += "; "
