@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -89,41 +90,79 @@ def merge_hierarchy(features: FloatArray, areas: FloatArray, edges: IntArray) ->
     MergeHierarchy
         Down to one region for each connected part of the graph.
     """
-    n = len(features)
-    mean = [row for row in np.asarray(features, dtype=np.float64)]
-    area = [float(value) for value in areas]
-    neighbours: list[set[int]] = [set() for _ in range(n)]
-    for i, j in edges.tolist():
-        neighbours[i].add(j)
-        neighbours[j].add(i)
-    difference = features[edges[:, 0]] - features[edges[:, 1]]
-    weight = areas[edges[:, 0]] * areas[edges[:, 1]] / areas[edges].sum(axis=1)
-    costs = weight * np.einsum("ij,ij->i", difference, difference)
+    merges = _merge(np.array(features, dtype=np.float64, order="C"),
+                    np.array(areas, dtype=np.float64), np.asarray(edges, dtype=np.int64))
+    return MergeHierarchy(len(features), merges)
+
+
+@njit(cache=True)
+def _merge(mean, area, edges):
+    """Merges (k, 2) in order; `mean` (n, D) and `area` (n,) become those of the last regions."""
+    n, depth = mean.shape
     # Each node stands for its region until that is joined to another; age tells stale entries.
-    age = [0] * n
-    heap = [(cost, i, j, 0, 0) for cost, (i, j) in zip(costs.tolist(), edges.tolist())]
-    heapq.heapify(heap)
-    merges = []
+    age = np.zeros(n, dtype=np.int64)
+    parent = np.arange(n)
+    # The neighbours of a region are a linked list of nodes, of which some may have been joined.
+    node = np.empty(2 * len(edges), dtype=np.int64)
+    after = np.full(2 * len(edges), -1)
+    head, tail = np.full(n, -1), np.full(n, -1)
+    heap = [(0.0, 0, 0, 0, 0)]
+    heap.pop()
+    for k in range(len(edges)):
+        i, j = edges[k]
+        _append(2 * k, i, after, head, tail)
+        _append(2 * k + 1, j, after, head, tail)
+        node[2 * k], node[2 * k + 1] = j, i
+        heapq.heappush(heap, (_rise(mean, area, i, j), i, j, 0, 0))
+    merges = np.empty((max(0, n - 1), 2), dtype=np.int64)
+    n_merges = 0
+    seen = np.full(n, -1)
     while heap:
         _, i, j, age_i, age_j = heapq.heappop(heap)
         if age[i] != age_i or age[j] != age_j:
             continue
-        merges.append((i, j))
+        merges[n_merges] = i, j
         total = area[i] + area[j]
-        mean[i] = (area[i] * mean[i] + area[j] * mean[j]) / total
+        for d in range(depth):
+            mean[i, d] = (area[i] * mean[i, d] + area[j] * mean[j, d]) / total
         area[i] = total
         age[i] += 1
         age[j] = -1
-        neighbours[i] |= neighbours[j]
-        neighbours[i] -= {i, j}
-        around = sorted(neighbours[i])
-        for k in around:
-            neighbours[k].discard(j)
-            neighbours[k].add(i)
-        if around:
-            gap = np.stack([mean[k] for k in around]) - mean[i]
-            other = np.array([area[k] for k in around])
-            rises = other * total / (other + total) * np.einsum("ij,ij->i", gap, gap)
-            for k, rise in zip(around, rises.tolist()):
-                heapq.heappush(heap, (rise, i, k, age[i], age[k]))
-    return MergeHierarchy(n, np.array(merges, dtype=np.int64).reshape(-1, 2))
+        parent[j] = i
+        after[tail[i]] = head[j]
+        entry = head[i]
+        head[i] = tail[i] = -1
+        while entry >= 0:
+            following = after[entry]
+            other = node[entry]
+            while parent[other] != other:
+                parent[other] = parent[parent[other]]
+                other = parent[other]
+            if other != i and seen[other] != n_merges:
+                seen[other] = n_merges
+                node[entry] = other
+                _append(entry, i, after, head, tail)
+                heapq.heappush(heap, (_rise(mean, area, i, other), i, other, age[i], age[other]))
+            entry = following
+        n_merges += 1
+    return merges[:n_merges]
+
+
+@njit(cache=True)
+def _append(entry, i, after, head, tail):
+    """Put an entry at the end of the neighbours of i."""
+    after[entry] = -1
+    if head[i] < 0:
+        head[i] = entry
+    else:
+        after[tail[i]] = entry
+    tail[i] = entry
+
+
+@njit(cache=True)
+def _rise(mean, area, i, j):
+    """What joining two regions costs."""
+    square = 0.0
+    for d in range(mean.shape[1]):
+        square += (mean[i, d] - mean[j, d]) ** 2
+    return area[i] * area[j] / (area[i] + area[j]) * square

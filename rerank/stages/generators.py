@@ -15,7 +15,7 @@ from rerank.proposals import ProposalContext, ProposalSet, run_generator
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts
 from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.pool import candidate_generators, fill, run_rows
+from rerank.stages.pool import all_generators, fill, run_rows
 from rerank.stages.superpixels import graph_of
 from rerank.types import IntArray
 
@@ -33,8 +33,7 @@ def image_sets(contexts: dict[str, ProposalContext], choice: CRFChoice, n_propos
     """
     found = {}
     for source, context in contexts.items():
-        for generator, named in zip(candidate_generators(choice.diversity),
-                                    candidate_generators(1.0)):
+        for generator, named in zip(all_generators(choice.diversity), all_generators(1.0)):
             settings = ", ".join(str(value) for value in named.settings.values()
                                  if isinstance(value, (int, float, str)))
             name = f"{generator.name}({settings}) on {source}"

@@ -104,7 +104,7 @@ def _settings(recipe: Recipe, features: Optional[str],
         return {}
     return {"features": features, "image_mean": recipe.unary.image_mean,
             "scales": list(scales), "max_per_image": recipe.unary.max_per_image,
-            "architecture": recipe.backbone.architecture, "random_state": recipe.random_state}
+            "architecture": recipe.backbone.architecture}
 
 
 def _run(job: Job, file: h5py.File, features: Optional[str], scales: Sequence[float]) -> None:
@@ -116,22 +116,23 @@ def _run(job: Job, file: h5py.File, features: Optional[str], scales: Sequence[fl
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
             values = describe(job.dataset.image(image_id), arrays["superpixels"])
-            sample = _sample(arrays["histogram"], limit, [job.recipe.random_state, index])
+            sample = _sample(arrays["histogram"], limit, index)
             write_image(file, index, {
                 "features": values.astype(np.float16),
                 "pooled": pooled(values, arrays["areas"]),
                 # Models are fitted on some superpixels of each image; reading only those is what
-                # keeps eleven models of a large data set affordable.
+                # keeps eleven models of a large data set affordable. They are the same for all
+                # seeds, which may then share these features.
                 "sample": values[sample].astype(np.float16),
                 "sample_histogram": arrays["histogram"][sample],
             })
 
 
-def _sample(histogram: Array, limit: int, seed: list[int]) -> Array:
+def _sample(histogram: Array, limit: int, index: int) -> Array:
     labelled = np.flatnonzero(histogram.sum(axis=1) > 0)
     if len(labelled) <= limit:
         return labelled
-    chosen = np.random.default_rng(seed).choice(labelled, limit, replace=False)
+    chosen = np.random.default_rng([0, index]).choice(labelled, limit, replace=False)
     return np.sort(chosen)
 
 
