@@ -19,21 +19,21 @@ from peers import Problem, ask_peers, best_bounds, timed
 from rerank.crf import GraphCutSolver, PottsEnergy
 from rerank.crf.result import rounding_error
 from rerank.proposals import div_mbest
-from rerank.proposals.divmbest import solve_modes
+from rerank.proposals.divmbest import solve_modes, starting_costs
 from superpixel_problems import node_cost, superpixel_problem
 
 #: Diversity in units of the average node's cost.
 DIVERSITIES = {"moderate": 0.2, "strong": 1.0}
 
 
-def by_messages(problem: Problem, leaders: np.ndarray, first: int, later: int) -> np.ndarray:
+def by_messages(problem: Problem, leaders: np.ndarray, first: int, later: float,
+                relaxation: float) -> np.ndarray:
     """What `div_mbest` does with TRW-S, on the augmented problems of other labelings."""
     energy = problem.energy()
-    theta = energy.unary - energy.unary.min(axis=1)[:, None]
     found, gaps = np.empty_like(leaders), np.empty(len(leaders))
-    solve_modes(theta, *energy.adjacency.arrays(), energy.weights, energy.tables,
-                np.full(theta.shape, problem.diversity), first, later, rounding_error(energy),
-                leaders, found, gaps)
+    solve_modes(starting_costs(energy), *energy.adjacency.arrays(), energy.weights, energy.tables,
+                np.full(energy.unary.shape, problem.diversity), first, round(2 * later),
+                relaxation, rounding_error(energy), leaders, found, gaps)
     return found
 
 
@@ -64,11 +64,13 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 11, 21])
     parser.add_argument("--modes", type=int, default=30)
     parser.add_argument("--strength", type=float, default=0.5)
-    parser.add_argument("--settings", type=int, nargs=2, action="append", metavar=("MAP", "LATER"),
-                        help="TRW-S iterations for the first mode and the later ones; repeatable")
+    parser.add_argument("--settings", type=float, nargs=3, action="append",
+                        metavar=("MAP", "LATER", "RELAXATION"),
+                        help="TRW-S iterations for the first mode and for later ones, and the "
+                             "relaxation of the later ones; repeatable")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    settings = options.settings or [[10, 1], [10, 2], [10, 3], [20, 6]]
+    settings = options.settings or [[10, 1.5, 1.5], [10, 2, 1.25], [10, 2, 1.5], [10, 4, 1.25]]
 
     problems = []
     for n in options.nodes:
@@ -78,7 +80,7 @@ def main() -> None:
                 problems.append(Problem(f"n={n} L={n_labels} {name}", unary, edges, weights,
                                         share * node_cost(unary), options.modes))
     answers = ask_peers(options.peers, problems, options.repeats)
-    print(f"{'problem':26} {'solver':14} {'M=10 ms':>8} {'M=30 ms':>8} {'x at 10':>8} "
+    print(f"{'problem':26} {'solver':17} {'M=10 ms':>8} {'M=30 ms':>8} {'x at 10':>8} "
           f"{'x at 30':>8} {'gap 10 %':>8} {'gap 30 %':>8} {'free E/M':>10} {'free dist':>9}")
     for problem, answer in zip(problems, answers):
         energy = problem.energy()
@@ -92,7 +94,7 @@ def main() -> None:
             base = answer["gco"].seconds
             spread = (free[:, None] != free).mean()
             gaps = relative_gaps(energy, series, found, bounds)
-            print(f"{problem.name:26} {solver:14} {1e3 * ten:8.2f} {1e3 * all_of_them:8.2f} "
+            print(f"{problem.name:26} {solver:17} {1e3 * ten:8.2f} {1e3 * all_of_them:8.2f} "
                   f"{base[:10].sum() / ten:8.1f} {base.sum() / all_of_them:8.1f} "
                   f"{gaps[:10].mean():8.4f} {gaps.mean():8.4f} "
                   f"{energy.evaluate(free).mean():10.2f} {spread:9.4f}")
@@ -106,13 +108,16 @@ def main() -> None:
             free = div_mbest(energy, options.modes, problem.diversity).labelings
             row("cuts, kept flow", ten, every, found, free)
             continue
-        for first, later in settings:
-            _, ten = timed(lambda: by_messages(problem, few, first, later), options.repeats)
-            found, every = timed(lambda: by_messages(problem, leaders, first, later),
+        for first, later, relaxation in settings:
+            first = int(first)
+            _, ten = timed(lambda: by_messages(problem, few, first, later, relaxation),
+                           options.repeats)
+            found, every = timed(lambda: by_messages(problem, leaders, first, later, relaxation),
                                  options.repeats)
             free = div_mbest(energy, options.modes, problem.diversity, method="trws",
-                             map_iterations=first, iterations=later).labelings
-            row(f"trws {first} + {later}", ten, every, found, free)
+                             map_iterations=first, iterations=later,
+                             relaxation=relaxation).labelings
+            row(f"trws {first} + {later:g}, {relaxation:g}", ten, every, found, free)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from numba import njit
 
 @njit(cache=True)
 def table_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-               forward):
+               forward, relaxation=1.0):
     """Do what `potts_pass` does with tables (T, L, L), T of 1 or m.
 
     `first` is the array of `Adjacency`: whether an arc leaves the node whose label is the first
@@ -42,7 +42,7 @@ def table_pass(theta, start, split, head, edge, first, weights, tables, messages
         bound += lowest
         if ahead1 == ahead0:
             continue
-        share = 1.0 / max(ahead1 - ahead0, behind1 - behind0)
+        share = relaxation / max(ahead1 - ahead0, behind1 - behind0)
         for arc in range(ahead0, ahead1):
             e = edge[arc]
             table = tables[e if tables.shape[0] > 1 else 0]

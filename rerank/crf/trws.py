@@ -129,9 +129,11 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
 
 
 @njit(cache=True)
-def one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling, forward):
+def one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling, forward,
+             relaxation=1.0):
     """Visit all nodes in one direction, by `potts_pass` or `table_pass`; a lower bound."""
     if tables.shape[0] == 0:
-        return potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward)
+        return potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward,
+                          relaxation)
     return table_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-                      forward)
+                      forward, relaxation)

@@ -27,7 +27,8 @@ from rerank.validation import check_finite
 
 def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method: str = "auto",
               node_weights: Optional[Array] = None, class_weights: Optional[Array] = None,
-              map_iterations: int = 10, iterations: int = 2, **options: Any) -> ProposalSet:
+              map_iterations: int = 10, iterations: float = 2, relaxation: float = 1.25,
+              **options: Any) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
 
     Parameters
@@ -48,9 +49,15 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
         diversity counts pixels instead of superpixels.
     class_weights : (L,) float, optional
         Factor for each label that is repeated, at least 0; ones by default.
-    map_iterations, iterations : int
-        TRW-S iterations spent on the first labeling and on each later one, at least 1 (method
-        ``trws`` only).
+    map_iterations : int
+        TRW-S iterations spent on the first labeling, at least 1 (method ``trws`` only).
+    iterations : float
+        Those spent on each later labeling, at least 1; a half one is a pass in one direction
+        (method ``trws`` only).
+    relaxation : float
+        How far all but the last pass of a later labeling lean from TRW-S, which is 1, towards
+        max-product belief propagation; at least 1. Up to 1.5 labelings mostly get better; bounds
+        get looser where the pairwise costs are strong (method ``trws`` only).
     **options
         Options of `map_inference` (methods ``alpha_expansion`` and ``icm`` only).
 
@@ -89,13 +96,16 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
         method = "graph_cut" if cuts else "trws"
     if options and method in ("trws", "graph_cut"):
         raise InputError(f"method {method!r} has no option {sorted(options)[0]!r}")
-    if min(map_iterations, iterations) < 1:
+    if not min(map_iterations, iterations) >= 1 or iterations != round(2 * iterations) / 2:
         raise InputError(
-            f"map_iterations and iterations must be at least 1, got {map_iterations} and "
-            f"{iterations}"
+            f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
+            f"{map_iterations} and {iterations}"
         )
+    if not (np.isfinite(relaxation) and relaxation >= 1):
+        raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
     if method == "trws":
-        labelings, gaps = _by_messages(energy, n_proposals, penalty, map_iterations, iterations)
+        labelings, gaps = _by_messages(energy, n_proposals, penalty, map_iterations,
+                                       round(2 * iterations), relaxation)
     elif method == "graph_cut":
         labelings, gaps = _by_cuts(energy, n_proposals, penalty)
     elif method in METHODS:
@@ -128,28 +138,46 @@ def check_weights(values: Optional[Array], size: int, name: str) -> FloatArray:
 
 
 def _by_messages(energy: PottsEnergy, n_proposals: int, penalty: FloatArray, map_iterations: int,
-                 iterations: int) -> tuple[IntArray, FloatArray]:
-    theta = energy.unary - energy.lowest[:, None]
+                 passes: int, relaxation: float) -> tuple[IntArray, FloatArray]:
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
     gaps = np.empty(n_proposals)
-    solve_modes(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, penalty,
-                map_iterations, iterations, rounding_error(energy), labelings[:0], labelings, gaps)
+    solve_modes(starting_costs(energy), *energy.adjacency.arrays(), energy.weights, energy.tables,
+                penalty, map_iterations, passes, relaxation, rounding_error(energy), labelings[:0],
+                labelings, gaps)
     return labelings, gaps
+
+
+def starting_costs(energy: PottsEnergy) -> FloatArray:
+    """Unary costs (n, L) less the least of each node, for `solve_modes`.
+
+    With Potts costs there may be a further label or two, which no node can afford: a pass handles
+    four labels at a time, and the last two or three of them one by one.
+    """
+    n, n_labels = energy.unary.shape
+    further = -n_labels % 4
+    if len(energy.tables) or further > 2:
+        further = 0
+    theta = np.full((n, n_labels + further), 1e100)
+    np.subtract(energy.unary, energy.lowest[:, None], out=theta[:, :n_labels])
+    return theta
 
 
 @njit(cache=True)
 def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty, map_iterations,
-                iterations, rounding, leaders, labelings, gaps):
+                passes, relaxation, rounding, leaders, labelings, gaps):
     """Solve the augmented problems one after another, each from the messages of the last.
 
     Parameters
     ----------
     theta : (n, L) float64, overwritten
-        Unary costs, the least of each node 0.
+        As of `starting_costs`.
     start, split, head, edge, first : arrays of `Adjacency`
     weights, tables : pairwise costs of `PottsEnergy`
     penalty : (n, L) float64
-    map_iterations, iterations : int
+    map_iterations, passes : int
+        Iterations for the first labeling, passes for each later one.
+    relaxation : float
+        Of all passes for a later labeling but the last, which gives the bound.
     rounding : float
         A gap up to this is zero.
     leaders : (M, n) int64, or (0, n)
@@ -165,17 +193,21 @@ def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty
         labeling[i] = theta[i].argmin()
     candidate = np.empty(n, dtype=np.int64)
     bounds = np.empty(map_iterations)
+    forward = True
     for k in range(len(labelings)):
         if k == 0:
             used = iterate(theta, start, split, head, edge, first, weights, tables, messages,
                            labeling, bounds, 1e-3, rounding)
             bound = bounds[:used].max()
         else:
-            bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
-                             labeling, True)
-            for step in range(1, 2 * iterations):
-                bound = max(bound, one_pass(theta, start, split, head, edge, first, weights,
-                                            tables, messages, candidate, step % 2 == 0))
+            # Each pass goes against the one before, also from one labeling to the next.
+            one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
+                     forward, relaxation)
+            forward = not forward
+            for step in range(1, passes):
+                bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
+                                 candidate, forward, relaxation if step < passes - 1 else 1.0)
+                forward = not forward
                 fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
             polish(theta, start, split, head, edge, first, weights, tables, labeling)
         cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)

@@ -275,6 +275,6 @@ def _oracle_score(images: Sequence[UnseenImage], energies: Sequence[PottsEnergy]
     return float(curve.image_oracle_image_iou[-1])
 
 
-STAGE = Stage("crf_settings", 5, _settings,
+STAGE = Stage("crf_settings", 6, _settings,
               (("superpixels", "others"), ("unaries", "out_of_fold"), ("fusion", "out_of_fold")),
               _run, "choosing the CRF's settings", fits=True, cost=0.5)

@@ -106,7 +106,7 @@ def _run_quality(job: Job, file: h5py.File) -> None:
             write_image(file, index, arrays)
 
 
-STAGE = Stage("proposals", 3, _settings,
+STAGE = Stage("proposals", 4, _settings,
               (("superpixels", "own"), ("unaries", "own"), ("fusion", "own"),
                ("crf_settings", "own")), _run,
               "MAP and diverse proposals", cost=0.4)

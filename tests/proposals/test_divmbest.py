@@ -51,6 +51,40 @@ def test_each_row_minimises_its_augmented_energy(small_energy, every_labeling, m
         np.mean(solved) >= 0.98
 
 
+@pytest.mark.parametrize("iterations, relaxation", [(1, 1.0), (1, 1.5), (1.5, 1.25), (2, 4.0)])
+def test_bounds_hold_after_few_relaxed_passes(small_energy, every_labeling, iterations,
+                                              relaxation):
+    rng = np.random.default_rng(4)
+    tight = []
+    for trial in range(120):
+        # Of 2, 3, 6 and 7 labels some are computed with one or two more that nobody takes.
+        energy = small_energy(rng, 4, 2 + trial % 6)
+        found = div_mbest(energy, 4, 0.5, method="trws", map_iterations=1, iterations=iterations,
+                          relaxation=relaxation)
+        everything = every_labeling(energy)
+        for k in range(4):
+            earlier = found.labelings[:k]
+            repeated = agreement(found.labelings[k:k + 1], earlier, np.ones(4),
+                                 np.ones(energy.n_labels))
+            others = agreement(everything, earlier, np.ones(4),
+                               np.ones(energy.n_labels)) <= repeated + 1e-12
+            least = energy.evaluate(everything)[others].min()
+            assert found.lower_bounds[k] <= least + 1e-9
+            tight.append(found.lower_bounds[k] >= least - 1e-9)
+    assert 0.2 < np.mean(tight) < 1
+
+
+def test_relaxed_passes_come_closer_on_a_grid(grid_context):
+    gaps = {}
+    for relaxation in (1.0, 1.25):
+        rng = np.random.default_rng(5)
+        energies = [grid_context(rng, 11, height=12, width=12).energy for _ in range(10)]
+        gaps[relaxation] = np.mean([div_mbest(energy, 10, 0.2, iterations=1.5,
+                                              relaxation=relaxation).gaps.mean()
+                                    for energy in energies])
+    assert gaps[1.25] < gaps[1.0]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_contract(small_energy, method):
     rng = np.random.default_rng(1)
@@ -126,6 +160,9 @@ def test_strong_seeds_are_kept(small_energy):
     ({"node_weights": np.ones(3)}, r"node_weights must have shape \(4,\)"),
     ({"node_weights": np.array([1, 1, 1, -1.0])}, "node_weights must be at least 0"),
     ({"class_weights": np.array([1, np.inf, 1])}, "class_weights must be finite"),
+    ({"iterations": 1.2}, "iterations must be at least 1, in steps of 1 and 1/2"),
+    ({"relaxation": 0.5}, "relaxation must be finite and at least 1"),
+    ({"relaxation": np.nan}, "relaxation must be finite and at least 1"),
 ])
 def test_refuses(arguments, message):
     energy = PottsEnergy(np.zeros((4, 3)), np.array([[0, 1]]), np.ones(1))
