@@ -70,7 +70,7 @@ def main() -> None:
                              "relaxation of the later ones; repeatable")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    settings = options.settings or [[10, 1.5, 1.5], [10, 2, 1.25], [10, 2, 1.5], [10, 4, 1.25]]
+    settings = options.settings or [[5, 1.5, 1.4], [5, 2, 1.5], [10, 2, 1.25]]
 
     problems = []
     for n in options.nodes:
