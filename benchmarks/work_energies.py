@@ -9,7 +9,7 @@ import numpy as np
 
 from rerank.crf import PottsEnergy
 from rerank.stages.base import read_image
-from rerank.stages.crf_settings import EnergySettings, potts_energy
+from rerank.stages.energy_settings import EnergySettings, potts_energy
 from rerank.stages.superpixels import graph_of
 from rerank.store import ArtefactRef, Store
 

@@ -129,10 +129,14 @@ class PosteriorSettings(Settings):
 class CRFSettings(Settings):
     """Contrast-sensitive Potts (`contrast_potts_weights`), chosen on held-out training images.
 
-    `potts_weights` and `contrast_scales` are tried in all pairs. `prior_exponents` are class
-    biases: the log-probability of class k gains -t log(share of k among the training pixels).
+    With the `parameters` `search`, `potts_weights` and `contrast_scales` are tried in all pairs.
+    `prior_exponents` are class biases: the log-probability of class k gains
+    -t log(share of k among the training pixels). With `structured_svm`, the Potts weight and a free
+    class bias are learned (`StructuredCRFLearner`) for each of `contrast_scales` and `learner_C`.
     """
 
+    parameters: Literal["search", "structured_svm"] = "search"
+    learner_C: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 10.0, 100.0)
     potts_weights: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
         0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0)
     contrast_scales: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0, 4.0)

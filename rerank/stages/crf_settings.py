@@ -3,9 +3,9 @@
 Those of a fold are held out of an inner fit; `final` takes all training images, each as its fold
 predicted it, since a pool that is chosen on few images repeats their accidents.
 
-Potts weight, contrast scale and class bias are those whose MAP labelings have the highest corpus
-IoU plus mean image IoU; the diversity the one whose proposals have the highest mean image IoU of
-the oracle; the pool is chosen greedily by the oracle's gain.
+Potts weight, contrast scale and class bias are chosen by `choose_energy`; the diversity is the one
+whose proposals have the highest mean image IoU of the oracle; the pool is chosen greedily by the
+oracle's gain.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.crf import PottsEnergy, map_inference
+from rerank.crf import PottsEnergy
 from rerank.hdf5 import read_strings, write_array, write_strings
-from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou, oracle_curve,
-                            region_intersection_union)
-from rerank.potentials import contrast_potts_weights, unary_from_probabilities
+from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
+from rerank.stages.energy_settings import (EnergySettings, UnseenImage, choose_energy,
+                                           potts_energy)
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.pool import (PoolRow, choose_pool, evaluate_candidates, from_text,
                                 to_text)
@@ -37,37 +37,6 @@ from rerank.types import Array, FloatArray
 TUNING_PROPOSALS, TUNING_IMAGES = 10, 60
 #: Images that the pool of a fold and that of the evaluation images are chosen with.
 POOL_IMAGES, FINAL_POOL_IMAGES = 60, 150
-#: A class of a smaller share of the training pixels is biased as if it had this.
-LEAST_SHARE = 1e-4
-
-
-@dataclass(frozen=True)
-class EnergySettings:
-    """Parameters of the CRF on one source of class probabilities.
-
-    Attributes
-    ----------
-    potts_weight, contrast_scale, base : float
-        Of `contrast_potts_weights`.
-    class_bias : (C,) tuple of float
-        Added to the log-probabilities; empty for none.
-    """
-
-    potts_weight: float
-    contrast_scale: float = 1.0
-    base: float = 0.0
-    class_bias: tuple[float, ...] = ()
-
-
-def potts_energy(probabilities: FloatArray, graph: RegionGraph,
-                 settings: EnergySettings) -> PottsEnergy:
-    """The energy of an image: negative log-probabilities by area, contrast-sensitive Potts."""
-    bias = np.array(settings.class_bias) if settings.class_bias else None
-    unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas,
-                                     class_bias=bias)
-    weights = contrast_potts_weights(graph, settings.potts_weight,
-                                     contrast_scale=settings.contrast_scale, base=settings.base)
-    return PottsEnergy(unary, graph.edges, weights)
 
 
 @dataclass(frozen=True)
@@ -116,19 +85,6 @@ def _read_settings(group: h5py.Group) -> EnergySettings:
                           float(group["base"][()]), tuple(group["class_bias"][()].tolist()))
 
 
-def prior_bias(class_shares: FloatArray, exponent: float) -> tuple[float, ...]:
-    """``-exponent * log(share)`` of each class, 0 on average: rare classes gain (Menon et al.
-    2021).
-
-    A class that no training pixel has gains as much as the commonest.
-    """
-    if exponent == 0:
-        return (0.0,) * len(class_shares)
-    shares = np.where(class_shares > 0, class_shares, class_shares.max())
-    bias = -exponent * np.log(np.maximum(shares, LEAST_SHARE))
-    return tuple((bias - bias.mean()).tolist())
-
-
 def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: float,
             n_proposals: int) -> ProposalSet:
     """DivMBest proposals of an image; their diversity counts by area."""
@@ -139,21 +95,13 @@ def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.proposals
-    return {"crf": recipe.crf.model_dump(mode="json"), "fusion": recipe.fusion.enabled,
-            "diversities": list(chosen.diversities), "proposal_inference": chosen.inference,
-            "generator": chosen.generator, "random_state": recipe.random_state,
+    searched = recipe.crf.parameters == "search"
+    unused = {"parameters", "learner_C"} if searched else {"potts_weights", "prior_exponents"}
+    return {"crf": recipe.crf.model_dump(mode="json", exclude=unused),
+            "fusion": recipe.fusion.enabled, "diversities": list(chosen.diversities),
+            "proposal_inference": chosen.inference, "generator": chosen.generator, "random_state": recipe.random_state,
             "n_proposals": chosen.n_proposals if chosen.generator == "pool"
             else min(TUNING_PROPOSALS, chosen.n_proposals)}
-
-
-@dataclass(frozen=True)
-class UnseenImage:
-    """An image that settings are chosen on: probabilities by source, graph, looks, truth."""
-
-    probabilities: Mapping[str, FloatArray]
-    graph: RegionGraph
-    appearance: FloatArray
-    histogram: Array
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -194,35 +142,6 @@ def pool_contexts(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
             for source, chosen in settings.items()}
 
 
-def choose_energy(images: Sequence[UnseenImage], source: str, class_shares: FloatArray,
-                  recipe: Recipe, file: h5py.Group) -> EnergySettings:
-    """The settings whose MAP labelings have the highest corpus IoU plus mean image IoU.
-
-    First the class bias of the probabilities alone, then all pairs of weight and contrast scale
-    with it, then the bias again with these; what was tried is written beside the choice.
-    """
-    chosen = recipe.crf
-    biases = [prior_bias(class_shares, exponent) for exponent in chosen.prior_exponents]
-
-    def score(weight: float, scale: float, bias: tuple[float, ...]) -> float:
-        return _map_score(images, source, EnergySettings(weight, scale, chosen.base, bias),
-                          recipe)
-
-    alone = [score(0.0, 0.0, bias) for bias in biases]
-    bias = biases[int(np.argmax(alone))]
-    pairs = [(w, s) for w in chosen.potts_weights for s in chosen.contrast_scales]
-    pair_scores = np.array([score(w, s, bias) for w, s in pairs])
-    weight, scale = pairs[int(pair_scores.argmax())]
-    with_them = [score(weight, scale, bias) for bias in biases]
-    found = EnergySettings(weight, scale, chosen.base, biases[int(np.argmax(with_them))])
-    for name, value in vars(found).items():
-        write_array(file, name, np.array(value))
-    write_array(file, "pair_scores", pair_scores.reshape(len(chosen.potts_weights), -1))
-    write_array(file, "prior_exponent", chosen.prior_exponents[int(np.argmax(with_them))])
-    write_array(file, "prior_exponent_scores", np.array([alone, with_them]))
-    return found
-
-
 def _spread(images: Sequence[UnseenImage], count: int) -> list[UnseenImage]:
     """At most that many of the images, evenly over their order."""
     places = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
@@ -255,14 +174,6 @@ def _unseen_image(probabilities: Mapping[str, FloatArray], regions: Mapping[str,
                   ) -> UnseenImage:
     return UnseenImage(probabilities, graph_of(regions), regions["region_values"],
                        regions["histogram"])
-
-
-def _map_score(images: Sequence[UnseenImage], source: str, settings: EnergySettings,
-               recipe: Recipe) -> float:
-    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, map_inference(
-        potts_energy(i.probabilities[source], i.graph, settings),
-        recipe.crf.inference).labeling) for i in images])
-    return corpus_iou(counts).mean + mean_image_iou(counts)
 
 
 def _oracle_score(images: Sequence[UnseenImage], energies: Sequence[PottsEnergy],

@@ -15,7 +15,8 @@ from rerank.config import Recipe, build_recipe
 from rerank.datasets import read_image, voc_palette
 from rerank.errors import DataError
 from rerank.ranking import expected_quality
-from rerank.stages.crf_settings import CRFChoice, EnergySettings
+from rerank.stages.crf_settings import CRFChoice
+from rerank.stages.energy_settings import EnergySettings
 from rerank.stages.features import agreement
 from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
