@@ -99,7 +99,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     unused = {"parameters", "learner_C"} if searched else {"potts_weights", "prior_exponents"}
     return {"crf": recipe.crf.model_dump(mode="json", exclude=unused),
             "fusion": recipe.fusion.enabled, "diversities": list(chosen.diversities),
-            "proposal_inference": chosen.inference, "generator": chosen.generator, "random_state": recipe.random_state,
+            "proposal_inference": chosen.inference, "generator": chosen.generator,
+            "random_state": recipe.random_state,
             "n_proposals": chosen.n_proposals if chosen.generator == "pool"
             else min(TUNING_PROPOSALS, chosen.n_proposals)}
 
