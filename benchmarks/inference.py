@@ -35,6 +35,7 @@ STRENGTHS = {"weak": 0.25, "strong": 1.0}
 SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "trws": ("trws", {}),
     "trws, 10": ("trws", {"max_iterations": 10}),
+    "trws, 6 relaxed": ("trws", {"max_iterations": 6, "relaxation": 1.25}),
     "trws, 5": ("trws", {"max_iterations": 5}),
     "expansion": ("alpha_expansion", {}),
     "icm": ("icm", {}),
@@ -61,7 +62,7 @@ def excess(value: float, bound: float) -> float:
 def map_table(peers: str, nodes: list[int], labels: list[int], repeats: int) -> None:
     problems = [Problem(f"n={n} L={n_labels} {name}", *superpixel_problem(n, n_labels, strength))
                 for n in nodes for n_labels in labels for name, strength in STRENGTHS.items()]
-    print(f"{'problem':22} {'solver':10} {'ms':>8} {'x gco':>7} {'energy':>12} {'gap %':>8} "
+    print(f"{'problem':22} {'solver':15} {'ms':>8} {'x gco':>7} {'energy':>12} {'gap %':>8} "
           f"{'certified %':>11}")
     for problem, answer in zip(problems, ask_peers(peers, problems, repeats)):
         energy = problem.energy()
@@ -69,13 +70,13 @@ def map_table(peers: str, nodes: list[int], labels: list[int], repeats: int) -> 
         base = answer["gco"].seconds[0]
         for peer, given in answer.items():
             value = energy.evaluate(given.labelings[0])
-            print(f"{problem.name:22} {peer:10} {1e3 * given.seconds[0]:8.3f} "
+            print(f"{problem.name:22} {peer:15} {1e3 * given.seconds[0]:8.3f} "
                   f"{base / given.seconds[0]:7.1f} {value:12.4f} {excess(value, bound):8.4f} "
                   f"{'-':>11}")
         for solver, (method, options) in methods(energy.n_labels).items():
             result, seconds = timed(
                 lambda: map_inference(problem.energy(), method, **options), repeats)
-            print(f"{problem.name:22} {solver:10} {1e3 * seconds:8.3f} {base / seconds:7.1f} "
+            print(f"{problem.name:22} {solver:15} {1e3 * seconds:8.3f} {base / seconds:7.1f} "
                   f"{result.energy:12.4f} {excess(result.energy, bound):8.4f} "
                   f"{100 * result.gap / abs(bound):11.4f}")
 
@@ -96,7 +97,7 @@ def seed_table(peers: str, count: int) -> None:
     whole = [Problem(problem.name, np.rint(100 * problem.unary).astype(np.int32), problem.edges,
                      np.rint(100 * problem.weights).astype(np.int32)) for problem in floats]
     print(f"\n{count} two-label problems with one seed of cost {SEED_COST:g}")
-    print(f"{'costs':9} {'solver':10} {'suboptimal':>10} {'worst % above':>13} {'all zeros':>9}")
+    print(f"{'costs':9} {'solver':15} {'suboptimal':>10} {'worst % above':>13} {'all zeros':>9}")
     for kind, problems in (("float", floats), ("integer", whole)):
         answers = ask_peers(peers, problems, 1)
         found: dict[str, list[np.ndarray]] = {
@@ -113,7 +114,7 @@ def seed_table(peers: str, count: int) -> None:
             above = energies - least
             wrong = int((above > 1e-9 * np.abs(least)).sum())
             zeros = sum(not row.any() for row in found[solver])
-            print(f"{kind:9} {solver:10} {wrong:10d} {100 * (above / least).max():13.4f} "
+            print(f"{kind:9} {solver:15} {wrong:10d} {100 * (above / least).max():13.4f} "
                   f"{zeros:9d}")
 
 
@@ -124,7 +125,7 @@ def real_table(work: str, limit: int) -> None:
     print(f"\n{name_of(work)}: {len(energies)} energies of {min(sizes)} to {max(sizes)} nodes, "
           f"{n_labels} labels")
     bounds = np.array([best_bound(energy) for energy in energies])
-    print(f"{'solver':10} {'ms':>8} {'mean gap %':>10} {'worst gap %':>11} {'optimal':>7} "
+    print(f"{'solver':15} {'ms':>8} {'mean gap %':>10} {'worst gap %':>11} {'optimal':>7} "
           f"{'own bound %':>11}")
     lowest = np.full(len(energies), np.inf)
     highest = bounds.copy()
@@ -136,7 +137,7 @@ def real_table(work: str, limit: int) -> None:
         gaps = 100 * (values - bounds) / np.abs(bounds)
         below = 100 * (bounds - own) / np.abs(bounds)
         proved = sum(result.optimal for result in results)
-        print(f"{solver:10} {1e3 * np.mean(seconds):8.3f} {gaps.mean():10.5f} {gaps.max():11.5f} "
+        print(f"{solver:15} {1e3 * np.mean(seconds):8.3f} {gaps.mean():10.5f} {gaps.max():11.5f} "
               f"{proved:7d} {below.mean():11.5f}")
         lowest, highest = np.minimum(lowest, values), np.maximum(highest, own)
     slack = 1e-12 * np.abs(lowest)

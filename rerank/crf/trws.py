@@ -33,7 +33,8 @@ from rerank.validation import check_finite
 
 
 def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int = 200,
-         tolerance: float = 1e-3, init_messages: Optional[FloatArray] = None) -> InferenceResult:
+         tolerance: float = 1e-3, init_messages: Optional[FloatArray] = None,
+         relaxation: float = 1.0) -> InferenceResult:
     """Raise a lower bound by TRW-S and read labelings off it, their best parts improved by ICM.
 
     Parameters
@@ -49,6 +50,10 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
         stops in any case when the gap is zero to float64.
     init_messages : (m, L) float64, optional
         `InferenceResult.messages` of a problem on the same graph; zeros by default.
+    relaxation : float
+        How far forward passes lean from TRW-S towards max-product belief propagation, at least 1;
+        backward ones are plain and give the bounds. 1.25 finds good labelings in fewer
+        iterations; more, or many iterations, may leave the bound below what plain passes reach.
 
     Returns
     -------
@@ -65,6 +70,8 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
         raise InputError(f"max_iterations must be at least 1, got {max_iterations}")
     if not tolerance >= 0:
         raise InputError(f"tolerance must be at least 0, got {tolerance}")
+    if not (np.isfinite(relaxation) and relaxation >= 1):
+        raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
     shape = (len(energy.edges), energy.n_labels)
     if init_messages is None:
         messages = np.zeros(shape)
@@ -82,7 +89,7 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
     descend(theta, *graph, energy.weights, energy.tables, labeling, 1000)
     bounds = np.empty(max_iterations)
     iterations = iterate(theta, *graph, energy.weights, energy.tables, messages, labeling, bounds,
-                         tolerance, rounding_error(energy))
+                         tolerance, rounding_error(energy), relaxation)
     bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
     return certify(energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages,
                    bounds=bounds)
@@ -90,7 +97,7 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
 
 @njit(cache=True)
 def iterate(theta, start, split, head, edge, first, weights, tables, messages, labeling, bounds,
-            tolerance, rounding):
+            tolerance, rounding, relaxation):
     """Run TRW-S, improving `labeling` and `messages` in place.
 
     Parameters
@@ -105,6 +112,8 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     tolerance, rounding : float
         Stop once ten iterations gain less than `tolerance` times the gap, or at a gap of
         `rounding`.
+    relaxation : float
+        Of the forward passes.
 
     Returns
     -------
@@ -115,7 +124,7 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     for iteration in range(len(bounds)):
         for forward in (True, False):
             bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
-                             candidate, forward)
+                             candidate, forward, relaxation if forward else 1.0)
             fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
         bounds[iteration] = bound
         gap = labeling_cost(theta, start, split, head, edge, first, weights, tables,

@@ -197,7 +197,7 @@ def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty
     for k in range(len(labelings)):
         if k == 0:
             used = iterate(theta, start, split, head, edge, first, weights, tables, messages,
-                           labeling, bounds, 1e-3, rounding)
+                           labeling, bounds, 1e-3, rounding, 1.0)
             bound = bounds[:used].max()
         else:
             # Each pass goes against the one before, also from one labeling to the next.

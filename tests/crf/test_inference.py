@@ -132,6 +132,7 @@ def test_names_of_nodes_and_labels_do_not_matter_where_optimal(random_energy, se
     ({"method": "icm", "bound_iterations": -1}, "bound_iterations must be at least 0"),
     ({"method": "alpha_expansion", "max_cycles": 0}, "max_cycles must be at least 1"),
     ({"method": "trws", "max_iterations": 0}, "max_iterations must be at least 1"),
+    ({"method": "trws", "relaxation": 0.9}, "relaxation must be finite and at least 1"),
     ({"method": "trws", "tolerance": -1.0}, "tolerance must be at least 0"),
     ({"method": "trws", "init_messages": np.zeros((1, 2))}, r"shape \(1, 3\), got \(1, 2\)"),
     ({"method": "trws", "init_messages": np.full((1, 3), np.nan)}, "must be finite"),

@@ -37,11 +37,12 @@ def linear_program(energy: PottsEnergy) -> float:
     return float(solved.fun)
 
 
-def raw_bounds(energy: PottsEnergy, iterations: int, messages: np.ndarray) -> np.ndarray:
+def raw_bounds(energy: PottsEnergy, iterations: int, messages: np.ndarray,
+               relaxation: float = 1.0) -> np.ndarray:
     bounds = np.empty(iterations)
     labeling = energy.unary.argmin(axis=1)
     used = iterate(energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables,
-                   messages, labeling, bounds, -1.0, -np.inf)
+                   messages, labeling, bounds, -1.0, -np.inf, relaxation)
     return bounds[:used]
 
 
@@ -77,6 +78,20 @@ def test_bound_holds_from_any_messages(random_energy, all_labelings):
             best = energy.evaluate(all_labelings(energy)).min()
             messages = rng.normal(size=(len(energy.edges), 3)) * 5
             assert raw_bounds(energy, 3, messages).max() <= best + 1e-9
+            assert raw_bounds(energy, 3, messages, 3.0).max() <= best + 1e-9
+
+
+def test_relaxed_passes_find_better_labelings_sooner(grid_energy):
+    rng = np.random.default_rng(8)
+    above = {1.0: 0.0, 1.25: 0.0}
+    for _ in range(20):
+        energy = grid_energy(rng, 14, 14, 8, 0.7)
+        bound = trws(energy, max_iterations=300).lower_bound
+        for relaxation in above:
+            found = trws(energy, max_iterations=2, relaxation=relaxation)
+            assert found.lower_bound <= found.energy
+            above[relaxation] += found.energy - bound
+    assert above[1.25] < above[1.0]
 
 
 def test_potts_path_equals_a_potts_table(grid_energy):
