@@ -85,10 +85,10 @@ def test_relaxed_passes_find_better_labelings_sooner(grid_energy):
     rng = np.random.default_rng(8)
     above = {1.0: 0.0, 1.25: 0.0}
     for _ in range(20):
-        energy = grid_energy(rng, 14, 14, 8, 0.7)
+        energy = grid_energy(rng, 14, 14, 8, 1.5)
         bound = trws(energy, max_iterations=300).lower_bound
         for relaxation in above:
-            found = trws(energy, max_iterations=2, relaxation=relaxation)
+            found = trws(energy, max_iterations=3, relaxation=relaxation)
             assert found.lower_bound <= found.energy
             above[relaxation] += found.energy - bound
     assert above[1.25] < above[1.0]
