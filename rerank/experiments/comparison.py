@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from rerank.errors import InputError
 from rerank.experiments.outcome import Outcome
-from rerank.metrics import IntersectionUnion, corpus_iou
+from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
 from rerank.types import FloatArray
 
 _BLOCK = 256
+
+#: Mean IoU over classes with counts summed over all images, or the mean of the images' own.
+Measure = Literal["corpus", "image"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Spread:
     Attributes
     ----------
     mean, deviation : float
-        Over seeds, of the corpus-level mIoU; the deviation has one degree of freedom less than
-        there are seeds, and is NaN for one seed.
+        Over seeds, of the measure; the deviation has one degree of freedom less than there are
+        seeds, and is NaN for one seed.
     per_seed : tuple of float
     per_class : (n_classes,) float array
         Means over seeds of the class's corpus-level IoU; NaN for a class that is absent from
@@ -60,11 +64,10 @@ class Gain:
     p_seeds: float
 
 
-def spread(outcomes: Sequence[Outcome]) -> Spread:
+def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
     """Sum up one row's outcomes, one a seed."""
-    found = [corpus_iou(outcome.counts) for outcome in outcomes]
-    values = tuple(100 * iou.mean for iou in found)
-    classes = 100 * np.array([iou.per_class for iou in found])
+    values = tuple(100 * _value(outcome.counts, measure) for outcome in outcomes)
+    classes = 100 * np.array([corpus_iou(outcome.counts).per_class for outcome in outcomes])
     known = np.isfinite(classes)
     sums = np.where(known, classes, 0.0).sum(axis=0)
     per_class = np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)
@@ -73,7 +76,7 @@ def spread(outcomes: Sequence[Outcome]) -> Spread:
 
 
 def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: int = 2000,
-         random_state: int = 0) -> Gain:
+         random_state: int = 0, measure: Measure = "corpus") -> Gain:
     """Compare a row with another, seed by seed and image by image.
 
     Parameters
@@ -82,6 +85,7 @@ def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: 
         One a seed, in the same order, of the same images in the same order.
     n_resamples : int
     random_state : int
+    measure : {"corpus", "image"}
 
     Raises
     ------
@@ -93,9 +97,9 @@ def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: 
     shapes = {outcome.counts.unions.shape for outcome in (*outcomes, *baseline)}
     if len(shapes) > 1:
         raise InputError(f"counts to be paired must be of one shape, got {sorted(shapes)}")
-    differences = np.array([100 * (corpus_iou(a.counts).mean - corpus_iou(b.counts).mean)
+    differences = np.array([100 * (_value(a.counts, measure) - _value(b.counts, measure))
                             for a, b in zip(outcomes, baseline)])
-    resampled = _resampled(outcomes, baseline, n_resamples, random_state)
+    resampled = _resampled(outcomes, baseline, n_resamples, random_state, measure)
     low, high = np.quantile(resampled, [0.025, 0.975])
     sides = min((resampled <= 0).mean(), (resampled >= 0).mean())
     p_images = min(1.0, max(2 * float(sides), 1.0 / n_resamples))
@@ -103,8 +107,13 @@ def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: 
                 _paired_t(differences))
 
 
+def _value(counts: IntersectionUnion, measure: Measure) -> float:
+    return mean_image_iou(counts) if measure == "image" else corpus_iou(counts).mean
+
+
 def _resampled(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: int,
-               random_state: int) -> FloatArray:
+               random_state: int, measure: Measure) -> FloatArray:
+    weighted = _weighted_images if measure == "image" else _weighted_corpus
     rng = np.random.default_rng(random_state)
     n_images = len(outcomes[0].counts.unions)
     share = np.full(n_images, 1.0 / n_images)
@@ -112,12 +121,20 @@ def _resampled(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resam
     for start in range(0, n_resamples, _BLOCK):
         draws = rng.multinomial(n_images, share, size=min(_BLOCK, n_resamples - start))
         weights = draws.astype(np.float64)
-        found.append(np.mean([_miou(a.counts, weights) - _miou(b.counts, weights)
+        found.append(np.mean([weighted(a.counts, weights) - weighted(b.counts, weights)
                               for a, b in zip(outcomes, baseline)], axis=0))
     return 100 * np.concatenate(found)
 
 
-def _miou(counts: IntersectionUnion, weights: FloatArray) -> FloatArray:
+def _weighted_images(counts: IntersectionUnion, weights: FloatArray) -> FloatArray:
+    """Mean image IoU of each resample; an image without any class has none."""
+    values = image_iou(counts)
+    known = np.isfinite(values)
+    means: FloatArray = weights @ np.where(known, values, 0.0) / np.maximum(weights @ known, 1)
+    return means
+
+
+def _weighted_corpus(counts: IntersectionUnion, weights: FloatArray) -> FloatArray:
     """Corpus mIoU of each resample, absent classes left out."""
     intersections = weights @ counts.intersections
     unions = weights @ counts.unions

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from rerank.experiments.comparison import Gain
+from rerank.experiments.comparison import Gain, Spread
 from rerank.experiments.reproduction import Reproduction
 from rerank.store import software_versions
 
@@ -21,24 +21,37 @@ th:first-child,td:first-child{text-align:left}th{font-weight:600}.wide{overflow-
 Block = tuple[str, Sequence[str], list[list[str]]]
 
 
-def blocks(found: Reproduction) -> list[Block]:
-    """The tables of a page: title, head and rows of text."""
+#: The note that tables by image say more about.
+_IMAGE_NOTE = "mean image IoU"
+
+
+def headlines(found: Reproduction) -> list[Block]:
+    """The measured rows and their gains: title, head and rows of text."""
     table = found.table
-    made: list[Block] = [(f"{table.source}, measured here" if table.source else "Measured here",
-                          *_without_empty(_measured_head(found), _measured_rows(found)))]
+    made = [_measured(f"{table.source}, measured here" if table.source else "Measured here", found,
+                      found.spreads, found.gains, timed=True)]
     if table.all_pairs:
-        made.append(("Gains between rows (points)",
-                     *_without_empty(("row", "over", "paper", "aim", "here", "95% over images",
-                                      "p over images", "p over seeds", "aim met"),
-                                     [_gain_row(found, pair) for pair in table.all_pairs])))
+        made.append(_compared("Gains between rows (points)", found, found.gains, table.aims))
+    if table.by_image:
+        made += [_measured("Mean image IoU", found, found.image_spreads, found.image_gains),
+                 _compared("Gains in mean image IoU (points)", found, found.image_gains,
+                           table.image_aims)]
+    return made
+
+
+def blocks(found: Reproduction) -> list[Block]:
+    """The tables of a page: those of `headlines`, then the details."""
+    table = found.table
+    made = headlines(found)
     made.append(("IoU of each class, mean over seeds", ("row", *found.class_names),
                  [[row.name, *(_number(v) for v in found.per_class(row.key))]
                   for row in table.shown]))
     if table.printed:
         made.append((f"As printed: {table.source}, {table.paper_data}", list(table.columns),
                      [[line.name, *(_cell(v) for v in line.values)] for line in table.printed]))
-    if found.notes:
-        names = sorted({name for notes in found.notes.values() for name in notes})
+    names = sorted({name for notes in found.notes.values() for name in notes}
+                   - ({_IMAGE_NOTE} if table.by_image else set()))
+    if names:
         made.append(("Notes of the runs, mean over seeds", ("row", *names),
                      [[table.row(key).name, *(_number(notes.get(name), 3) for name in names)]
                       for key, notes in found.notes.items()]))
@@ -61,7 +74,7 @@ def to_text(found: Reproduction) -> str:
     """The measured table and the gains, for a terminal."""
     source = found.table.source
     parts = [f"{found.table.title} ({source})" if source else found.table.title, _lead(found)]
-    for title, head, rows in blocks(found)[:1 + bool(found.table.all_pairs)]:
+    for title, head, rows in headlines(found):
         widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
         parts.append("\n".join([title, *(
             "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
@@ -100,17 +113,33 @@ def to_json(found: Reproduction) -> str:
             "per_seed": list(found.spreads[row.key].per_seed),
             "per_class": [_finite(v) for v in found.per_class(row.key)],
             "seconds": found.seconds[row.key], "notes": found.notes.get(row.key, {}),
+            **_image_tree(found, row.key),
         } for row in table.shown],
-        "gains": [{
-            "row": pair[0], "over": pair[1], "paper": _paper_gain(found, pair),
-            "aim": table.aims.get(pair), "mean": gain.mean, "low": gain.low, "high": gain.high,
-            "p_images": gain.p_images, "p_seeds": _finite(gain.p_seeds),
-        } for pair, gain in found.gains.items()],
+        "gains": _gain_trees(found, found.gains, table.aims),
+        "image_gains": _gain_trees(found, found.image_gains, table.image_aims),
         "printed": {"columns": list(table.columns),
                     "lines": [[line.name, *line.values] for line in table.printed]},
         "notes": list(table.notes),
     }
     return json.dumps(tree, indent=1) + "\n"
+
+
+def _gain_trees(found: Reproduction, gains: Mapping[tuple[str, str], Gain],
+                aims: Mapping[tuple[str, str], float]) -> list[dict[str, Any]]:
+    return [{
+        "row": pair[0], "over": pair[1],
+        "paper": _paper_gain(found, pair) if gains is found.gains else None,
+        "aim": aims.get(pair), "mean": gain.mean, "low": gain.low, "high": gain.high,
+        "p_images": gain.p_images, "p_seeds": _finite(gain.p_seeds),
+    } for pair, gain in gains.items()]
+
+
+def _image_tree(found: Reproduction, key: str) -> dict[str, Any]:
+    if key not in found.image_spreads:
+        return {}
+    spread = found.image_spreads[key]
+    return {"image_mean": spread.mean, "image_deviation": _finite(spread.deviation),
+            "image_per_seed": list(spread.per_seed)}
 
 
 def write_reproduction(found: Reproduction, folder: Path) -> list[Path]:
@@ -132,34 +161,40 @@ def _without_empty(head: Sequence[str], rows: list[list[str]]
     return [head[k] for k in kept], [[row[k] for k in kept] for row in rows]
 
 
-def _measured_head(found: Reproduction) -> Sequence[str]:
-    return ("row", "paper", "here", "sd", *(f"seed {seed}" for seed in found.seeds), "gain",
+def _measured(title: str, found: Reproduction, spreads: Mapping[str, Spread],
+              gains: Mapping[tuple[str, str], Gain], timed: bool = False) -> Block:
+    head = ("row", "paper", "here", "sd", *(f"seed {seed}" for seed in found.seeds), "gain",
             "paper's gain", "s a seed")
-
-
-def _measured_rows(found: Reproduction) -> list[list[str]]:
     rows = []
     for row in found.table.shown:
-        spread = found.spreads[row.key]
-        pair = (row.key, found.table.baseline)
-        over = found.gains.get(pair)
-        rows.append([row.name, _number(row.paper), _number(spread.mean, 2),
+        spread, over = spreads[row.key], gains.get((row.key, found.table.baseline))
+        # What a paper prints are figures of the whole corpus.
+        printed = _number(row.paper) if timed else ""
+        rows.append([row.name, printed, _number(spread.mean, 2),
                      _number(spread.deviation, 2), *(_number(v, 2) for v in spread.per_seed),
                      "" if over is None else f"{over.mean:+.2f}",
-                     "" if over is None else _signed(_paper_gain(found, pair)),
-                     f"{found.seconds[row.key]:.0f}"])
-    return rows
+                     "" if over is None or not timed else
+                     _signed(_paper_gain(found, (row.key, found.table.baseline))),
+                     f"{found.seconds[row.key]:.0f}" if timed else ""])
+    return (title, *_without_empty(head, rows))
 
 
-def _gain_row(found: Reproduction, pair: tuple[str, str]) -> list[str]:
-    gain: Gain = found.gains[pair]
-    aim = found.table.aims.get(pair)
-    first, second = (found.table.row(key).name for key in pair)
-    met = "" if aim is None else "yes" if gain.mean >= aim and (aim or gain.mean > 0) else "no"
-    return [first, second, _signed(_paper_gain(found, pair)),
-            "" if aim is None else f"at least {aim:g}" if aim else "above",
-            f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}",
-            _probability(gain.p_images), _probability(gain.p_seeds), met]
+def _compared(title: str, found: Reproduction, gains: Mapping[tuple[str, str], Gain],
+              aims: Mapping[tuple[str, str], float]) -> Block:
+    rows = []
+    for pair, gain in gains.items():
+        aim = aims.get(pair)
+        first, second = (found.table.row(key).name for key in pair)
+        met = "" if aim is None else \
+            "yes" if gain.mean >= aim and (aim or gain.mean > 0) else "no"
+        rows.append([first, second,
+                     "" if gains is not found.gains else _signed(_paper_gain(found, pair)),
+                     "" if aim is None else f"at least {aim:g}" if aim else "above",
+                     f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}",
+                     _probability(gain.p_images), _probability(gain.p_seeds), met])
+    head = ("row", "over", "paper", "aim", "here", "95% over images", "p over images",
+            "p over seeds", "aim met")
+    return (title, *_without_empty(head, rows))
 
 
 def _paper_gain(found: Reproduction, pair: tuple[str, str]) -> Optional[float]:

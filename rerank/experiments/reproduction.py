@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
@@ -31,6 +31,8 @@ class Reproduction:
     seconds : dict of row key to mean seconds a seed
     full : bool
     device : str
+    image_spreads, image_gains : dict
+        The same by mean image IoU; empty where the table does not compare by it.
     """
 
     table: Table
@@ -42,6 +44,8 @@ class Reproduction:
     seconds: dict[str, float]
     full: bool
     device: str
+    image_spreads: dict[str, Spread] = field(default_factory=dict)
+    image_gains: dict[tuple[str, str], Gain] = field(default_factory=dict)
 
     def per_class(self, key: str) -> FloatArray:
         """IoU of each class in points, mean over seeds."""
@@ -101,6 +105,7 @@ def sum_up(table: Table, class_names: tuple[str, ...], found: dict[tuple[str, in
     rows = {row.key: [found[row.key, seed] for seed in seeds] for row in table.shown}
     notes = {key: {name: sum(o.notes[name] for o in outcomes) / len(outcomes)
                    for name in outcomes[0].notes} for key, outcomes in rows.items()}
+    by_image = rows if table.by_image else {}
     return Reproduction(
         table, seeds, class_names,
         {key: spread(outcomes) for key, outcomes in rows.items()},
@@ -108,7 +113,10 @@ def sum_up(table: Table, class_names: tuple[str, ...], found: dict[tuple[str, in
         {key: values for key, values in notes.items() if values},
         {key: sum(o.seconds for o in outcomes) / len(outcomes)
          for key, outcomes in rows.items()},
-        scope.full, scope.device)
+        scope.full, scope.device,
+        {key: spread(outcomes, "image") for key, outcomes in by_image.items()},
+        {(a, b): gain(rows[a], rows[b], measure="image")
+         for a, b in (table.all_pairs if by_image else [])})
 
 
 def outcome_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:

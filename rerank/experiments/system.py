@@ -54,7 +54,8 @@ def system_table(name: str, features: str) -> Table:
         name=f"system-{name.replace('_', '-')}-{features}",
         title=f"What rerank reaches: {name}, {features} features", source="", paper_data="",
         data=_DATA[name], columns=(), printed=(), rows=rows, baseline="map", bench=bench,
-        pairs=(("svm", "fusion"), ("kl", "kl-ce")), aims=_aims(name, features),
+        pairs=(("svm", "fusion"), ("kl", "kl-ce")), aims=_aims(name, features), by_image=True,
+        image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
         notes=(f"The pipeline is that of `rerank run {name}` with "
                + " and ".join(f"`{setting}`" for setting in feature_settings(name, features))
                + ", with five folds at the small size.",
@@ -63,9 +64,12 @@ def system_table(name: str, features: str) -> Table:
 
 
 def _aims(name: str, features: str) -> dict[tuple[str, str], float]:
-    aims = {("weizmann_horse", "appearance"): 3.5, ("msrc21", "deep"): 2.0,
-            ("camvid", "appearance"): 1.5}
-    return {("svm", "map"): aims.get((name, features), -0.2)}
+    aims = {("weizmann_horse", "appearance"): 3.5, ("msrc21", "appearance"): 2.0,
+            ("msrc21", "deep"): 2.0, ("camvid", "appearance"): 1.5}
+    found = {("svm", "map"): aims.get((name, features), -0.2)}
+    if name == "msrc21":
+        found["svm", "fusion"] = 0.0
+    return found
 
 
 TABLES = tuple(system_table(name, features) for name in _DATA for features in FEATURES)

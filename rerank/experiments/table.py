@@ -117,6 +117,10 @@ class Table:
         Further gains, of the first row over the second.
     aims : mapping of (key, key) to float
         The gain in points that the project asks for.
+    by_image : bool
+        Whether rows are compared by mean image IoU as well.
+    image_aims : mapping of (key, key) to float
+        As `aims`, of mean image IoU.
     notes : sequence of str
         What a reader must know.
     bench : callable
@@ -136,6 +140,8 @@ class Table:
     pairs: Sequence[tuple[str, str]] = ()
     aims: Mapping[tuple[str, str], float] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    by_image: bool = False
+    image_aims: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def row(self, key: str) -> Row:
         """The row with that key."""

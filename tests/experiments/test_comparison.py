@@ -26,6 +26,15 @@ def by_loops(item: Outcome, images: np.ndarray) -> float:
     return 100 * float(np.mean(ious))
 
 
+def images_by_loops(item: Outcome, images: np.ndarray) -> float:
+    ious = []
+    for i in images:
+        there = item.counts.unions[i] > 0
+        if there.any():
+            ious.append((item.counts.intersections[i, there] / item.counts.unions[i, there]).mean())
+    return 100 * float(np.mean(ious))
+
+
 def test_spread_over_seeds() -> None:
     items = [outcome(seed) for seed in range(3)]
     items[0].counts.unions[:, 2] = items[0].counts.intersections[:, 2] = 0
@@ -40,19 +49,31 @@ def test_spread_over_seeds() -> None:
     assert np.isnan(spread(items[:1]).deviation) and np.isnan(spread(items[:1]).per_class[2])
 
 
-def test_gain_is_paired() -> None:
+def test_spread_by_image() -> None:
+    items = [outcome(seed) for seed in range(2)]
+    items[0].counts.unions[3] = items[0].counts.intersections[3] = 0
+    found = spread(items, "image")
+    assert found.per_seed == pytest.approx([images_by_loops(i, np.arange(12)) for i in items])
+    np.testing.assert_array_equal(found.per_class, spread(items).per_class)
+
+
+@pytest.mark.parametrize("measure, value", [("corpus", by_loops), ("image", images_by_loops)])
+def test_gain_is_paired(measure, value) -> None:
     """The interval's ends are quantiles of resamples that draw one set of images for all."""
     items, base = [outcome(s, 0.1) for s in range(3)], [outcome(s + 10) for s in range(3)]
-    found = gain(items, base, n_resamples=400, random_state=3)
+    # An image without any class, as where all of it is void.
+    for item in (*items, *base):
+        item.counts.unions[5] = item.counts.intersections[5] = 0
+    found = gain(items, base, n_resamples=400, random_state=3, measure=measure)
     every = np.arange(12)
-    differences = [by_loops(a, every) - by_loops(b, every) for a, b in zip(items, base)]
+    differences = [value(a, every) - value(b, every) for a, b in zip(items, base)]
     assert found.mean == pytest.approx(np.mean(differences))
     rng = np.random.default_rng(3)
     resampled = []
     for size in (256, 144):
         for draw in rng.multinomial(12, np.full(12, 1 / 12), size=size):
             images = np.repeat(every, draw)
-            resampled.append(np.mean([by_loops(a, images) - by_loops(b, images)
+            resampled.append(np.mean([value(a, images) - value(b, images)
                                       for a, b in zip(items, base)]))
     low, high = np.quantile(resampled, [0.025, 0.975])
     assert (found.low, found.high) == pytest.approx((low, high))

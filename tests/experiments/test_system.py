@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+import json
 from pathlib import Path
 
 import pytest
@@ -38,4 +41,11 @@ def test_every_rule_is_measured_and_no_paper_is_named(tmp_path: Path) -> None:
     for text in (to_text(found), to_markdown(found)):
         assert "aper" not in text.replace("superpixel bound", "")
         assert "at least 1.5" in text
+        assert "Gains in mean image IoU (points)" in text
+    tree = json.loads(to_json(found))
+    for row in tree["rows"]:
+        assert row["image_mean"] == pytest.approx(found.notes[row["key"]]["mean image IoU"])
+    over_map = next(g for g in tree["image_gains"] if (g["row"], g["over"]) == ("svm", "map"))
+    by_key = {row["key"]: row["image_mean"] for row in tree["rows"]}
+    assert over_map["mean"] == pytest.approx(by_key["svm"] - by_key["map"])
     assert '"paper": null' in to_json(found)
