@@ -18,10 +18,11 @@ import numpy as np
 from numba import njit
 
 from rerank.crf import PottsEnergy
+from rerank.crf.contraction import contract
 from rerank.crf.descent import flip_costs
 from rerank.crf.pairwise import pair_cost
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
+from rerank.proposals.context import ProposalContext, Regions, check_kind
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import BoolArray, FloatArray, IntArray, RandomState
@@ -45,6 +46,11 @@ class LabelCoverage(ProposalGenerator):
         nothing new is worth its cost.
     iterations : int
         TRW-S iterations a trial.
+    regions : {"superpixels", "components"} or int
+        What takes a new label at the least, see `ProposalContext.regions`. A single superpixel
+        brings a label in most cheaply, and hardly any pixels with it. With other regions coverage
+        is sought among labelings that are constant on them; the regions it changes then keep
+        their new label, and all other superpixels take what costs least around them.
     """
 
     name: ClassVar[str] = "label_coverage"
@@ -52,6 +58,7 @@ class LabelCoverage(ProposalGenerator):
     of: str = "presence"
     hamming: float = 0.0
     iterations: int = 3
+    regions: Regions = "superpixels"
 
     def __post_init__(self) -> None:
         check_amount(self.reward, "reward")
@@ -59,24 +66,47 @@ class LabelCoverage(ProposalGenerator):
         check_count(self.iterations, "iterations")
         if self.of not in ("presence", "transition"):
             raise InputError(f"of must be 'presence' or 'transition', got {self.of!r}")
+        check_kind(self.regions)
 
     def generate(self, context: ProposalContext, n_proposals: int,
                  random_state: RandomState = None) -> ProposalSet:
         """Make exactly `n_proposals` labelings; they repeat once nothing new is worth its cost."""
+        if self.regions == "superpixels":
+            rows, added = self._cover(context, n_proposals)
+        else:
+            rows, added = self._cover_regions(context, n_proposals)
+        return self._wrap(context, rows, each=[{"added": count} for count in added])
+
+    def _cover_regions(self, context: ProposalContext, n_proposals: int
+                       ) -> tuple[IntArray, list[int]]:
+        region = context.regions(self.regions)
+        joined = ProposalContext(contract(context.energy, region),
+                                 np.bincount(region, weights=context.node_areas))
+        coarse, added = self._cover(joined, n_proposals)
+        rows = [context.map_result.labeling]
+        for labels, changed in zip(coarse[1:], coarse[1:] != coarse[0]):
+            moved = np.flatnonzero(changed[region])
+            forced = list(zip(moved.tolist(), labels[region[moved]].tolist()))
+            rows.append(context.solve(_force(context.energy.unary, forced, context.energy),
+                                      self.iterations))
+        return np.array(rows), added
+
+    def _cover(self, context: ProposalContext, n_proposals: int) -> tuple[IntArray, list[int]]:
+        """Labelings, the MAP labeling first, and how many labels or pairs each brings in."""
         energy = context.energy
         nodes = np.arange(energy.n_nodes)
         rows = [context.map_result.labeling]
         seen = self._covered(energy, rows[0])
-        each = [{"added": 0}]
+        added = [0]
         unary = energy.unary.copy()
         for _ in range(n_proposals - 1):
             unary[nodes, rows[-1]] += self.hamming
             row = self._step(context, unary, seen)
             covered = self._covered(energy, row)
-            each.append({"added": int((covered & ~seen).sum())})
+            added.append(int((covered & ~seen).sum()))
             seen |= covered
             rows.append(row)
-        return self._wrap(context, np.array(rows), each=each)
+        return np.array(rows), added
 
     def _covered(self, energy: PottsEnergy, labeling: IntArray) -> BoolArray:
         """Labels (L,), or pairs (L, L) with the smaller label first, that `labeling` shows."""

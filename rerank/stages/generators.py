@@ -90,7 +90,7 @@ def _measures(curve: OracleCurve, row: int) -> tuple[float, float, float]:
             float(curve.corpus_oracle_miou[row]))
 
 
-STAGE = Stage("generators", 1, _settings,
+STAGE = Stage("generators", 2, _settings,
               tuple((name, "every") for name in ("superpixels", "unaries", "fusion",
                                                  "crf_settings")),
               _run, "what each generator makes possible", split=False, cost=0.3)

@@ -22,6 +22,7 @@ GENERATORS = [
     PerturbAndMAP(noise="components"), ClassBias(), ClassBias(2.0), SettingsGrid(),
     RegionMerging(), RegionMerging((5, 9), factor=0.5), LabelSwap(), LabelSwap(1, area_power=1.0),
     LabelCoverage(), LabelCoverage(1.0, of="transition"), LabelCoverage(0.5, hamming=0.2),
+    LabelCoverage(50.0, regions="components"),
     UserMasks(), ImageColours(), ImageColours((0.5,), (1.0,), (2,)),
 ]
 IDS = [f"{type(g).__name__}{k}" for k, g in enumerate(GENERATORS)]

@@ -146,6 +146,23 @@ def test_coverage_steps_are_mostly_the_best_ones(small_energy, every_labeling, o
     assert np.mean(best) >= (0.85 if of == "presence" else 0.7)
 
 
+@pytest.mark.parametrize("of", ["presence", "transition"])
+@pytest.mark.parametrize("regions", ["components", 6])
+def test_coverage_of_regions_moves_whole_regions(grid_context, of, regions):
+    energy = grid_context(np.random.default_rng(6), 5).energy
+    # Labels 3 and 4 are too dear for the MAP labeling.
+    context = ProposalContext(energy.with_unary(energy.unary + np.array([0, 0, 0, 9, 9])))
+    region = context.regions(regions)
+    found = LabelCoverage(1000.0, of=of, regions=regions).generate(context, 4)
+    np.testing.assert_array_equal(found.labelings[0], context.map_result.labeling)
+    assert found.parameters[1]["added"] > 0
+    new = found.labelings[1] != found.labelings[0]
+    # Some region took one label as a whole that it had not before.
+    whole = [r for r in range(region.max() + 1) if new[region == r].all()
+             and len(set(found.labelings[1][region == r])) == 1]
+    assert whole
+
+
 def test_hamming_tells_repeats_apart(grid_context):
     context = grid_context(np.random.default_rng(5), 3)
     assert len(LabelCoverage(0.0).generate(context, 4).distinct()) == 1
