@@ -22,10 +22,10 @@ _ORACLES = (10, 30)
 def feature_settings(name: str, features: str) -> tuple[str, ...]:
     """Stage 1's features, and those of the second classifier: what stage 1 does not see.
 
-    On MSRC-21 other features than the deep ones, and other scales, gain nothing.
+    On MSRC-21 other scales gain nothing.
     """
     if name == "msrc21":
-        second, scales = ("deep" if features == "appearance" else "null"), "null"
+        second, scales = ("deep" if features == "appearance" else "appearance"), "null"
     else:
         second, scales = (("deep", "[0.5, 1.0, 2.0]") if features == "appearance"
                           else ("both", "[0.5, 2.0]"))
