@@ -70,8 +70,7 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
         raise InputError(f"max_iterations must be at least 1, got {max_iterations}")
     if not tolerance >= 0:
         raise InputError(f"tolerance must be at least 0, got {tolerance}")
-    if not (np.isfinite(relaxation) and relaxation >= 1):
-        raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
+    check_relaxation(relaxation)
     shape = (len(energy.edges), energy.n_labels)
     if init_messages is None:
         messages = np.zeros(shape)
@@ -93,6 +92,12 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
     bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
     return certify(energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages,
                    bounds=bounds)
+
+
+def check_relaxation(relaxation: float) -> None:
+    """Raise `InputError` unless passes can lean by `relaxation` from TRW-S to max-product."""
+    if not (np.isfinite(relaxation) and relaxation >= 1):
+        raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
 
 
 @njit(cache=True)

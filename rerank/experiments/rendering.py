@@ -6,6 +6,7 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,22 +21,48 @@ th:first-child,td:first-child{text-align:left}th{font-weight:600}.wide{overflow-
 
 Block = tuple[str, Sequence[str], list[list[str]]]
 
-
 #: The note that tables by image say more about.
 _IMAGE_NOTE = "mean image IoU"
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What one measure of IoU says of the rows and of their gains.
+
+    Attributes
+    ----------
+    spreads : mapping of row to Spread
+    gains : mapping of (row, row) to Gain
+    aims : mapping of (row, row) to float
+    printed : bool
+        Whether they stand beside what the paper prints, which is of the whole corpus, and beside
+        what a seed took.
+    """
+
+    spreads: Mapping[str, Spread]
+    gains: Mapping[tuple[str, str], Gain]
+    aims: Mapping[tuple[str, str], float]
+    printed: bool
+
+
+def _of_corpus(found: Reproduction) -> _Figures:
+    return _Figures(found.spreads, found.gains, found.table.aims, printed=True)
+
+
+def _of_images(found: Reproduction) -> _Figures:
+    return _Figures(found.image_spreads, found.image_gains, found.table.image_aims, printed=False)
 
 
 def headlines(found: Reproduction) -> list[Block]:
     """The measured rows and their gains: title, head and rows of text."""
     table = found.table
     made = [_measured(f"{table.source}, measured here" if table.source else "Measured here", found,
-                      found.spreads, found.gains, timed=True)]
+                      _of_corpus(found))]
     if table.all_pairs:
-        made.append(_compared("Gains between rows (points)", found, found.gains, table.aims))
+        made.append(_compared("Gains between rows (points)", found, _of_corpus(found)))
     if table.by_image:
-        made += [_measured("Mean image IoU", found, found.image_spreads, found.image_gains),
-                 _compared("Gains in mean image IoU (points)", found, found.image_gains,
-                           table.image_aims)]
+        made += [_measured("Mean image IoU", found, _of_images(found)),
+                 _compared("Gains in mean image IoU (points)", found, _of_images(found))]
     return made
 
 
@@ -115,8 +142,8 @@ def to_json(found: Reproduction) -> str:
             "seconds": found.seconds[row.key], "notes": found.notes.get(row.key, {}),
             **_image_tree(found, row.key),
         } for row in table.shown],
-        "gains": _gain_trees(found, found.gains, table.aims),
-        "image_gains": _gain_trees(found, found.image_gains, table.image_aims),
+        "gains": _gain_trees(found, _of_corpus(found)),
+        "image_gains": _gain_trees(found, _of_images(found)),
         "printed": {"columns": list(table.columns),
                     "lines": [[line.name, *line.values] for line in table.printed]},
         "notes": list(table.notes),
@@ -124,14 +151,13 @@ def to_json(found: Reproduction) -> str:
     return json.dumps(tree, indent=1) + "\n"
 
 
-def _gain_trees(found: Reproduction, gains: Mapping[tuple[str, str], Gain],
-                aims: Mapping[tuple[str, str], float]) -> list[dict[str, Any]]:
+def _gain_trees(found: Reproduction, figures: _Figures) -> list[dict[str, Any]]:
     return [{
         "row": pair[0], "over": pair[1],
-        "paper": _paper_gain(found, pair) if gains is found.gains else None,
-        "aim": aims.get(pair), "mean": gain.mean, "low": gain.low, "high": gain.high,
+        "paper": _paper_gain(found, pair) if figures.printed else None,
+        "aim": figures.aims.get(pair), "mean": gain.mean, "low": gain.low, "high": gain.high,
         "p_images": gain.p_images, "p_seeds": _finite(gain.p_seeds),
-    } for pair, gain in gains.items()]
+    } for pair, gain in figures.gains.items()]
 
 
 def _image_tree(found: Reproduction, key: str) -> dict[str, Any]:
@@ -161,34 +187,33 @@ def _without_empty(head: Sequence[str], rows: list[list[str]]
     return [head[k] for k in kept], [[row[k] for k in kept] for row in rows]
 
 
-def _measured(title: str, found: Reproduction, spreads: Mapping[str, Spread],
-              gains: Mapping[tuple[str, str], Gain], timed: bool = False) -> Block:
+def _measured(title: str, found: Reproduction, figures: _Figures) -> Block:
     head = ("row", "paper", "here", "sd", *(f"seed {seed}" for seed in found.seeds), "gain",
             "paper's gain", "s a seed")
     rows = []
     for row in found.table.shown:
-        spread, over = spreads[row.key], gains.get((row.key, found.table.baseline))
-        # What a paper prints are figures of the whole corpus.
-        printed = _number(row.paper) if timed else ""
-        rows.append([row.name, printed, _number(spread.mean, 2),
-                     _number(spread.deviation, 2), *(_number(v, 2) for v in spread.per_seed),
-                     "" if over is None else f"{over.mean:+.2f}",
-                     "" if over is None or not timed else
-                     _signed(_paper_gain(found, (row.key, found.table.baseline))),
-                     f"{found.seconds[row.key]:.0f}" if timed else ""])
+        pair = (row.key, found.table.baseline)
+        spread, over = figures.spreads[row.key], figures.gains.get(pair)
+        cells = [row.name, _number(row.paper), _number(spread.mean, 2),
+                 _number(spread.deviation, 2), *(_number(v, 2) for v in spread.per_seed),
+                 "" if over is None else f"{over.mean:+.2f}",
+                 "" if over is None else _signed(_paper_gain(found, pair)),
+                 f"{found.seconds[row.key]:.0f}"]
+        if not figures.printed:
+            cells[1] = cells[-2] = cells[-1] = ""
+        rows.append(cells)
     return (title, *_without_empty(head, rows))
 
 
-def _compared(title: str, found: Reproduction, gains: Mapping[tuple[str, str], Gain],
-              aims: Mapping[tuple[str, str], float]) -> Block:
+def _compared(title: str, found: Reproduction, figures: _Figures) -> Block:
     rows = []
-    for pair, gain in gains.items():
-        aim = aims.get(pair)
+    for pair, gain in figures.gains.items():
+        aim = figures.aims.get(pair)
         first, second = (found.table.row(key).name for key in pair)
         met = "" if aim is None else \
             "yes" if gain.mean >= aim and (aim or gain.mean > 0) else "no"
         rows.append([first, second,
-                     "" if gains is not found.gains else _signed(_paper_gain(found, pair)),
+                     _signed(_paper_gain(found, pair)) if figures.printed else "",
                      "" if aim is None else f"at least {aim:g}" if aim else "above",
                      f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}",
                      _probability(gain.p_images), _probability(gain.p_seeds), met])

@@ -18,7 +18,7 @@ from rerank.crf.fusion import fuse
 from rerank.crf.graph_cut import is_submodular
 from rerank.crf.pairwise import labeling_cost
 from rerank.crf.result import rounding_error
-from rerank.crf.trws import iterate, one_pass
+from rerank.crf.trws import check_relaxation, iterate, one_pass
 from rerank.errors import InputError
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import Array, FloatArray, IntArray
@@ -101,8 +101,7 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
             f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
             f"{map_iterations} and {iterations}"
         )
-    if not (np.isfinite(relaxation) and relaxation >= 1):
-        raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
+    check_relaxation(relaxation)
     if method == "trws":
         labelings, gaps = _by_messages(energy, n_proposals, penalty, map_iterations,
                                        round(2 * iterations), relaxation)
