@@ -95,7 +95,8 @@ class UnarySettings(Settings):
 
 
 class DenseSettings(Settings):
-    """The dense network of `unary.source: dense`, an FCN-8s in form on the recipe's backbone.
+    """The dense network of `unary.source: dense` or `posterior.dense: true`, an FCN-8s in form on
+    the recipe's backbone.
 
     Images are resized to `size`, (height, width), for it. `loss` is a name such as `ce`,
     `rmi(factor=2)` or `0.7 uoi + 0.3 ce`; others than `ce` start from it, half way through the
@@ -116,14 +117,16 @@ class DenseSettings(Settings):
 
 
 class PosteriorSettings(Settings):
-    """A second superpixel classifier, which the fusion and the ranker hear and stage 1 does not.
+    """What the fusion and the ranker hear and stage 1 does not: other models of the superpixels.
 
-    `features` are those that it sees, null for no such classifier. `scales` are those that the
-    image is resized to for deep ones, null for those of `unary`; the rest is as in `unary`.
+    `features` are those that a second superpixel classifier sees, null for no such classifier.
+    `scales` are those that the image is resized to for deep ones, null for those of `unary`; the
+    rest is as in `unary`. `dense` adds the network of the section `dense`.
     """
 
     features: Optional[Literal["appearance", "deep", "both"]] = None
     scales: Optional[Scales] = None
+    dense: bool = False
 
 
 class CRFSettings(Settings):
@@ -252,6 +255,12 @@ class Recipe(Settings):
         if self.posterior.features is not None and not self.fusion.enabled:
             raise ValueError("posterior.features is heard through the fusion alone; set "
                              "fusion.enabled=true or posterior.features=null")
+        if self.posterior.dense and not self.fusion.enabled:
+            raise ValueError("posterior.dense is heard through the fusion alone; set "
+                             "fusion.enabled=true or posterior.dense=false")
+        if self.posterior.dense and self.unary.source == "dense":
+            raise ValueError("unary.source=dense is the network that posterior.dense would add; "
+                             "set posterior.dense=false or another unary.source")
         if self.posterior.scales is not None and self.posterior.features not in ("deep", "both"):
             raise ValueError("posterior.scales is of deep features alone; set "
                              "posterior.features=deep or both, or posterior.scales=null")

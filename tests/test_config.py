@@ -47,6 +47,10 @@ def test_settings_that_do_not_go_together() -> None:
         build_recipe(TREE, "r.yaml", ["posterior.features=deep", "fusion.enabled=false"])
     with pytest.raises(ConfigError, match="posterior.scales is of deep features alone; set post"):
         build_recipe(TREE, "r.yaml", ["posterior.features=appearance", "posterior.scales=[2.0]"])
+    with pytest.raises(ConfigError, match="^r.yaml: posterior.dense .* set fusion.enabled=true"):
+        build_recipe(TREE, "r.yaml", ["posterior.dense=true", "fusion.enabled=false"])
+    with pytest.raises(ConfigError, match="posterior.dense would add; set posterior.dense=false"):
+        build_recipe(TREE, "r.yaml", ["posterior.dense=true", "unary.source=dense"])
 
 
 def test_missing_key_is_named() -> None:

@@ -40,7 +40,7 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
                    cell_overlap: Optional[Array] = None, scores: Optional[Array] = None,
                    size_scores: Optional[Array] = None, location: Optional[Array] = None,
                    prior: Optional[Array] = None, appearance: Optional[Array] = None,
-                   posterior: Optional[Array] = None,
+                   posterior: Optional[Array] = None, dense: Optional[Array] = None,
                    background: Optional[int] = None) -> PosteriorSignals:
     """Collect what is known of each region and class before any proposal is made.
 
@@ -60,7 +60,8 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
       alike (`similarity_weights`), twice over, and with a SegNet `segnet_similar`, the same of
       its probabilities;
     - with a second posterior: `posterior`, its logarithm, `posterior_image`, log of its average
-      over the image, and with appearance `posterior_similar`.
+      over the image, and with appearance `posterior_similar`; with that of a dense network the
+      same three as `dense`, `dense_image` and `dense_similar`.
 
     Parameters
     ----------
@@ -78,6 +79,8 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
         Such as mean colours.
     posterior : (n, C) float, optional
         Class probabilities from another model than stage 1's.
+    dense : (n, C) float, optional
+        Those of a dense network, averaged over each region.
     background : int or None
         The class without classifiers.
 
@@ -99,13 +102,14 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
                             scores, size_scores, location, background)
     if prior is not None:
         planes["prior"] = _log(prior)
-    if posterior is not None:
-        planes["posterior"] = _log(posterior)
-        planes["posterior_image"] = _log(np.asarray(areas) / np.sum(areas) @ posterior)
+    for name, other in (("posterior", posterior), ("dense", dense)):
+        if other is not None:
+            planes[name] = _log(other)
+            planes[f"{name}_image"] = _log(np.asarray(areas) / np.sum(areas) @ other)
     if appearance is not None:
         kernel = similarity_weights(appearance, areas)
         planes["similar"] = _log(kernel @ (kernel @ p))
-        for name in ("segnet", "posterior"):
+        for name in ("segnet", "posterior", "dense"):
             if name in planes:
                 planes[f"{name}_similar"] = _log(kernel @ (kernel @ np.exp(planes[name])))
     return _stack(planes, p.shape)

@@ -149,12 +149,12 @@ class Job:
             yield file
 
 
-def write_image(file: h5py.File, index: int, arrays: Mapping[str, Any]) -> None:
+def write_image(file: h5py.Group, index: int, arrays: Mapping[str, Any]) -> None:
     """Write the arrays of the image at that place in the part's `image_ids`."""
     write_arrays(file.create_group(f"images/{index:06d}"), arrays)
 
 
-def read_image(file: h5py.File, index: int,
+def read_image(file: h5py.Group, index: int,
                names: Optional[Sequence[str]] = None) -> dict[str, Any]:
     """Read the arrays of one image, all or the named ones."""
     group = file[f"images/{index:06d}"]

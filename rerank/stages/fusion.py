@@ -22,7 +22,7 @@ from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
 from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.stages.classifiers import load_models
-from rerank.stages.posterior import read_posterior
+from rerank.stages.posterior import SecondOpinion, read_held_out, read_posterior
 from rerank.stages.unaries import image_id_key, write_probabilities
 from rerank.types import Array, FloatArray
 
@@ -34,7 +34,7 @@ def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
                    segnet_map: FloatArray, scores: FloatArray, size_scores: FloatArray,
                    location: LocationPrior, class_shares: FloatArray,
                    background: Optional[int],
-                   posterior: Optional[FloatArray] = None) -> PosteriorSignals:
+                   second: SecondOpinion = SecondOpinion()) -> PosteriorSignals:
     """What the sources say of each superpixel of one image, see `region_signals`.
 
     Parameters
@@ -50,16 +50,16 @@ def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
     class_shares : (C,) float array
         Among the training pixels.
     background : int or None
-    posterior : (n, C) float array, optional
-        Of the second classifier.
+    second : SecondOpinion
+        What stage 2 alone hears of the superpixels.
     """
     grid = segnet_map.shape[:2]
     overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
     return region_signals(
         probabilities, regions["areas"], segnet_map=segnet_map, cell_overlap=overlap,
         scores=scores, size_scores=size_scores, location=location.transform(overlap),
-        prior=class_shares, appearance=regions["region_values"], posterior=posterior,
-        background=background)
+        prior=class_shares, appearance=regions["region_values"],
+        posterior=second.classifier, dense=second.dense, background=background)
 
 
 def load_fusion(file: h5py.File) -> StackedPosterior:
@@ -149,7 +149,7 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                     found[image_id] = (fusion_signals(
                         unaries[name][()], arrays, segnet["holdout_maps"][row],
                         inner["scores"][row], inner["size_scores"][row], location, shares,
-                        job.train.background, posterior[name][()] if name in posterior else None),
+                        job.train.background, read_held_out(posterior, name)),
                         arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 

@@ -16,7 +16,6 @@ from rerank.errors import ConfigError, DataError, StoreError
 from rerank.features import detect_edges
 from rerank.folds import ALL, FINAL
 from rerank.hdf5 import read_arrays, read_strings
-from rerank.potentials import SuperpixelClassifier
 from rerank.reports import to_csv
 from rerank.stages.activations import make_coarse_input
 from rerank.stages.base import Classes
@@ -25,11 +24,11 @@ from rerank.stages.dense import DenseUnary
 from rerank.stages.classifiers import image_vector, load_models
 from rerank.stages.features import agreement, describe_proposals
 from rerank.stages.fusion import fusion_signals, load_fusion
+from rerank.stages.posterior import SecondModels
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
-from rerank.stages.superpixel_features import (Descriptor, make_descriptor, pooled,
-                                               posterior_scales)
+from rerank.stages.superpixel_features import make_descriptor, pooled
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import (load_classifier, pool_own_map, probability_map_path,
                                    read_probability_map)
@@ -70,18 +69,6 @@ class Prediction:
         """Full-resolution labels (H, W) uint8 of a proposal, by default of the chosen one."""
         index = self.chosen if proposal is None else proposal
         return to_pixels(self.labelings[index], self.superpixels)
-
-
-@dataclass(frozen=True)
-class _SecondClassifier:
-    """What stage 2 alone hears: a classifier, and the features that it sees."""
-
-    describe: Descriptor
-    classifier: SuperpixelClassifier
-
-    def predict_proba(self, image: Array, superpixels: Array) -> FloatArray:
-        """Class probabilities of the superpixels of an image, (n, C) float32."""
-        return self.classifier.predict_proba(self.describe(image, superpixels)).astype(np.float32)
 
 
 def write_run_file(workflow: Workflow) -> None:
@@ -156,13 +143,8 @@ class Predictor:
         self._coarse_input = make_coarse_input(self.recipe, weights)
         self._describe = make_descriptor(self.recipe, weights, self.recipe.unary.features,
                                          self.recipe.unary.scales)
-        self._second: Optional[_SecondClassifier] = None
-        if self.recipe.posterior.features is not None:
-            with store.open(refs["posterior", FINAL]) as file:
-                self._second = _SecondClassifier(
-                    make_descriptor(self.recipe, weights, self.recipe.posterior.features,
-                                    posterior_scales(self.recipe)),
-                    load_classifier(file))
+        with store.open(refs["posterior", FINAL]) as file:
+            self._second = SecondModels.load(file, self.recipe, self.classes.n_classes, weights)
         self._classifier, self._dense = None, None
         with store.open(refs["unaries", FINAL]) as file:
             if self.recipe.unary.source == "classifier":
@@ -222,13 +204,12 @@ class Predictor:
         whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
         scores = self._models.presence.decision_function(whole)[0]
         size_scores = self._models.sizes.decision_function(whole)[0]
-        posterior = None if self._second is None else \
-            self._second.predict_proba(image, regions["superpixels"])
+        second = self._second.ask(image, regions["superpixels"])
         if self._fusion is not None:
             sources["fusion"] = self._fusion.predict_proba(fusion_signals(
                 sources["unary"], regions, segnet_map, scores, size_scores,
                 self._models.location, self._class_shares, self.classes.background,
-                posterior)).astype(np.float32)
+                second)).astype(np.float32)
         proposals = image_proposals(sources, graph, regions["region_values"], self.recipe,
                                     self._choice)
         table = describe_proposals(

@@ -219,11 +219,16 @@ def _features(kind: str) -> str:
     return ("appearance and deep" if kind == "both" else kind) + " features"
 
 
+def _dense_network(recipe: Recipe) -> str:
+    return (f"a dense network on {recipe.backbone.architecture}"
+            + (", trained as a whole" if recipe.dense.train_backbone else "")
+            + (" with a CRF layer" if recipe.dense.crf_layer else ""))
+
+
 def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
     unaries = {"classifier": _features(recipe.unary.features),
-               "dense": f"a dense network on {recipe.backbone.architecture}" +
-                        (" with a CRF layer" if recipe.dense.crf_layer else ""),
+               "dense": _dense_network(recipe),
                "probabilities": "probability maps"}[recipe.unary.source]
     if recipe.unary.dense_crf:
         unaries += ", refined by the dense CRF"
@@ -235,6 +240,8 @@ def _facts(job: Job) -> dict[str, str]:
         if recipe.posterior.scales is not None:
             heard += f" at scales {', '.join(f'{s:g}' for s in recipe.posterior.scales)}"
         heard += "; "
+    if recipe.posterior.dense:
+        heard += f"{_dense_network(recipe)}; "
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "

@@ -146,7 +146,7 @@ def _run(job: Job, file: h5py.File) -> None:
     if chosen.source == "probabilities":
         _from_maps(job, file, held)
     elif chosen.source == "dense":
-        _from_dense(job, file, held)
+        write_dense(job, file, held)
     else:
         write_classified(job, file, held, "superpixel_features")
 
@@ -179,7 +179,8 @@ def write_classified(job: Job, file: h5py.File, held: tuple[str, ...], stage: st
             write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
 
 
-def _from_dense(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+def write_dense(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
+    """Train the recipe's dense network, and ask it: see `write_classified`."""
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
     training = DenseTraining(job.recipe, job.train, ids, job.weights)
     first = training.fit(np.flatnonzero(~np.isin(ids, held)))

@@ -95,16 +95,17 @@ def test_region_signals_need_no_proposals(make_inputs):
         similar, np.log(np.maximum(kernel @ kernel @ i.probabilities, 1e-4)), rtol=1e-5, atol=1e-6)
 
 
-def test_a_second_posterior_gives_signals_of_its_own(make_inputs):
+@pytest.mark.parametrize("source", ["posterior", "dense"])
+def test_a_second_posterior_gives_signals_of_its_own(make_inputs, source):
     inputs = make_inputs()
     second = np.random.default_rng(1).dirichlet(np.ones(len(inputs.classes)), len(inputs.areas))
-    found = region_signals(inputs.probabilities, inputs.areas, posterior=second,
+    found = region_signals(inputs.probabilities, inputs.areas, **{source: second},
                            appearance=inputs.region_values)
     plane = {name: found.values[:, :, k] for k, name in enumerate(found.names)}
     kernel = similarity_weights(inputs.region_values, inputs.areas)
     mean = np.average(second, axis=0, weights=inputs.areas)
-    for name, expected in (("posterior", second), ("posterior_image", mean[None]),
-                           ("posterior_similar", kernel @ kernel @ second)):
+    for name, expected in ((source, second), (f"{source}_image", mean[None]),
+                           (f"{source}_similar", kernel @ kernel @ second)):
         expected = np.broadcast_to(np.log(np.maximum(expected, 1e-4)), second.shape)
         np.testing.assert_allclose(plane[name], expected, rtol=1e-5)
     alone = region_signals(inputs.probabilities, inputs.areas, appearance=inputs.region_values)
