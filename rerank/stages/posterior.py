@@ -6,6 +6,7 @@ through the fused posterior the ranker.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -73,11 +74,11 @@ class SecondModels:
         """What they say of the superpixels of an RGB image, in single precision as in a run."""
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
-            classified = self.classifier.predict_proba(self.describe(image, superpixels))
+            features = self.describe(image, superpixels)
+            classified = self.classifier.predict_proba(features).astype(np.float32)
         if self.dense is not None:
-            predicted = self.dense.predict_proba(image, superpixels)
-        return SecondOpinion(*(found if found is None else found.astype(np.float32)
-                               for found in (classified, predicted)))
+            predicted = self.dense.predict_proba(image, superpixels).astype(np.float32)
+        return SecondOpinion(classified, predicted)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
@@ -104,19 +105,17 @@ def _run(job: Job, file: h5py.File) -> None:
 
 def read_posterior(file: h5py.File, index: int) -> SecondOpinion:
     """What the models say of the image at that place of the part's `image_ids`."""
-    return SecondOpinion(*(read_image(group, index)["probabilities"] if group is not None else None
-                           for group in _groups(file)))
+    return _opinion(file, lambda group: read_image(group, index)["probabilities"])
 
 
 def read_held_out(file: h5py.File, name: str) -> SecondOpinion:
     """What the inner models say of a held-out image: `name` is that of its probabilities."""
-    return SecondOpinion(*(group[name][()] if group is not None else None
-                           for group in _groups(file)))
+    return _opinion(file, lambda group: group[name][()])
 
 
-def _groups(file: h5py.File) -> tuple[Optional[h5py.Group], Optional[h5py.Group]]:
-    """Of the classifier and of the dense network."""
-    return (file if "model" in file else None, file[DENSE] if DENSE in file else None)
+def _opinion(file: h5py.File, read: Callable[[h5py.Group], FloatArray]) -> SecondOpinion:
+    return SecondOpinion(classifier=read(file) if "model" in file else None,
+                         dense=read(file[DENSE]) if DENSE in file else None)
 
 
 STAGE = Stage("posterior", 1, _settings,
