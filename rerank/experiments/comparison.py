@@ -66,11 +66,8 @@ class Gain:
 
 def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
     """Sum up one row's outcomes, one a seed."""
-    whole = [corpus_iou(outcome.counts) for outcome in outcomes]
-    means = [mean_image_iou(outcome.counts) for outcome in outcomes] if measure == "image" else \
-        [iou.mean for iou in whole]
-    values = tuple(100 * value for value in means)
-    classes = 100 * np.array([iou.per_class for iou in whole])
+    values = tuple(100 * _value(outcome.counts, measure) for outcome in outcomes)
+    classes = 100 * np.array([corpus_iou(outcome.counts).per_class for outcome in outcomes])
     known = np.isfinite(classes)
     sums = np.where(known, classes, 0.0).sum(axis=0)
     per_class = np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)

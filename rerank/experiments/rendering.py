@@ -194,14 +194,13 @@ def _measured(title: str, found: Reproduction, figures: _Figures) -> Block:
     for row in found.table.shown:
         pair = (row.key, found.table.baseline)
         spread, over = figures.spreads[row.key], figures.gains.get(pair)
-        cells = [row.name, _number(row.paper), _number(spread.mean, 2),
-                 _number(spread.deviation, 2), *(_number(v, 2) for v in spread.per_seed),
-                 "" if over is None else f"{over.mean:+.2f}",
-                 "" if over is None else _signed(_paper_gain(found, pair)),
-                 f"{found.seconds[row.key]:.0f}"]
-        if not figures.printed:
-            cells[1] = cells[-2] = cells[-1] = ""
-        rows.append(cells)
+        paper = papers_gain = seconds = ""
+        if figures.printed:
+            paper, seconds = _number(row.paper), f"{found.seconds[row.key]:.0f}"
+            papers_gain = "" if over is None else _signed(_paper_gain(found, pair))
+        rows.append([row.name, paper, _number(spread.mean, 2), _number(spread.deviation, 2),
+                     *(_number(v, 2) for v in spread.per_seed),
+                     "" if over is None else f"{over.mean:+.2f}", papers_gain, seconds])
     return (title, *_without_empty(head, rows))
 
 
