@@ -252,12 +252,10 @@ class Recipe(Settings):
 
     @pydantic.model_validator(mode="after")
     def _posterior_is_heard(self) -> Recipe:
-        if self.posterior.features is not None and not self.fusion.enabled:
-            raise ValueError("posterior.features is heard through the fusion alone; set "
-                             "fusion.enabled=true or posterior.features=null")
-        if self.posterior.dense and not self.fusion.enabled:
-            raise ValueError("posterior.dense is heard through the fusion alone; set "
-                             "fusion.enabled=true or posterior.dense=false")
+        for name, none in (("features", "null"), ("dense", "false")):
+            if getattr(self.posterior, name) and not self.fusion.enabled:
+                raise ValueError(f"posterior.{name} is heard through the fusion alone; set "
+                                 f"fusion.enabled=true or posterior.{name}={none}")
         if self.posterior.dense and self.unary.source == "dense":
             raise ValueError("unary.source=dense is the network that posterior.dense would add; "
                              "set posterior.dense=false or another unary.source")

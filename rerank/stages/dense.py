@@ -1,4 +1,7 @@
-"""A dense network as a source of superpixels' class probabilities: `unary.source: dense`."""
+"""A dense network as a source of superpixels' class probabilities.
+
+It is that of stage 1 (`unary.source: dense`) or one that stage 2 hears (`posterior.dense`).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
     loss_from_name(chosen.loss)
     if backbone.weights is None and not chosen.train_backbone:
         more = "" if backbone.architecture == "small" else "backbone.weights, or "
-        raise ConfigError(f"unary.source: dense needs a pretrained or a trained backbone, and "
+        asked = "unary.source: dense" if recipe.unary.source == "dense" else "posterior.dense"
+        raise ConfigError(f"{asked} needs a pretrained or a trained backbone, and "
                           f"{backbone.architecture} has no weights; set {more}"
                           "dense.train_backbone=true")
     return DenseSourceSettings(architecture=backbone.architecture,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-
 from rerank.config import Recipe, build_recipe
+from rerank.errors import ConfigError
 from rerank.folds import FINAL
 from rerank.hdf5 import read_arrays, read_strings
 from rerank.stages import Workflow
@@ -71,6 +71,11 @@ def test_its_settings_matter_only_where_it_is_asked_for(tmp_path: Path) -> None:
     assert key("dense.epochs=3") != key()
     off = "posterior.dense=false"
     assert key(off, "dense.epochs=3") == key(off) != key()
+
+
+def test_a_backbone_without_weights_has_to_be_trained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^posterior.dense needs .* dense.train_backbone=true"):
+        Workflow(recipe_with("dense.train_backbone=false"), Store(tmp_path)).task("posterior")
 
 
 def test_a_prediction_asks_both_as_the_run_did(workflow: Workflow) -> None:
