@@ -11,8 +11,8 @@ from rerank.ranking.working_set import append
 @njit(cache=True)
 def visit_images(order, block, starts, best, first_row, row_losses, differences, losses, alphas,
                  image, rows, slots, counts, gram, known, size, weights, average, visits, C,
-                 candidates, margins):
-    """Find each image's most violated constraint, and solve the image's dual, in turn.
+                 candidates, margins, n_new):
+    """Find each image's most violated constraints, and solve the image's dual, in turn.
 
     Lacoste-Julien et al. 2013 (block-coordinate Frank-Wolfe), with the exact solution over all
     constraints known of the image in place of one Frank-Wolfe step, and their weighted average.
@@ -26,7 +26,7 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
     starts, best, row_losses
         Of the whole problem.
     differences to size
-        Of the working set; there must be room for one more constraint an image.
+        Of the working set; there must be room for `n_new` more constraints an image.
     weights, average : ndarrays of shape (D,)
         Updated in place.
     visits : int
@@ -35,6 +35,8 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
         Weights that stay fixed and are judged on the way, while the image's rows are at hand.
     margins : ndarray of shape (k, N)
         Takes, for each of them, the score of each row less that of its image's best row.
+    n_new : int
+        Most constraints that enter for an image at a visit, 1 or 2.
 
     Returns
     -------
@@ -51,16 +53,21 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
                 margins[k, starts[i] + m] = scores[m] - scores[chosen - begin]
         if end - begin > 1:
             scores = np.dot(block[begin:end], weights)
-            top, highest = -1, scores[chosen - begin]
+            one = two = -1
+            highest = second = scores[chosen - begin]
             for m in range(end - begin):
                 augmented = scores[m] + row_losses[first_row + begin + m]
                 if augmented > highest:
-                    top, highest = m, augmented
-            if top >= 0 and not known[first_row + begin + top]:
-                append(block, begin + top, chosen, first_row + begin + top, i,
-                       row_losses[first_row + begin + top], differences, losses, alphas, image,
-                       rows, slots, counts, gram, known, size)
-                size += 1
+                    two, second = one, highest
+                    one, highest = m, augmented
+                elif augmented > second:
+                    two, second = m, augmented
+            for m in (one, two if n_new == 2 else -1):
+                row = first_row + begin + m
+                if m >= 0 and not known[row]:
+                    append(block, begin + m, chosen, row, i, row_losses[row], differences, losses,
+                           alphas, image, rows, slots, counts, gram, known, size)
+                    size += 1
             _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
                          gradient, value, before)
         share = 2.0 / (visits + 2.0)

@@ -103,6 +103,9 @@ class _Solver:
         self.weights: FloatArray = np.zeros(n_columns)
         self.average: FloatArray = np.zeros(n_columns)
         self.n_passes = self.n_visits = 0
+        # With columns enough for the images, most constraints that come close act in the end: two
+        # that enter at a visit save readings, and the average lags behind the settled weights.
+        self.wide = n_columns >= problem.images.n_images
 
     def solve(self) -> HingeSolution:
         growing, stalled = False, 0
@@ -129,7 +132,7 @@ class _Solver:
         rounds = [working.dual(self.weights)]
         while True:
             # What the last round came to is judged in the same reading that begins the next.
-            candidates = np.stack([self.weights, self.average])[:2 * (len(rounds) - 1)]
+            candidates = self._candidates() if len(rounds) > 1 else np.empty((0, n_columns))
             margins = self._visit(candidates)
             if len(margins) > 0:
                 self._judge(candidates, margins)
@@ -182,26 +185,32 @@ class _Solver:
         """Visit all images; return the margins of the candidates."""
         problem, working = self.problem, self.working
         margins = np.empty((len(candidates), problem.shape[0]))
+        n_new = 2 if self.wide else 1
         for first, stop, block in problem.blocks():
-            working.reserve(first, stop, 1)
+            working.reserve(first, stop, n_new)
             order = first + self.generator.permutation(stop - first)
             working.size = visit_images(
                 order, block, problem.images.starts, problem.best,
                 int(problem.images.starts[first]), problem.losses, working.differences,
                 working.losses, working.alphas, working.image, working.row, working.slots,
                 working.counts, working.gram, working.known, working.size, self.weights,
-                self.average, self.n_visits, problem.C, candidates, margins)
+                self.average, self.n_visits, problem.C, candidates, margins, n_new)
             self.n_visits += stop - first
         self.n_passes += 1
         return margins
 
+    def _candidates(self) -> FloatArray:
+        """Copies of the settled weights and, where it may be ahead of them, of the average."""
+        return np.array([self.weights] if self.wide else [self.weights, self.average])
+
     def _judge(self, candidates: FloatArray, margins: FloatArray) -> None:
-        """Find the objective of the settled weights, of their best multiple, and the average."""
-        problem, (settled, average) = self.problem, candidates
-        for factor in (1.0, problem.best_multiple(settled, margins[0])):
-            self._offer(factor * settled,
-                        problem.objective(factor * settled, factor * margins[0]))
-        self._offer(average, problem.objective(average, margins[1]))
+        """Find the objective of the candidates, and of the best multiple of the settled weights."""
+        problem = self.problem
+        for weights, margin in zip(candidates, margins):
+            self._offer(weights, problem.objective(weights, margin))
+        factor = problem.best_multiple(candidates[0], margins[0])
+        self._offer(factor * candidates[0],
+                    problem.objective(factor * candidates[0], factor * margins[0]))
         if self.callback is not None:
             self.callback(self.best)
 

@@ -12,7 +12,7 @@ from rerank.errors import InputError
 from rerank.ranking.rows import ImageRows, check_rows_finite, row_blocks
 from rerank.types import FloatArray
 
-#: A column that varies by less than this share of its largest value counts as constant.
+#: A column that varies by less than this share of its magnitude counts as constant.
 CONSTANT_SHARE = 1e-12
 
 
@@ -51,8 +51,8 @@ def inverse_scale(
         Where a value is NaN or infinite (the message names row and column), or `column_groups`
         has not D labels.
     """
-    deviation, largest = within_image_deviation(rows, images)
-    varies = deviation > CONSTANT_SHARE * largest
+    deviation, magnitude = within_image_deviation(rows, images)
+    varies = deviation > CONSTANT_SHARE * magnitude
     inverse = np.zeros(len(deviation))
     inverse[varies] = 1.0 / deviation[varies] if scale_columns else 1.0
     if column_groups is not None:
@@ -67,36 +67,44 @@ def inverse_scale(
 
 
 def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, FloatArray]:
-    """Pooled standard deviation within images, and the largest absolute value, of each column.
+    """Pooled standard deviation within images, and the magnitude, of each column.
 
     Returns
     -------
-    deviation, largest : ndarrays of shape (D,)
-        The deviation is 0 where no image has two rows.
+    deviation, magnitude : ndarrays of shape (D,)
+        The deviation is 0 where no image has two rows. The magnitude is the largest absolute
+        value among the first rows of the images.
     """
     n_rows, n_columns = rows.shape
-    squares, largest = np.zeros(n_columns), np.zeros(n_columns)
+    squares, magnitude = np.zeros(n_columns), np.zeros(n_columns)
     for first, block in row_blocks(rows, images.starts):
         begin = int(images.starts[first])
         stop = int(np.searchsorted(images.starts, begin + len(block)))
-        _add_squares(block, images.starts[first:stop + 1] - begin, squares, largest)
+        _add_squares(block, images.starts[first:stop + 1] - begin, squares, magnitude)
         if not np.isfinite(squares).all():
             # NaN or infinity in the block, or squares that are too large.
             check_rows_finite(block, begin)
-    return np.sqrt(squares / max(n_rows - images.n_images, 1)), largest
+    return np.sqrt(squares / max(n_rows - images.n_images, 1)), magnitude
 
 
 @njit(cache=True)
-def _add_squares(block, starts, squares, largest):
-    mean = np.empty(block.shape[1])
+def _add_squares(block, starts, squares, magnitude):
+    # Squares around an image's first row, less those of its mean: one look at each value, and no
+    # cancellation against what the column is the same by in all rows of the image.
+    n_columns = block.shape[1]
+    total, square = np.empty(n_columns), np.empty(n_columns)
     for i in range(len(starts) - 1):
-        mean[:] = 0.0
-        for row in range(starts[i], starts[i + 1]):
-            for column in range(len(mean)):
-                mean[column] += block[row, column]
-                largest[column] = max(largest[column], abs(block[row, column]))
-        for column in range(len(mean)):
-            mean[column] /= starts[i + 1] - starts[i]
-        for row in range(starts[i], starts[i + 1]):
-            for column in range(len(mean)):
-                squares[column] += (block[row, column] - mean[column]) ** 2
+        first = block[starts[i]]
+        total[:] = 0.0
+        square[:] = 0.0
+        for column in range(n_columns):
+            magnitude[column] = max(magnitude[column], abs(first[column]))
+        for row in range(starts[i] + 1, starts[i + 1]):
+            values = block[row]
+            for column in range(n_columns):
+                change = values[column] - first[column]
+                total[column] += change
+                square[column] += change * change
+        count = starts[i + 1] - starts[i]
+        for column in range(n_columns):
+            squares[column] += square[column] - total[column] * total[column] / count

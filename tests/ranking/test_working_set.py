@@ -93,10 +93,11 @@ def test_the_sweeps_gap_bounds_what_is_left():
     assert gaps.sum() >= optimum - before - 1e-12
 
 
-def test_a_visit_finds_the_most_violated_row():
+@pytest.mark.parametrize("n_new", [1, 2])
+def test_a_visit_finds_the_most_violated_rows(n_new):
     problem, full = state()
     working = WorkingSet(problem.best, 24, 12)
-    working.reserve(0, 6, 1)
+    working.reserve(0, 6, n_new)
     weights, average = np.zeros(12), np.zeros(12)
     candidates = np.random.default_rng(1).normal(size=(2, 12))
     margins = np.empty((2, 24))
@@ -104,11 +105,12 @@ def test_a_visit_finds_the_most_violated_row():
         np.arange(6), problem.rows, problem.images.starts, problem.best, 0, problem.losses,
         working.differences, working.losses, working.alphas, working.image, working.row,
         working.slots, working.counts, working.gram, working.known, working.size, weights,
-        average, 0, problem.C, candidates, margins)
+        average, 0, problem.C, candidates, margins, n_new)
     np.testing.assert_allclose(margins, problem.margins(candidates), atol=1e-12)
-    # The first image is seen at weights of 0: its largest loss.
-    assert working.row[0] == problem.losses[:4].argmax()
-    assert 1 <= working.size <= 6
+    # The first image is seen at weights of 0: its largest losses.
+    largest = np.argsort(-problem.losses[:4])[:n_new]
+    assert working.row[:n_new].tolist() == largest.tolist()
+    assert n_new <= working.size <= 6 * n_new
     np.testing.assert_allclose(weights, working.weights(), atol=1e-12)
     assert np.linalg.norm(average) < np.linalg.norm(weights)
     assert_feasible(working, problem.C)
