@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from rerank.ranking.working_set import append
+from rerank.ranking.working_set import append, inner
 
 
 @njit(cache=True)
@@ -44,15 +44,18 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
     """
     width = slots.shape[1]
     gradient, value, before = np.empty(width + 1), np.empty(width + 1), np.empty(width + 1)
+    scores = np.empty(np.diff(starts).max())
     for i in order:
         begin, end = starts[i] - first_row, starts[i + 1] - first_row
         chosen = best[i] - first_row
         for k in range(candidates.shape[0]):
-            scores = np.dot(block[begin:end], candidates[k])
+            for m in range(end - begin):
+                scores[m] = inner(block[begin + m], candidates[k])
             for m in range(end - begin):
                 margins[k, starts[i] + m] = scores[m] - scores[chosen - begin]
         if end - begin > 1:
-            scores = np.dot(block[begin:end], weights)
+            for m in range(end - begin):
+                scores[m] = inner(block[begin + m], weights)
             one = two = -1
             highest = second = scores[chosen - begin]
             for m in range(end - begin):
@@ -110,7 +113,7 @@ def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C
     used = 0.0
     for j in range(count):
         a = slots[i, j]
-        gradient[j] = losses[a] - np.dot(differences[a], weights)
+        gradient[j] = losses[a] - inner(differences[a], weights)
         value[j] = alphas[a]
         before[j] = value[j]
         used += value[j]

@@ -102,6 +102,15 @@ class WorkingSet:
         _rebuild(self.size, self.differences, self.image, self.slots, self.counts, self.gram)
 
 
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def inner(first, second):
+    """Inner product of two short vectors, for which BLAS takes longer to call than to compute."""
+    total = 0.0
+    for column in range(first.shape[0]):
+        total += first[column] * second[column]
+    return total
+
+
 @njit(cache=True)
 def append(block, local_row, local_best, row, i, loss, differences, losses, alphas, image, rows,
            slots, counts, gram, known, size):
@@ -118,7 +127,7 @@ def append(block, local_row, local_best, row, i, loss, differences, losses, alph
     slots[i, last] = size
     counts[i] = last + 1
     for j in range(last + 1):
-        value = np.dot(difference, differences[slots[i, j]])
+        value = inner(difference, differences[slots[i, j]])
         gram[i, last, j] = value
         gram[i, j, last] = value
 
@@ -142,6 +151,6 @@ def _rebuild(size, differences, image, slots, counts, gram):
         slots[i, last] = a
         counts[i] = last + 1
         for j in range(last + 1):
-            value = np.dot(differences[a], differences[slots[i, j]])
+            value = inner(differences[a], differences[slots[i, j]])
             gram[i, last, j] = value
             gram[i, j, last] = value
