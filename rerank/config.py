@@ -188,7 +188,7 @@ class SegNetSettings(Settings):
 class ClassifierSettings(Settings):
     """Image and size-threshold classifiers: linear SVMs on pooled activations."""
 
-    C: Positive = 0.01
+    C: Positive = 1.0
     percentiles: tuple[typing.Annotated[float, Field(ge=0, le=100)], ...] = (20.0, 40.0, 60.0, 80.0)
 
 
