@@ -208,7 +208,7 @@ class RankingSettings(Settings):
     """
 
     C: Optional[Positive] = None
-    candidates: tuple[Positive, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    candidates: tuple[Positive, ...] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     loss: Literal["image", "corpus"] = "image"
     groups: tuple[str, ...] = ("segnet", "classification", "proposal")
     compared: tuple[Literal["pairwise", "ridge", "boosting"], ...] = (

@@ -27,8 +27,9 @@ class PairwiseRankSVM(LinearRanker):
     ----------
     C : float, default 1.0
         Weight of a pair of average difference.
-    pairs : {"best", "all"}, default "best"
-        "best" compares each image's best proposal with its others; "all" compares all.
+    pairs : {"best", "all"}, default "all"
+        "all" compares all proposals of an image (Joachims 2002); "best" compares the best one with
+        the others, and says nothing of how those compare, which costs points on small data sets.
     max_pairs : int, default 200
         At most so many pairs an image, drawn without replacement where there are more.
     tol : float, default 1e-4
@@ -49,7 +50,7 @@ class PairwiseRankSVM(LinearRanker):
         quality) the weights are 0.
     """
 
-    def __init__(self, C: float = 1.0, pairs: str = "best", max_pairs: int = 200,
+    def __init__(self, C: float = 1.0, pairs: str = "all", max_pairs: int = 200,
                  tol: float = 1e-4, max_iter: int = 10000, scale_columns: bool = True,
                  column_groups: Optional[Sequence[Any]] = None,
                  random_state: RandomState = None) -> None:

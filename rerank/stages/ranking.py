@@ -27,7 +27,9 @@ from rerank.stages.base import Job, Reach, Stage, read_image
 from rerank.types import Array, FloatArray
 
 #: Settings that the rankers beside the structured SVM are compared with.
-PAIRWISE_C = (1e-4, 1e-3, 1e-2)
+PAIRWISE_C = (1e-6, 1e-5, 1e-4, 1e-3)
+#: Pairs of an image's proposals that the pairwise SVM compares.
+MAX_PAIRS = 60
 RIDGE_ALPHAS = (10.0, 100.0, 1e3, 1e4)
 
 
@@ -145,7 +147,8 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
                                   max_passes=recipe.ranking.max_iter)
                 for C in (recipe.ranking.candidates if fixed is None else (fixed,))]
     if kind == "pairwise":
-        return [PairwiseRankSVM(C=C, random_state=seed) for C in PAIRWISE_C]
+        return [PairwiseRankSVM(C=C, pairs="all", max_pairs=MAX_PAIRS, random_state=seed)
+                for C in PAIRWISE_C]
     if kind == "ridge":
         return [RidgeRanker(alpha=alpha) for alpha in RIDGE_ALPHAS]
     return [BoostingRanker(max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40,
@@ -271,5 +274,5 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
 #: What `load_parts` reads.
 INPUTS: tuple[tuple[str, Reach], ...] = (("features", "every"), ("quality", "every"),
                                          ("proposals", "every"))
-STAGE = Stage("ranking", 8, _settings, INPUTS, _run,
+STAGE = Stage("ranking", 9, _settings, INPUTS, _run,
               "the rankers", split=False, cost=0.5)
