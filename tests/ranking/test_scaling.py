@@ -28,6 +28,14 @@ def test_deviation_within_images(data):
     np.testing.assert_allclose(inverse_scale(X, images), 1 / deviation)
 
 
+def test_an_offset_does_not_drown_the_deviation(data):
+    X, images, _ = data
+    deviation, _ = within_image_deviation(X, images)
+    # 1e9 has 7 digits after the point; a mean of squares less a squared mean would have none.
+    shifted, _ = within_image_deviation(X + 1e9, images)
+    np.testing.assert_allclose(shifted, deviation, rtol=1e-5)
+
+
 def test_blocks_change_nothing(data, monkeypatch):
     X, images, _ = data
     whole = within_image_deviation(X, images)
