@@ -107,4 +107,6 @@ def _add_squares(block, starts, squares, magnitude):
                 square[column] += change * change
         count = starts[i + 1] - starts[i]
         for column in range(n_columns):
-            squares[column] += square[column] - total[column] * total[column] / count
+            # The last term is 0, or NaN where a lone row is not finite.
+            squares[column] += (square[column] - total[column] * total[column] / count
+                                + 0.0 * first[column])

@@ -69,6 +69,9 @@ def test_unusable_input(data):
     X, images, _ = data
     with pytest.raises(InputError, match="one label for each of the 4 columns"):
         inverse_scale(X, images, column_groups=["a"])
-    X[4, 2] = np.inf
-    with pytest.raises(InputError, match="row 4, column 2 is inf"):
-        inverse_scale(X, images)
+    # Row 3 is an image by itself; rows 0 and 4 are the first of theirs.
+    for row, value in ((0, np.nan), (3, np.nan), (3, -np.inf), (4, np.inf), (7, np.nan)):
+        broken = X.copy()
+        broken[row, 2] = value
+        with pytest.raises(InputError, match=f"row {row}, column 2 is {value}"):
+            inverse_scale(broken, images)
