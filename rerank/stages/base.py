@@ -20,6 +20,8 @@ from rerank.types import Array
 #: are fitted on; both; its own and, for `final`, the folds, whose predictions are out of fold; or
 #: every part.
 Reach = Literal["own", "others", "fit", "out_of_fold", "every"]
+#: Stages that a stage reads, and which parts of them.
+Inputs = Sequence[tuple[str, Reach]]
 #: What a stage reads from outside the store; the digest of the files' bytes is part of its key.
 External = Literal["images", "weights", "probabilities"]
 
@@ -36,8 +38,8 @@ class Stage:
         Raised whenever the stage would write something else for the same settings.
     settings : callable
         The settings that its results depend on, as plain values.
-    inputs : sequence of (stage name, reach)
-        What it reads.
+    inputs : sequence of (stage name, reach), or callable
+        What it reads. A callable is given the recipe.
     run : callable
         Fills the file of one part.
     reads : tuple of str, or callable
@@ -56,13 +58,17 @@ class Stage:
     name: str
     version: int
     settings: Callable[[Recipe], dict[str, Any]]
-    inputs: Sequence[tuple[str, Reach]]
+    inputs: Union[Inputs, Callable[[Recipe], Inputs]]
     run: Callable[[Job, h5py.File], None]
     summary: str
     reads: Union[tuple[External, ...], Callable[[Recipe], tuple[External, ...]]] = ()
     split: bool = True
     fits: bool = False
     cost: float = 0.05
+
+    def inputs_with(self, recipe: Recipe) -> Inputs:
+        """What it reads of other stages with that recipe."""
+        return self.inputs(recipe) if callable(self.inputs) else self.inputs
 
     def reads_with(self, recipe: Recipe) -> tuple[External, ...]:
         """What it reads from outside the store with that recipe."""

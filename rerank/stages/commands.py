@@ -70,7 +70,8 @@ def status_lines(work: str, every_part: bool = False) -> list[str]:
     """The graph of stages as text: state, size and time of each."""
     workflow = open_run(work)
     found = workflow.status()
-    reads = {stage.name: [name for name, _ in stage.inputs] for stage in workflow.stages}
+    reads = {stage.name: [name for name, _ in stage.inputs_with(workflow.recipe)]
+             for stage in workflow.stages}
     lines = [f"{workflow.recipe.name} in {work}: {_states(found)}", "",
              f"{'stage':<22}{'state':<30}{'size':>11}{'time':>10}  made from"]
     for stage in workflow.stages:

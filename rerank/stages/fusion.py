@@ -20,7 +20,7 @@ from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, r
 from rerank.folds import Part
 from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
-from rerank.stages.base import Job, Stage, read_image, write_image
+from rerank.stages.base import Inputs, Job, Stage, read_image, write_image
 from rerank.stages.classifiers import load_models
 from rerank.stages.posterior import SecondOpinion, read_held_out, read_posterior
 from rerank.stages.unaries import image_id_key, write_probabilities
@@ -154,7 +154,11 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
-STAGE = Stage("fusion", 3, _settings,
-              (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
-               ("classifiers", "out_of_fold"), ("posterior", "out_of_fold")), _run,
-              "joining the signals", fits=True, cost=0.1)
+def _inputs(recipe: Recipe) -> Inputs:
+    # Without fusion nothing of stage 2 reaches the proposals, which need not be made anew for it.
+    return (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
+            ("classifiers", "out_of_fold"),
+            ("posterior", "out_of_fold")) if recipe.fusion.enabled else ()
+
+
+STAGE = Stage("fusion", 3, _settings, _inputs, _run, "joining the signals", fits=True, cost=0.1)

@@ -220,7 +220,7 @@ class Workflow:
             for part in parts:
                 inputs: dict[tuple[str, str], ArtefactRef] = {}
                 trained: set[str] = set()
-                for name, reach in stage.inputs:
+                for name, reach in stage.inputs_with(self.recipe):
                     for other in self._reach(name, part, reach, by_name):
                         inputs[name, other] = by_name[name, other].ref
                         if other == part.name:

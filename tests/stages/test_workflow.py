@@ -18,6 +18,7 @@ from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakErro
 from rerank.folds import FINAL
 from rerank.stages import PIPELINE, Workflow
 from rerank.stages.base import Stage
+from rerank.stages.commands import find_recipe
 from rerank.stages.workflow import find_weights, part_name
 
 MakeWorkflow = Callable[..., Workflow]
@@ -30,10 +31,12 @@ def states(workflow: Workflow) -> dict[str, set[str]]:
     return found
 
 
-def test_stages_come_after_what_they_read() -> None:
+@pytest.mark.parametrize("settings", [[], ["fusion.enabled=false"]])
+def test_stages_come_after_what_they_read(settings: list[str]) -> None:
+    recipe = find_recipe("scenes", settings)
     seen: set[str] = set()
     for stage in PIPELINE:
-        assert {name for name, _ in stage.inputs} <= seen, stage.name
+        assert {name for name, _ in stage.inputs_with(recipe)} <= seen, stage.name
         seen.add(stage.name)
 
 
@@ -61,17 +64,29 @@ def test_ranking_C_recomputes_ranking_and_reports_alone(copy: Path,
     ("report.n_examples=1", "pages")])
 def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
         finished: Path, make_workflow: MakeWorkflow, override: str, first: str) -> None:
-    found = states(make_workflow(finished, [override]))
+    workflow = make_workflow(finished, [override])
+    found = states(workflow)
     changed = {name for name, state in found.items() if state != {"fresh"}}
     # The number of proposals also says how many the pool is chosen for, and the second classifier
     # is of the first one's kind.
     reached = {first} | ({"crf_settings", "posterior"} & changed)
     for stage in PIPELINE:
-        if reached & {name for name, _ in stage.inputs}:
+        if reached & {name for name, _ in stage.inputs_with(workflow.recipe)}:
             reached.add(stage.name)
     assert first in changed
     assert changed <= reached
     assert "superpixels" in changed or first != "superpixels"
+
+
+@pytest.mark.parametrize("fusion, kept", [("false", True), ("true", False)])
+def test_without_fusion_proposals_do_not_hang_on_stage_two(
+        finished: Path, make_workflow: MakeWorkflow, fusion: str, kept: bool) -> None:
+    common = ["posterior.features=null", f"fusion.enabled={fusion}"]
+    plain, other = (make_workflow(finished, [*common, *settings])
+                    for settings in ((), ("segnet.epochs_mixed=2", "classifiers.C=0.5")))
+    for stage in ("crf_settings", "proposals"):
+        keys = [[w.task(stage, part.name).ref.key for part in w.parts] for w in (plain, other)]
+        assert (keys[0] == keys[1]) == kept
 
 
 def test_jobs_do_not_change_results(finished: Path, tmp_path: Path, make_workflow: MakeWorkflow,
