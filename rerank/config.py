@@ -186,7 +186,10 @@ class SegNetSettings(Settings):
 
 
 class ClassifierSettings(Settings):
-    """Image and size-threshold classifiers: linear SVMs on pooled activations."""
+    """Image and size-threshold classifiers: linear SVMs on pooled activations.
+
+    Where there is no pretrained backbone they see features made by hand, which want a smaller `C`.
+    """
 
     C: Positive = 1.0
     percentiles: tuple[typing.Annotated[float, Field(ge=0, le=100)], ...] = (20.0, 40.0, 60.0, 80.0)
