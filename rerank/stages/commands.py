@@ -70,14 +70,15 @@ def status_lines(work: str, every_part: bool = False) -> list[str]:
     """The graph of stages as text: state, size and time of each."""
     workflow = open_run(work)
     found = workflow.status()
-    reads = {stage.name: [name for name, _ in stage.inputs_with(workflow.recipe)]
-             for stage in workflow.stages}
     lines = [f"{workflow.recipe.name} in {work}: {_states(found)}", "",
              f"{'stage':<22}{'state':<30}{'size':>11}{'time':>10}  made from"]
     for stage in workflow.stages:
         rows = [row for row in found if row.stage == stage.name]
+        read = [name for name, _ in stage.inputs_with(workflow.recipe)]
+        if not read:
+            read = [name for name in stage.reads_with(workflow.recipe) if name == "images"]
         lines.append(_status_line(stage.name, _states(rows), rows) +
-                     f"  {', '.join(reads[stage.name]) or 'images'}")
+                     f"  {', '.join(read) or 'nothing'}")
         if every_part and len(rows) > 1:
             lines += [_status_line(f"  {row.part}", row.state, [row]) for row in rows]
     return lines
