@@ -75,7 +75,7 @@ class PipelineBench:
             scope.data_root, backbone.architecture)
         self._store = Store(scope.pipeline)
         self._workflows: dict[tuple[str, int], Workflow] = {}
-        self._populations: dict[tuple[str, int], tuple[Workflow, Population]] = {}
+        self._populations: dict[tuple[str, int], tuple[Workflow, Population, float]] = {}
         self.class_names = self._workflow(next(iter(self.variants)), 0).train.class_names
 
     def recipe(self, variant: str, seed: int) -> Recipe:
@@ -104,10 +104,9 @@ class PipelineBench:
         an earlier run, has computed.
         """
         chosen: PipelineRecipe = row.recipe
-        workflow, population = self._population(chosen.variant, seed)
+        workflow, population, seconds = self._population(chosen.variant, seed)
         counts = self._counts(chosen, workflow, population)
         progress(1.0)
-        seconds = sum(self._store.header(task.ref).seconds for task in workflow.tasks)
         return Outcome(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
 
     def _counts(self, chosen: PipelineRecipe, workflow: Workflow, population: Population
@@ -132,13 +131,15 @@ class PipelineBench:
                                             str(self.scope.data_root))
         return self._workflows[key]
 
-    def _population(self, variant: str, seed: int) -> tuple[Workflow, Population]:
+    def _population(self, variant: str, seed: int) -> tuple[Workflow, Population, float]:
+        """The finished run, its evaluation images, and the seconds that its stages took."""
         key = variant, seed
         if key not in self._populations:
             workflow = self._workflow(variant, seed)
             workflow.run(jobs=self.scope.jobs, quiet=True)
-            self._populations[key] = (workflow,
-                                      load_population(workflow.job("pages"), "evaluation"))
+            seconds = sum(self._store.header(task.ref).seconds for task in workflow.tasks)
+            self._populations[key] = (
+                workflow, load_population(workflow.job("pages"), "evaluation"), seconds)
         return self._populations[key]
 
 
