@@ -28,7 +28,7 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
     differences to size
         Of the working set; there must be room for `n_new` more constraints an image.
     weights, average : ndarrays of shape (D,)
-        Updated in place.
+        Updated in place; an `average` of shape (0,) is not kept.
     visits : int
         Images visited before, for the average.
     candidates : ndarray of shape (k, D)
@@ -75,7 +75,7 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
                          gradient, value, before)
         share = 2.0 / (visits + 2.0)
         visits += 1
-        for column in range(weights.shape[0]):
+        for column in range(average.shape[0]):
             average[column] += share * (weights[column] - average[column])
     return size
 

@@ -101,11 +101,11 @@ class _Solver:
         self.best: FloatArray = np.zeros(n_columns)
         self.primal, self.dual = problem.empty_objective(), 0.0
         self.weights: FloatArray = np.zeros(n_columns)
-        self.average: FloatArray = np.zeros(n_columns)
         self.n_passes = self.n_visits = 0
         # With columns enough for the images, most constraints that come close act in the end: two
         # that enter at a visit save readings, and the average lags behind the settled weights.
         self.wide = n_columns >= problem.images.n_images
+        self.average: FloatArray = np.zeros(0 if self.wide else n_columns)
 
     def solve(self) -> HingeSolution:
         growing, stalled = False, 0

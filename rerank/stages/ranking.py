@@ -147,7 +147,7 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
                                   max_passes=recipe.ranking.max_iter)
                 for C in (recipe.ranking.candidates if fixed is None else (fixed,))]
     if kind == "pairwise":
-        return [PairwiseRankSVM(C=C, pairs="all", max_pairs=MAX_PAIRS, random_state=seed)
+        return [PairwiseRankSVM(C=C, max_pairs=MAX_PAIRS, random_state=seed)
                 for C in PAIRWISE_C]
     if kind == "ridge":
         return [RidgeRanker(alpha=alpha) for alpha in RIDGE_ALPHAS]
