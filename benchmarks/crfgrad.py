@@ -14,15 +14,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-
 from lattice import problem
+
 from rerank.layers import CRFGrad, PermutohedralLattice, crf_energy, crf_terms
 
 #: What is timed: the object and name of a function, and the part that its time belongs to.
@@ -38,13 +39,13 @@ PARTS: list[tuple[Any, str, str]] = [
 WITHIN = ("splat", "blur with weights", "slice")
 
 
-def timed(function: Callable[..., Any], part: str, spent: dict[str, float]
-          ) -> Callable[..., Any]:
+def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         begin = time.process_time()
         result = function(*args, **kwargs)
         spent[part] += time.process_time() - begin
         return result
+
     return wrapped
 
 
@@ -70,8 +71,9 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.process_time() - begin
 
 
-def train_step(crf: CRFGrad, logits: torch.Tensor, image: torch.Tensor,
-               labels: torch.Tensor) -> None:
+def train_step(
+    crf: CRFGrad, logits: torch.Tensor, image: torch.Tensor, labels: torch.Tensor
+) -> None:
     """Forward and backward to the scores and to all weights."""
     crf.zero_grad()
     scores = crf.log_scores(crf(logits.detach().requires_grad_(), image))
@@ -90,10 +92,16 @@ def main() -> None:
     image = torch.from_numpy(picture).permute(2, 0, 1)[None]
     logits = torch.from_numpy(probabilities).log()[None]
     labels = logits.argmax(dim=1)
-    print(f"{options.labels} labels at {options.size[0]}x{options.size[1]}, 5 steps, "
-          f"{options.repeats} rounds")
-    for spatial, bilateral in (("learned", "learned"), ("gaussian", "gaussian"),
-                               ("learned", "none"), ("none", "learned")):
+    print(
+        f"{options.labels} labels at {options.size[0]}x{options.size[1]}, 5 steps, "
+        f"{options.repeats} rounds"
+    )
+    for spatial, bilateral in (
+        ("learned", "learned"),
+        ("gaussian", "gaussian"),
+        ("learned", "none"),
+        ("none", "learned"),
+    ):
         torch.manual_seed(0)
         crf = CRFGrad(options.labels, spatial=spatial, bilateral=bilateral).eval()
         if crf.spatial is not None and crf.spatial.weight is not None:
@@ -107,13 +115,21 @@ def main() -> None:
             print(f"    {part:22} {1e3 * taken:7.1f} ms {100 * taken / whole:5.1f} %")
         if crf.bilateral is not None:
             term, valid = crf.bilateral, np.ones(picture.shape[:2], bool)
-            placing = np.median([seconds(lambda: term.lattice(picture, valid, None).n_vertices)
-                                 for _ in range(options.repeats)])
+            placing = np.median(
+                [
+                    seconds(lambda: term.lattice(picture, valid, None).n_vertices)
+                    for _ in range(options.repeats)
+                ]
+            )
             print(f"    placing a new image    {1e3 * placing:7.1f} ms more")
         crf.train()
         train_step(crf, logits, image, labels)
-        both = np.median([seconds(lambda: train_step(crf, logits, image, labels))
-                          for _ in range(max(options.repeats // 2, 1))])
+        both = np.median(
+            [
+                seconds(lambda: train_step(crf, logits, image, labels))
+                for _ in range(max(options.repeats // 2, 1))
+            ]
+        )
         print(f"    forward and backward   {1e3 * both:7.1f} ms")
 
 

@@ -41,8 +41,17 @@ def main(problem: str, answer: str) -> None:
         marks.append(time.process_time())
         np.save(answer, np.array(result).reshape(probabilities.shape))
         unary, set_up, none, ten = np.diff(marks)
-        print(json.dumps({"set-up": set_up, "step": (ten - none) / 10, "ten steps": ten,
-                          "all": unary + set_up + ten}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "set-up": set_up,
+                    "step": (ten - none) / 10,
+                    "ten steps": ten,
+                    "all": unary + set_up + ten,
+                }
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -30,8 +30,9 @@ from rerank.features import GROUPS, ImageInputs, cells_to_regions, image_feature
 SIDE, N_VALUES, GRID = 11, 8, 13
 
 
-def smooth_fields(rng: np.random.Generator, shape: tuple[int, int, int], sigma: float
-                  ) -> np.ndarray:
+def smooth_fields(
+    rng: np.random.Generator, shape: tuple[int, int, int], sigma: float
+) -> np.ndarray:
     """Unit-variance random fields over the rows and columns of superpixels."""
     fields = gaussian_filter(rng.standard_normal(shape), (sigma, sigma, 0))
     return np.asarray(fields / fields.std())
@@ -49,14 +50,21 @@ def make_inputs(rows: int, columns: int, n_proposals: int, n_classes: int) -> Im
     n = rows * columns
     index = np.arange(n).reshape(rows, columns)
     superpixels = np.kron(index, np.ones((SIDE, SIDE), dtype=np.int64))
-    edges = np.concatenate([np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
-                            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1)])
+    edges = np.concatenate(
+        [
+            np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
+            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
+        ]
+    )
     scene = smooth_fields(rng, (rows, columns, n_classes), 4.0)
     # About six classes are in the picture.
     scene[:, :, rng.permutation(n_classes)[6:]] -= 3.0
-    labelings = np.stack([
-        (scene + 0.5 * smooth_fields(rng, scene.shape, 2.0)).argmax(axis=2).ravel()
-        for _ in range(n_proposals)])
+    labelings = np.stack(
+        [
+            (scene + 0.5 * smooth_fields(rng, scene.shape, 2.0)).argmax(axis=2).ravel()
+            for _ in range(n_proposals)
+        ]
+    )
     probabilities = probabilities_of(2.0 * scene)
     overlap = np.zeros((GRID * GRID, n))
     cell = (np.arange(rows) * GRID // rows)[:, None] * GRID + np.arange(columns) * GRID // columns
@@ -67,20 +75,30 @@ def make_inputs(rows: int, columns: int, n_proposals: int, n_classes: int) -> Im
     n_foreground = n_classes - 1
     image = rng.random(superpixels.shape)
     return ImageInputs(
-        image_id="scene", classes=tuple(f"class{k}" for k in range(n_classes)),
-        superpixels=superpixels, edges=edges, boundary_length=np.full(len(edges), float(SIDE)),
-        contrast=rng.random(len(edges)), areas=np.full(n, float(SIDE * SIDE)),
-        labelings=labelings, energies=np.sort(rng.random(n_proposals)),
-        lower_bounds=np.zeros(n_proposals), probabilities=probabilities,
-        segnet_map=segnet.reshape(GRID, GRID, n_classes), cell_overlap=overlap,
+        image_id="scene",
+        classes=tuple(f"class{k}" for k in range(n_classes)),
+        superpixels=superpixels,
+        edges=edges,
+        boundary_length=np.full(len(edges), float(SIDE)),
+        contrast=rng.random(len(edges)),
+        areas=np.full(n, float(SIDE * SIDE)),
+        labelings=labelings,
+        energies=np.sort(rng.random(n_proposals)),
+        lower_bounds=np.zeros(n_proposals),
+        probabilities=probabilities,
+        segnet_map=segnet.reshape(GRID, GRID, n_classes),
+        cell_overlap=overlap,
         scores=rng.standard_normal(n_foreground),
         size_scores=rng.standard_normal(4 * n_foreground),
-        size_thresholds=np.sort(rng.random((n_foreground, 4)), axis=1), background=0,
+        size_thresholds=np.sort(rng.random((n_foreground, 4)), axis=1),
+        background=0,
         region_values=rng.standard_normal((n, N_VALUES)),
         value_names=tuple(f"value{k}" for k in range(N_VALUES)),
         location=rng.dirichlet(np.ones(n_classes), n),
-        cooccurrence=rng.standard_normal((n_classes, n_classes)), edge_map=image > 0.9,
-        posterior=cells_to_regions(segnet, overlap))
+        cooccurrence=rng.standard_normal((n_classes, n_classes)),
+        edge_map=image > 0.9,
+        posterior=cells_to_regions(segnet, overlap),
+    )
 
 
 def best_time(function: Callable[[], object], repeats: int) -> float:
@@ -104,18 +122,24 @@ def main() -> None:
     inputs = make_inputs(rows, columns, arguments.proposals, arguments.classes)
     bare = replace(inputs, edge_map=None)
     painted = np.mean([len(np.unique(labeling)) for labeling in inputs.labelings])
-    print(f"{rows * columns} regions, {arguments.proposals} proposals of {painted:.1f} of "
-          f"{arguments.classes} classes")
+    print(
+        f"{rows * columns} regions, {arguments.proposals} proposals of {painted:.1f} of "
+        f"{arguments.classes} classes"
+    )
     print(f"{'group':>24} {'columns':>8} {'ms':>8} {'proposals/s':>12}")
     cases: list[tuple[str, ImageInputs, tuple[str, ...]]] = [
-        ("proposal without pixels", bare, ("proposal",))]
+        ("proposal without pixels", bare, ("proposal",))
+    ]
     cases += [(group, inputs, (group,)) for group in GROUPS]
     cases += [("all without pixels", bare, bare.groups), ("all", inputs, inputs.groups)]
     for label, given, groups in cases:
         seconds = best_time(lambda: image_features(given, groups), arguments.repeats)
         n_columns = image_features(given, groups).shape[1]
-        print(f"{label:>24} {n_columns:8d} {1e3 * seconds:8.3f} "
-              f"{arguments.proposals / seconds:12.0f}", flush=True)
+        print(
+            f"{label:>24} {n_columns:8d} {1e3 * seconds:8.3f} "
+            f"{arguments.proposals / seconds:12.0f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -23,8 +23,14 @@ import numpy as np
 def expansion(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """gco's alpha-expansion from its own start, in the costs' own type."""
     table = (1 - np.eye(unary.shape[1])).astype(unary.dtype)
-    return gco.cut_general_graph(edges.astype(np.int32), weights, np.ascontiguousarray(unary),
-                                 table, n_iter=-1, algorithm="expansion")
+    return gco.cut_general_graph(
+        edges.astype(np.int32),
+        weights,
+        np.ascontiguousarray(unary),
+        table,
+        n_iter=-1,
+        algorithm="expansion",
+    )
 
 
 def cut(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -64,8 +70,9 @@ def main(source: str, target: str) -> None:
             labelings = np.empty((modes, len(unary)), dtype=np.int64)
             seconds = np.empty(modes)
             for mode in range(modes):
-                labelings[mode], seconds[mode] = timed(solver, theta, edges, weights,
-                                                       repeats=repeats)
+                labelings[mode], seconds[mode] = timed(
+                    solver, theta, edges, weights, repeats=repeats
+                )
                 # All solvers get the problems of the cold gco run.
                 leader = labelings[mode] if name == "gco" else answers[f"gco_labelings{k}"][mode]
                 if mode + 1 < modes:

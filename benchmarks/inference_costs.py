@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -27,10 +27,10 @@ import matplotlib  # noqa: E402
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from superpixel_problems import node_cost, superpixel_problem  # noqa: E402
 
 from rerank.crf import PottsEnergy, map_inference  # noqa: E402
 from rerank.proposals import div_mbest  # noqa: E402
-from superpixel_problems import node_cost, superpixel_problem  # noqa: E402
 
 NODES, LABELS, MODES = (150, 300, 600, 1200, 2400), (2, 4, 8, 16, 32, 64), (1, 3, 10, 30, 100)
 #: What stays fixed while another number grows.
@@ -40,13 +40,16 @@ STRENGTH, SHARE = 0.5, 0.2
 Solver = Callable[[PottsEnergy, float, int], object]
 SOLVERS: dict[str, Solver] = {
     "TRW-S, 10 iterations": lambda energy, diversity, modes: map_inference(
-        energy, "trws", max_iterations=10),
+        energy, "trws", max_iterations=10
+    ),
     "expansion": lambda energy, diversity, modes: map_inference(energy, "alpha_expansion"),
     "ICM": lambda energy, diversity, modes: map_inference(energy, "icm"),
-    "DivMBest, M": lambda energy, diversity, modes: div_mbest(energy, modes, diversity,
-                                                              method="trws"),
+    "DivMBest, M": lambda energy, diversity, modes: div_mbest(
+        energy, modes, diversity, method="trws"
+    ),
     "DivMBest, M cuts of 2 labels": lambda energy, diversity, modes: div_mbest(
-        energy, modes, diversity, method="graph_cut"),
+        energy, modes, diversity, method="graph_cut"
+    ),
 }
 
 FIRST_CALL = """
@@ -84,7 +87,8 @@ def all_series(repeats: int) -> dict[str, tuple[tuple[int, ...], dict[str, list[
     grown: list[tuple[str, tuple[int, ...]]] = [
         (f"nodes n (L = {N_LABELS}, M = {N_MODES})", NODES),
         (f"labels L (n = {N_NODES}, M = {N_MODES})", LABELS),
-        (f"proposals M (n = {N_NODES}, L = {N_LABELS})", MODES)]
+        (f"proposals M (n = {N_NODES}, L = {N_LABELS})", MODES),
+    ]
     for axis, (title, values) in enumerate(grown):
         rows = {}
         for name, solver in SOLVERS.items():
@@ -94,15 +98,18 @@ def all_series(repeats: int) -> dict[str, tuple[tuple[int, ...], dict[str, list[
             sizes = [[N_NODES, 2 if cuts else N_LABELS, N_MODES] for _ in values]
             for size, value in zip(sizes, values):
                 size[axis] = value
-            rows[name] = [best_time(solver, n_nodes, n_labels, modes, repeats)
-                          for n_nodes, n_labels, modes in sizes]
+            rows[name] = [
+                best_time(solver, n_nodes, n_labels, modes, repeats)
+                for n_nodes, n_labels, modes in sizes
+            ]
         found[title] = (values, rows)
     return found
 
 
 def draw(series: dict[str, tuple[tuple[int, ...], dict[str, list[float]]]], path: Path) -> None:
-    figure, axes = plt.subplots(1, len(series), figsize=(4.2 * len(series), 3.6), sharey=True,
-                                layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(series), figsize=(4.2 * len(series), 3.6), sharey=True, layout="constrained"
+    )
     for axis, (title, (values, rows)) in zip(axes, series.items()):
         for name in SOLVERS:
             # Drawn even where it is empty, so that a solver has the same colour everywhere.
@@ -121,8 +128,16 @@ def first_calls() -> list[tuple[float, float]]:
     """Seconds to import and to call everything once, with an empty and with a filled cache."""
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        runs = [subprocess.run([sys.executable, "-c", FIRST_CALL], env=environment, check=True,
-                               capture_output=True, text=True).stdout for _ in range(2)]
+        runs = [
+            subprocess.run(
+                [sys.executable, "-c", FIRST_CALL],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            for _ in range(2)
+        ]
     return [(float(run.split()[0]), float(run.split()[1])) for run in runs]
 
 
@@ -134,8 +149,10 @@ def main() -> None:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     for state, (imported, called) in zip(("empty", "filled"), first_calls()):
-        print(f"first calls of every solver with {state} cache: {called:.1f} s, after "
-              f"{imported:.1f} s of import")
+        print(
+            f"first calls of every solver with {state} cache: {called:.1f} s, after "
+            f"{imported:.1f} s of import"
+        )
     series = all_series(options.repeats)
     for title, (values, rows) in series.items():
         print(f"\nms by {title}")

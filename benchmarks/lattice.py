@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Optional
 
 import cv2
 import numpy as np
@@ -38,8 +37,9 @@ def drawn_image(width: int, height: int) -> np.ndarray:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def problem(file: Optional[Path], n_labels: int, width: int, height: int
-            ) -> tuple[np.ndarray, np.ndarray]:
+def problem(
+    file: Path | None, n_labels: int, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
     """An image (H, W, 3) and noisy probabilities (L, H, W) that follow its colours."""
     if file is None:
         image = drawn_image(width, height)
@@ -51,8 +51,9 @@ def problem(file: Optional[Path], n_labels: int, width: int, height: int
     rng = np.random.default_rng(1)
     centres = image.reshape(-1, 3)[rng.integers(0, width * height, n_labels)].astype(float)
     scores = -np.linalg.norm(image[None] - centres[:, None, None], axis=3) / 15
-    scores += 4 * np.stack([gaussian_filter(rng.normal(size=image.shape[:2]), 2)
-                            for _ in range(n_labels)])
+    scores += 4 * np.stack(
+        [gaussian_filter(rng.normal(size=image.shape[:2]), 2) for _ in range(n_labels)]
+    )
     probabilities = np.exp(scores - scores.max(axis=0))
     return np.ascontiguousarray(image), (probabilities / probabilities.sum(axis=0)).astype("f4")
 
@@ -72,8 +73,13 @@ def ours(image: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     dense_crf(probabilities, image, n_iterations=10)
     ten = time.process_time()
     step = (ten - none - (none - filtered)) / 10
-    return {"set-up": built - begin, "filter": filtered - built, "step": step,
-            "ten steps": 10 * step, "all": ten - none}
+    return {
+        "set-up": built - begin,
+        "filter": filtered - built,
+        "step": step,
+        "ten steps": 10 * step,
+        "all": ten - none,
+    }
 
 
 def main() -> None:
@@ -86,11 +92,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     image, probabilities = problem(options.image, options.labels, *options.size)
-    colours = np.concatenate([np.indices(image.shape[:2]).reshape(2, -1).T / 80.0,
-                              image.reshape(-1, 3) / 13.0], axis=1)
-    print(f"{options.labels} labels at {options.size[0]}x{options.size[1]}, "
-          f"{PermutohedralLattice(colours).n_vertices} bilateral lattice points, "
-          f"{options.repeats} rounds")
+    colours = np.concatenate(
+        [np.indices(image.shape[:2]).reshape(2, -1).T / 80.0, image.reshape(-1, 3) / 13.0], axis=1
+    )
+    print(
+        f"{options.labels} labels at {options.size[0]}x{options.size[1]}, "
+        f"{PermutohedralLattice(colours).n_vertices} bilateral lattice points, "
+        f"{options.repeats} rounds"
+    )
     rounds: list[tuple[dict[str, float], dict[str, float]]] = []
     ours(image, probabilities)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,8 +108,12 @@ def main() -> None:
         peer = None
         if options.peer:
             script = Path(__file__).with_name("densecrf_peer.py")
-            peer = subprocess.Popen([options.peer, str(script), str(stored), str(answer)],
-                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            peer = subprocess.Popen(
+                [options.peer, str(script), str(stored), str(answer)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         for _ in range(options.repeats):
             theirs: dict[str, float] = {}
             if peer is not None:
@@ -113,8 +126,10 @@ def main() -> None:
             peer.communicate()
             refined, expected = dense_crf(probabilities, image, n_iterations=10), np.load(answer)
             agree = (refined.argmax(axis=0) == expected.argmax(axis=0)).mean()
-            print(f"labels that agree after ten steps: {100 * agree:.3f} %, largest difference "
-                  f"of a probability {np.abs(refined - expected).max():.1e}")
+            print(
+                f"labels that agree after ten steps: {100 * agree:.3f} %, largest difference "
+                f"of a probability {np.abs(refined - expected).max():.1e}"
+            )
     for part, against, what in (
         ("set-up", "set-up", "building both lattices / its set-up"),
         ("filter", "step", "one filtering of all labels / its step"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -57,8 +58,9 @@ class PeerAnswer:
     seconds: np.ndarray
 
 
-def ask_peers(interpreter: str, problems: Sequence[Problem], repeats: int = 3
-              ) -> list[dict[str, PeerAnswer]]:
+def ask_peers(
+    interpreter: str, problems: Sequence[Problem], repeats: int = 3
+) -> list[dict[str, PeerAnswer]]:
     """Answers of "gco" and, for two labels, "maxflow" to each problem."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "problems.npz", Path(folder) / "answers.npz"
@@ -71,19 +73,27 @@ def ask_peers(interpreter: str, problems: Sequence[Problem], repeats: int = 3
         subprocess.run([interpreter, str(script), str(source), str(target)], check=True)
         with np.load(target) as answers:
             return [
-                {peer: PeerAnswer(answers[f"{peer}_labelings{k}"], answers[f"{peer}_seconds{k}"])
-                 for peer in ("gco", "maxflow") if f"{peer}_labelings{k}" in answers}
+                {
+                    peer: PeerAnswer(answers[f"{peer}_labelings{k}"], answers[f"{peer}_seconds{k}"])
+                    for peer in ("gco", "maxflow")
+                    if f"{peer}_labelings{k}" in answers
+                }
                 for k in range(len(problems))
             ]
 
 
-def best_bounds(problem: Problem, series: Sequence[np.ndarray], iterations: int = 300
-                ) -> np.ndarray:
+def best_bounds(
+    problem: Problem, series: Sequence[np.ndarray], iterations: int = 300
+) -> np.ndarray:
     """Lower bound of each of a series of unaries, from long runs of TRW-S."""
     energy, messages, bounds = problem.energy(), None, []
     for theta in series:
-        result = trws(energy.with_unary(theta), max_iterations=iterations, tolerance=1e-4,
-                      init_messages=messages)
+        result = trws(
+            energy.with_unary(theta),
+            max_iterations=iterations,
+            tolerance=1e-4,
+            init_messages=messages,
+        )
         messages = result.messages
         bounds.append(result.lower_bound)
     return np.array(bounds)

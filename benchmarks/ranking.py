@@ -35,7 +35,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -51,9 +51,12 @@ from rerank.ranking.scaling import inverse_scale  # noqa: E402
 
 #: Settings of each learner that a user would try; the best of them stands for the learner.
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("NSlackSSVM", {}), ("NSlackSSVM", {"batch_size": -1, "check_constraints": False}),
-    ("OneSlackSSVM", {}), ("OneSlackSSVM", {"inference_cache": 50}),
-    ("FrankWolfeSSVM", {}), ("FrankWolfeSSVM", {"do_averaging": False}),
+    ("NSlackSSVM", {}),
+    ("NSlackSSVM", {"batch_size": -1, "check_constraints": False}),
+    ("OneSlackSSVM", {}),
+    ("OneSlackSSVM", {"inference_cache": 50}),
+    ("FrankWolfeSSVM", {}),
+    ("FrankWolfeSSVM", {"do_averaging": False}),
 )
 SIZES = tuple(itertools.product((50, 300, 1000), (10, 30), (20, 300, 2000)))
 QUICK_SIZES = ((50, 10, 20), (300, 30, 300), (1000, 30, 20))
@@ -87,24 +90,28 @@ class Row:
     fit_seconds: float
     percent_seconds: float
     certified_percent_seconds: float
-    peer_limit: Optional[float] = None
+    peer_limit: float | None = None
     best_learner: str = ""
-    peer_objective: Optional[float] = None
+    peer_objective: float | None = None
     percent_learner: str = ""
-    peer_percent_seconds: Optional[float] = None
-    objective_ratio: Optional[float] = None
-    time_ratio: Optional[float] = None
-    certified_time_ratio: Optional[float] = None
+    peer_percent_seconds: float | None = None
+    objective_ratio: float | None = None
+    time_ratio: float | None = None
+    certified_time_ratio: float | None = None
 
 
-def make_problem(n_images: int, n_proposals: int, n_columns: int, noise: float,
-                 seed: int) -> Problem:
+def make_problem(
+    n_images: int, n_proposals: int, n_columns: int, noise: float, seed: int
+) -> Problem:
     """Features with correlated columns; a fifth of them, and noise, say the quality."""
     rng = np.random.default_rng(seed)
     hidden = max(2, n_columns // 4)
     X = rng.standard_normal((n_images * n_proposals, n_columns))
-    X += rng.standard_normal((len(X), hidden)) @ rng.standard_normal((hidden, n_columns)) / np.sqrt(
-        hidden)
+    X += (
+        rng.standard_normal((len(X), hidden))
+        @ rng.standard_normal((hidden, n_columns))
+        / np.sqrt(hidden)
+    )
     informative = max(2, n_columns // 5)
     score = X[:, :informative] @ rng.standard_normal(informative)
     score = score / score.std() + noise * rng.standard_normal(len(X))
@@ -112,8 +119,15 @@ def make_problem(n_images: int, n_proposals: int, n_columns: int, noise: float,
     quality = 1 / (1 + np.exp(-score))
     quality = quality.reshape(n_images, n_proposals)
     losses = quality.max(axis=1, keepdims=True) - quality
-    return Problem(n_images, n_proposals, n_columns, noise, X, losses.ravel(),
-                   np.arange(n_images + 1) * n_proposals)
+    return Problem(
+        n_images,
+        n_proposals,
+        n_columns,
+        noise,
+        X,
+        losses.ravel(),
+        np.arange(n_images + 1) * n_proposals,
+    )
 
 
 def run_ours(problem: Problem, C: float) -> Row:
@@ -142,14 +156,29 @@ def run_ours(problem: Problem, C: float) -> Row:
     rows = as_rows(problem.X)
     images = image_rows(groups, len(rows))
     inverse = inverse_scale(rows, images, scale_columns=False)
-    hinge = scaled_problem(rows, inverse, images, regret(-problem.losses, images),
-                           best_rows(-problem.losses, images), C)
+    hinge = scaled_problem(
+        rows,
+        inverse,
+        images,
+        regret(-problem.losses, images),
+        best_rows(-problem.losses, images),
+        C,
+    )
     solve_hinge(hinge, 1e-3, 1000, np.random.default_rng(0), callback)
     optimum = exact.primal_objective_
     return Row(
-        problem.n_images, problem.n_proposals, problem.n_columns, problem.noise, C, optimum,
-        ranker.primal_objective_, ranker.duality_gap_ / ranker.primal_objective_, seconds,
-        next(t for t, value in log if value <= 1.01 * optimum), certified)
+        problem.n_images,
+        problem.n_proposals,
+        problem.n_columns,
+        problem.noise,
+        C,
+        optimum,
+        ranker.primal_objective_,
+        ranker.duality_gap_ / ranker.primal_objective_,
+        seconds,
+        next(t for t, value in log if value <= 1.01 * optimum),
+        certified,
+    )
 
 
 def run_peer(python: str, problem: Problem, C: float, limit: float, row: Row) -> None:
@@ -161,11 +190,21 @@ def run_peer(python: str, problem: Problem, C: float, limit: float, row: Row) ->
         np.savez(data, X=problem.X, losses=problem.losses, starts=problem.starts)
         for learner, options in VARIANTS:
             log.write_text("")
-            command = [python, str(peer), proposal_model.__file__, str(data), learner,
-                       json.dumps(options), str(C), str(limit), str(log)]
+            command = [
+                python,
+                str(peer),
+                proposal_model.__file__,
+                str(data),
+                learner,
+                json.dumps(options),
+                str(C),
+                str(limit),
+                str(log),
+            ]
             try:
-                subprocess.run(command, check=True, timeout=2 * limit + 30,
-                               stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    command, check=True, timeout=2 * limit + 30, stdout=subprocess.DEVNULL
+                )
             except subprocess.TimeoutExpired:
                 # One step took longer than all the time that the learner had.
                 pass
@@ -179,8 +218,10 @@ def run_peer(python: str, problem: Problem, C: float, limit: float, row: Row) ->
         row.best_learner = min(reached, key=lambda name: reached[name])
         row.peer_objective = reached[row.best_learner]
         row.objective_ratio = row.fit_objective / row.peer_objective
-    arrived = {name: next((t for t, value in found if value <= 1.01 * row.optimum), np.inf)
-               for name, found in results.items()}
+    arrived = {
+        name: next((t for t, value in found if value <= 1.01 * row.optimum), np.inf)
+        for name, found in results.items()
+    }
     row.percent_learner = min(arrived, key=lambda name: arrived[name])
     fastest = arrived[row.percent_learner]
     if fastest > limit:
@@ -195,21 +236,29 @@ def main() -> None:
     parser.add_argument("--pystruct-python", help="Python 3.6 that has pystruct 0.3.2")
     parser.add_argument("--out", type=Path, help="folder for ranking.csv")
     parser.add_argument("--quick", action="store_true", help="three sizes in place of eighteen")
-    parser.add_argument("--sizes", type=_size, nargs="+", metavar="IxPxC",
-                        help="images x proposals x columns, in place of the eighteen")
-    parser.add_argument("--limit", type=float, default=60.0,
-                        help="most seconds for each learner")
-    parser.add_argument("--patience", type=float, default=30.0,
-                        help="time for each learner, in units of ours")
+    parser.add_argument(
+        "--sizes",
+        type=_size,
+        nargs="+",
+        metavar="IxPxC",
+        help="images x proposals x columns, in place of the eighteen",
+    )
+    parser.add_argument("--limit", type=float, default=60.0, help="most seconds for each learner")
+    parser.add_argument(
+        "--patience", type=float, default=30.0, help="time for each learner, in units of ours"
+    )
     parser.add_argument("--C", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 1.0])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.5])
     arguments = parser.parse_args()
     run_ours(make_problem(20, 5, 10, 1.0, seed=0), 1.0)
     run_ours(make_problem(20, 5, 200, 0.0, seed=0), 1.0)
     rows: list[Row] = []
-    print(f"{'images':>6} {'prop.':>5} {'columns':>7} {'noise':>5} {'C':>6} {'optimum':>10} "
-          f"{'ours/peer':>9} {'ours 1%':>9} {'cert. 1%':>9} {'peer 1%':>9} {'ratio':>7} "
-          f"{'cert.':>7}  learner", flush=True)
+    print(
+        f"{'images':>6} {'prop.':>5} {'columns':>7} {'noise':>5} {'C':>6} {'optimum':>10} "
+        f"{'ours/peer':>9} {'ours 1%':>9} {'cert. 1%':>9} {'peer 1%':>9} {'ratio':>7} "
+        f"{'cert.':>7}  learner",
+        flush=True,
+    )
     sizes: tuple[tuple[int, int, int], ...] = QUICK_SIZES if arguments.quick else SIZES
     if arguments.sizes is not None:
         sizes = tuple(arguments.sizes)
@@ -226,9 +275,11 @@ def main() -> None:
                 _write(arguments.out, rows)
     known = [row for row in rows if row.time_ratio is not None]
     if known:
-        print(f"objective at most {max(r.objective_ratio or 0 for r in known):.5f} of the best "
-              f"learner's; within 1% {min(r.time_ratio or 0 for r in known):.1f} times sooner at "
-              f"least, certified {min(r.certified_time_ratio or 0 for r in known):.1f} times")
+        print(
+            f"objective at most {max(r.objective_ratio or 0 for r in known):.5f} of the best "
+            f"learner's; within 1% {min(r.time_ratio or 0 for r in known):.1f} times sooner at "
+            f"least, certified {min(r.certified_time_ratio or 0 for r in known):.1f} times"
+        )
 
 
 def _size(text: str) -> tuple[int, int, int]:
@@ -239,14 +290,16 @@ def _size(text: str) -> tuple[int, int, int]:
 
 
 def _line(row: Row) -> str:
-    def number(value: Optional[float], form: str) -> str:
+    def number(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
-    return (f"{row.n_images:6d} {row.n_proposals:5d} {row.n_columns:7d} {row.noise:5.1f} "
-            f"{row.C:6g} {row.optimum:10.5g} {number(row.objective_ratio, '.5f'):>9} "
-            f"{row.percent_seconds:9.4f} {row.certified_percent_seconds:9.4f} "
-            f"{number(row.peer_percent_seconds, '.3f'):>9} {number(row.time_ratio, '.1f'):>7} "
-            f"{number(row.certified_time_ratio, '.1f'):>7}  {row.percent_learner or '>'}")
+    return (
+        f"{row.n_images:6d} {row.n_proposals:5d} {row.n_columns:7d} {row.noise:5.1f} "
+        f"{row.C:6g} {row.optimum:10.5g} {number(row.objective_ratio, '.5f'):>9} "
+        f"{row.percent_seconds:9.4f} {row.certified_percent_seconds:9.4f} "
+        f"{number(row.peer_percent_seconds, '.3f'):>9} {number(row.time_ratio, '.1f'):>7} "
+        f"{number(row.certified_time_ratio, '.1f'):>7}  {row.percent_learner or '>'}"
+    )
 
 
 def _write(folder: Path, rows: list[Row]) -> None:

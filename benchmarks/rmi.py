@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import ctypes
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Optional
 
 import numpy as np
 import torch
@@ -58,8 +58,9 @@ def step(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tenso
     return time.process_time() - begin
 
 
-def extra_memory(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor,
-                 labels: Tensor) -> Optional[float]:
+def extra_memory(
+    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
+) -> float | None:
     """MiB; None where the system does not tell."""
     peak = Path("/proc/self/clear_refs")
     if not peak.exists():
@@ -102,17 +103,21 @@ def main() -> None:
     }
     for loss, target in losses.values():
         step(loss, logits, target)
-    rounds = np.array([
-        [step(loss, logits, target) for loss, target in losses.values()]
-        for _ in range(options.repeats)
-    ])
+    rounds = np.array(
+        [
+            [step(loss, logits, target) for loss, target in losses.values()]
+            for _ in range(options.repeats)
+        ]
+    )
     print(f"logits {options.shape}, {options.repeats} rounds, torch {torch.__version__}")
     print(f"{'loss':20} {'ms':>8} {'x cross-entropy':>16} {'extra MiB':>10}")
     for k, (name, (loss, target)) in enumerate(losses.items()):
         memory = extra_memory(loss, logits, target)
         told = "" if memory is None else f"{memory:10.0f}"
-        print(f"{name:20} {1e3 * np.median(rounds[:, k]):8.1f} "
-              f"{np.median(rounds[:, k] / rounds[:, 0]):16.2f} {told}")
+        print(
+            f"{name:20} {1e3 * np.median(rounds[:, k]):8.1f} "
+            f"{np.median(rounds[:, k] / rounds[:, 0]):16.2f} {told}"
+        )
 
 
 if __name__ == "__main__":

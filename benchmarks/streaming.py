@@ -66,8 +66,9 @@ def main() -> None:
     try:
         quality = write_table(path, arguments.images, arguments.proposals, arguments.columns)
         groups = np.repeat(np.arange(arguments.images), arguments.proposals)
-        ranker = StructuredRankSVM(C=arguments.C, tol=arguments.tol, random_state=0,
-                                   max_passes=arguments.passes)
+        ranker = StructuredRankSVM(
+            C=arguments.C, tol=arguments.tol, random_state=0, max_passes=arguments.passes
+        )
         cpu, wall = time.process_time(), time.perf_counter()
         with h5py.File(path) as file, warnings.catch_warnings():
             # The gap that was reached is printed in any case.
@@ -77,12 +78,18 @@ def main() -> None:
     finally:
         path.unlink(missing_ok=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{arguments.images} images x {arguments.proposals} proposals x {arguments.columns} "
-          f"columns, {size / 2**30:.2f} GiB on disk")
-    print(f"{cpu:.1f} s CPU, {wall:.1f} s in all, {ranker.n_passes_} passes after scaling, "
-          f"peak {peak:.2f} GiB")
-    print(f"objective {ranker.primal_objective_:.6g}, relative gap "
-          f"{ranker.duality_gap_ / ranker.primal_objective_:.2e}")
+    print(
+        f"{arguments.images} images x {arguments.proposals} proposals x {arguments.columns} "
+        f"columns, {size / 2**30:.2f} GiB on disk"
+    )
+    print(
+        f"{cpu:.1f} s CPU, {wall:.1f} s in all, {ranker.n_passes_} passes after scaling, "
+        f"peak {peak:.2f} GiB"
+    )
+    print(
+        f"objective {ranker.primal_objective_:.6g}, relative gap "
+        f"{ranker.duality_gap_ / ranker.primal_objective_:.2e}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.spatial import Delaunay
 
 
-def superpixel_problem(n_nodes: int, n_labels: int, strength: float = 1.0, seed: int = 0
-                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def superpixel_problem(
+    n_nodes: int, n_labels: int, strength: float = 1.0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw one problem.
 
     Parameters
@@ -30,14 +31,18 @@ def superpixel_problem(n_nodes: int, n_labels: int, strength: float = 1.0, seed:
     row, column = np.divmod(np.arange(n_nodes), width)
     points = np.stack([column, row], axis=1) + 0.7 * rng.random((n_nodes, 2))
     corners = Delaunay(points).simplices
-    edges = np.unique(np.sort(np.concatenate(
-        [corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]]), axis=1), axis=0)
+    edges = np.unique(
+        np.sort(
+            np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]]), axis=1
+        ),
+        axis=0,
+    )
     length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     edges = edges[length < 2.5]
     n_blobs = max(4, n_nodes // 40)
     centres = rng.random((n_blobs, 2)) * points.max(axis=0)
     blob = ((points[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-    shown = rng.permutation(n_labels)[:max(2, min(n_labels, 7))]
+    shown = rng.permutation(n_labels)[: max(2, min(n_labels, 7))]
     truth = rng.choice(shown, size=n_blobs)[blob]
     # Scores err together within a blob, as classifiers do, and alone at each node.
     score = rng.normal(size=(n_nodes, n_labels)) + rng.normal(size=(n_blobs, n_labels))[blob]

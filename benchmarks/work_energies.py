@@ -46,11 +46,15 @@ def read_energies(work: str, limit: int, part: str = "final") -> list[RealEnergy
     for name in store.header(last).inputs:
         stage, of_part, key = name.split("/")
         sources[stage] = ArtefactRef(stage, of_part, key)
-    with store.open(sources["superpixels"]) as regions, store.open(sources["unaries"]) as unaries, \
-            store.open(sources["crf_settings"]) as settings:
+    with (
+        store.open(sources["superpixels"]) as regions,
+        store.open(sources["unaries"]) as unaries,
+        store.open(sources["crf_settings"]) as settings,
+    ):
         group = settings["unary"]
-        weight, scale, base = (float(group[name][()])
-                               for name in ("potts_weight", "contrast_scale", "base"))
+        weight, scale, base = (
+            float(group[name][()]) for name in ("potts_weight", "contrast_scale", "base")
+        )
         chosen = EnergySettings(weight, scale, base, tuple(group["class_bias"][()].tolist()))
         diversity = float(settings["diversity"][()])
         ids = store.header(sources["superpixels"]).image_ids
@@ -59,8 +63,15 @@ def read_energies(work: str, limit: int, part: str = "final") -> list[RealEnergy
             arrays = read_image(regions, index)
             graph = graph_of(arrays)
             probabilities = read_image(unaries, index)["probabilities"]
-            found.append(RealEnergy(ids[index], potts_energy(probabilities, graph, chosen),
-                                    graph.areas, arrays["histogram"], diversity))
+            found.append(
+                RealEnergy(
+                    ids[index],
+                    potts_energy(probabilities, graph, chosen),
+                    graph.areas,
+                    arrays["histogram"],
+                    diversity,
+                )
+            )
     return found
 
 

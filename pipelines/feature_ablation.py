@@ -1,6 +1,6 @@
 """Batch job: what each group of features is worth to the ranker, as CSV and PNG.
 
-    python -m pipelines.feature_ablation --work WORK [--out DIR]
+python -m pipelines.feature_ablation --work WORK [--out DIR]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Batch job: what the proposals of a run make possible, as CSV and PNG.
 
-    python -m pipelines.oracle_analysis --work WORK [--out DIR]
+python -m pipelines.oracle_analysis --work WORK [--out DIR]
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import json
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal
 
 import pydantic
 import yaml
@@ -37,8 +37,8 @@ class DatasetSettings(Settings):
 
     name: str
     train: str = "train"
-    evaluate: Optional[str] = "val"
-    options: dict[str, Union[bool, int, float, str, list[int]]] = {}
+    evaluate: str | None = "val"
+    options: dict[str, bool | int | float | str | list[int]] = {}
 
 
 class FoldSettings(Settings):
@@ -59,7 +59,7 @@ class BackboneSettings(Settings):
     """The pretrained network. `weights` is a file; `small` needs none and is trained here."""
 
     architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "squeezenet1_0"
-    weights: Optional[str] = None
+    weights: str | None = None
 
 
 class UnarySettings(Settings):
@@ -90,7 +90,7 @@ class UnarySettings(Settings):
     n_members: Count = 1
     max_per_image: Count = 150
     holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    probabilities: Optional[str] = None
+    probabilities: str | None = None
     dense_crf: bool = False
 
 
@@ -124,8 +124,8 @@ class PosteriorSettings(Settings):
     rest is as in `unary`. `dense` adds the network of the section `dense`.
     """
 
-    features: Optional[Literal["appearance", "deep", "both"]] = None
-    scales: Optional[Scales] = None
+    features: Literal["appearance", "deep", "both"] | None = None
+    scales: Scales | None = None
     dense: bool = False
 
 
@@ -141,11 +141,27 @@ class CRFSettings(Settings):
     parameters: Literal["search", "structured_svm"] = "search"
     learner_C: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 10.0, 100.0)
     potts_weights: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
-        0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0)
+        0.0,
+        0.1,
+        0.2,
+        0.35,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        4.0,
+        5.5,
+        7.0,
+    )
     contrast_scales: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0, 4.0)
     base: Share = 0.0
     prior_exponents: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
-        0.0, 0.25, 0.5, 0.75)
+        0.0,
+        0.25,
+        0.5,
+        0.75,
+    )
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
 
 
@@ -210,12 +226,15 @@ class RankingSettings(Settings):
     `compared` are rankers that are fitted beside it for the report.
     """
 
-    C: Optional[Positive] = None
+    C: Positive | None = None
     candidates: tuple[Positive, ...] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     loss: Literal["image", "corpus"] = "image"
     groups: tuple[str, ...] = ("segnet", "classification", "proposal")
     compared: tuple[Literal["pairwise", "ridge", "boosting"], ...] = (
-        "pairwise", "ridge", "boosting")
+        "pairwise",
+        "ridge",
+        "boosting",
+    )
     background_penalty: float = 0.02
     tol: Positive = 1e-3
     max_iter: Count = 1000
@@ -257,18 +276,24 @@ class Recipe(Settings):
     def _posterior_is_heard(self) -> Recipe:
         for name, none in (("features", "null"), ("dense", "false")):
             if getattr(self.posterior, name) and not self.fusion.enabled:
-                raise ValueError(f"posterior.{name} is heard through the fusion alone; set "
-                                 f"fusion.enabled=true or posterior.{name}={none}")
+                raise ValueError(
+                    f"posterior.{name} is heard through the fusion alone; set "
+                    f"fusion.enabled=true or posterior.{name}={none}"
+                )
         if self.posterior.dense and self.unary.source == "dense":
-            raise ValueError("unary.source=dense is the network that posterior.dense would add; "
-                             "set posterior.dense=false or another unary.source")
+            raise ValueError(
+                "unary.source=dense is the network that posterior.dense would add; "
+                "set posterior.dense=false or another unary.source"
+            )
         if self.posterior.scales is not None and self.posterior.features not in ("deep", "both"):
-            raise ValueError("posterior.scales is of deep features alone; set "
-                             "posterior.features=deep or both, or posterior.scales=null")
+            raise ValueError(
+                "posterior.scales is of deep features alone; set "
+                "posterior.features=deep or both, or posterior.scales=null"
+            )
         return self
 
 
-def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a YAML file.
 
     Parameters
@@ -334,7 +359,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[keys[-1]] = value
 
 
-def _as_number(text: str) -> Optional[float]:
+def _as_number(text: str) -> float | None:
     # YAML 1.1 reads 1e-3 as a string, which no user expects.
     try:
         return float(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
 import numpy as np
 
@@ -43,8 +43,9 @@ def fold_name(index: int) -> str:
     return f"fold-{index:02d}"
 
 
-def assign_folds(n_images: int, n_folds: int, scheme: Scheme, random_state: int,
-                 strata: Optional[Array] = None) -> Array:
+def assign_folds(
+    n_images: int, n_folds: int, scheme: Scheme, random_state: int, strata: Array | None = None
+) -> Array:
     """Give each image a fold.
 
     Parameters
@@ -70,8 +71,10 @@ def assign_folds(n_images: int, n_folds: int, scheme: Scheme, random_state: int,
     array([0, 0, 0, 1, 1])
     """
     if not 2 <= n_folds <= n_images:
-        raise InputError(f"n_folds must lie between 2 and the number of training images "
-                         f"({n_images}), got {n_folds}")
+        raise InputError(
+            f"n_folds must lie between 2 and the number of training images "
+            f"({n_images}), got {n_folds}"
+        )
     if scheme == "contiguous":
         sizes = [len(block) for block in np.array_split(np.arange(n_images), n_folds)]
         return np.repeat(np.arange(n_folds), sizes)
@@ -85,8 +88,9 @@ def assign_folds(n_images: int, n_folds: int, scheme: Scheme, random_state: int,
     return folds
 
 
-def make_parts(train_ids: Sequence[str], folds: Array,
-               evaluate_ids: Sequence[str]) -> tuple[Part, ...]:
+def make_parts(
+    train_ids: Sequence[str], folds: Array, evaluate_ids: Sequence[str]
+) -> tuple[Part, ...]:
     """The folds of the training images, then the part `final` with the evaluation images.
 
     Raises
@@ -109,5 +113,7 @@ def check_no_leak(image_ids: Sequence[str], trained_on: Sequence[str], where: st
     both = set(image_ids) & set(trained_on)
     if both:
         shown = ", ".join(sorted(both)[:3])
-        raise LeakError(f"{where}: {len(both)} images are judged by models that were trained on "
-                        f"them ({shown}); folds and splits must be disjoint")
+        raise LeakError(
+            f"{where}: {len(both)} images are judged by models that were trained on "
+            f"them ({shown}); folds and splits must be disjoint"
+        )

@@ -56,8 +56,11 @@ def read_arrays(group: h5py.Group) -> dict[str, Any]:
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
     """Write a list of strings."""
-    group.create_dataset(name, data=np.array(list(values), dtype=object).reshape(len(values)),
-                         dtype=h5py.string_dtype())
+    group.create_dataset(
+        name,
+        data=np.array(list(values), dtype=object).reshape(len(values)),
+        dtype=h5py.string_dtype(),
+    )
 
 
 def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Optional, TypeVar
+from typing import Any, Literal, TypeVar
 
 import joblib
 import threadpoolctl
@@ -18,8 +18,12 @@ Backend = Literal["loky", "threading", "dask"]
 Result = TypeVar("Result")
 
 
-def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]],
-              jobs: int = 1, backend: Backend = "loky") -> Iterator[Result]:
+def run_tasks(
+    function: Callable[..., Result],
+    arguments: Sequence[tuple[Any, ...]],
+    jobs: int = 1,
+    backend: Backend = "loky",
+) -> Iterator[Result]:
     """Call `function(*a)` for each `a`, `jobs` at a time; yields results as they are ready.
 
     Every call runs on one thread, so that sums are added in the same order whatever `jobs` is.
@@ -35,21 +39,23 @@ def run_tasks(function: Callable[..., Result], arguments: Sequence[tuple[Any, ..
             yield _on_one_thread(function, item)
         return
     with joblib.parallel_config(backend=backend, n_jobs=jobs):
-        workers = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs",
-                                  batch_size=1)
+        workers = joblib.Parallel(
+            return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+        )
         results = workers(joblib.delayed(_on_one_thread)(function, item) for item in arguments)
     # loky renews a worker whose memory has grown, and warns; nothing is lost by it.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     try:
         yield from results
     except BrokenProcessPool as error:
-        raise WorkerError("a worker process ended unexpectedly, most often for lack of memory; "
-                          "what is finished is kept, run the same command again with fewer --jobs"
-                          ) from error
+        raise WorkerError(
+            "a worker process ended unexpectedly, most often for lack of memory; "
+            "what is finished is kept, run the same command again with fewer --jobs"
+        ) from error
 
 
 @contextmanager
-def cluster(backend: Backend, scheduler: Optional[str]) -> Iterator[None]:
+def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
     """Connect to the Dask scheduler for the length of the block; nothing for other backends."""
     if backend != "dask":
         if scheduler is not None:

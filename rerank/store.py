@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import filelock
 import h5py
@@ -95,10 +95,14 @@ def software_versions() -> dict[str, str]:
     import torch
 
     return {
-        "rerank": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "torch": str(torch.__version__), "scikit-learn": sklearn.__version__,
-        "scikit-image": str(getattr(skimage, "__version__")),
-        "opencv": cv2.__version__, "h5py": h5py.__version__,
+        "rerank": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "scikit-learn": sklearn.__version__,
+        "scikit-image": str(skimage.__version__),
+        "opencv": cv2.__version__,
+        "h5py": h5py.__version__,
     }
 
 
@@ -135,11 +139,14 @@ class Store:
                     f"({__version__}) reads format {FORMAT}; choose another --work folder"
                 )
         elif not create:
-            raise StoreError(f"{self.root}: not a work folder; `rerank run NAME --work "
-                             f"{self.root}` makes one")
+            raise StoreError(
+                f"{self.root}: not a work folder; `rerank run NAME --work {self.root}` makes one"
+            )
         elif self.root.exists() and (not self.root.is_dir() or _holds_others(self.root)):
-            raise StoreError(f"{self.root}: holds files that are not rerank's; choose an empty or "
-                             "new --work folder")
+            raise StoreError(
+                f"{self.root}: holds files that are not rerank's; choose an empty or "
+                "new --work folder"
+            )
         else:
             with _disk_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -169,8 +176,7 @@ class Store:
             return read_header(file)
 
     @contextmanager
-    def open(self, ref: ArtefactRef,
-             image_ids: Optional[Sequence[str]] = None) -> Iterator[h5py.File]:
+    def open(self, ref: ArtefactRef, image_ids: Sequence[str] | None = None) -> Iterator[h5py.File]:
         """Open an artefact for reading.
 
         Raises
@@ -188,12 +194,16 @@ class Store:
         try:
             file = h5py.File(path, "r", locking=False)
         except OSError as error:
-            raise DamagedArtefactError(f"{path}: cannot be read ({_first_line(error)}); "
-                                       f"{remedy}") from error
+            raise DamagedArtefactError(
+                f"{path}: cannot be read ({_first_line(error)}); {remedy}"
+            ) from error
         with file:
             attributes = file.attrs
-            if not attributes.get("complete", False) or attributes.get("stage") != ref.stage \
-                    or attributes.get("key") != ref.key:
+            if (
+                not attributes.get("complete", False)
+                or attributes.get("stage") != ref.stage
+                or attributes.get("key") != ref.key
+            ):
                 raise DamagedArtefactError(f"{path}: incomplete or of another stage; {remedy}")
             if image_ids is not None and read_header(file).image_ids != tuple(image_ids):
                 raise DamagedArtefactError(f"{path}: holds other images than asked for; {remedy}")
@@ -203,8 +213,9 @@ class Store:
                 if is_full(error):
                     # What is written from this artefact has no room; the artefact itself is whole.
                     raise
-                raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); "
-                                           f"{remedy}") from error
+                raise DamagedArtefactError(
+                    f"{path}: damaged ({_first_line(error)}); {remedy}"
+                ) from error
 
     @contextmanager
     def create(self, ref: ArtefactRef, header: Header) -> Iterator[h5py.File]:
@@ -254,8 +265,9 @@ class Store:
             with filelock.FileLock(path, timeout=timeout):
                 yield
         except filelock.Timeout:
-            raise StoreError(f"{path}: another run is computing {ref}; wait for it, or end it"
-                             ) from None
+            raise StoreError(
+                f"{path}: another run is computing {ref}; wait for it, or end it"
+            ) from None
 
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts on disk, complete or not, in the order of their names."""
@@ -267,7 +279,7 @@ class Store:
         """Files that killed runs on this machine left behind; other machines may still write."""
         left = []
         for path in sorted(self.root.glob("*/*/.*.tmp")):
-            name, pid = path.name[:-len(".tmp")].rsplit(".", 1)
+            name, pid = path.name[: -len(".tmp")].rsplit(".", 1)
             if name.endswith(f".{platform.node()}") and not _is_alive(int(pid)):
                 left.append(path)
         return left
@@ -281,7 +293,7 @@ class Store:
             shutil.rmtree(path.parent, ignore_errors=True)
         return size
 
-    def verify(self, ref: ArtefactRef) -> Optional[str]:
+    def verify(self, ref: ArtefactRef) -> str | None:
         """Read every byte of an artefact; returns what is wrong with it, or None."""
         try:
             with self.open(ref) as file:
@@ -295,12 +307,15 @@ def read_header(file: h5py.File) -> Header:
     """The header of an open artefact."""
     attributes = file.attrs
     return Header(
-        version=int(attributes["version"]), settings=json.loads(attributes["settings"]),
+        version=int(attributes["version"]),
+        settings=json.loads(attributes["settings"]),
         image_ids=read_strings(file["header/image_ids"]),
         trained_on=read_strings(file["header/trained_on"]),
         inputs=read_strings(file["header/inputs"]),
-        random_state=int(attributes["random_state"]), seconds=float(attributes["seconds"]),
-        cpu_seconds=float(attributes["cpu_seconds"]), peak_mib=float(attributes["peak_mib"]),
+        random_state=int(attributes["random_state"]),
+        seconds=float(attributes["seconds"]),
+        cpu_seconds=float(attributes["cpu_seconds"]),
+        peak_mib=float(attributes["peak_mib"]),
         versions=json.loads(attributes["versions"]),
     )
 
@@ -359,11 +374,15 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if is_full(error):
-            raise StoreError(f"{path}: the disk is full; free some space and run the same command "
-                             "again, what is finished is kept") from error
+            raise StoreError(
+                f"{path}: the disk is full; free some space and run the same command "
+                "again, what is finished is kept"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another --work "
-                             "folder or mend its permissions") from error
+            raise StoreError(
+                f"{path}: cannot be written ({error.strerror}); choose another --work "
+                "folder or mend its permissions"
+            ) from error
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
-RandomState = Union[int, np.random.Generator, None]
+RandomState = int | np.random.Generator | None
 
 #: Label of a pixel that no loss, metric or target counts.
 VOID = 255

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -23,7 +21,7 @@ def check_finite(values: Array, name: str, where: str = "") -> None:
 
 
 def check_label_range(
-    labels: Array, n_classes: int, ignore_index: Optional[int] = VOID, where: str = ""
+    labels: Array, n_classes: int, ignore_index: int | None = VOID, where: str = ""
 ) -> None:
     """Raise `InputError` where a label is neither in 0..n_classes-1 nor `ignore_index`."""
     if not np.issubdtype(labels.dtype, np.integer):
@@ -34,13 +32,12 @@ def check_label_range(
     if bad.any():
         found = ", ".join(str(int(v)) for v in np.unique(labels[bad])[:5])
         void = f" or {ignore_index} (void)" if ignore_index is not None else ""
-        raise InputError(
-            f"{_prefix(where)}labels must be 0..{n_classes - 1}{void}, found {found}"
-        )
+        raise InputError(f"{_prefix(where)}labels must be 0..{n_classes - 1}{void}, found {found}")
 
 
-def check_same_shape(left: Array, right: Array, left_name: str, right_name: str,
-                     where: str = "") -> None:
+def check_same_shape(
+    left: Array, right: Array, left_name: str, right_name: str, where: str = ""
+) -> None:
     """Raise `InputError` where two arrays that must agree in shape do not."""
     if left.shape != right.shape:
         raise InputError(

@@ -6,8 +6,21 @@ import importlib
 import inspect
 from pathlib import Path
 
-ROOMS = ("datasets", "superpixels", "potentials", "crf", "proposals", "losses", "layers", "nets",
-         "features", "ranking", "metrics", "reports", "stages")
+ROOMS = (
+    "datasets",
+    "superpixels",
+    "potentials",
+    "crf",
+    "proposals",
+    "losses",
+    "layers",
+    "nets",
+    "features",
+    "ranking",
+    "metrics",
+    "reports",
+    "stages",
+)
 HEAD = """# The API
 
 Every name below is public and documented where it is defined (`help(rerank.crf.trws)`): shapes,
@@ -34,8 +47,20 @@ def main() -> None:
         module = importlib.import_module(f"rerank.{room}")
         names = sorted(module.__all__, key=str.lower)
         rows = [f"| `{name}` | {describe(getattr(module, name))} |" for name in names]
-        parts.append("\n".join([f"## `rerank.{room}`", "", first_paragraph(module.__doc__ or ""),
-                                "", "| name | what |", "| --- | --- |", *rows, ""]))
+        parts.append(
+            "\n".join(
+                [
+                    f"## `rerank.{room}`",
+                    "",
+                    first_paragraph(module.__doc__ or ""),
+                    "",
+                    "| name | what |",
+                    "| --- | --- |",
+                    *rows,
+                    "",
+                ]
+            )
+        )
     page = Path(__file__).parents[1] / "docs" / "api.md"
     page.write_text("\n".join(parts))
 

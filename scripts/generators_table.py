@@ -25,12 +25,18 @@ def main() -> None:
     tables = [read(path, "generator") for path in paths]
     rows = []
     for name in tables[0]:
-        cells = [f"{float(table[name][f'corpus_miou_at_{place}']):.1f} / "
-                 f"{float(table[name][f'image_iou_at_{place}']):.1f}"
-                 if name in table else "" for table in tables for place in PLACES]
+        cells = [
+            f"{float(table[name][f'corpus_miou_at_{place}']):.1f} / "
+            f"{float(table[name][f'image_iou_at_{place}']):.1f}"
+            if name in table
+            else ""
+            for table in tables
+            for place in PLACES
+        ]
         rows.append([name, *cells])
-    print_table(["generator", *(f"{work.name} @{place}" for work in works for place in PLACES)],
-                rows)
+    print_table(
+        ["generator", *(f"{work.name} @{place}" for work in works for place in PLACES)], rows
+    )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,27 @@ import csv
 import sys
 from pathlib import Path
 
-RULES = {"superpixel bound": "superpixel bound", "unary alone": "unary", "dense CRF": "dense CRF",
-         "MAP": "MAP", "fusion (MAP of all signals)": "fusion",
-         "symmetric KL (Eq. 17)": "KL choice", "ranking SVM": "SVM choice"}
+RULES = {
+    "superpixel bound": "superpixel bound",
+    "unary alone": "unary",
+    "dense CRF": "dense CRF",
+    "MAP": "MAP",
+    "fusion (MAP of all signals)": "fusion",
+    "symmetric KL (Eq. 17)": "KL choice",
+    "ranking SVM": "SVM choice",
+}
 ORACLES = (10, 30)
-COLUMNS = ("superpixel bound", "unary", "dense CRF", "MAP", "fusion", "oracle@10", "oracle@30",
-           "KL choice", "SVM choice")
+COLUMNS = (
+    "superpixel bound",
+    "unary",
+    "dense CRF",
+    "MAP",
+    "fusion",
+    "oracle@10",
+    "oracle@30",
+    "KL choice",
+    "SVM choice",
+)
 
 
 def read(path: Path, key: str) -> dict[str, dict[str, str]]:
@@ -28,12 +43,13 @@ def row_of(work: Path) -> list[str]:
     def cell(corpus: str, image: str) -> str:
         return f"{float(corpus):.1f} / {float(image):.1f}"
 
-    cells = {name: cell(rules[rule]["corpus_iou"], rules[rule]["image_iou"]) if rule in rules
-             else "" for rule, name in RULES.items()}
+    cells = {
+        name: cell(rules[rule]["corpus_iou"], rules[rule]["image_iou"]) if rule in rules else ""
+        for rule, name in RULES.items()
+    }
     for count in ORACLES:
         point = curve[str(count)]
-        cells[f"oracle@{count}"] = cell(point["image_oracle_miou"],
-                                        point["image_oracle_image_iou"])
+        cells[f"oracle@{count}"] = cell(point["image_oracle_miou"], point["image_oracle_image_iou"])
     return [cells[name] for name in COLUMNS]
 
 

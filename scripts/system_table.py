@@ -12,9 +12,17 @@ from pathlib import Path
 from results_table import print_table
 
 DATA = {"weizmann-horse": "Weizmann Horse", "msrc21": "MSRC-21", "camvid": "CamVid"}
-COLUMNS = {"superpixel-bound": "superpixel bound", "unary": "unary", "dense-crf": "dense CRF",
-           "map": "MAP", "fusion": "fusion", "oracle-10": "oracle@10", "oracle-30": "oracle@30",
-           "kl": "KL choice", "svm": "SVM choice"}
+COLUMNS = {
+    "superpixel-bound": "superpixel bound",
+    "unary": "unary",
+    "dense-crf": "dense CRF",
+    "map": "MAP",
+    "fusion": "fusion",
+    "oracle-10": "oracle@10",
+    "oracle-30": "oracle@30",
+    "kl": "KL choice",
+    "svm": "SVM choice",
+}
 
 
 def main() -> None:
@@ -31,15 +39,31 @@ def main() -> None:
             tree = json.loads(path.read_text())
             found = {row["key"]: row for row in tree["rows"]}
             title = f"{shown}, {features}"
-            rows.append([title, str(len(tree["seeds"])),
-                         *(f"{found[key]['mean']:.1f} / {found[key]['image_mean']:.1f}"
-                           for key in COLUMNS)])
-            gains.append([title, *(_gain(tree[kind], over) for over in ("map", "fusion")
-                                   for kind in ("gains", "image_gains"))])
+            rows.append(
+                [
+                    title,
+                    str(len(tree["seeds"])),
+                    *(
+                        f"{found[key]['mean']:.1f} / {found[key]['image_mean']:.1f}"
+                        for key in COLUMNS
+                    ),
+                ]
+            )
+            gains.append(
+                [
+                    title,
+                    *(
+                        _gain(tree[kind], over)
+                        for over in ("map", "fusion")
+                        for kind in ("gains", "image_gains")
+                    ),
+                ]
+            )
     print_table(["data, features", "seeds", *COLUMNS.values()], rows)
     print()
-    print_table(["SVM choice over", "MAP, corpus", "MAP, image", "fusion, corpus",
-                 "fusion, image"], gains)
+    print_table(
+        ["SVM choice over", "MAP, corpus", "MAP, image", "fusion, corpus", "fusion, image"], gains
+    )
 
 
 def _gain(gains: list[dict], over: str) -> str:

@@ -12,8 +12,16 @@ import rerank
 ROOT = Path(rerank.__file__).parent
 BASE = {"errors", "types", "validation", "config", "store", "hdf5", "folds", "parallel", "_version"}
 LEAVES = {"metrics", "losses", "layers"}
-CHAIN = ("datasets", "superpixels", "potentials", "crf", "proposals", "features", "ranking",
-         "reports")
+CHAIN = (
+    "datasets",
+    "superpixels",
+    "potentials",
+    "crf",
+    "proposals",
+    "features",
+    "ranking",
+    "reports",
+)
 ROOMS = {*CHAIN, *LEAVES, "nets"}
 
 
@@ -40,7 +48,7 @@ def allowed(room: str) -> set[str]:
         return BASE | own
     if room == "nets":
         return BASE | LEAVES | own
-    return BASE | LEAVES | own | set(CHAIN[:CHAIN.index(room)])
+    return BASE | LEAVES | own | set(CHAIN[: CHAIN.index(room)])
 
 
 @pytest.mark.parametrize("room", sorted(ROOMS))

@@ -32,8 +32,8 @@ def write_folder(root: Path, n_images: int = 6) -> None:
         (root / kind).mkdir(parents=True)
     for index in range(n_images):
         labels = np.zeros((24, 32), np.uint8)
-        labels[4:16, 5 + index:20] = 1
-        labels[14:22, 10:14 + index] = 2
+        labels[4:16, 5 + index : 20] = 1
+        labels[14:22, 10 : 14 + index] = 2
         image = np.array([[90, 60, 40], [30, 120, 60], [60, 60, 160]], np.uint8)[labels]
         image = np.clip(image + rng.normal(0, 25, image.shape), 0, 255).astype(np.uint8)
         Image.fromarray(image).save(root / "images" / f"im{index}.png")
@@ -41,15 +41,25 @@ def write_folder(root: Path, n_images: int = 6) -> None:
 
 
 def write_recipe(path: Path, **changes: object) -> Path:
-    tree = {"name": "tiny", "dataset": {"name": "folder", "evaluate": None, "train": "all",
-                                        "options": {"n_classes": 3}},
-            "folds": {"n_folds": 2}, "superpixels": {"n_segments": 20},
-            "backbone": {"architecture": "small"},
-            "unary": {"features": "appearance", "n_steps": 10, "hidden": 4},
-            "crf": {"potts_weights": [0.5]},
-            "proposals": {"n_proposals": 3, "diversities": [0.2]},
-            "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
-            "ranking": {"C": 0.1}, "report": {"n_bootstrap": 5, "n_examples": 2}, **changes}
+    tree = {
+        "name": "tiny",
+        "dataset": {
+            "name": "folder",
+            "evaluate": None,
+            "train": "all",
+            "options": {"n_classes": 3},
+        },
+        "folds": {"n_folds": 2},
+        "superpixels": {"n_segments": 20},
+        "backbone": {"architecture": "small"},
+        "unary": {"features": "appearance", "n_steps": 10, "hidden": 4},
+        "crf": {"potts_weights": [0.5]},
+        "proposals": {"n_proposals": 3, "diversities": [0.2]},
+        "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
+        "ranking": {"C": 0.1},
+        "report": {"n_bootstrap": 5, "n_examples": 2},
+        **changes,
+    }
     path.write_text(json.dumps(tree))
     return path
 
@@ -67,12 +77,22 @@ def test_run_status_and_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert status == 0 and "missing" not in out and "proposals" in out
     assert call(capsys, "verify", "--work", str(work))[:2] == (0, "All artefacts are whole.\n")
     assert call(capsys, "gc", "--work", str(work))[1].startswith("Removed 0 files")
-    for kind, name in (("oracle", "oracle_cross_fitted.csv"), ("ablate", "ablation.png"),
-                       ("report", "report.html")):
+    for kind, name in (
+        ("oracle", "oracle_cross_fitted.csv"),
+        ("ablate", "ablation.png"),
+        ("report", "report.html"),
+    ):
         status, out, _ = call(capsys, kind, "--work", str(work), "--out", str(tmp_path / kind))
         assert status == 0 and (tmp_path / kind / name).exists() and name in out
-    status, out, _ = call(capsys, "predict", "--work", str(work), "--out", str(tmp_path / "p"),
-                          str(data / "images" / "im0.png"))
+    status, out, _ = call(
+        capsys,
+        "predict",
+        "--work",
+        str(work),
+        "--out",
+        str(tmp_path / "p"),
+        str(data / "images" / "im0.png"),
+    )
     assert status == 0 and (tmp_path / "p" / "im0_segmentation.png").exists()
     damaged = next((work / "proposals").glob("*/fold-00.h5"))
     damaged.write_bytes(b"")
@@ -82,12 +102,21 @@ def test_run_status_and_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(capsys, "verify", "--work", str(work))[0] == 0
 
 
-@pytest.mark.parametrize("spoil, expected", [
-    ("missing root", "data"), ("image without mask", "im1"), ("mask of another size", "im2"),
-    ("label out of range", "im3"), ("corrupt image", "im4"), ("corrupt mask", "im4"),
-    ("empty folder", "images")])
+@pytest.mark.parametrize(
+    "spoil, expected",
+    [
+        ("missing root", "data"),
+        ("image without mask", "im1"),
+        ("mask of another size", "im2"),
+        ("label out of range", "im3"),
+        ("corrupt image", "im4"),
+        ("corrupt mask", "im4"),
+        ("empty folder", "images"),
+    ],
+)
 def test_bad_data_is_one_line_that_names_the_file(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: str, expected: str) -> None:
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: str, expected: str
+) -> None:
     data = tmp_path / "data"
     if spoil != "missing root":
         write_folder(data, 0 if spoil == "empty folder" else 6)
@@ -102,8 +131,17 @@ def test_bad_data_is_one_line_that_names_the_file(
         path = data / kind / "im4.png"
         path.write_bytes(path.read_bytes()[:60])
     recipe = write_recipe(tmp_path / "tiny.yaml")
-    status, _, err = call(capsys, "run", str(recipe), "--data-root", str(data), "--work",
-                          str(tmp_path / "work"), "--jobs", "1")
+    status, _, err = call(
+        capsys,
+        "run",
+        str(recipe),
+        "--data-root",
+        str(data),
+        "--work",
+        str(tmp_path / "work"),
+        "--jobs",
+        "1",
+    )
     assert status == 1
     assert err.startswith("rerank: ") and err.count("\n") == 1
     assert expected in err and "Traceback" not in err
@@ -112,18 +150,26 @@ def test_bad_data_is_one_line_that_names_the_file(
         assert (status, expected in out) == (1, True) or spoil == "label out of range"
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["run", "nonsense"], "no such recipe.*msrc21"),
-    (["run", "x.yaml"], "x.yaml: no such recipe"),
-    (["run", "scenes", "--set", "superpixels.n_segment=3"], "did you mean n_segments"),
-    (["run", "scenes", "--set", "ranking.C=abc"], "ranking.C.*number"),
-    (["run", "scenes", "--backend", "dask"], "--scheduler ADDRESS"),
-    (["run", "scenes", "--jobs", "0"], "at least 1"),
-    (["run"], "required"), (["paint"], "invalid choice"),
-])
-def test_unusable_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                            monkeypatch: pytest.MonkeyPatch, arguments: list[str],
-                            expected: str) -> None:
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["run", "nonsense"], "no such recipe.*msrc21"),
+        (["run", "x.yaml"], "x.yaml: no such recipe"),
+        (["run", "scenes", "--set", "superpixels.n_segment=3"], "did you mean n_segments"),
+        (["run", "scenes", "--set", "ranking.C=abc"], "ranking.C.*number"),
+        (["run", "scenes", "--backend", "dask"], "--scheduler ADDRESS"),
+        (["run", "scenes", "--jobs", "0"], "at least 1"),
+        (["run"], "required"),
+        (["paint"], "invalid choice"),
+    ],
+)
+def test_unusable_arguments(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    expected: str,
+) -> None:
     import re
 
     monkeypatch.chdir(tmp_path)
@@ -149,10 +195,20 @@ def test_unreadable_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     write_folder(tmp_path / "data")
     weights = tmp_path / "weights.npz"
     weights.write_bytes(b"not an archive")
-    recipe = write_recipe(tmp_path / "r.yaml", backbone={"architecture": "squeezenet1_0",
-                                                         "weights": str(weights)})
-    status, _, err = call(capsys, "run", str(recipe), "--data-root", str(tmp_path / "data"),
-                          "--work", str(tmp_path / "work"), "--jobs", "1")
+    recipe = write_recipe(
+        tmp_path / "r.yaml", backbone={"architecture": "squeezenet1_0", "weights": str(weights)}
+    )
+    status, _, err = call(
+        capsys,
+        "run",
+        str(recipe),
+        "--data-root",
+        str(tmp_path / "data"),
+        "--work",
+        str(tmp_path / "work"),
+        "--jobs",
+        "1",
+    )
     assert status == 1 and str(weights) in err and err.count("\n") == 1
 
 
@@ -162,14 +218,21 @@ def test_debug_adds_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_recipes_are_complete() -> None:
-    assert set(recipe_names()) == {"camvid", "msrc21", "scenes", "voc2012", "weizmann_horse",
-                                   "weizmann_horse_dense"}
+    assert set(recipe_names()) == {
+        "camvid",
+        "msrc21",
+        "scenes",
+        "voc2012",
+        "weizmann_horse",
+        "weizmann_horse_dense",
+    }
     for name in recipe_names():
         assert find_recipe(name).name == name
 
 
 def test_version_and_help() -> None:
     for arguments in (["--version"], ["--help"], ["run", "--help"]):
-        done = subprocess.run([sys.executable, "-m", "rerank", *arguments], capture_output=True,
-                              text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "rerank", *arguments], capture_output=True, text=True, check=True
+        )
         assert "rerank" in done.stdout

@@ -25,18 +25,21 @@ def test_dump_reads_back_as_the_same_recipe() -> None:
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
 
 
-@pytest.mark.parametrize("override, message", [
-    ("superpixels.n_segment=3", "unknown key.*did you mean n_segments"),
-    ("superpixels.n_segments=3.5", "superpixels.n_segments: .*integer.*3.5"),
-    ("superpixels.n_segments=-1", "greater than or equal to 1"),
-    ("colour=1", "colour: unknown key .known keys: name"),
-    ("ranking.C=abc", "ranking.C: .*number"),
-    ("crf.inference=magic", "'alpha_expansion', 'icm' or 'trws'"),
-    ("dataset=3", "dataset: .*object"),
-    ("ranking.C", "KEY.KEY=VALUE"),
-    ("name.x=1", "not a group"),
-    ("posterior.features=magic", "posterior.features: .*'deep' or 'both'"),
-])
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("superpixels.n_segment=3", "unknown key.*did you mean n_segments"),
+        ("superpixels.n_segments=3.5", "superpixels.n_segments: .*integer.*3.5"),
+        ("superpixels.n_segments=-1", "greater than or equal to 1"),
+        ("colour=1", "colour: unknown key .known keys: name"),
+        ("ranking.C=abc", "ranking.C: .*number"),
+        ("crf.inference=magic", "'alpha_expansion', 'icm' or 'trws'"),
+        ("dataset=3", "dataset: .*object"),
+        ("ranking.C", "KEY.KEY=VALUE"),
+        ("name.x=1", "not a group"),
+        ("posterior.features=magic", "posterior.features: .*'deep' or 'both'"),
+    ],
+)
 def test_bad_settings_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_recipe(TREE, "recipe.yaml", [override])
@@ -58,8 +61,9 @@ def test_missing_key_is_named() -> None:
         build_recipe({"name": "x"}, "recipe.yaml")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("a: [1", "not YAML"), ("- 1\n- 2\n", "mapping"), ("", "mapping")])
+@pytest.mark.parametrize(
+    "text, message", [("a: [1", "not YAML"), ("- 1\n- 2\n", "mapping"), ("", "mapping")]
+)
 def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(text)

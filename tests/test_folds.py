@@ -12,8 +12,9 @@ from rerank.folds import assign_folds, check_no_leak, make_parts
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 40), st.integers(2, 10), st.sampled_from(["random", "stratified",
-                                                                "contiguous"]))
+@given(
+    st.integers(2, 40), st.integers(2, 10), st.sampled_from(["random", "stratified", "contiguous"])
+)
 def test_folds_are_balanced_and_repeatable(n: int, k: int, scheme: str) -> None:
     strata = np.arange(n) % 3
     if k > n:

@@ -13,8 +13,13 @@ import torch
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("losses.md", "crf_grad.md")
-BLOCKS = [(page, index, code) for page in PAGES for index, code in enumerate(
-    re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S))]
+BLOCKS = [
+    (page, index, code)
+    for page in PAGES
+    for index, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S)
+    )
+]
 N_CLASSES = 3
 
 
@@ -30,9 +35,13 @@ def surroundings() -> dict[str, Any]:
         image = np.clip(colours[labels] + noise, 0, 255).astype(np.uint8)
         labels[0, :5] = 255
         samples.append(SimpleNamespace(image=image, labels=labels))
-    batches = [(torch.from_numpy(np.stack([s.image for s in pair])).permute(0, 3, 1, 2).float(),
-                torch.from_numpy(np.stack([s.labels for s in pair]).astype(np.int64)))
-               for pair in (samples[:2], samples[2:])] * 40
+    batches = [
+        (
+            torch.from_numpy(np.stack([s.image for s in pair])).permute(0, 3, 1, 2).float(),
+            torch.from_numpy(np.stack([s.labels for s in pair]).astype(np.int64)),
+        )
+        for pair in (samples[:2], samples[2:])
+    ] * 40
     net = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, N_CLASSES, 1))
     return {"net": net, "batches": batches, "samples": samples, "n_classes": N_CLASSES}
 
@@ -49,13 +58,22 @@ def accuracy(net: torch.nn.Module, batches: list[tuple[torch.Tensor, torch.Tenso
 def test_there_is_code() -> None:
     names = " ".join(code for _, _, code in BLOCKS)
     assert len(BLOCKS) >= 9
-    for name in ("ExpectedUoILoss", "ExpectedIoULoss", "NeuroIoULoss", "RMILoss",
-                 "AffinityFieldLoss", "CRFGrad", "dense_crf", "PermutohedralLattice"):
+    for name in (
+        "ExpectedUoILoss",
+        "ExpectedIoULoss",
+        "NeuroIoULoss",
+        "RMILoss",
+        "AffinityFieldLoss",
+        "CRFGrad",
+        "dense_crf",
+        "PermutohedralLattice",
+    ):
         assert name in names
 
 
-@pytest.mark.parametrize("page, index, code", BLOCKS,
-                         ids=[f"{page}-{index}" for page, index, _ in BLOCKS])
+@pytest.mark.parametrize(
+    "page, index, code", BLOCKS, ids=[f"{page}-{index}" for page, index, _ in BLOCKS]
+)
 def test_code_runs_and_is_short(page: str, index: int, code: str) -> None:
     assert len([line for line in code.splitlines() if line.strip()]) < 20
     given = surroundings()

@@ -73,8 +73,9 @@ def test_cluster_needs_an_address() -> None:
 @pytest.mark.filterwarnings("default")
 def test_dask_cluster() -> None:
     distributed = pytest.importorskip("dask.distributed")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=True,
-                                  dashboard_address=None) as local:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
+    ) as local:
         with cluster("dask", local.scheduler_address):
             found = sorted(run_tasks(square, [(i,) for i in range(7)], 2, "dask"))
         assert found == [i * i for i in range(7)]

@@ -54,9 +54,17 @@ def test_other_images_are_refused(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("values", [
-    np.array(3.5), np.zeros((0, 4)), np.zeros((3, 0), int), np.arange(6, dtype=np.uint8),
-    np.ones((2, 3, 4), np.float32), np.array([True, False])])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(3.5),
+        np.zeros((0, 4)),
+        np.zeros((3, 0), int),
+        np.arange(6, dtype=np.uint8),
+        np.ones((2, 3, 4), np.float32),
+        np.array([True, False]),
+    ],
+)
 def test_arrays_of_any_shape(tmp_path: Path, values: np.ndarray) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         write_arrays(file, {"x": values, "names": ("a", "é"), "none": ()})
@@ -84,7 +92,7 @@ def test_damage_is_found(tmp_path: Path, damage: str) -> None:
     path = store.path(REF)
     data = bytearray(path.read_bytes())
     if damage == "truncate":
-        path.write_bytes(data[:len(data) // 2])
+        path.write_bytes(data[: len(data) // 2])
     elif damage == "flip":
         place = data.find(np.float64(500.0).tobytes())
         data[place + 3] ^= 0xFF
@@ -127,16 +135,19 @@ def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "absent", create=False)
 
 
-def test_array_that_does_not_fit_is_never_begun(tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_array_that_does_not_fit_is_never_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage",
-                        lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 7999))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 7999)
+    )
     with pytest.raises(StoreError, match="disk is full"):
         make(store)
-    monkeypatch.setattr(shutil, "disk_usage",
-                        lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 8000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=hdf5.RESERVE_BYTES + 8000)
+    )
     make(store)
     assert store.has(REF)
 
@@ -216,8 +227,9 @@ def test_killed_writer_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
     Store(tmp_path)
     ref = ArtefactRef("s", "p", "k")
     for attempt in range(4):
-        child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)],
-                                 stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         time.sleep(0.05 + 0.05 * attempt)
         os.kill(child.pid, signal.SIGKILL)

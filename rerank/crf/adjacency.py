@@ -40,13 +40,16 @@ class Adjacency:
     first: BoolArray
 
     @classmethod
-    def from_edges(cls, n_nodes: int, edges: IntArray) -> "Adjacency":
+    def from_edges(cls, n_nodes: int, edges: IntArray) -> Adjacency:
         """Group the arcs of ``edges`` (m, 2), which must be checked already."""
         n_arcs = 2 * len(edges)
         made = cls(
-            start=np.zeros(n_nodes + 1, dtype=np.int32), split=np.empty(n_nodes, dtype=np.int32),
-            head=np.empty(n_arcs, dtype=np.int32), edge=np.empty(n_arcs, dtype=np.int32),
-            sister=np.empty(n_arcs, dtype=np.int32), first=np.empty(n_arcs, dtype=np.bool_),
+            start=np.zeros(n_nodes + 1, dtype=np.int32),
+            split=np.empty(n_nodes, dtype=np.int32),
+            head=np.empty(n_arcs, dtype=np.int32),
+            edge=np.empty(n_arcs, dtype=np.int32),
+            sister=np.empty(n_arcs, dtype=np.int32),
+            first=np.empty(n_arcs, dtype=np.bool_),
         )
         _group(edges, made.start, made.split, made.head, made.edge, made.sister, made.first)
         return made

@@ -12,13 +12,26 @@ def descend(theta, start, split, head, edge, first, weights, tables, labeling, m
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.empty(n, dtype=np.bool_)
-    return _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling,
-                          max_sweeps, stale, touched)
+    return _descend_stale(
+        theta,
+        start,
+        split,
+        head,
+        edge,
+        first,
+        weights,
+        tables,
+        labeling,
+        max_sweeps,
+        stale,
+        touched,
+    )
 
 
 @njit(cache=True)
-def _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps,
-                   stale, touched):
+def _descend_stale(
+    theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps, stale, touched
+):
     # Nodes that may have a better label are stale; those that changed, and their neighbours, are
     # touched.
     n, n_labels = theta.shape
@@ -66,10 +79,12 @@ def polish(theta, start, split, head, edge, first, weights, tables, labeling):
     stale = np.ones(n, dtype=np.bool_)
     touched = np.ones(n, dtype=np.bool_)
     for _ in range(20):
-        _descend_stale(theta, start, split, head, edge, first, weights, tables, labeling, 1000,
-                       stale, touched)
-        if tables.shape[0] or not _descend_touched(theta, start, head, edge, weights, labeling,
-                                                   stale, touched):
+        _descend_stale(
+            theta, start, split, head, edge, first, weights, tables, labeling, 1000, stale, touched
+        )
+        if tables.shape[0] or not _descend_touched(
+            theta, start, head, edge, weights, labeling, stale, touched
+        ):
             break
 
 
@@ -148,7 +163,8 @@ def flip_costs(theta, start, split, head, edge, first, weights, tables, labeling
                 continue
             table = tables[edge[arc] if tables.shape[0] > 1 else 0]
             for label in range(n_labels):
-                cost[i, label] += weight * (table[label, other] if first[arc]
-                                            else table[other, label])
+                cost[i, label] += weight * (
+                    table[label, other] if first[arc] else table[other, label]
+                )
         cost[i] -= cost[i, labeling[i]]
     return cost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Optional, Union, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ class PottsEnergy:
     unary: FloatArray
     edges: IntArray
     weights: FloatArray
-    compatibility: Optional[FloatArray] = None
+    compatibility: FloatArray | None = None
 
     def __post_init__(self) -> None:
         unary = _checked_unary(self.unary)
@@ -131,7 +131,7 @@ class PottsEnergy:
     @overload
     def evaluate(self, labeling: Any) -> Any: ...
 
-    def evaluate(self, labeling: Any) -> Union[float, FloatArray]:
+    def evaluate(self, labeling: Any) -> float | FloatArray:
         """Energy of one labeling (n,), or of each row of (M, n), in float64.
 
         Raises
@@ -145,7 +145,7 @@ class PottsEnergy:
         evaluate_rows(self.unary, self.edges, self.weights, self.tables, rows, totals)
         return totals if labels.ndim == 2 else float(totals[0])
 
-    def with_unary(self, unary: Array) -> "PottsEnergy":
+    def with_unary(self, unary: Array) -> PottsEnergy:
         """The same graph and pairwise costs under other unary costs of the same shape.
 
         Raises
@@ -163,8 +163,9 @@ class PottsEnergy:
         return twin
 
 
-def check_labeling(labeling: Any, n_nodes: int, n_labels: int, stacked: bool = False,
-                   name: str = "labeling") -> IntArray:
+def check_labeling(
+    labeling: Any, n_nodes: int, n_labels: int, stacked: bool = False, name: str = "labeling"
+) -> IntArray:
     """Return `labeling` as an int64 array, or raise `InputError` if it is not one of this graph.
 
     Parameters
@@ -216,8 +217,10 @@ def _checked_edges(values: Any, n_nodes: int) -> IntArray:
     edges = np.array(array, dtype=np.int64, order="C")
     fault, at = first_fault(edges, n_nodes)
     if fault:
-        rule = (f"an edge must join nodes in 0..{n_nodes - 1}",
-                "an edge must join two different nodes",
-                "an edge must occur once, in one of its two orders")[fault - 1]
+        rule = (
+            f"an edge must join nodes in 0..{n_nodes - 1}",
+            "an edge must join two different nodes",
+            "an edge must occur once, in one of its two orders",
+        )[fault - 1]
         raise InputError(f"{rule}; edges[{at}] is ({edges[at, 0]}, {edges[at, 1]})")
     return edges

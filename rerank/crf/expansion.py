@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -16,8 +16,13 @@ from rerank.crf.result import InferenceResult, certify
 from rerank.errors import InputError
 
 
-def alpha_expansion(energy: PottsEnergy, init: Optional[Any] = None, *, max_cycles: int = 100,
-                    bound_iterations: int = 0) -> InferenceResult:
+def alpha_expansion(
+    energy: PottsEnergy,
+    init: Any | None = None,
+    *,
+    max_cycles: int = 100,
+    bound_iterations: int = 0,
+) -> InferenceResult:
     """Descend by moves in which any set of nodes may switch to one label, each move optimal.
 
     For Potts the energy at convergence is at most twice the minimum (for non-negative unaries);
@@ -59,10 +64,17 @@ def alpha_expansion(energy: PottsEnergy, init: Optional[Any] = None, *, max_cycl
         return certify(energy, exact.labeling, -np.inf, "alpha_expansion", 1, exact=True)
     theta = energy.unary - energy.lowest[:, None]
     graph = energy.adjacency
-    cycles = _expand(theta, *graph.arrays(), graph.sister, energy.weights, energy.tables, labeling,
-                     max_cycles, augmentation_budget(energy))
-    return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion",
-                   cycles)
+    cycles = _expand(
+        theta,
+        *graph.arrays(),
+        graph.sister,
+        energy.weights,
+        energy.tables,
+        labeling,
+        max_cycles,
+        augmentation_budget(energy),
+    )
+    return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion", cycles)
 
 
 def check_expandable(energy: PottsEnergy) -> None:
@@ -95,8 +107,9 @@ def _violation(tables, weights):
 
 
 @njit(cache=True)
-def _expand(theta, start, split, head, edge, first, sister, weights, tables, labeling, max_cycles,
-            budget):
+def _expand(
+    theta, start, split, head, edge, first, sister, weights, tables, labeling, max_cycles, budget
+):
     n, n_labels = theta.shape
     capacity = np.empty(len(head))
     excess = np.empty(n)
@@ -106,8 +119,21 @@ def _expand(theta, start, split, head, edge, first, sister, weights, tables, lab
     unchanged = 0
     for cycle in range(max_cycles):
         for alpha in range(n_labels):
-            move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling,
-                       alpha, capacity, excess)
+            move_terms(
+                theta,
+                start,
+                split,
+                head,
+                edge,
+                first,
+                sister,
+                weights,
+                tables,
+                labeling,
+                alpha,
+                capacity,
+                excess,
+            )
             minimum_cut(start, head, sister, capacity, excess, switches, budget)
             for i in range(n):
                 moved[i] = alpha if switches[i] else labeling[i]
@@ -123,8 +149,21 @@ def _expand(theta, start, split, head, edge, first, sister, weights, tables, lab
 
 
 @njit(cache=True)
-def move_terms(theta, start, split, head, edge, first, sister, weights, tables, labeling, alpha,
-               capacity, excess):
+def move_terms(
+    theta,
+    start,
+    split,
+    head,
+    edge,
+    first,
+    sister,
+    weights,
+    tables,
+    labeling,
+    alpha,
+    capacity,
+    excess,
+):
     """Write the cut problem of one expansion: 1 is "switch to alpha", 0 is "stay".
 
     `capacity` (2m,) is the same both ways along an edge; `excess` (n,) is the cost of switching

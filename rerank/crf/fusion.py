@@ -62,11 +62,13 @@ def fuse(theta, start, split, head, edge, first, weights, tables, labeling, othe
                 if tables.shape[0] == 0:
                     gain += weights[e] * ((old != here) - (new != there))
                 elif first[arc]:
-                    gain += (pair_cost(tables, e, weights[e], old, here)
-                             - pair_cost(tables, e, weights[e], new, there))
+                    gain += pair_cost(tables, e, weights[e], old, here) - pair_cost(
+                        tables, e, weights[e], new, there
+                    )
                 else:
-                    gain += (pair_cost(tables, e, weights[e], here, old)
-                             - pair_cost(tables, e, weights[e], there, new))
+                    gain += pair_cost(tables, e, weights[e], here, old) - pair_cost(
+                        tables, e, weights[e], there, new
+                    )
         changed += gain > 0.0
         # Set equal one way or the other, so that the component is not met again.
         for place in range(size):

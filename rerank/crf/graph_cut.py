@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -45,13 +45,19 @@ class GraphCutSolver:
         graph = energy.adjacency
         self._capacity = np.empty(len(graph.head))
         self._pair_excess = np.zeros(energy.n_nodes)
-        _pair_terms(*graph.arrays(), graph.sister, energy.weights, energy.tables,
-                    self._capacity, self._pair_excess)
+        _pair_terms(
+            *graph.arrays(),
+            graph.sister,
+            energy.weights,
+            energy.tables,
+            self._capacity,
+            self._pair_excess,
+        )
         self._residual = self._capacity.copy()
         self._excess = np.empty(energy.n_nodes)
         self._in_sink = np.empty(energy.n_nodes, dtype=np.bool_)
 
-    def solve(self, unary: Optional[Array] = None) -> InferenceResult:
+    def solve(self, unary: Array | None = None) -> InferenceResult:
         """Minimise under `unary` (n, 2), or under the energy's own.
 
         Returns
@@ -72,14 +78,29 @@ class GraphCutSolver:
     def cut(self, difference: FloatArray) -> IntArray:
         """Labels (n,) under unaries whose column 1 exceeds column 0 by `difference` (n,)."""
         graph = self._energy.adjacency
-        _restart(graph.start, graph.head, graph.sister, self._capacity, self._residual,
-                 self._pair_excess, difference, self._excess)
-        minimum_cut(graph.start, graph.head, graph.sister, self._residual, self._excess,
-                    self._in_sink, augmentation_budget(self._energy))
+        _restart(
+            graph.start,
+            graph.head,
+            graph.sister,
+            self._capacity,
+            self._residual,
+            self._pair_excess,
+            difference,
+            self._excess,
+        )
+        minimum_cut(
+            graph.start,
+            graph.head,
+            graph.sister,
+            self._residual,
+            self._excess,
+            self._in_sink,
+            augmentation_budget(self._energy),
+        )
         return self._in_sink.astype(np.int64)
 
 
-def graph_cut(energy: PottsEnergy, init: Optional[Any] = None) -> InferenceResult:
+def graph_cut(energy: PottsEnergy, init: Any | None = None) -> InferenceResult:
     """Minimise a two-label submodular energy exactly.
 
     Parameters
@@ -96,8 +117,9 @@ def graph_cut(energy: PottsEnergy, init: Optional[Any] = None) -> InferenceResul
         of this energy.
     """
     if energy.n_labels == 1:
-        result = certify(energy, np.zeros(energy.n_nodes, dtype=np.int64), -np.inf, "graph_cut",
-                         0, exact=True)
+        result = certify(
+            energy, np.zeros(energy.n_nodes, dtype=np.int64), -np.inf, "graph_cut", 0, exact=True
+        )
     else:
         result = GraphCutSolver(energy).solve()
     if init is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from rerank.crf.bounds import bound_of
 from rerank.crf.descent import descend
@@ -11,8 +11,13 @@ from rerank.crf.result import InferenceResult, certify
 from rerank.errors import InputError
 
 
-def icm(energy: PottsEnergy, init: Optional[Any] = None, *, max_sweeps: int = 1000,
-        bound_iterations: int = 0) -> InferenceResult:
+def icm(
+    energy: PottsEnergy,
+    init: Any | None = None,
+    *,
+    max_sweeps: int = 1000,
+    bound_iterations: int = 0,
+) -> InferenceResult:
     """Descend from a labeling by changing one node at a time.
 
     Parameters
@@ -45,6 +50,7 @@ def icm(energy: PottsEnergy, init: Optional[Any] = None, *, max_sweeps: int = 10
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
     theta = energy.unary - energy.lowest[:, None]
-    sweeps = descend(theta, *energy.adjacency.arrays(), energy.weights, energy.tables, labeling,
-                     max_sweeps)
+    sweeps = descend(
+        theta, *energy.adjacency.arrays(), energy.weights, energy.tables, labeling, max_sweeps
+    )
     return certify(energy, labeling, bound_of(energy, bound_iterations), "icm", sweeps)

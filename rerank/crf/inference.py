@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 from rerank.crf.energy import PottsEnergy
 from rerank.crf.expansion import alpha_expansion
@@ -22,8 +23,9 @@ METHODS: dict[str, Callable[..., InferenceResult]] = {
 }
 
 
-def map_inference(energy: PottsEnergy, method: str = "alpha_expansion",
-                  init: Optional[Any] = None, **options: Any) -> InferenceResult:
+def map_inference(
+    energy: PottsEnergy, method: str = "alpha_expansion", init: Any | None = None, **options: Any
+) -> InferenceResult:
     """Find a labeling of low energy, and say how far from the minimum it can be.
 
     Parameters
@@ -65,8 +67,11 @@ def map_inference(energy: PottsEnergy, method: str = "alpha_expansion",
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
-    known = [name for name, parameter in inspect.signature(METHODS[method]).parameters.items()
-             if parameter.kind is parameter.KEYWORD_ONLY]
+    known = [
+        name
+        for name, parameter in inspect.signature(METHODS[method]).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
     unknown = sorted(set(options) - set(known))
     if unknown:
         allowed = ", ".join(known) or "none"

@@ -30,8 +30,7 @@ def evaluate_rows(unary, edges, weights, tables, rows, totals):
                 value = unary[term, rows[k, term]]
             else:
                 e = term - unary.shape[0]
-                value = pair_cost(tables, e, weights[e], rows[k, edges[e, 0]],
-                                  rows[k, edges[e, 1]])
+                value = pair_cost(tables, e, weights[e], rows[k, edges[e, 0]], rows[k, edges[e, 1]])
             raised = total + value
             if abs(total) >= abs(value):
                 lost += (total - raised) + value

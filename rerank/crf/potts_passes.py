@@ -16,8 +16,9 @@ from numba import njit
 # All values are finite, and no result depends on the sign of a zero: with that said, minima are
 # taken several at a time. Sums keep their order.
 @njit(cache=True, fastmath={"nnan", "nsz"}, error_model="numpy")
-def potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward,
-               relaxation=1.0):
+def potts_pass(
+    theta, start, split, head, edge, weights, messages, labeling, forward, relaxation=1.0
+):
     """Visit all nodes in one direction, reading a labeling off on the way.
 
     Parameters

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 from rerank.crf.energy import PottsEnergy
 from rerank.types import FloatArray, IntArray
 
-_EPSILON = 2.0 ** -52
+_EPSILON = 2.0**-52
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +38,8 @@ class InferenceResult:
     optimal: bool
     method: str
     iterations: int
-    messages: Optional[FloatArray] = None
-    bounds: Optional[FloatArray] = None
+    messages: FloatArray | None = None
+    bounds: FloatArray | None = None
 
     @property
     def gap(self) -> float:
@@ -48,9 +47,16 @@ class InferenceResult:
         return self.energy - self.lower_bound
 
 
-def certify(energy: PottsEnergy, labeling: IntArray, lower_bound: float, method: str,
-            iterations: int, exact: bool = False, messages: Optional[FloatArray] = None,
-            bounds: Optional[FloatArray] = None) -> InferenceResult:
+def certify(
+    energy: PottsEnergy,
+    labeling: IntArray,
+    lower_bound: float,
+    method: str,
+    iterations: int,
+    exact: bool = False,
+    messages: FloatArray | None = None,
+    bounds: FloatArray | None = None,
+) -> InferenceResult:
     """Evaluate `labeling` and state how good it is.
 
     A gap within the rounding error of the sums that make up the energy is zero to float64; the
@@ -59,8 +65,14 @@ def certify(energy: PottsEnergy, labeling: IntArray, lower_bound: float, method:
     value = float(energy.evaluate(labeling))
     optimal = exact or value - lower_bound <= rounding_error(energy)
     return InferenceResult(
-        labeling=labeling, energy=value, lower_bound=value if optimal else lower_bound,
-        optimal=optimal, method=method, iterations=iterations, messages=messages, bounds=bounds,
+        labeling=labeling,
+        energy=value,
+        lower_bound=value if optimal else lower_bound,
+        optimal=optimal,
+        method=method,
+        iterations=iterations,
+        messages=messages,
+        bounds=bounds,
     )
 
 

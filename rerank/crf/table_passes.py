@@ -7,8 +7,20 @@ from numba import njit
 
 
 @njit(cache=True)
-def table_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-               forward, relaxation=1.0):
+def table_pass(
+    theta,
+    start,
+    split,
+    head,
+    edge,
+    first,
+    weights,
+    tables,
+    messages,
+    labeling,
+    forward,
+    relaxation=1.0,
+):
     """Do what `potts_pass` does with tables (T, L, L), T of 1 or m.
 
     `first` is the array of `Adjacency`: whether an arc leaves the node whose label is the first

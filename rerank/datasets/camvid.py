@@ -17,10 +17,17 @@ from rerank.datasets.reading import PathLike
 
 #: Classes in the order of their labels, with the colours of the SegNet authors.
 COLOURS = {
-    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128),
-    "road": (128, 64, 128), "pavement": (60, 40, 222), "tree": (128, 128, 0),
-    "sign symbol": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128),
-    "pedestrian": (64, 64, 0), "bicyclist": (0, 128, 192),
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign symbol": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
 }
 
 #: The label of void in the files.
@@ -38,30 +45,40 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
     for line in lines:
         parts = line.split()
         if len(parts) != 2:
-            findings.append(Finding(
-                str(folder / f"{split}.txt"), f"the line '{line}' does not name two files",
-                "write the image's and the mask's path in each line"
-            ))
+            findings.append(
+                Finding(
+                    str(folder / f"{split}.txt"),
+                    f"the line '{line}' does not name two files",
+                    "write the image's and the mask's path in each line",
+                )
+            )
             continue
         image, mask = (_inside(folder, part) for part in parts)
         present = True
         for path, what in ((image, "image"), (mask, "mask")):
             if not path.is_file():
                 present = False
-                findings.append(Finding(
-                    str(path), f"the {what} is missing", "put it there or delete its line"
-                ))
+                findings.append(
+                    Finding(str(path), f"the {what} is missing", "put it there or delete its line")
+                )
         if image.stem in pairs:
-            findings.append(Finding(
-                str(folder / f"{split}.txt"), f"'{image.stem}' is listed twice",
-                "delete one of the lines"
-            ))
+            findings.append(
+                Finding(
+                    str(folder / f"{split}.txt"),
+                    f"'{image.stem}' is listed twice",
+                    "delete one of the lines",
+                )
+            )
         elif present:
             pairs[image.stem] = FilePair(str(image), str(mask))
     dataset = Dataset(
-        name="camvid", split=split, ids=tuple(pairs), class_names=tuple(COLOURS),
+        name="camvid",
+        split=split,
+        ids=tuple(pairs),
+        class_names=tuple(COLOURS),
         source=FileSource(pairs, n_classes=len(COLOURS), void_value=VOID_IN_FILES),
-        ordered=True, palette=palette_of(list(COLOURS.values())),
+        ordered=True,
+        palette=palette_of(list(COLOURS.values())),
     )
     return Listing(dataset, tuple(findings))
 

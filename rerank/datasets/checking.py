@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional, Union
+from typing import Any
 
 from rerank.datasets.dataset import Dataset
 from rerank.datasets.finding import Finding, finding_of
@@ -13,9 +13,14 @@ from rerank.datasets.reading import PathLike
 from rerank.errors import DataError, InputError
 
 
-def check_dataset(dataset: Union[Dataset, str], root: Optional[PathLike] = None,
-                  splits: Optional[Sequence[str]] = None, *, n_threads: int = 2,
-                  **options: Any) -> list[Finding]:
+def check_dataset(
+    dataset: Dataset | str,
+    root: PathLike | None = None,
+    splits: Sequence[str] | None = None,
+    *,
+    n_threads: int = 2,
+    **options: Any,
+) -> list[Finding]:
     """Find missing, unreadable, mis-sized and mislabelled files and faults of the lists.
 
     Parameters
@@ -107,20 +112,28 @@ def _shared_ids(datasets: Sequence[Dataset]) -> list[Finding]:
     apart = [dataset for dataset in datasets if dataset.split in ("train", "val", "test")]
     findings = []
     for index, left in enumerate(apart):
-        for right in apart[index + 1:]:
+        for right in apart[index + 1 :]:
             for image_id in sorted(set(left.ids) & set(right.ids)):
-                findings.append(Finding(
-                    image_id, f"the image is in both {left.split} and {right.split}",
-                    "take it off one of the two lists"
-                ))
+                findings.append(
+                    Finding(
+                        image_id,
+                        f"the image is in both {left.split} and {right.split}",
+                        "take it off one of the two lists",
+                    )
+                )
     return findings
 
 
 def _empty(dataset: Dataset) -> list[Finding]:
     if dataset.ids:
         return []
-    return [Finding(f"{dataset.name}/{dataset.split}", "the split has no image",
-                    "write the images' names in its list")]
+    return [
+        Finding(
+            f"{dataset.name}/{dataset.split}",
+            "the split has no image",
+            "write the images' names in its list",
+        )
+    ]
 
 
 def _unique(findings: Iterable[Finding]) -> list[Finding]:

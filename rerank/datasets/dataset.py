@@ -7,7 +7,7 @@ import functools
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Optional, Protocol, SupportsIndex, Union
+from typing import Protocol, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,7 @@ class Dataset:
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
     source: Source
-    background: Optional[int] = None
+    background: int | None = None
     ordered: bool = False
     palette: Palette = field(default_factory=voc_palette, repr=False)
     ignore_index: int = VOID
@@ -116,7 +116,7 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self.source.sample(image_id) for image_id in self.ids)
 
-    def __getitem__(self, key: Union[str, SupportsIndex]) -> Sample:
+    def __getitem__(self, key: str | SupportsIndex) -> Sample:
         image_id = key if isinstance(key, str) else self.ids[operator.index(key)]
         return self.source.sample(self._known(image_id))
 

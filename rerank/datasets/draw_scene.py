@@ -52,40 +52,69 @@ class Kind:
 
 _LAND = (SceneClass.GRASS, SceneClass.ROAD)
 
-KINDS: Mapping[SceneClass, Kind] = MappingProxyType({
-    SceneClass.TREE: Kind(paint_tree, (0.65, 1.00), (SceneClass.GRASS,), 0.85),
-    SceneClass.BUSH: Kind(paint_bush, (0.28, 0.48), _LAND, 1.0),
-    SceneClass.HOUSE: Kind(paint_house, (0.65, 0.95), _LAND, 1.0),
-    SceneClass.WALL: Kind(paint_wall, (0.24, 0.38), _LAND, 1.0),
-    SceneClass.CAR: Kind(paint_car, (0.65, 0.95), (SceneClass.ROAD,), 0.85),
-    SceneClass.BOAT: Kind(paint_boat, (0.65, 0.95), (SceneClass.WATER,), 0.9),
-    SceneClass.COW: Kind(paint_cow, (0.62, 0.82), (SceneClass.GRASS,), 0.85),
-    SceneClass.DOG: Kind(paint_dog, (0.55, 0.75), (SceneClass.ROAD,), 0.7),
-})
+KINDS: Mapping[SceneClass, Kind] = MappingProxyType(
+    {
+        SceneClass.TREE: Kind(paint_tree, (0.65, 1.00), (SceneClass.GRASS,), 0.85),
+        SceneClass.BUSH: Kind(paint_bush, (0.28, 0.48), _LAND, 1.0),
+        SceneClass.HOUSE: Kind(paint_house, (0.65, 0.95), _LAND, 1.0),
+        SceneClass.WALL: Kind(paint_wall, (0.24, 0.38), _LAND, 1.0),
+        SceneClass.CAR: Kind(paint_car, (0.65, 0.95), (SceneClass.ROAD,), 0.85),
+        SceneClass.BOAT: Kind(paint_boat, (0.65, 0.95), (SceneClass.WATER,), 0.9),
+        SceneClass.COW: Kind(paint_cow, (0.62, 0.82), (SceneClass.GRASS,), 0.85),
+        SceneClass.DOG: Kind(paint_dog, (0.55, 0.75), (SceneClass.ROAD,), 0.7),
+    }
+)
 
 #: How often each thing is drawn in each kind of place. The places share all things, so that
 #: none gives a thing away, and favour some, as places do.
-PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType({
-    "farm": {SceneClass.TREE: 3, SceneClass.BUSH: 2.5, SceneClass.HOUSE: 1, SceneClass.WALL: 1.5,
-             SceneClass.CAR: 1.2, SceneClass.BOAT: 0.4, SceneClass.COW: 4, SceneClass.DOG: 1.5},
-    "street": {SceneClass.TREE: 1.5, SceneClass.BUSH: 2.5, SceneClass.HOUSE: 2,
-               SceneClass.WALL: 1.5, SceneClass.CAR: 5, SceneClass.BOAT: 0.4, SceneClass.COW: 0.5,
-               SceneClass.DOG: 3},
-    "shore": {SceneClass.TREE: 2, SceneClass.BUSH: 1.5, SceneClass.HOUSE: 0.7,
-              SceneClass.WALL: 0.8, SceneClass.CAR: 1, SceneClass.BOAT: 7, SceneClass.COW: 1,
-              SceneClass.DOG: 2},
-})
+PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType(
+    {
+        "farm": {
+            SceneClass.TREE: 3,
+            SceneClass.BUSH: 2.5,
+            SceneClass.HOUSE: 1,
+            SceneClass.WALL: 1.5,
+            SceneClass.CAR: 1.2,
+            SceneClass.BOAT: 0.4,
+            SceneClass.COW: 4,
+            SceneClass.DOG: 1.5,
+        },
+        "street": {
+            SceneClass.TREE: 1.5,
+            SceneClass.BUSH: 2.5,
+            SceneClass.HOUSE: 2,
+            SceneClass.WALL: 1.5,
+            SceneClass.CAR: 5,
+            SceneClass.BOAT: 0.4,
+            SceneClass.COW: 0.5,
+            SceneClass.DOG: 3,
+        },
+        "shore": {
+            SceneClass.TREE: 2,
+            SceneClass.BUSH: 1.5,
+            SceneClass.HOUSE: 0.7,
+            SceneClass.WALL: 0.8,
+            SceneClass.CAR: 1,
+            SceneClass.BOAT: 7,
+            SceneClass.COW: 1,
+            SceneClass.DOG: 2,
+        },
+    }
+)
 
 #: The grounds of each place: what the picture is floored with, and what may be laid over it.
-GROUNDS: Mapping[str, tuple[SceneClass, SceneClass]] = MappingProxyType({
-    "farm": (SceneClass.GRASS, SceneClass.ROAD),
-    "street": (SceneClass.ROAD, SceneClass.GRASS),
-    "shore": (SceneClass.WATER, SceneClass.GRASS),
-})
+GROUNDS: Mapping[str, tuple[SceneClass, SceneClass]] = MappingProxyType(
+    {
+        "farm": (SceneClass.GRASS, SceneClass.ROAD),
+        "street": (SceneClass.ROAD, SceneClass.GRASS),
+        "shore": (SceneClass.WATER, SceneClass.GRASS),
+    }
+)
 
 
-def draw_scene(height: int, width: int, rng: np.random.Generator
-               ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def draw_scene(
+    height: int, width: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Draw a picture and its labels.
 
     Parameters
@@ -114,8 +143,9 @@ def draw_scene(height: int, width: int, rng: np.random.Generator
 def _paint_backdrop(canvas: Canvas, horizon: float, rng: np.random.Generator) -> None:
     """Sky and, often, hills; both are background."""
     blue = (0.53, 0.62, 0.25, 0.60, 0.65, 0.92)
-    sky = hue(rng, blue, blue, (0.55, 0.70, 0.02, 0.12, 0.55, 0.85),
-              (0.03, 0.12, 0.25, 0.55, 0.75, 0.92))
+    sky = hue(
+        rng, blue, blue, (0.55, 0.70, 0.02, 0.12, 0.55, 0.85), (0.03, 0.12, 0.25, 0.55, 0.75, 0.92)
+    )
     everything = shape((0, 0), (canvas.width, 0), (canvas.width, horizon + 2), (0, horizon + 2))
     canvas.fill([everything], textures.clouds, sky, SceneClass.BACKGROUND, rng)
     if rng.random() < 0.6:
@@ -123,8 +153,9 @@ def _paint_backdrop(canvas: Canvas, horizon: float, rng: np.random.Generator) ->
         rise = canvas.height * float(rng.uniform(0.04, 0.16))
         crest = _ridge(canvas.width, horizon - rise, rise, rng)
         foot = shape((canvas.width + 1, horizon + 2), (-1, horizon + 2))
-        canvas.fill([np.concatenate([crest, foot])], textures.plain, hill, SceneClass.BACKGROUND,
-                    rng)
+        canvas.fill(
+            [np.concatenate([crest, foot])], textures.plain, hill, SceneClass.BACKGROUND, rng
+        )
 
 
 def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator) -> None:
@@ -143,8 +174,12 @@ def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Ge
         if place == "farm":
             far, near = rng.uniform(0.15, 0.85, 2) * width
             wide = rng.uniform(0.25, 0.5) * width
-            strip = shape((far, horizon), (far + 0.1 * wide, horizon), (near + wide, height + 1),
-                          (near - 0.4 * wide, height + 1))
+            strip = shape(
+                (far, horizon),
+                (far + 0.1 * wide, horizon),
+                (near + wide, height + 1),
+                (near - 0.4 * wide, height + 1),
+            )
         else:
             start = horizon + span * rng.uniform(0.35, 0.65)
             crest = _ridge(width, start, 0.12 * span, rng)
@@ -158,19 +193,31 @@ def ground(label: SceneClass, rng: np.random.Generator) -> tuple[Surface, Pictur
     """Surface and colour of a ground; the colours of the three overlap."""
     if label == SceneClass.GRASS:
         green = (0.20, 0.34, 0.40, 0.70, 0.40, 0.68)
-        return textures.blades, hue(rng, green, green, (0.10, 0.17, 0.30, 0.60, 0.45, 0.70),
-                                    (0.06, 0.10, 0.25, 0.45, 0.35, 0.55))
+        return textures.blades, hue(
+            rng,
+            green,
+            green,
+            (0.10, 0.17, 0.30, 0.60, 0.45, 0.70),
+            (0.06, 0.10, 0.25, 0.45, 0.35, 0.55),
+        )
     if label == SceneClass.WATER:
         blue = (0.50, 0.64, 0.30, 0.65, 0.35, 0.70)
-        return textures.waves, hue(rng, blue, blue, (0.28, 0.48, 0.15, 0.45, 0.30, 0.55),
-                                   (0.05, 0.70, 0.05, 0.15, 0.40, 0.65))
+        return textures.waves, hue(
+            rng,
+            blue,
+            blue,
+            (0.28, 0.48, 0.15, 0.45, 0.30, 0.55),
+            (0.05, 0.70, 0.05, 0.15, 0.40, 0.65),
+        )
     grey = (0.0, 1.0, 0.0, 0.10, 0.35, 0.65)
-    return textures.gravel, hue(rng, grey, grey, (0.06, 0.13, 0.20, 0.45, 0.40, 0.70),
-                                (0.55, 0.65, 0.08, 0.25, 0.35, 0.60))
+    return textures.gravel, hue(
+        rng, grey, grey, (0.06, 0.13, 0.20, 0.45, 0.40, 0.70), (0.55, 0.65, 0.08, 0.25, 0.35, 0.60)
+    )
 
 
-def _paint_things(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator,
-                  light: tuple[float, float]) -> None:
+def _paint_things(
+    canvas: Canvas, horizon: float, place: str, rng: np.random.Generator, light: tuple[float, float]
+) -> None:
     """Up to seven things, the far ones first, larger towards the viewer."""
     height = canvas.height
     names = list(PLACES[place])

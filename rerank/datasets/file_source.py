@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ class FilePair:
     """The files of one image. `labels` is None where there is no mask to read."""
 
     image: str
-    labels: Optional[str] = None
+    labels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class FileSource:
 
     pairs: Mapping[str, FilePair]
     n_classes: int
-    void_value: Optional[int] = VOID
+    void_value: int | None = VOID
     decode: Callable[[str], Array] = read_index_mask
     image_takes_mask_size: bool = False
     labelled: bool = True
@@ -68,8 +67,9 @@ class FileSource:
         pair = self.pairs[image_id]
         if pair.labels is None:
             raise file_error(
-                pair.image, "the image has no mask",
-                f"add one of the same name or take '{image_id}' off the list"
+                pair.image,
+                "the image has no mask",
+                f"add one of the same name or take '{image_id}' off the list",
             )
         values = self.decode(pair.labels)
         try:
@@ -97,7 +97,7 @@ class FileSource:
                     pair.labels or image_id,
                     f"the mask is {labels.shape[1]}x{labels.shape[0]} (width x height) and its "
                     f"image {pair.image} is {image.shape[1]}x{image.shape[0]}",
-                    "make them the same size"
+                    "make them the same size",
                 )
             size = (labels.shape[1], labels.shape[0])
             picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
@@ -108,8 +108,13 @@ class FileSource:
         """Digest the bytes of both files and the way in which the mask is read."""
         pair = self.pairs[image_id]
         digest = hashlib.blake2b(digest_size=20)
-        reading = (self.n_classes, self.void_value, self.decode.__name__,
-                   self.image_takes_mask_size, self.labelled)
+        reading = (
+            self.n_classes,
+            self.void_value,
+            self.decode.__name__,
+            self.image_takes_mask_size,
+            self.labelled,
+        )
         digest.update(repr(reading).encode())
         for path in (pair.image, pair.labels if self.labelled else None):
             content = b"" if path is None else _read_bytes(path)
@@ -129,6 +134,7 @@ def _read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise file_error(
-            path, f"the file cannot be read ({error.strerror or error})",
-            "put it there or take its id off the list"
+            path,
+            f"the file cannot be read ({error.strerror or error})",
+            "put it there or take its id off the list",
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Union
 
 from rerank.errors import DataError
 
@@ -36,7 +35,7 @@ class Finding:
         return f"{self.path}: {self.problem}; {self.remedy}"
 
 
-def file_error(path: Union[str, os.PathLike[str]], problem: str, remedy: str) -> DataError:
+def file_error(path: str | os.PathLike[str], problem: str, remedy: str) -> DataError:
     """Make the error of one file. It carries the `Finding`, which is also its message."""
     return DataError(Finding(os.fspath(path), problem, remedy))
 

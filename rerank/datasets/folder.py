@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -25,11 +24,19 @@ from rerank.errors import DataError, InputError
 from rerank.types import VOID
 
 
-def list_folder(root: PathLike | None, split: str, *, images: str = "images",
-                labels: Optional[str] = "labels", label_suffix: str = "",
-                n_classes: Optional[int] = None, class_names: Optional[Sequence[str]] = None,
-                ignore_index: Optional[int] = VOID, background: Optional[int] = None,
-                ordered: bool = False) -> Listing:
+def list_folder(
+    root: PathLike | None,
+    split: str,
+    *,
+    images: str = "images",
+    labels: str | None = "labels",
+    label_suffix: str = "",
+    n_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    ignore_index: int | None = VOID,
+    background: int | None = None,
+    ordered: bool = False,
+) -> Listing:
     """List a split of a user's own folder.
 
     `<split>.txt` in the folder names the images of a split, without their endings, one a line.
@@ -72,13 +79,16 @@ def list_folder(root: PathLike | None, split: str, *, images: str = "images",
     if ignore_index is not None and not 0 <= ignore_index <= 255:
         raise InputError(f"ignore_index must be in 0..255 or None, got {ignore_index}")
     known = _classes(folder, n_classes, class_names)
-    every = [stem for stem in files_by_stem(image_folder)
-             if not (image_folder == label_folder and label_suffix
-                     and stem.endswith(label_suffix))]
+    every = [
+        stem
+        for stem in files_by_stem(image_folder)
+        if not (image_folder == label_folder and label_suffix and stem.endswith(label_suffix))
+    ]
     if not every:
         raise file_error(
-            image_folder, f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)})",
-            "put images there or name another subfolder with the option images"
+            image_folder,
+            f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)})",
+            "put images there or name another subfolder with the option images",
         )
     findings: list[Finding] = []
     if split == "all" or (split == "train" and not split_names(folder)):
@@ -93,22 +103,36 @@ def list_folder(root: PathLike | None, split: str, *, images: str = "images",
         known = _classes_of_masks(label_folder, stems, ignore_index, findings)
     if background is not None and not 0 <= background < len(known):
         raise InputError(f"background must be one of {len(known)} classes, got {background}")
-    source = FileSource(pairs, n_classes=len(known), void_value=ignore_index,
-                        labelled=label_folder is not None)
-    dataset = Dataset(name="folder", split=split, ids=tuple(pairs), class_names=known,
-                      source=source, background=background, ordered=ordered)
+    source = FileSource(
+        pairs, n_classes=len(known), void_value=ignore_index, labelled=label_folder is not None
+    )
+    dataset = Dataset(
+        name="folder",
+        split=split,
+        ids=tuple(pairs),
+        class_names=known,
+        source=source,
+        background=background,
+        ordered=ordered,
+    )
     return Listing(dataset, tuple(findings))
 
 
-def folder_splits(root: PathLike | None, *, images: str = "images",
-                  labels: Optional[str] = "labels", **_options: object) -> tuple[str, ...]:
+def folder_splits(
+    root: PathLike | None,
+    *,
+    images: str = "images",
+    labels: str | None = "labels",
+    **_options: object,
+) -> tuple[str, ...]:
     """Return the splits that have a list, or "all" where none has."""
     parts = [images] if labels is None else [images, labels]
     return split_names(find_folder(root, "folder", parts)) or ("all",)
 
 
-def _classes(folder: Path, n_classes: Optional[int],
-             class_names: Optional[Sequence[str]]) -> Optional[tuple[str, ...]]:
+def _classes(
+    folder: Path, n_classes: int | None, class_names: Sequence[str] | None
+) -> tuple[str, ...] | None:
     """Take the classes from what the user says or from `classes.txt`; None where neither is."""
     names = None if class_names is None else tuple(class_names)
     listed = folder / "classes.txt"
@@ -126,8 +150,9 @@ def _classes(folder: Path, n_classes: Optional[int],
     return names or tuple(f"class_{index}" for index in range(n_classes))
 
 
-def _classes_of_masks(labels: Optional[Path], stems: Iterable[str],
-                      ignore_index: Optional[int], findings: list[Finding]) -> tuple[str, ...]:
+def _classes_of_masks(
+    labels: Path | None, stems: Iterable[str], ignore_index: int | None, findings: list[Finding]
+) -> tuple[str, ...]:
     """Count classes by the highest label in the masks of all images; none without masks."""
     if labels is None:
         return ()
@@ -142,10 +167,13 @@ def _classes_of_masks(labels: Optional[Path], stems: Iterable[str],
         values = values[values != ignore_index] if ignore_index is not None else values
         highest = max([highest, *values.tolist()])
     if not 0 <= highest <= 254:
-        findings.append(Finding(
-            str(labels), f"the masks' highest label is {highest}, so the classes can't be counted",
-            "write their names in classes.txt, one a line, or give n_classes"
-        ))
+        findings.append(
+            Finding(
+                str(labels),
+                f"the masks' highest label is {highest}, so the classes can't be counted",
+                "write their names in classes.txt, one a line, or give n_classes",
+            )
+        )
     return tuple(f"class_{index}" for index in range(min(highest, 254) + 1))
 
 

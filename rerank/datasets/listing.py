@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from rerank.datasets.dataset import Dataset
 from rerank.datasets.file_source import FilePair
@@ -26,8 +25,9 @@ class Listing:
     findings: tuple[Finding, ...] = ()
 
 
-def find_folder(root: Optional[os.PathLike[str] | str], name: str,
-                inside: Sequence[str], below: Sequence[str] = ()) -> Path:
+def find_folder(
+    root: os.PathLike[str] | str | None, name: str, inside: Sequence[str], below: Sequence[str] = ()
+) -> Path:
     """Find the folder of a data set: `root` itself, or one below it that has the right parts.
 
     Parameters
@@ -53,8 +53,9 @@ def find_folder(root: Optional[os.PathLike[str] | str], name: str,
     top = Path(root)
     if not top.is_dir():
         raise file_error(
-            top, "the data folder does not exist",
-            f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+            top,
+            "the data folder does not exist",
+            f"give the folder that holds {name}, or make it with `rerank data prepare {name}`",
         )
     candidates = [top, *(top / part for part in (name, *below))]
     for folder in candidates:
@@ -62,8 +63,9 @@ def find_folder(root: Optional[os.PathLike[str] | str], name: str,
             return folder
     wanted = " and ".join(inside)
     raise file_error(
-        top, f"neither this folder nor {name} in it holds {wanted}",
-        f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+        top,
+        f"neither this folder nor {name} in it holds {wanted}",
+        f"give the folder that holds {name}, or make it with `rerank data prepare {name}`",
     )
 
 
@@ -100,8 +102,9 @@ def read_split(folder: Path, split: str) -> tuple[list[str], list[Finding]]:
     if not path.is_file():
         found = ", ".join(split_names(folder)) or "none"
         raise file_error(
-            path, f"there is no list of the split '{split}' (lists there: {found})",
-            "choose one of those or write the list, one image a line"
+            path,
+            f"there is no list of the split '{split}' (lists there: {found})",
+            "choose one of those or write the list, one image a line",
         )
     return read_lines([path])
 
@@ -117,24 +120,26 @@ def read_lines(paths: Iterable[Path]) -> tuple[list[str], list[Finding]]:
         except (OSError, UnicodeDecodeError) as error:
             reason = str(error).split("\n")[0]
             raise file_error(
-                path, f"the list cannot be read as text ({reason})",
-                "write it as UTF-8, one image a line"
+                path,
+                f"the list cannot be read as text ({reason})",
+                "write it as UTF-8, one image a line",
             ) from error
         for line in filter(None, (raw.strip() for raw in text.splitlines())):
             if line in lines:
-                findings.append(Finding(
-                    str(path), f"'{line}' is listed twice", "delete one of the lines"
-                ))
+                findings.append(
+                    Finding(str(path), f"'{line}' is listed twice", "delete one of the lines")
+                )
             lines[line] = None
         if len(lines) == before:
-            findings.append(Finding(
-                str(path), "the list is empty", "write the images' names in it, one a line"
-            ))
+            findings.append(
+                Finding(str(path), "the list is empty", "write the images' names in it, one a line")
+            )
     return list(lines), findings
 
 
-def pair_by_name(ids: Iterable[str], images: Path, labels: Optional[Path],
-                 label_suffix: str = "") -> tuple[dict[str, FilePair], list[Finding]]:
+def pair_by_name(
+    ids: Iterable[str], images: Path, labels: Path | None, label_suffix: str = ""
+) -> tuple[dict[str, FilePair], list[Finding]]:
     """Find the image and the mask of each id by the file's name without its ending.
 
     Parameters
@@ -174,19 +179,23 @@ def files_by_stem(folder: Path) -> dict[str, list[str]]:
     return files
 
 
-def _only(files: dict[str, list[str]], stem: str, folder: Path, what: str,
-          findings: list[Finding]) -> Optional[str]:
+def _only(
+    files: dict[str, list[str]], stem: str, folder: Path, what: str, findings: list[Finding]
+) -> str | None:
     found = files.get(stem, [])
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(Path(path).name for path in found)
-        findings.append(Finding(
-            str(folder / stem), f"the {what} could be any of {names}", "keep one of them"
-        ))
+        findings.append(
+            Finding(str(folder / stem), f"the {what} could be any of {names}", "keep one of them")
+        )
     else:
-        findings.append(Finding(
-            str(folder / stem), f"the {what} is missing ({', '.join(IMAGE_SUFFIXES)})",
-            "put it there or take its id off the list"
-        ))
+        findings.append(
+            Finding(
+                str(folder / stem),
+                f"the {what} is missing ({', '.join(IMAGE_SUFFIXES)})",
+                "put it there or take its id off the list",
+            )
+        )
     return None

@@ -6,12 +6,11 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Optional
 
 _DEEPEST = 6
 
 
-def find_parts(folders: Sequence[Path], *parts: str) -> Optional[Path]:
+def find_parts(folders: Sequence[Path], *parts: str) -> Path | None:
     """Return the first folder, searched downwards in name's order, that has all the parts.
 
     Parameters

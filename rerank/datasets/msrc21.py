@@ -14,12 +14,27 @@ from rerank.datasets.reading import PathLike
 
 #: Classes in the order of their labels, with the colours of the database's own masks.
 COLOURS = {
-    "building": (128, 0, 0), "grass": (0, 128, 0), "tree": (128, 128, 0), "cow": (0, 0, 128),
-    "sheep": (0, 128, 128), "sky": (128, 128, 128), "aeroplane": (192, 0, 0),
-    "water": (64, 128, 0), "face": (192, 128, 0), "car": (64, 0, 128), "bicycle": (192, 0, 128),
-    "flower": (64, 128, 128), "sign": (192, 128, 128), "bird": (0, 64, 0), "book": (128, 64, 0),
-    "chair": (0, 192, 0), "road": (128, 64, 128), "cat": (0, 192, 128), "dog": (128, 192, 128),
-    "body": (64, 64, 0), "boat": (192, 64, 0),
+    "building": (128, 0, 0),
+    "grass": (0, 128, 0),
+    "tree": (128, 128, 0),
+    "cow": (0, 0, 128),
+    "sheep": (0, 128, 128),
+    "sky": (128, 128, 128),
+    "aeroplane": (192, 0, 0),
+    "water": (64, 128, 0),
+    "face": (192, 128, 0),
+    "car": (64, 0, 128),
+    "bicycle": (192, 0, 128),
+    "flower": (64, 128, 128),
+    "sign": (192, 128, 128),
+    "bird": (0, 64, 0),
+    "book": (128, 64, 0),
+    "chair": (0, 192, 0),
+    "road": (128, 64, 128),
+    "cat": (0, 192, 128),
+    "dog": (128, 192, 128),
+    "body": (64, 64, 0),
+    "boat": (192, 64, 0),
 }
 
 #: Colours of the database's masks that are void: unlabelled, horse and mountain.
@@ -35,7 +50,11 @@ def list_msrc21(root: PathLike | None, split: str) -> Listing:
     pairs, missing = pair_by_name(ids, folder / "images", folder / "labels")
     source = FileSource(pairs, n_classes=len(COLOURS))
     dataset = Dataset(
-        name="msrc21", split=split, ids=tuple(pairs), class_names=tuple(COLOURS), source=source,
+        name="msrc21",
+        split=split,
+        ids=tuple(pairs),
+        class_names=tuple(COLOURS),
+        source=source,
         palette=palette_of(list(COLOURS.values())),
     )
     return Listing(dataset, (*amiss, *missing))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Optional
+from typing import Any
 
 from rerank.datasets.camvid import camvid_splits, list_camvid
 from rerank.datasets.dataset import Dataset
@@ -19,23 +19,27 @@ from rerank.datasets.voc2012 import list_voc2012, voc2012_splits
 from rerank.datasets.weizmann_horse import list_weizmann_horse, weizmann_horse_splits
 from rerank.errors import InputError
 
-_LISTERS: Mapping[str, Callable[..., Listing]] = MappingProxyType({
-    "scenes": list_scenes,
-    "msrc21": list_msrc21,
-    "camvid": list_camvid,
-    "weizmann_horse": list_weizmann_horse,
-    "voc2012": list_voc2012,
-    "folder": list_folder,
-})
+_LISTERS: Mapping[str, Callable[..., Listing]] = MappingProxyType(
+    {
+        "scenes": list_scenes,
+        "msrc21": list_msrc21,
+        "camvid": list_camvid,
+        "weizmann_horse": list_weizmann_horse,
+        "voc2012": list_voc2012,
+        "folder": list_folder,
+    }
+)
 
-_SPLITS: Mapping[str, Callable[..., tuple[str, ...]]] = MappingProxyType({
-    "scenes": scenes_splits,
-    "msrc21": msrc21_splits,
-    "camvid": camvid_splits,
-    "weizmann_horse": weizmann_horse_splits,
-    "voc2012": voc2012_splits,
-    "folder": folder_splits,
-})
+_SPLITS: Mapping[str, Callable[..., tuple[str, ...]]] = MappingProxyType(
+    {
+        "scenes": scenes_splits,
+        "msrc21": msrc21_splits,
+        "camvid": camvid_splits,
+        "weizmann_horse": weizmann_horse_splits,
+        "voc2012": voc2012_splits,
+        "folder": folder_splits,
+    }
+)
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -49,7 +53,7 @@ def dataset_names() -> tuple[str, ...]:
     return tuple(_LISTERS)
 
 
-def dataset_splits(name: str, root: Optional[PathLike] = None, **options: Any) -> tuple[str, ...]:
+def dataset_splits(name: str, root: PathLike | None = None, **options: Any) -> tuple[str, ...]:
     """Return the splits that a data set has in a folder.
 
     Parameters
@@ -74,8 +78,9 @@ def dataset_splits(name: str, root: Optional[PathLike] = None, **options: Any) -
     return splits(root, **options)
 
 
-def open_dataset(name: str, root: Optional[PathLike] = None, split: str = "train",
-                 **options: Any) -> Dataset:
+def open_dataset(
+    name: str, root: PathLike | None = None, split: str = "train", **options: Any
+) -> Dataset:
     """Open one split of a data set.
 
     Parameters
@@ -121,7 +126,7 @@ def open_dataset(name: str, root: Optional[PathLike] = None, split: str = "train
     return listing.dataset
 
 
-def list_dataset(name: str, root: Optional[PathLike], split: str, **options: Any) -> Listing:
+def list_dataset(name: str, root: PathLike | None, split: str, **options: Any) -> Listing:
     """List a split with what is amiss, instead of raising it; see `open_dataset`."""
     lister = _LISTERS[_known(name)]
     _check_options(name, options)
@@ -141,7 +146,5 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
 
 def _known(name: str) -> str:
     if name not in _LISTERS:
-        raise InputError(
-            f"there is no data set '{name}'; the names are {', '.join(_LISTERS)}"
-        )
+        raise InputError(f"there is no data set '{name}'; the names are {', '.join(_LISTERS)}")
     return name

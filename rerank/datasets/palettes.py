@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -80,8 +79,9 @@ def colourize(labels: IntArray, palette: Palette) -> npt.NDArray[np.uint8]:
     return _checked_palette(palette)[_checked_labels(labels)]
 
 
-def overlay(image: Array, labels: IntArray, palette: Palette,
-            alpha: float = 0.5) -> npt.NDArray[np.uint8]:
+def overlay(
+    image: Array, labels: IntArray, palette: Palette, alpha: float = 0.5
+) -> npt.NDArray[np.uint8]:
     """Mix a mask's colours into the image that it belongs to.
 
     Parameters
@@ -114,8 +114,7 @@ def overlay(image: Array, labels: IntArray, palette: Palette,
     return np.rint(mixed).astype(np.uint8)
 
 
-def save_labels_png(path: Union[str, os.PathLike[str]], labels: IntArray,
-                    palette: Palette) -> None:
+def save_labels_png(path: str | os.PathLike[str], labels: IntArray, palette: Palette) -> None:
     """Write a mask as a PNG whose pixel values are the labels, shown in the palette's colours.
 
     Parameters
@@ -140,8 +139,9 @@ def save_labels_png(path: Union[str, os.PathLike[str]], labels: IntArray,
         picture.save(target, format="PNG")
     except OSError as error:
         raise file_error(
-            target, f"the mask cannot be written ({error.strerror or error})",
-            "check that the folder exists, may be written to and has room"
+            target,
+            f"the mask cannot be written ({error.strerror or error})",
+            "check that the folder exists, may be written to and has room",
         ) from error
 
 
@@ -149,13 +149,10 @@ def _checked_labels(labels: IntArray) -> npt.NDArray[np.uint8]:
     values = np.asarray(labels)
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
         raise InputError(
-            f"labels must be integers of shape (H, W), got {values.dtype} of shape "
-            f"{values.shape}"
+            f"labels must be integers of shape (H, W), got {values.dtype} of shape {values.shape}"
         )
     if values.size and (values.min() < 0 or values.max() > 255):
-        raise InputError(
-            f"labels must be in 0..255, got {int(values.min())}..{int(values.max())}"
-        )
+        raise InputError(f"labels must be in 0..255, got {int(values.min())}..{int(values.max())}")
     return np.ascontiguousarray(values, dtype=np.uint8)
 
 

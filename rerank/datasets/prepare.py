@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
 
 from rerank.datasets.archives import PUBLISHED, Archive, fetch, unpack, verify
 from rerank.datasets.arranging import ARRANGERS
@@ -19,8 +18,9 @@ from rerank.datasets.reading import PathLike
 from rerank.errors import DataError, InputError, RerankError
 
 
-def prepare(name: str, root: Optional[PathLike], archives: Sequence[PathLike] = (), *,
-            download: bool = False) -> list[str]:
+def prepare(
+    name: str, root: PathLike | None, archives: Sequence[PathLike] = (), *, download: bool = False
+) -> list[str]:
     """Arrange a data set under `root` and check it.
 
     Parameters
@@ -61,14 +61,14 @@ def prepare(name: str, root: Optional[PathLike], archives: Sequence[PathLike] = 
             lines = _arrange(name, top / name, given, Path(scratch))
     except OSError as error:
         raise file_error(
-            error.filename or top, f"the files cannot be arranged ({error.strerror or error})",
-            f"see that {top} may be written to and has room"
+            error.filename or top,
+            f"the files cannot be arranged ({error.strerror or error})",
+            f"see that {top} may be written to and has room",
         ) from error
     return lines + _check(name, top / name)
 
 
-def main(name: str, arguments: Optional[Sequence[str]] = None,
-         root: PathLike = Path("data")) -> int:
+def main(name: str, arguments: Sequence[str] | None = None, root: PathLike = Path("data")) -> int:
     """Run the command line of `data/prepare_<name>.py`.
 
     Parameters
@@ -85,10 +85,15 @@ def main(name: str, arguments: Optional[Sequence[str]] = None,
     published = ", ".join(archive.file_name for archive in PUBLISHED[name])
     parser = argparse.ArgumentParser(description=f"Arrange {name} from {published}.")
     parser.add_argument("--root", default=str(root), help="folder of all data sets [%(default)s]")
-    parser.add_argument("--archive", action="append", default=[],
-                        help="a downloaded archive, or a folder; may be given several times")
-    parser.add_argument("--download", action="store_true",
-                        help="download what is not in the root folder")
+    parser.add_argument(
+        "--archive",
+        action="append",
+        default=[],
+        help="a downloaded archive, or a folder; may be given several times",
+    )
+    parser.add_argument(
+        "--download", action="store_true", help="download what is not in the root folder"
+    )
     options = parser.parse_args(arguments)
     try:
         for line in prepare(name, options.root, options.archive, download=options.download):
@@ -110,9 +115,9 @@ def _collect(name: str, top: Path, download: bool) -> list[Path]:
             found.append(fetch(archive, top))
         elif archive.needed:
             raise file_error(
-                path, f"the archive is missing, which is published at {archive.url}",
-                "put it there, give it with --archive, or run data/prepare_"
-                f"{name}.py --download"
+                path,
+                f"the archive is missing, which is published at {archive.url}",
+                f"put it there, give it with --archive, or run data/prepare_{name}.py --download",
             )
     return found
 
@@ -124,8 +129,9 @@ def _arrange(name: str, target: Path, given: Sequence[Path], scratch: Path) -> l
     folders: list[Path] = []
     for index, path in enumerate(given):
         if not path.exists():
-            raise file_error(path, "there is no such archive or folder",
-                             "give the path of what was downloaded")
+            raise file_error(
+                path, "there is no such archive or folder", "give the path of what was downloaded"
+            )
         if path.is_dir():
             folders.append(path)
             continue
@@ -165,8 +171,10 @@ def _check(name: str, folder: Path) -> list[str]:
         lines.append(f"{name} {split}: {len(list_dataset(name, folder, split).dataset)} images")
     findings = check_dataset(name, folder)
     if findings:
-        lines.append(f"{len(findings)} files are wrong, the first: {findings[0]} "
-                     f"(`rerank data check {name}` lists them all)")
+        lines.append(
+            f"{len(findings)} files are wrong, the first: {findings[0]} "
+            f"(`rerank data check {name}` lists them all)"
+        )
     else:
         lines.append(f"{name}: every file is in order")
     return lines

@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,25 @@ from rerank.datasets.finding import file_error
 from rerank.errors import DataError
 from rerank.types import Array
 
-PathLike = Union[str, os.PathLike[str]]
+PathLike = str | os.PathLike[str]
 
 #: Endings of files that are taken for pictures, in the order in which they are looked for.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
-                  ".pgm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
-               struct.error, zlib.error, MemoryError, Image.DecompressionBombError)
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    Image.DecompressionBombError,
+)
 
 
 def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
@@ -58,15 +68,18 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise file_error(
-                path, f"the image holds 32-bit values ({values.min()}..{values.max()}), which "
-                f"have no agreed full scale", "save it with 8 or 16 bits a channel"
+                path,
+                f"the image holds 32-bit values ({values.min()}..{values.max()}), which "
+                f"have no agreed full scale",
+                "save it with 8 or 16 bits a channel",
             )
         grey = np.rint(values / 257.0).astype(np.uint8)
         return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     if mode == "F":
         raise file_error(
-            path, "the image holds floating-point values, which have no agreed full scale",
-            "save it with 8 or 16 bits a channel"
+            path,
+            "the image holds floating-point values, which have no agreed full scale",
+            "save it with 8 or 16 bits a channel",
         )
     if mode in ("P", "PA", "RGBa"):
         picture = picture.convert("RGBA")
@@ -106,8 +119,9 @@ def read_index_mask(path: PathLike) -> Array:
         if (channels == channels[:, :, :1]).all():
             return channels[:, :, 0]
     raise file_error(
-        path, f"a mask must hold one label a pixel, and this one is a {picture.mode} picture",
-        "save it as a greyscale or palette PNG whose pixel values are the labels"
+        path,
+        f"a mask must hold one label a pixel, and this one is a {picture.mode} picture",
+        "save it as a greyscale or palette PNG whose pixel values are the labels",
     )
 
 
@@ -162,14 +176,17 @@ def read_sbd_mask(path: PathLike) -> Array:
     segmentation = getattr(content.get("GTcls"), "Segmentation", None)
     if segmentation is None:
         raise file_error(
-            path, "the file has no GTcls.Segmentation",
-            "take the files of SBD's folder `cls`, not those of `inst`"
+            path,
+            "the file has no GTcls.Segmentation",
+            "take the files of SBD's folder `cls`, not those of `inst`",
         )
     values = np.atleast_2d(np.asarray(segmentation))
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
         raise file_error(
-            path, f"GTcls.Segmentation must be integers of shape (H, W), got {values.dtype} of "
-            f"shape {values.shape}", "fetch the file again"
+            path,
+            f"GTcls.Segmentation must be integers of shape (H, W), got {values.dtype} of "
+            f"shape {values.shape}",
+            "fetch the file again",
         )
     return values
 
@@ -196,6 +213,7 @@ def _missing(path: PathLike, what: str) -> DataError:
 def _damaged(path: PathLike, what: str, error: BaseException) -> DataError:
     reason = (str(error) or type(error).__name__).split("\n")[0].replace(str(path), "file")
     return file_error(
-        path, f"the {what} cannot be read ({reason})",
-        "replace the file or take its id off the list"
+        path,
+        f"the {what} cannot be read ({reason})",
+        "replace the file or take its id off the list",
     )

@@ -31,8 +31,15 @@ class Canvas:
         self.image: Picture = np.zeros((height, width, 3), dtype=np.float32)
         self.labels = np.full((height, width), label, dtype=np.uint8)
 
-    def fill(self, polygons: Sequence[Points], surface: Surface, colour: Picture, label: int,
-             rng: np.random.Generator, light: tuple[float, float] = (0.0, 0.0)) -> None:
+    def fill(
+        self,
+        polygons: Sequence[Points],
+        surface: Surface,
+        colour: Picture,
+        label: int,
+        rng: np.random.Generator,
+        light: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         """Fill the union of polygons.
 
         Parameters
@@ -76,7 +83,8 @@ class Canvas:
         corners = np.concatenate(list(polygons))
         left, top = np.maximum(np.floor(corners.min(axis=0)) - 1, 0).astype(int)
         right, bottom = np.minimum(
-            np.ceil(corners.max(axis=0)) + 2, [self.width, self.height]).astype(int)
+            np.ceil(corners.max(axis=0)) + 2, [self.width, self.height]
+        ).astype(int)
         if right - left < 1 or bottom - top < 1:
             return None
         cover = np.zeros((bottom - top, right - left), dtype=np.uint8)

@@ -6,7 +6,7 @@ what tells grass from foliage or water from sky is the grain, not the hue.
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -16,24 +16,32 @@ Picture = npt.NDArray[np.float32]
 Surface = Callable[[int, int, Picture, np.random.Generator], Picture]
 
 
-def noise(height: int, width: int, cell: float, rng: np.random.Generator,
-          stretch: float = 1.0) -> Picture:
+def noise(
+    height: int, width: int, cell: float, rng: np.random.Generator, stretch: float = 1.0
+) -> Picture:
     """Smooth noise in about -1..1 with features of `cell` pixels, `stretch` times as wide."""
     rows = max(2, int(np.ceil(height / cell)) + 1)
     columns = max(2, int(np.ceil(width / (cell * stretch))) + 1)
     coarse = rng.uniform(-1.0, 1.0, (rows, columns)).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC),
-                      dtype=np.float32)
+    return np.asarray(
+        cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32
+    )
 
 
-def grain(height: int, width: int, rng: np.random.Generator, across: float = 0.0,
-          down: float = 0.0) -> Picture:
+def grain(
+    height: int, width: int, rng: np.random.Generator, across: float = 0.0, down: float = 0.0
+) -> Picture:
     """White noise blurred by `across` and `down` pixels, with a standard deviation of 1."""
     white = rng.standard_normal((height, width), dtype=np.float32)
     if across <= 0.0 and down <= 0.0:
         return white
-    soft = cv2.GaussianBlur(white, (0, 0), sigmaX=max(across, 0.05), sigmaY=max(down, 0.05),
-                            borderType=cv2.BORDER_REFLECT)
+    soft = cv2.GaussianBlur(
+        white,
+        (0, 0),
+        sigmaX=max(across, 0.05),
+        sigmaY=max(down, 0.05),
+        borderType=cv2.BORDER_REFLECT,
+    )
     return np.asarray(soft / max(float(soft.std()), 1e-6), dtype=np.float32)
 
 
@@ -97,7 +105,7 @@ def paint(height: int, width: int, colour: Picture, rng: np.random.Generator) ->
     """Painted metal or wood: smooth, with a bright band where it catches the light."""
     down = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, np.newaxis]
     at = float(rng.uniform(0.15, 0.4))
-    value = 0.30 * np.exp(-((down - at) / 0.14) ** 2) - 0.32 * down + 0.06
+    value = 0.30 * np.exp(-(((down - at) / 0.14) ** 2)) - 0.32 * down + 0.06
     value = value + 0.03 * noise(height, width, 12.0, rng)
     return _shade(colour, value.astype(np.float32))
 
@@ -141,11 +149,13 @@ def clouds(height: int, width: int, colour: Picture, rng: np.random.Generator) -
     return sky * (1.0 - 0.7 * cover) + 0.66 * cover
 
 
-def _coat(height: int, width: int, colour: Picture, cell: float,
-          rng: np.random.Generator) -> Picture:
+def _coat(
+    height: int, width: int, colour: Picture, cell: float, rng: np.random.Generator
+) -> Picture:
     """A base colour, patches of `cell` pixels of a light or a dark one, and fine hair."""
-    other = np.asarray([0.92, 0.90, 0.86] if colour.mean() < 0.45 else [0.16, 0.13, 0.11],
-                       dtype=np.float32)
+    other = np.asarray(
+        [0.92, 0.90, 0.86] if colour.mean() < 0.45 else [0.16, 0.13, 0.11], dtype=np.float32
+    )
     share = float(rng.choice([2.0, 0.25, 0.1, -0.05]))
     patches = noise(height, width, cell, rng) + 0.3 * noise(height, width, 0.4 * cell, rng)
     blend = np.clip((patches - share) * 6.0, 0.0, 1.0)[:, :, np.newaxis]

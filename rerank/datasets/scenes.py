@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +24,18 @@ DRAWING_VERSION = 1
 SPLITS = MappingProxyType({"train": (80, 0), "val": (40, 1), "test": (40, 2)})
 
 COLOURS = {
-    SceneClass.BACKGROUND: (0, 0, 0), SceneClass.GRASS: (96, 160, 48),
-    SceneClass.WATER: (48, 112, 192), SceneClass.ROAD: (144, 144, 144),
-    SceneClass.TREE: (0, 96, 48), SceneClass.BUSH: (160, 208, 112),
-    SceneClass.HOUSE: (176, 48, 48), SceneClass.WALL: (224, 160, 112),
-    SceneClass.CAR: (240, 208, 32), SceneClass.BOAT: (240, 112, 16),
-    SceneClass.COW: (112, 64, 144), SceneClass.DOG: (224, 128, 208),
+    SceneClass.BACKGROUND: (0, 0, 0),
+    SceneClass.GRASS: (96, 160, 48),
+    SceneClass.WATER: (48, 112, 192),
+    SceneClass.ROAD: (144, 144, 144),
+    SceneClass.TREE: (0, 96, 48),
+    SceneClass.BUSH: (160, 208, 112),
+    SceneClass.HOUSE: (176, 48, 48),
+    SceneClass.WALL: (224, 160, 112),
+    SceneClass.CAR: (240, 208, 32),
+    SceneClass.BOAT: (240, 112, 16),
+    SceneClass.COW: (112, 64, 144),
+    SceneClass.DOG: (224, 128, 208),
 }
 
 
@@ -72,9 +77,14 @@ class SceneSource:
         return hashlib.blake2b(repr(made_of).encode(), digest_size=20).hexdigest()
 
 
-def list_scenes(root: PathLike | None = None, split: str = "train", *,
-                n_images: Optional[int] = None, size: tuple[int, int] = (120, 160),
-                seed: int = 0) -> Listing:
+def list_scenes(
+    root: PathLike | None = None,
+    split: str = "train",
+    *,
+    n_images: int | None = None,
+    size: tuple[int, int] = (120, 160),
+    seed: int = 0,
+) -> Listing:
     """List drawn scenes.
 
     There are a background, three grounds and eight things. The things come in pairs that share
@@ -114,9 +124,13 @@ def list_scenes(root: PathLike | None = None, split: str = "train", *,
         raise InputError(f"seed must be 0 or more, got {seed}")
     source = SceneSource(split, int(size[0]), int(size[1]), int(seed))
     dataset = Dataset(
-        name="scenes", split=split, ids=tuple(f"{split}_{index:04d}" for index in range(count)),
-        class_names=tuple(member.name.lower() for member in SceneClass), source=source,
-        background=int(SceneClass.BACKGROUND), palette=palette_of(list(COLOURS.values())),
+        name="scenes",
+        split=split,
+        ids=tuple(f"{split}_{index:04d}" for index in range(count)),
+        class_names=tuple(member.name.lower() for member in SceneClass),
+        source=source,
+        background=int(SceneClass.BACKGROUND),
+        palette=palette_of(list(COLOURS.values())),
     )
     return Listing(dataset)
 

@@ -19,9 +19,27 @@ from rerank.errors import DataError
 from rerank.types import Array
 
 CLASS_NAMES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
-    "train", "tvmonitor",
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
 )
 
 #: Splits that join SBD, and the split of VOC that each contains.
@@ -34,7 +52,8 @@ DEVKIT_BELOW = ("VOCdevkit/VOC2012", "VOC2012", "voc2012/VOCdevkit/VOC2012", "vo
 SBD_PARTS = ("cls", "train.txt", "val.txt")
 
 SBD_BELOW = tuple(
-    f"{folder}{inside}" for folder in ("", "sbd/", "SBD/")
+    f"{folder}{inside}"
+    for folder in ("", "sbd/", "SBD/")
     for inside in ("", "dataset", "benchmark_RELEASE/dataset")
 )
 
@@ -44,8 +63,7 @@ def read_voc_mask(path: PathLike) -> Array:
     return read_sbd_mask(path) if str(path).endswith(".mat") else read_index_mask(path)
 
 
-def list_voc2012(root: PathLike | None, split: str, *,
-                 sbd_root: PathLike | None = None) -> Listing:
+def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None = None) -> Listing:
     """List a split of VOC 2012.
 
     Besides the devkit's train, val, trainval and test (which has no masks) there are
@@ -85,15 +103,19 @@ def list_voc2012(root: PathLike | None, split: str, *,
             findings.append(_missing(folder / f"{image_id}.png", "mask"))
         if image is not None and (mask is not None or not labelled):
             pairs[image_id] = FilePair(image, mask if labelled else None)
-    source = FileSource(pairs, n_classes=len(CLASS_NAMES), decode=read_voc_mask,
-                        labelled=labelled)
-    dataset = Dataset(name="voc2012", split=split, ids=tuple(pairs), class_names=CLASS_NAMES,
-                      source=source, background=0)
+    source = FileSource(pairs, n_classes=len(CLASS_NAMES), decode=read_voc_mask, labelled=labelled)
+    dataset = Dataset(
+        name="voc2012",
+        split=split,
+        ids=tuple(pairs),
+        class_names=CLASS_NAMES,
+        source=source,
+        background=0,
+    )
     return Listing(dataset, tuple(findings))
 
 
-def voc2012_splits(root: PathLike | None, *,
-                   sbd_root: PathLike | None = None) -> tuple[str, ...]:
+def voc2012_splits(root: PathLike | None, *, sbd_root: PathLike | None = None) -> tuple[str, ...]:
     """Return the devkit's splits that have a list, and those with SBD where it is there."""
     devkit = find_folder(root, "voc2012", DEVKIT_PARTS, DEVKIT_BELOW)
     own = split_names(devkit / "ImageSets" / "Segmentation")
@@ -116,8 +138,9 @@ def _find_sbd(devkit: Path, root: PathLike | None, sbd_root: PathLike | None) ->
             if all((top / below / part).exists() for part in SBD_PARTS):
                 return top / below
     raise file_error(
-        tops[0], "SBD is not there (benchmark_RELEASE/dataset with cls, train.txt and val.txt)",
-        "unpack its benchmark.tgz there, or choose a split without _sbd"
+        tops[0],
+        "SBD is not there (benchmark_RELEASE/dataset with cls, train.txt and val.txt)",
+        "unpack its benchmark.tgz there, or choose a split without _sbd",
     )
 
 
@@ -128,6 +151,4 @@ def _names(folder: Path, suffix: str) -> dict[str, str]:
 
 
 def _missing(path: Path, what: str) -> Finding:
-    return Finding(
-        str(path), f"the {what} is missing", "put it there or take its id off the list"
-    )
+    return Finding(str(path), f"the {what} is missing", "put it there or take its id off the list")

@@ -27,12 +27,16 @@ def list_weizmann_horse(root: PathLike | None, split: str) -> Listing:
     ids, amiss = read_split(folder, split)
     pairs, missing = pair_by_name(ids, folder / "rgb", folder / "figure_ground")
     source = FileSource(
-        pairs, n_classes=2, void_value=None, decode=read_threshold_mask,
-        image_takes_mask_size=True,
+        pairs, n_classes=2, void_value=None, decode=read_threshold_mask, image_takes_mask_size=True
     )
     dataset = Dataset(
-        name="weizmann_horse", split=split, ids=tuple(pairs), class_names=CLASS_NAMES,
-        source=source, background=0, palette=palette_of([(0, 0, 0), (192, 128, 0)]),
+        name="weizmann_horse",
+        split=split,
+        ids=tuple(pairs),
+        class_names=CLASS_NAMES,
+        source=source,
+        background=0,
+        palette=palette_of([(0, 0, 0), (192, 128, 0)]),
     )
     return Listing(dataset, (*amiss, *missing))
 

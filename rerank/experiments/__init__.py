@@ -5,5 +5,13 @@ from rerank.experiments.dense_crf_files import DenseCRFSettings, refine_files, r
 from rerank.experiments.plots import PLOTS, draw_plot, energy_curves
 from rerank.experiments.tables import TABLES, reproduce_table
 
-__all__ = ["PLOTS", "TABLES", "DenseCRFSettings", "draw_plot", "energy_curves", "refine_files",
-           "refine_map", "reproduce_table"]
+__all__ = [
+    "PLOTS",
+    "TABLES",
+    "DenseCRFSettings",
+    "draw_plot",
+    "energy_curves",
+    "refine_files",
+    "refine_map",
+    "reproduce_table",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Optional
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.table import PaperLine, Row, Scope, Table
@@ -13,18 +12,28 @@ from rerank.stages.report import RULES
 _UOI = {"ce": 0.0, "uoi": 1.0, "mix": 0.7}
 
 
-def cogswell_bench(scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()
-                   ) -> PipelineBench:
+def cogswell_bench(
+    scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()
+) -> PipelineBench:
     """The paper's own method, one variant a loss of the SegNet's second phase.
 
     Superpixels, unaries and proposals of a seed are the same for all losses.
     """
-    chosen = ["fusion.enabled=false", "posterior.features=null", "proposals.generator=div_mbest",
-              "report.ablation=true", "ranking.groups=[segnet, classification, proposal]"]
+    chosen = [
+        "fusion.enabled=false",
+        "posterior.features=null",
+        "proposals.generator=div_mbest",
+        "report.ablation=true",
+        "ranking.groups=[segnet, classification, proposal]",
+    ]
     if not scope.full:
         chosen.append("folds.n_folds=4")
-    return PipelineBench(scope, name, {loss: (f"segnet.uoi_weight={weight}",)
-                                       for loss, weight in _UOI.items()}, [*chosen, *overrides])
+    return PipelineBench(
+        scope,
+        name,
+        {loss: (f"segnet.uoi_weight={weight}",) for loss, weight in _UOI.items()},
+        [*chosen, *overrides],
+    )
 
 
 _KL = RULES["kl"]
@@ -39,7 +48,7 @@ _BASE_NOTES = (
     "`rerank run` reaches more: its pool of generators, its compact features and fusion are left "
     "out here, where the paper's own method is measured.",
 )
-_RULES: Mapping[str, tuple[str, Optional[float], PipelineRecipe]] = {
+_RULES: Mapping[str, tuple[str, float | None, PipelineRecipe]] = {
     "map": ("MAP (first of DivMBest)", None, PipelineRecipe("mix", "MAP")),
     "naive": ("Naive upsampling", 31.3, PipelineRecipe("mix", _NAIVE)),
     "superpixel": ("Superpixel upsampling", 31.9, PipelineRecipe("mix", _SUPERPIXEL)),
@@ -51,31 +60,59 @@ _RULES: Mapping[str, tuple[str, Optional[float], PipelineRecipe]] = {
 
 
 def _rows(*keys: str) -> tuple[Row, ...]:
-    return tuple(Row(key, name, paper, recipe)
-                 for key, (name, paper, recipe) in _RULES.items() if key in keys)
+    return tuple(
+        Row(key, name, paper, recipe)
+        for key, (name, paper, recipe) in _RULES.items()
+        if key in keys
+    )
 
 
 TABLE2 = Table(
-    name="cogswell-table2", title="From coarse to full size", source="Cogswell et al. 2014, "
-    "Table 2", paper_data=_PAPER_DATA, data=_DATA,
-    columns=("Naive Upsampling", "Superpixel Upsampling", "SegNet-CE", "SegNet-UIO",
-             "SegNet-UIO-CE-combination", "+SVM re-ranker"),
+    name="cogswell-table2",
+    title="From coarse to full size",
+    source="Cogswell et al. 2014, Table 2",
+    paper_data=_PAPER_DATA,
+    data=_DATA,
+    columns=(
+        "Naive Upsampling",
+        "Superpixel Upsampling",
+        "SegNet-CE",
+        "SegNet-UIO",
+        "SegNet-UIO-CE-combination",
+        "+SVM re-ranker",
+    ),
     printed=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
-    rows=_rows("map", "naive", "superpixel", "ce", "uoi", "mix", "svm"), baseline="map",
-    bench=cogswell_bench, pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
-    aims={("mix", "ce"): 0.0}, notes=_BASE_NOTES)
+    rows=_rows("map", "naive", "superpixel", "ce", "uoi", "mix", "svm"),
+    baseline="map",
+    bench=cogswell_bench,
+    pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
+    aims={("mix", "ce"): 0.0},
+    notes=_BASE_NOTES,
+)
 
 FIG6 = Table(
-    name="cogswell-fig6", title="The SegNet's loss, judged by the proposals it picks",
+    name="cogswell-fig6",
+    title="The SegNet's loss, judged by the proposals it picks",
     source="Cogswell et al. 2014, Fig. 6 (its values are those of Table 2)",
-    paper_data=_PAPER_DATA, data=_DATA,
+    paper_data=_PAPER_DATA,
+    data=_DATA,
     columns=("Loss", "Average"),
-    printed=(PaperLine("SegNet-CE", (47.4,)), PaperLine("SegNet-UIO", (48.5,)),
-             PaperLine("SegNet-UIO-CE-combination", (48.7,))),
-    rows=_rows("ce", "uoi", "mix"), baseline="ce", bench=cogswell_bench,
-    pairs=(("mix", "uoi"),), aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0},
-    notes=(*_BASE_NOTES, "All three start from one net trained with cross-entropy; the row CE "
-           "goes on with it for as long as the others train with theirs."))
+    printed=(
+        PaperLine("SegNet-CE", (47.4,)),
+        PaperLine("SegNet-UIO", (48.5,)),
+        PaperLine("SegNet-UIO-CE-combination", (48.7,)),
+    ),
+    rows=_rows("ce", "uoi", "mix"),
+    baseline="ce",
+    bench=cogswell_bench,
+    pairs=(("mix", "uoi"),),
+    aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0},
+    notes=(
+        *_BASE_NOTES,
+        "All three start from one net trained with cross-entropy; the row CE "
+        "goes on with it for as long as the others train with theirs.",
+    ),
+)
 
 _ABLATED = {
     ("segnet",): 49.0,
@@ -87,18 +124,34 @@ _ABLATED = {
     _GROUPS: 53.1,
 }
 ABLATION = Table(
-    name="cogswell-ablation", title="What each group of features is worth to the re-ranker",
-    source="Cogswell et al. 2014, section 5", paper_data=_PAPER_DATA, data=_DATA,
+    name="cogswell-ablation",
+    title="What each group of features is worth to the re-ranker",
+    source="Cogswell et al. 2014, section 5",
+    paper_data=_PAPER_DATA,
+    data=_DATA,
     columns=("Features", "Average"),
-    printed=(PaperLine("(1) SegNet", (49.0,)), PaperLine("(2) classification", (47.8,)),
-             PaperLine("(3) DivMBest+ReRank", (48.1,)), PaperLine("(2) + (3)", (50.5,)),
-             PaperLine("(1) + (3)", (52.0,)), PaperLine("all", (53.1,))),
-    rows=(*_rows("map"), *(
-        Row("-".join(groups), " + ".join(groups), paper, PipelineRecipe("mix", groups=groups))
-        for groups, paper in _ABLATED.items())),
-    baseline="map", bench=cogswell_bench,
-    pairs=tuple(("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED
-                if groups != _GROUPS),
-    notes=(*_BASE_NOTES, "The paper prints these figures in its text. For SegNet features alone "
-           "it gives 47.4 in one place and 49.0 in another, and for all of them 53 and 53.1; the "
-           "pair (1) + (2) it leaves out."))
+    printed=(
+        PaperLine("(1) SegNet", (49.0,)),
+        PaperLine("(2) classification", (47.8,)),
+        PaperLine("(3) DivMBest+ReRank", (48.1,)),
+        PaperLine("(2) + (3)", (50.5,)),
+        PaperLine("(1) + (3)", (52.0,)),
+        PaperLine("all", (53.1,)),
+    ),
+    rows=(
+        *_rows("map"),
+        *(
+            Row("-".join(groups), " + ".join(groups), paper, PipelineRecipe("mix", groups=groups))
+            for groups, paper in _ABLATED.items()
+        ),
+    ),
+    baseline="map",
+    bench=cogswell_bench,
+    pairs=tuple(("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED if groups != _GROUPS),
+    notes=(
+        *_BASE_NOTES,
+        "The paper prints these figures in its text. For SegNet features alone "
+        "it gives 47.4 in one place and 49.0 in another, and for all of them 53 and 53.1; the "
+        "pair (1) + (2) it leaves out.",
+    ),
+)

@@ -75,8 +75,13 @@ def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
     return Spread(float(np.mean(values)), deviation, values, per_class)
 
 
-def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: int = 2000,
-         random_state: int = 0, measure: Measure = "corpus") -> Gain:
+def gain(
+    outcomes: Sequence[Outcome],
+    baseline: Sequence[Outcome],
+    n_resamples: int = 2000,
+    random_state: int = 0,
+    measure: Measure = "corpus",
+) -> Gain:
     """Compare a row with another, seed by seed and image by image.
 
     Parameters
@@ -97,22 +102,32 @@ def gain(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: 
     shapes = {outcome.counts.unions.shape for outcome in (*outcomes, *baseline)}
     if len(shapes) > 1:
         raise InputError(f"counts to be paired must be of one shape, got {sorted(shapes)}")
-    differences = np.array([100 * (_value(a.counts, measure) - _value(b.counts, measure))
-                            for a, b in zip(outcomes, baseline)])
+    differences = np.array(
+        [
+            100 * (_value(a.counts, measure) - _value(b.counts, measure))
+            for a, b in zip(outcomes, baseline)
+        ]
+    )
     resampled = _resampled(outcomes, baseline, n_resamples, random_state, measure)
     low, high = np.quantile(resampled, [0.025, 0.975])
     sides = min((resampled <= 0).mean(), (resampled >= 0).mean())
     p_images = min(1.0, max(2 * float(sides), 1.0 / n_resamples))
-    return Gain(float(differences.mean()), float(low), float(high), p_images,
-                _paired_t(differences))
+    return Gain(
+        float(differences.mean()), float(low), float(high), p_images, _paired_t(differences)
+    )
 
 
 def _value(counts: IntersectionUnion, measure: Measure) -> float:
     return mean_image_iou(counts) if measure == "image" else corpus_iou(counts).mean
 
 
-def _resampled(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resamples: int,
-               random_state: int, measure: Measure) -> FloatArray:
+def _resampled(
+    outcomes: Sequence[Outcome],
+    baseline: Sequence[Outcome],
+    n_resamples: int,
+    random_state: int,
+    measure: Measure,
+) -> FloatArray:
     weighted = _weighted_images if measure == "image" else _weighted_corpus
     rng = np.random.default_rng(random_state)
     n_images = len(outcomes[0].counts.unions)
@@ -121,8 +136,15 @@ def _resampled(outcomes: Sequence[Outcome], baseline: Sequence[Outcome], n_resam
     for start in range(0, n_resamples, _BLOCK):
         draws = rng.multinomial(n_images, share, size=min(_BLOCK, n_resamples - start))
         weights = draws.astype(np.float64)
-        found.append(np.mean([weighted(a.counts, weights) - weighted(b.counts, weights)
-                              for a, b in zip(outcomes, baseline)], axis=0))
+        found.append(
+            np.mean(
+                [
+                    weighted(a.counts, weights) - weighted(b.counts, weights)
+                    for a, b in zip(outcomes, baseline)
+                ],
+                axis=0,
+            )
+        )
     return 100 * np.concatenate(found)
 
 

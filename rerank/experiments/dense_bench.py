@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,14 @@ from rerank.experiments.weights import find_backbone_weights
 from rerank.layers import CRFGrad, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
-    DenseCRFNet, DenseData, DenseFCN, History, KeptActivations, Phase, TrainConfig, TrainingData,
+    DenseCRFNet,
+    DenseData,
+    DenseFCN,
+    History,
+    KeptActivations,
+    Phase,
+    TrainConfig,
+    TrainingData,
     train,
 )
 from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
@@ -80,10 +87,10 @@ class DenseRecipe:
     """
 
     phases: tuple[Phase, ...] = ()
-    layer: Optional[Mapping[str, Any]] = None
-    dense_crf: Optional[Mapping[str, Any]] = None
+    layer: Mapping[str, Any] | None = None
+    dense_crf: Mapping[str, Any] | None = None
     weight_decay: float = 5e-4
-    clip_norm: Optional[float] = 5.0
+    clip_norm: float | None = 5.0
 
 
 class DenseBench:
@@ -102,25 +109,44 @@ class DenseBench:
 
     def __init__(self, scope: Scope, setting: DenseSetting) -> None:
         self.scope, self.setting = scope, setting
-        opened = [open_dataset(setting.dataset, scope.data_root, split, **setting.options)
-                  for split in ("train", "val")]
+        opened = [
+            open_dataset(setting.dataset, scope.data_root, split, **setting.options)
+            for split in ("train", "val")
+        ]
         self.train, self.val = opened
         self.class_names = self.train.class_names
-        self.weights = None if setting.architecture == "small" else find_backbone_weights(
-            scope.data_root, setting.architecture)
+        self.weights = (
+            None
+            if setting.architecture == "small"
+            else find_backbone_weights(scope.data_root, setting.architecture)
+        )
         self._trains_backbone = scope.full or setting.train_backbone
         self._kept: dict[str, KeptActivations] = {}
-        self._content = settings_digest([[dataset.content_digest(i) for i in dataset.ids]
-                                         for dataset in opened])
+        self._content = settings_digest(
+            [[dataset.content_digest(i) for i in dataset.ids] for dataset in opened]
+        )
 
     def settings(self, row: Row, seed: int) -> Any:
         """What the outcome depends on, the images' own bytes among it."""
-        return {"setting": asdict(self.setting), "recipe": asdict(row.recipe), "seed": seed,
-                "full": self.scope.full, "train": self.train.ids, "val": self.val.ids,
-                "content": self._content, "version": 1}
+        return {
+            "setting": asdict(self.setting),
+            "recipe": asdict(row.recipe),
+            "seed": seed,
+            "full": self.scope.full,
+            "train": self.train.ids,
+            "val": self.val.ids,
+            "content": self._content,
+            "version": 1,
+        }
 
-    def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
-                progress: Callable[[float], None]) -> Outcome:
+    def measure(
+        self,
+        row: Row,
+        seed: int,
+        place: Path,
+        start: Path | None,
+        progress: Callable[[float], None],
+    ) -> Outcome:
         """Train if there is something to train, keep the state, and judge."""
         began = time.monotonic()
         with torch_threads(self.scope.jobs):
@@ -130,25 +156,40 @@ class DenseBench:
         progress(1.0)
         return Outcome(intersection_union(counts), time.monotonic() - began, notes)
 
-    def _train(self, model: nn.Module, recipe: DenseRecipe, seed: int, place: Path,
-               progress: Callable[[float], None]) -> dict[str, float]:
+    def _train(
+        self,
+        model: nn.Module,
+        recipe: DenseRecipe,
+        seed: int,
+        place: Path,
+        progress: Callable[[float], None],
+    ) -> dict[str, float]:
         """Train if there is something to train, and keep the state."""
         if not recipe.phases:
             return {}
         checkpoint = place.with_name(place.name + ".ckpt")
         history = train(
-            model, self._training_data(model), self._config(recipe, seed),
-            device=self.scope.device, workers=2 if self.scope.full else 0,
-            progress=lambda p: progress(0.95 * p.done / p.total), checkpoint=checkpoint)
+            model,
+            self._training_data(model),
+            self._config(recipe, seed),
+            device=self.scope.device,
+            workers=2 if self.scope.full else 0,
+            progress=lambda p: progress(0.95 * p.done / p.total),
+            checkpoint=checkpoint,
+        )
         _save_state(place, model)
         checkpoint.unlink(missing_ok=True)
         return _notes(history)
 
-    def model(self, recipe: DenseRecipe, seed: int,
-              start: Optional[Path]) -> Union[DenseFCN, DenseCRFNet]:
+    def model(self, recipe: DenseRecipe, seed: int, start: Path | None) -> DenseFCN | DenseCRFNet:
         """The model of a recipe, new or from the state of the row that it goes on from."""
-        net = DenseFCN(len(self.class_names), self.setting.architecture, self.weights,
-                       train_backbone=self._trains_backbone, random_state=seed)
+        net = DenseFCN(
+            len(self.class_names),
+            self.setting.architecture,
+            self.weights,
+            train_backbone=self._trains_backbone,
+            random_state=seed,
+        )
         if start is not None:
             load_state(start, net)
         if recipe.layer is None:
@@ -162,13 +203,18 @@ class DenseBench:
 
     def _config(self, recipe: DenseRecipe, seed: int) -> TrainConfig:
         factor = self.setting.full_factor if self.scope.full else 1.0
-        phases = tuple(Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate)
-                       for p in recipe.phases)
-        return TrainConfig(phases, batch_size=self.setting.batch_size,
-                           weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm,
-                           backbone_factor=self.setting.backbone_factor,
-                           amp=self.scope.full and self.scope.device.startswith("cuda"),
-                           random_state=seed)
+        phases = tuple(
+            Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate) for p in recipe.phases
+        )
+        return TrainConfig(
+            phases,
+            batch_size=self.setting.batch_size,
+            weight_decay=recipe.weight_decay,
+            clip_norm=recipe.clip_norm,
+            backbone_factor=self.setting.backbone_factor,
+            amp=self.scope.full and self.scope.device.startswith("cuda"),
+            random_state=seed,
+        )
 
     def _training_data(self, model: nn.Module) -> TrainingData:
         if self.scope.full:
@@ -182,8 +228,9 @@ class DenseBench:
         if name not in self._kept:
             net = model.net if isinstance(model, DenseCRFNet) else model
             assert isinstance(net, DenseFCN)
-            self._kept[name] = KeptActivations(net.cpu(), dataset, self.setting.size,
-                                               flip=name == "train", n_threads=None)
+            self._kept[name] = KeptActivations(
+                net.cpu(), dataset, self.setting.size, flip=name == "train", n_threads=None
+            )
         return self._kept[name]
 
     def _judge(self, model: nn.Module, recipe: DenseRecipe) -> IntArray:
@@ -192,13 +239,15 @@ class DenseBench:
         for index in range(len(self.val)):
             sample = self.val[index]
             probabilities = self._probabilities(model, index, sample.image)
-            probabilities = F.interpolate(probabilities, sample.labels.shape, mode="bilinear",
-                                          align_corners=False)[0]
+            probabilities = F.interpolate(
+                probabilities, sample.labels.shape, mode="bilinear", align_corners=False
+            )[0]
             maps: Array = probabilities.cpu().numpy()
             if recipe.dense_crf is not None:
                 maps = dense_crf(maps, sample.image, **recipe.dense_crf)
-            counts[index] = confusion_counts(sample.labels, maps.argmax(axis=0), n_classes,
-                                             self.val.ignore_index)
+            counts[index] = confusion_counts(
+                sample.labels, maps.argmax(axis=0), n_classes, self.val.ignore_index
+            )
         return counts
 
     def _probabilities(self, model: nn.Module, index: int, image: Array) -> Tensor:
@@ -215,8 +264,11 @@ class DenseBench:
 
 
 def _resized(sample: Sample, size: tuple[int, int]) -> Sample:
-    return Sample(sample.image_id, warp_image(sample.image, size),
-                  resize_labels(sample.labels, size).astype(np.uint8))
+    return Sample(
+        sample.image_id,
+        warp_image(sample.image, size),
+        resize_labels(sample.labels, size).astype(np.uint8),
+    )
 
 
 def _notes(history: History) -> dict[str, float]:
@@ -245,5 +297,7 @@ def load_state(place: Path, net: nn.Module) -> None:
     try:
         net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds, depending on how a file is damaged
-        raise DataError(f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.npz "
-                        "beside it, and the same command trains the net again") from error
+        raise DataError(
+            f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.npz "
+            "beside it, and the same command trains the net again"
+        ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -59,8 +58,9 @@ class DenseCRFSettings:
             raise ConfigError(f"dense CRF: {error}") from error
 
 
-def refine_map(probabilities: Array, image: Array, settings: DenseCRFSettings,
-               where: str = "") -> tuple[FloatArray, Array]:
+def refine_map(
+    probabilities: Array, image: Array, settings: DenseCRFSettings, where: str = ""
+) -> tuple[FloatArray, Array]:
     """Refine one probability map.
 
     Parameters
@@ -90,12 +90,15 @@ def refine_map(probabilities: Array, image: Array, settings: DenseCRFSettings,
     last = probabilities.ndim == 3 and probabilities.shape[:2] == size
     first = probabilities.ndim == 3 and probabilities.shape[1:] == size
     if not last and not first:
-        raise DataError(f"{where}: expected ({size[0]}, {size[1]}, C) or (C, {size[0]}, "
-                        f"{size[1]}) for an image of {size[0]}x{size[1]}, got "
-                        f"{probabilities.shape}; resize the map to its image")
+        raise DataError(
+            f"{where}: expected ({size[0]}, {size[1]}, C) or (C, {size[0]}, "
+            f"{size[1]}) for an image of {size[0]}x{size[1]}, got "
+            f"{probabilities.shape}; resize the map to its image"
+        )
     if not np.issubdtype(probabilities.dtype, np.floating):
-        raise DataError(f"{where}: expected floats in 0..1, got {probabilities.dtype}; divide "
-                        "8-bit maps by 255")
+        raise DataError(
+            f"{where}: expected floats in 0..1, got {probabilities.dtype}; divide 8-bit maps by 255"
+        )
     maps = np.moveaxis(probabilities, 2, 0) if last else probabilities
     if maps.shape[0] > VOID:
         raise DataError(f"{where}: {maps.shape[0]} classes; at most {VOID} can be written as PNG")
@@ -103,18 +106,25 @@ def refine_map(probabilities: Array, image: Array, settings: DenseCRFSettings,
     wrong = ~(np.isfinite(maps) & (maps >= 0)).all(axis=0) & ~void
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
-        raise DataError(f"{where}: the value at row {row}, column {column} is negative or not "
-                        "finite; apply a softmax to scores, and mark void pixels by NaN or 0 in "
-                        "every class")
+        raise DataError(
+            f"{where}: the value at row {row}, column {column} is negative or not "
+            "finite; apply a softmax to scores, and mark void pixels by NaN or 0 in "
+            "every class"
+        )
     maps = np.ascontiguousarray(maps, np.float32)
     refined = dense_crf(maps, image, valid=~void, **asdict(settings))
     labels = np.where(void, VOID, refined.argmax(axis=0)).astype(np.uint8)
     return np.moveaxis(refined, 0, 2) if last else refined, labels
 
 
-def refine_files(probabilities: Path, images: Path, out: Path,
-                 settings: DenseCRFSettings = DenseCRFSettings(), jobs: int = 1,
-                 quiet: bool = False) -> list[Path]:
+def refine_files(
+    probabilities: Path,
+    images: Path,
+    out: Path,
+    settings: DenseCRFSettings = DenseCRFSettings(),
+    jobs: int = 1,
+    quiet: bool = False,
+) -> list[Path]:
     """Refine every map of a folder.
 
     Writes `ID.npy` (the refined map, as the given one was laid out) and `ID_segmentation.png`
@@ -142,8 +152,9 @@ def refine_files(probabilities: Path, images: Path, out: Path,
     """
     pairs = _pairs(probabilities, images)
     if out.resolve() == probabilities.resolve():
-        raise DataError(f"{out}: holds the maps, which would be overwritten; give --out another "
-                        "folder")
+        raise DataError(
+            f"{out}: holds the maps, which would be overwritten; give --out another folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
     written = []
     with Progress(len(pairs), quiet=quiet) as progress:
@@ -155,10 +166,10 @@ def refine_files(probabilities: Path, images: Path, out: Path,
     return sorted(written)
 
 
-def _refine_file(map_path: Path, image_path: Path, out: Path,
-                 settings: DenseCRFSettings) -> Path:
-    refined, labels = refine_map(read_probability_map(map_path), read_image(image_path),
-                                 settings, str(map_path))
+def _refine_file(map_path: Path, image_path: Path, out: Path, settings: DenseCRFSettings) -> Path:
+    refined, labels = refine_map(
+        read_probability_map(map_path), read_image(image_path), settings, str(map_path)
+    )
     np.save(out / f"{map_path.stem}.npy", refined)
     segmentation = out / f"{map_path.stem}_segmentation.png"
     save_labels_png(segmentation, labels, voc_palette())
@@ -172,12 +183,16 @@ def _pairs(probabilities: Path, images: Path) -> list[tuple[Path, Path]]:
     maps = _by_stem(probabilities, (".npy", ".npz"))
     pictures = _by_stem(images, _IMAGES)
     if not maps:
-        raise DataError(f"{probabilities}: no probability maps; expected ID.npy or ID.npz, "
-                        "written with numpy.save")
+        raise DataError(
+            f"{probabilities}: no probability maps; expected ID.npy or ID.npz, "
+            "written with numpy.save"
+        )
     for stem, path in maps.items():
         if stem not in pictures:
-            raise DataError(f"{path}: no image called {stem} in {images}; give it one of the "
-                            f"endings {', '.join(_IMAGES)}, or remove the map")
+            raise DataError(
+                f"{path}: no image called {stem} in {images}; give it one of the "
+                f"endings {', '.join(_IMAGES)}, or remove the map"
+            )
     for stem, path in pictures.items():
         if stem not in maps:
             raise DataError(f"{path}: no probability map; expected {probabilities / stem}.npy")
@@ -188,7 +203,7 @@ def _by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in endings:
-            other: Optional[Path] = found.get(path.stem)
+            other: Path | None = found.get(path.stem)
             if other is not None:
                 raise DataError(f"{path}: {other.name} has the same name; keep one of them")
             found[path.stem] = path

@@ -34,23 +34,29 @@ TABLE = Table(
     paper_data="Weizmann Horse, 128 test images, FCN-8s on VGG-16",
     data="Weizmann Horse, 50 validation images, FCN-8s in form on SqueezeNet 1.0",
     columns=("Method", "Mean IoU (%)"),
-    printed=(PaperLine("FCN-8s (only)", (80.0,)),
-             PaperLine("FCN-8s + spatial (Gaussian)", (81.3,)),
-             PaperLine("FCN-8s + spatial", (82.0,)),
-             PaperLine("FCN-8s + full (Gaussian)", (82.9,)),
-             PaperLine("FCN-8s + full", (84.0,))),
-    rows=(Row("base", "the net that all rows start from", None, DenseRecipe(BASE), shown=False),
-          Row("net", "FCN-8s (only)", 80.0, DenseRecipe(JOINT), start="base", cost=0.4),
-          _row("spatial-gaussian", "FCN-8s + spatial (Gaussian)", 81.3, 0.8),
-          _row("spatial", "FCN-8s + spatial", 82.0, 1.0),
-          _row("full-gaussian", "FCN-8s + full (Gaussian)", 82.9, 2.5),
-          _row("full", "FCN-8s + full", 84.0, 4.0)),
+    printed=(
+        PaperLine("FCN-8s (only)", (80.0,)),
+        PaperLine("FCN-8s + spatial (Gaussian)", (81.3,)),
+        PaperLine("FCN-8s + spatial", (82.0,)),
+        PaperLine("FCN-8s + full (Gaussian)", (82.9,)),
+        PaperLine("FCN-8s + full", (84.0,)),
+    ),
+    rows=(
+        Row("base", "the net that all rows start from", None, DenseRecipe(BASE), shown=False),
+        Row("net", "FCN-8s (only)", 80.0, DenseRecipe(JOINT), start="base", cost=0.4),
+        _row("spatial-gaussian", "FCN-8s + spatial (Gaussian)", 81.3, 0.8),
+        _row("spatial", "FCN-8s + spatial", 82.0, 1.0),
+        _row("full-gaussian", "FCN-8s + full (Gaussian)", 82.9, 2.5),
+        _row("full", "FCN-8s + full", 84.0, 4.0),
+    ),
     baseline="net",
     bench=lambda scope: DenseBench(scope, SETTING),
     pairs=(("spatial", "spatial-gaussian"), ("full", "full-gaussian"), ("full", "spatial")),
     aims={("full", "net"): 2.0, ("full", "full-gaussian"): 0.0},
-    notes=("Every row starts from one net of its seed, trained by itself with cross-entropy, and "
-           "goes on for the same number of steps at the same rate; with a layer, net and layer "
-           "are trained as one, without weights on the Gaussian kernels but the unary's.",
-           "At the small size the backbone is frozen."),
+    notes=(
+        "Every row starts from one net of its seed, trained by itself with cross-entropy, and "
+        "goes on for the same number of steps at the same rate; with a layer, net and layer "
+        "are trained as one, without weights on the Gaussian kernels but the unary's.",
+        "At the small size the backbone is frozen.",
+    ),
 )

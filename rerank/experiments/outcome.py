@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -48,15 +48,19 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
     partial = path.with_name(path.name + ".partial")
     with open(partial, "wb") as stream:
         np.savez_compressed(
-            stream, intersections=outcome.counts.intersections, unions=outcome.counts.unions,
-            seconds=np.float64(outcome.seconds), names=np.array(list(outcome.notes), dtype=str),
-            values=np.array(list(outcome.notes.values()), dtype=np.float64))
+            stream,
+            intersections=outcome.counts.intersections,
+            unions=outcome.counts.unions,
+            seconds=np.float64(outcome.seconds),
+            names=np.array(list(outcome.notes), dtype=str),
+            values=np.array(list(outcome.notes.values()), dtype=np.float64),
+        )
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(partial, path)
 
 
-def read_outcome(path: Path) -> Optional[Outcome]:
+def read_outcome(path: Path) -> Outcome | None:
     """Read what `write_outcome` wrote; None where there is nothing.
 
     Raises
@@ -69,9 +73,10 @@ def read_outcome(path: Path) -> Optional[Outcome]:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             counts = IntersectionUnion(file["intersections"], file["unions"])
-            notes = {str(name): float(value)
-                     for name, value in zip(file["names"], file["values"])}
+            notes = {str(name): float(value) for name, value in zip(file["names"], file["values"])}
             return Outcome(counts, float(file["seconds"]), notes)
     except Exception as error:  # a damaged archive raises one of many kinds
-        raise DataError(f"{path}: unreadable ({str(error)[:100]}); delete it, and the same "
-                        "command computes it again") from error
+        raise DataError(
+            f"{path}: unreadable ({str(error)[:100]}); delete it, and the same "
+            "command computes it again"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from rerank.config import Recipe, dump_recipe
 from rerank.errors import DataError
@@ -66,13 +66,21 @@ class PipelineBench:
         If the images or the weights are missing.
     """
 
-    def __init__(self, scope: Scope, name: str, variants: Mapping[str, Sequence[str]],
-                 overrides: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        name: str,
+        variants: Mapping[str, Sequence[str]],
+        overrides: Sequence[str] = (),
+    ) -> None:
         self.scope, self.name = scope, name
         self.variants, self.overrides = dict(variants), tuple(overrides)
         backbone = find_recipe(name, overrides).backbone
-        self._weights = None if backbone.weights is None else find_backbone_weights(
-            scope.data_root, backbone.architecture)
+        self._weights = (
+            None
+            if backbone.weights is None
+            else find_backbone_weights(scope.data_root, backbone.architecture)
+        )
         self._store = Store(scope.pipeline)
         self._workflows: dict[tuple[str, int], Workflow] = {}
         self._populations: dict[tuple[str, int], tuple[Workflow, Population, float]] = {}
@@ -80,8 +88,12 @@ class PipelineBench:
 
     def recipe(self, variant: str, seed: int) -> Recipe:
         """The built-in recipe with the settings of the variant and the seed."""
-        chosen = [f"random_state={seed}", "report.n_bootstrap=10", "report.generators=false",
-                  *self.variants[variant]]
+        chosen = [
+            f"random_state={seed}",
+            "report.n_bootstrap=10",
+            "report.generators=false",
+            *self.variants[variant],
+        ]
         if self._weights is not None:
             chosen.append(f"backbone.weights={self._weights}")
         return find_recipe(self.name, [*chosen, *self.overrides])
@@ -96,8 +108,14 @@ class PipelineBench:
         report = self._workflow(chosen.variant, seed).task("pages").ref
         return {"report": report.key, "row": vars(chosen), "version": 3}
 
-    def measure(self, row: Row, seed: int, place: Path, start: Optional[Path],
-                progress: Callable[[float], None]) -> Outcome:
+    def measure(
+        self,
+        row: Row,
+        seed: int,
+        place: Path,
+        start: Path | None,
+        progress: Callable[[float], None],
+    ) -> Outcome:
         """Run what is missing of the pipeline and count the row's labelings.
 
         The seconds are those of all stages of the row's run, also of stages that another row, or
@@ -109,8 +127,9 @@ class PipelineBench:
         progress(1.0)
         return Outcome(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
 
-    def _counts(self, chosen: PipelineRecipe, workflow: Workflow, population: Population
-                ) -> IntersectionUnion:
+    def _counts(
+        self, chosen: PipelineRecipe, workflow: Workflow, population: Population
+    ) -> IntersectionUnion:
         if chosen.groups:
             return chosen_counts(population.counts, _ablated(workflow, chosen.groups))
         if chosen.n_proposals:
@@ -127,8 +146,9 @@ class PipelineBench:
     def _workflow(self, variant: str, seed: int) -> Workflow:
         key = variant, seed
         if key not in self._workflows:
-            self._workflows[key] = Workflow(self.recipe(variant, seed), self._store,
-                                            str(self.scope.data_root))
+            self._workflows[key] = Workflow(
+                self.recipe(variant, seed), self._store, str(self.scope.data_root)
+            )
         return self._workflows[key]
 
     def _population(self, variant: str, seed: int) -> tuple[Workflow, Population, float]:
@@ -139,7 +159,10 @@ class PipelineBench:
             workflow.run(jobs=self.scope.jobs, quiet=True)
             seconds = sum(self._store.header(task.ref).seconds for task in workflow.tasks)
             self._populations[key] = (
-                workflow, load_population(workflow.job("pages"), "evaluation"), seconds)
+                workflow,
+                load_population(workflow.job("pages"), "evaluation"),
+                seconds,
+            )
         return self._populations[key]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +32,9 @@ def draw_flips(found: FlipSimulation) -> Figure:
     """Cogswell et al. 2014, Fig. 2: IoU and UOI as more and more pixels are wrong."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     share = found.n_flipped / found.n_flipped[-1]
-    for index, (name, values, colour) in enumerate((("IoU", found.iou, _BLUE),
-                                                    ("UOI", found.uoi, _ORANGE))):
+    for index, (name, values, colour) in enumerate(
+        (("IoU", found.iou, _BLUE), ("UOI", found.uoi, _ORANGE))
+    ):
         axes = figure.add_subplot(1, 2, index + 1)
         finite = np.isfinite(values)
         axes.plot(100 * share[finite], values[finite], color=colour, lw=2)
@@ -46,13 +47,17 @@ def draw_flips(found: FlipSimulation) -> Figure:
 def draw_discontinuity(found: DiscontinuityFit) -> Figure:
     """Nagendar et al. 2018, Fig. 2: a function with a jump, its derivative, a network's fit."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    for index, (name, truth, fitted) in enumerate((
+    for index, (name, truth, fitted) in enumerate(
+        (
             ("f(x)", found.values, found.fitted_values),
-            ("df / dx", found.slopes, found.fitted_slopes))):
+            ("df / dx", found.slopes, found.fitted_slopes),
+        )
+    ):
         axes = figure.add_subplot(1, 2, index + 1)
         for side in (found.x < 1, found.x > 1):
-            axes.plot(found.x[side], truth[side], color=_INK, lw=1.5,
-                      label="exact" if side[0] else None)
+            axes.plot(
+                found.x[side], truth[side], color=_INK, lw=1.5, label="exact" if side[0] else None
+            )
         axes.plot(found.x, fitted, color=_ORANGE, lw=1.5, ls="--", label="network")
         if name != "f(x)":
             axes.set_ylim(-3, 3)
@@ -77,8 +82,9 @@ class EnergyCurves:
     mean_iou: FloatArray
 
 
-def energy_curves(layer: CRFGrad, items: Sequence[tuple[torch.Tensor, torch.Tensor, Array]],
-                  n_steps: int = 10) -> EnergyCurves:
+def energy_curves(
+    layer: CRFGrad, items: Sequence[tuple[torch.Tensor, torch.Tensor, Array]], n_steps: int = 10
+) -> EnergyCurves:
     """Follow the layer's descent on images, without a leak.
 
     Parameters
@@ -98,8 +104,7 @@ def energy_curves(layer: CRFGrad, items: Sequence[tuple[torch.Tensor, torch.Tens
         energies.append(path.energies[:, 0].numpy())
         for step, q in enumerate(path.q[:, 0]):
             counts[step] += confusion_counts(labels, q.argmax(dim=0).numpy(), layer.n_labels, VOID)
-    return EnergyCurves(np.array(energies),
-                        np.array([iou_from_counts(c).mean for c in counts]))
+    return EnergyCurves(np.array(energies), np.array([iou_from_counts(c).mean for c in counts]))
 
 
 def draw_energy(found: EnergyCurves) -> Figure:
@@ -119,8 +124,14 @@ def draw_energy(found: EnergyCurves) -> Figure:
     return figure
 
 
-def draw_plot(name: str, out: Path, labels: Optional[Path] = None, work: Optional[Path] = None,
-              data_root: Optional[Path] = None, seed: int = 0) -> Path:
+def draw_plot(
+    name: str,
+    out: Path,
+    labels: Path | None = None,
+    work: Path | None = None,
+    data_root: Path | None = None,
+    seed: int = 0,
+) -> Path:
     """Draw a figure of the papers into a PNG file; returns its path.
 
     Parameters
@@ -166,12 +177,13 @@ def draw_plot(name: str, out: Path, labels: Optional[Path] = None, work: Optiona
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(to_png(figure))
     except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another --out"
-                        ) from None
+        raise DataError(
+            f"{out}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
     return out
 
 
-def _flips(labels: Optional[Path], seed: int) -> FlipSimulation:
+def _flips(labels: Path | None, seed: int) -> FlipSimulation:
     if labels is None:
         scenes = open_dataset("scenes", split="val", n_images=1)
         return simulate_flips(scenes[0].labels, scenes.n_classes, random_state=seed)
@@ -188,14 +200,16 @@ Followed = tuple[CRFGrad, list[tuple[torch.Tensor, torch.Tensor, Array]]]
 def _untrained(seed: int) -> Followed:
     """Gaussian kernels on drawn scenes, from noisy scores around the truth."""
     scenes = open_dataset("scenes", split="val", n_images=6)
-    layer = CRFGrad(scenes.n_classes, spatial="gaussian", bilateral="gaussian",
-                    position_std=20.0).eval()
+    layer = CRFGrad(
+        scenes.n_classes, spatial="gaussian", bilateral="gaussian", position_std=20.0
+    ).eval()
     generator = torch.Generator().manual_seed(seed)
     items = []
     for sample in scenes:
         labels = torch.from_numpy(sample.labels.astype(np.int64))
-        truth = torch.nn.functional.one_hot(labels.clamp(max=scenes.n_classes - 1),
-                                            scenes.n_classes).permute(2, 0, 1)
+        truth = torch.nn.functional.one_hot(
+            labels.clamp(max=scenes.n_classes - 1), scenes.n_classes
+        ).permute(2, 0, 1)
         noise = torch.randn(truth.shape, generator=generator)
         items.append(((1.5 * truth + noise)[None], _tensor(sample.image), sample.labels))
     return layer, items
@@ -208,8 +222,9 @@ def _trained(work: Path, data_root: Path, seed: int) -> Followed:
     row = table.row("full")
     place = outcome_place(table, bench, scope, row, seed)
     if not place.with_name(place.name + ".pt").exists():
-        raise DataError(f"{place}.pt: not measured yet; run `rerank reproduce {table.name} "
-                        f"--work {work}` first")
+        raise DataError(
+            f"{place}.pt: not measured yet; run `rerank reproduce {table.name} --work {work}` first"
+        )
     model: Any = bench.model(row.recipe, seed, None)
     assert isinstance(model, DenseCRFNet)
     load_state(place, model)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from rerank.errors import ConfigError
 from rerank.experiments.comparison import Gain, Spread, gain, spread
@@ -76,8 +75,11 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise ConfigError(f"seeds must be different numbers of at least 0, got {list(seeds)}")
     bench = table.bench(scope)
-    places = {(row.key, seed): outcome_place(table, bench, scope, row, seed)
-              for row in table.rows for seed in seeds}
+    places = {
+        (row.key, seed): outcome_place(table, bench, scope, row, seed)
+        for row in table.rows
+        for seed in seeds
+    }
     found: dict[tuple[str, int], Outcome] = {}
     missing = []
     for seed in seeds:
@@ -99,30 +101,44 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
     return sum_up(table, bench.class_names, found, tuple(seeds), scope)
 
 
-def sum_up(table: Table, class_names: tuple[str, ...], found: dict[tuple[str, int], Outcome],
-           seeds: tuple[int, ...], scope: Scope) -> Reproduction:
+def sum_up(
+    table: Table,
+    class_names: tuple[str, ...],
+    found: dict[tuple[str, int], Outcome],
+    seeds: tuple[int, ...],
+    scope: Scope,
+) -> Reproduction:
     """Work out spreads and gains of measured outcomes."""
     rows = {row.key: [found[row.key, seed] for seed in seeds] for row in table.shown}
-    notes = {key: {name: sum(o.notes[name] for o in outcomes) / len(outcomes)
-                   for name in outcomes[0].notes} for key, outcomes in rows.items()}
+    notes = {
+        key: {
+            name: sum(o.notes[name] for o in outcomes) / len(outcomes) for name in outcomes[0].notes
+        }
+        for key, outcomes in rows.items()
+    }
     by_image = rows if table.by_image else {}
     return Reproduction(
-        table, seeds, class_names,
+        table,
+        seeds,
+        class_names,
         {key: spread(outcomes) for key, outcomes in rows.items()},
         {(a, b): gain(rows[a], rows[b]) for a, b in table.all_pairs},
         {key: values for key, values in notes.items() if values},
-        {key: sum(o.seconds for o in outcomes) / len(outcomes)
-         for key, outcomes in rows.items()},
-        scope.full, scope.device,
+        {key: sum(o.seconds for o in outcomes) / len(outcomes) for key, outcomes in rows.items()},
+        scope.full,
+        scope.device,
         {key: spread(outcomes, "image") for key, outcomes in by_image.items()},
-        {(a, b): gain(rows[a], rows[b], measure="image")
-         for a, b in (table.all_pairs if by_image else [])})
+        {
+            (a, b): gain(rows[a], rows[b], measure="image")
+            for a, b in (table.all_pairs if by_image else [])
+        },
+    )
 
 
 def outcome_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:
     """What the names of a row's files start with, for one seed."""
     settings = [bench.settings(row, seed)]
-    start: Optional[str] = row.start
+    start: str | None = row.start
     while start is not None:
         before = table.row(start)
         settings.append(bench.settings(before, seed))

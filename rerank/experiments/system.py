@@ -8,14 +8,26 @@ from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.table import Row, Scope, Table
 from rerank.stages.report import DENSE_CRF, FUSION, RULES
 
-_DATA = {"weizmann_horse": "Weizmann Horse, 50 validation images",
-         "msrc21": "MSRC-21, 59 validation images",
-         "camvid": "CamVid at 480x360, 101 validation images"}
+_DATA = {
+    "weizmann_horse": "Weizmann Horse, 50 validation images",
+    "msrc21": "MSRC-21, 59 validation images",
+    "camvid": "CamVid at 480x360, 101 validation images",
+}
 FEATURES = ("appearance", "deep")
-_RULES = {"superpixel-bound": "superpixel bound", "unary": "unary alone", "dense-crf": DENSE_CRF,
-          "map": "MAP", "fusion": FUSION, "kl": RULES["kl"], "kl-ce": RULES["kl_cross_entropy"],
-          "mbr": RULES["mbr"], "pairwise": RULES["pairwise"], "ridge": RULES["ridge"],
-          "boosting": RULES["boosting"], "svm": RULES["svm"]}
+_RULES = {
+    "superpixel-bound": "superpixel bound",
+    "unary": "unary alone",
+    "dense-crf": DENSE_CRF,
+    "map": "MAP",
+    "fusion": FUSION,
+    "kl": RULES["kl"],
+    "kl-ce": RULES["kl_cross_entropy"],
+    "mbr": RULES["mbr"],
+    "pairwise": RULES["pairwise"],
+    "ridge": RULES["ridge"],
+    "boosting": RULES["boosting"],
+    "svm": RULES["svm"],
+}
 _ORACLES = (10, 30)
 
 
@@ -27,14 +39,19 @@ def feature_settings(name: str, features: str) -> tuple[str, ...]:
     if name == "msrc21":
         second, scales = ("deep" if features == "appearance" else "appearance"), "null"
     else:
-        second, scales = (("deep", "[0.5, 1.0, 2.0]") if features == "appearance"
-                          else ("both", "[0.5, 2.0]"))
-    return (f"unary.features={features}", f"posterior.features={second}",
-            f"posterior.scales={scales}")
+        second, scales = (
+            ("deep", "[0.5, 1.0, 2.0]") if features == "appearance" else ("both", "[0.5, 2.0]")
+        )
+    return (
+        f"unary.features={features}",
+        f"posterior.features={second}",
+        f"posterior.scales={scales}",
+    )
 
 
-def system_bench(scope: Scope, name: str, features: str, overrides: Sequence[str] = ()
-                 ) -> PipelineBench:
+def system_bench(
+    scope: Scope, name: str, features: str, overrides: Sequence[str] = ()
+) -> PipelineBench:
     """A built-in recipe on one set of features; at the small size with five folds."""
     chosen = ["report.ablation=false", "report.dense_crf=true", *feature_settings(name, features)]
     if not scope.full:
@@ -44,28 +61,52 @@ def system_bench(scope: Scope, name: str, features: str, overrides: Sequence[str
 
 def system_table(name: str, features: str) -> Table:
     """Every rule of the report, and the oracle, on one data set and set of features."""
+
     def bench(scope: Scope) -> PipelineBench:
         return system_bench(scope, name, features)
 
     rows = [Row(key, rule, None, PipelineRecipe("", rule)) for key, rule in _RULES.items()]
-    rows += [Row(f"oracle-{count}", f"oracle of {count} proposals", None,
-                 PipelineRecipe("", n_proposals=count)) for count in _ORACLES]
+    rows += [
+        Row(
+            f"oracle-{count}",
+            f"oracle of {count} proposals",
+            None,
+            PipelineRecipe("", n_proposals=count),
+        )
+        for count in _ORACLES
+    ]
     return Table(
         name=f"system-{name.replace('_', '-')}-{features}",
-        title=f"What rerank reaches: {name}, {features} features", source="", paper_data="",
-        data=_DATA[name], columns=(), printed=(), rows=rows, baseline="map", bench=bench,
-        pairs=(("svm", "fusion"), ("kl", "kl-ce")), aims=_aims(name, features), by_image=True,
+        title=f"What rerank reaches: {name}, {features} features",
+        source="",
+        paper_data="",
+        data=_DATA[name],
+        columns=(),
+        printed=(),
+        rows=rows,
+        baseline="map",
+        bench=bench,
+        pairs=(("svm", "fusion"), ("kl", "kl-ce")),
+        aims=_aims(name, features),
+        by_image=True,
         image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
-        notes=(f"The pipeline is that of `rerank run {name}` with "
-               + " and ".join(f"`{setting}`" for setting in feature_settings(name, features))
-               + ", with five folds at the small size.",
-               "MAP is the CRF of stage 1 by itself; fusion is the MAP labeling of the CRF on the "
-               "signals of both stages; each rule chooses among 30 proposals."))
+        notes=(
+            f"The pipeline is that of `rerank run {name}` with "
+            + " and ".join(f"`{setting}`" for setting in feature_settings(name, features))
+            + ", with five folds at the small size.",
+            "MAP is the CRF of stage 1 by itself; fusion is the MAP labeling of the CRF on the "
+            "signals of both stages; each rule chooses among 30 proposals.",
+        ),
+    )
 
 
 def _aims(name: str, features: str) -> dict[tuple[str, str], float]:
-    aims = {("weizmann_horse", "appearance"): 3.5, ("msrc21", "appearance"): 2.0,
-            ("msrc21", "deep"): 2.0, ("camvid", "appearance"): 1.5}
+    aims = {
+        ("weizmann_horse", "appearance"): 3.5,
+        ("msrc21", "appearance"): 2.0,
+        ("msrc21", "deep"): 2.0,
+        ("camvid", "appearance"): 1.5,
+    }
     found = {("svm", "map"): aims.get((name, features), -0.2)}
     if name == "msrc21":
         found["svm", "fusion"] = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 from rerank.experiments.outcome import Outcome
 
@@ -46,11 +46,17 @@ class Bench(Protocol):
 
     class_names: tuple[str, ...]
 
-    def settings(self, row: "Row", seed: int) -> Any:
+    def settings(self, row: Row, seed: int) -> Any:
         """Plain settings that the outcome depends on; outcomes of equal ones are kept."""
 
-    def measure(self, row: "Row", seed: int, place: Path, start: Optional[Path],
-                progress: Callable[[float], None]) -> Outcome:
+    def measure(
+        self,
+        row: Row,
+        seed: int,
+        place: Path,
+        start: Path | None,
+        progress: Callable[[float], None],
+    ) -> Outcome:
         """Measure a row. Files that start with `place` are its own, those that start with
         `start` of the row that it goes on from. `progress` takes the share that is done."""
 
@@ -79,9 +85,9 @@ class Row:
 
     key: str
     name: str
-    paper: Optional[float]
+    paper: float | None
     recipe: Any
-    start: Optional[str] = None
+    start: str | None = None
     shown: bool = True
     cost: float = 1.0
 

@@ -15,9 +15,19 @@ from rerank.experiments.reproduction import reproduce
 from rerank.experiments.table import Scope, Table
 
 #: Every table, by the name that `rerank reproduce` takes.
-TABLES: dict[str, Table] = {table.name: table for table in (
-    cogswell.TABLE2, cogswell.ABLATION, cogswell.FIG6, nagendar.TABLE, nagendar.MSRC_TABLE,
-    larsson.TABLE, zhao.TABLE, *system.TABLES)}
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        cogswell.TABLE2,
+        cogswell.ABLATION,
+        cogswell.FIG6,
+        nagendar.TABLE,
+        nagendar.MSRC_TABLE,
+        larsson.TABLE,
+        zhao.TABLE,
+        *system.TABLES,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -28,9 +38,16 @@ class Written:
     paths: tuple[Path, ...]
 
 
-def reproduce_table(name: str, data_root: Path, work: Path, seeds: Sequence[int] = (0, 1, 2),
-                    full: bool = False, device: str = "", jobs: int = 1,
-                    quiet: bool = False) -> Written:
+def reproduce_table(
+    name: str,
+    data_root: Path,
+    work: Path,
+    seeds: Sequence[int] = (0, 1, 2),
+    full: bool = False,
+    device: str = "",
+    jobs: int = 1,
+    quiet: bool = False,
+) -> Written:
     """Measure a paper's table and write it beside the paper's figures.
 
     Parameters

@@ -22,12 +22,17 @@ def find_backbone_weights(data_root: Path, architecture: str) -> str:
         If there is none; the message lists where it was looked for.
     """
     root = data_root.resolve()
-    folders = [folder for base in (root, root.parent, root.parent.parent)
-               for folder in (base, base / "weights")]
+    folders = [
+        folder
+        for base in (root, root.parent, root.parent.parent)
+        for folder in (base, base / "weights")
+    ]
     for folder in folders:
         for name in _FILES[architecture]:
             if (folder / name).is_file():
                 return str(folder / name)
-    raise DataError(f"no weights of {architecture} ({' or '.join(_FILES[architecture])}) in "
-                    f"{', '.join(str(folder) for folder in folders)}; put the file into one of "
-                    "these folders")
+    raise DataError(
+        f"no weights of {architecture} ({' or '.join(_FILES[architecture])}) in "
+        f"{', '.join(str(folder) for folder in folders)}; put the file into one of "
+        "these folders"
+    )

@@ -11,8 +11,19 @@ EPOCHS = 24
 #: Of all rows. What was tried on training images is told in the notes below.
 RATE = 0.1
 
-_CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car",
-            "pedestrian", "bicyclist")
+_CLASSES = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign symbol",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
 
 
 def _trained(loss: str, rate: float = RATE) -> DenseRecipe:
@@ -27,56 +38,93 @@ TABLE = Table(
     data="CamVid, 101 validation images, FCN-8s in form on SqueezeNet 1.0",
     columns=("Method", *_CLASSES, "mIoU (%)"),
     printed=(
-        PaperLine("DeepLabv3 CE", (88.06, 79.03, 10.12, 91.32, 73.21, 72.65, 41.04, 39.52, 79.35,
-                                   42.43, 54.51, 58.50)),
-        PaperLine("DeepLabv3 CE & CRF", (90.64, 80.48, 4.70, 91.49, 73.64, 74.35, 39.93, 41.98,
-                                         80.45, 40.50, 54.20, 58.59)),
-        PaperLine("DeepLabv3 Affinity", (88.23, 78.85, 11.54, 92.77, 76.50, 71.96, 45.41, 39.27,
-                                         82.65, 43.26, 54.14, 59.60)),
-        PaperLine("DeepLabv3 RMI", (89.29, 79.89, 11.64, 92.04, 75.62, 73.39, 48.02, 43.25, 82.01,
-                                    46.74, 59.67, 61.11)),
-        PaperLine("DeepLabv3+ CE", (90.86, 80.28, 27.62, 93.60, 78.57, 74.35, 44.51, 38.86, 84.35,
-                                    51.80, 57.09, 62.82)),
-        PaperLine("DeepLabv3+ CE & CRF", (91.88, 80.92, 15.98, 93.20, 78.14, 74.89, 42.14, 39.72,
-                                          84.50, 40.74, 56.04, 61.68)),
-        PaperLine("DeepLabv3+ Affinity", (90.23, 81.03, 29.83, 93.93, 80.86, 74.75, 47.21, 41.50,
-                                          85.12, 54.97, 60.92, 64.42)),
-        PaperLine("DeepLabv3+ RMI", (90.91, 80.50, 28.68, 94.16, 81.28, 73.77, 52.08, 42.72,
-                                     83.22, 57.75, 62.57, 65.06)),
+        PaperLine(
+            "DeepLabv3 CE",
+            (88.06, 79.03, 10.12, 91.32, 73.21, 72.65, 41.04, 39.52, 79.35, 42.43, 54.51, 58.50),
+        ),
+        PaperLine(
+            "DeepLabv3 CE & CRF",
+            (90.64, 80.48, 4.70, 91.49, 73.64, 74.35, 39.93, 41.98, 80.45, 40.50, 54.20, 58.59),
+        ),
+        PaperLine(
+            "DeepLabv3 Affinity",
+            (88.23, 78.85, 11.54, 92.77, 76.50, 71.96, 45.41, 39.27, 82.65, 43.26, 54.14, 59.60),
+        ),
+        PaperLine(
+            "DeepLabv3 RMI",
+            (89.29, 79.89, 11.64, 92.04, 75.62, 73.39, 48.02, 43.25, 82.01, 46.74, 59.67, 61.11),
+        ),
+        PaperLine(
+            "DeepLabv3+ CE",
+            (90.86, 80.28, 27.62, 93.60, 78.57, 74.35, 44.51, 38.86, 84.35, 51.80, 57.09, 62.82),
+        ),
+        PaperLine(
+            "DeepLabv3+ CE & CRF",
+            (91.88, 80.92, 15.98, 93.20, 78.14, 74.89, 42.14, 39.72, 84.50, 40.74, 56.04, 61.68),
+        ),
+        PaperLine(
+            "DeepLabv3+ Affinity",
+            (90.23, 81.03, 29.83, 93.93, 80.86, 74.75, 47.21, 41.50, 85.12, 54.97, 60.92, 64.42),
+        ),
+        PaperLine(
+            "DeepLabv3+ RMI",
+            (90.91, 80.50, 28.68, 94.16, 81.28, 73.77, 52.08, 42.72, 83.22, 57.75, 62.57, 65.06),
+        ),
     ),
-    rows=(Row("ce", "CE", 58.50, _trained("ce")),
-          Row("bce", "BCE", None, _trained("bce"), cost=1.1),
-          Row("ce-crf", "CE & CRF", 58.59, DenseRecipe(dense_crf={
-              "n_iterations": 5, "bilateral_sxy": 30.0, "bilateral_srgb": 13.0,
-              "gaussian_sxy": 3.0}), start="ce", cost=0.5),
-          Row("affinity", "Affinity", 59.60, _trained("ce + affinity"), cost=2.5),
-          Row("rmi", "RMI", 61.11, _trained("rmi(factor=2, cross_entropy=softmax)"), cost=2.0),
-          Row("rmi-binary", "RMI with sigmoids' cross-entropy", None, _trained("rmi(factor=2)"),
-              cost=2.0)),
+    rows=(
+        Row("ce", "CE", 58.50, _trained("ce")),
+        Row("bce", "BCE", None, _trained("bce"), cost=1.1),
+        Row(
+            "ce-crf",
+            "CE & CRF",
+            58.59,
+            DenseRecipe(
+                dense_crf={
+                    "n_iterations": 5,
+                    "bilateral_sxy": 30.0,
+                    "bilateral_srgb": 13.0,
+                    "gaussian_sxy": 3.0,
+                }
+            ),
+            start="ce",
+            cost=0.5,
+        ),
+        Row("affinity", "Affinity", 59.60, _trained("ce + affinity"), cost=2.5),
+        Row("rmi", "RMI", 61.11, _trained("rmi(factor=2, cross_entropy=softmax)"), cost=2.0),
+        Row(
+            "rmi-binary",
+            "RMI with sigmoids' cross-entropy",
+            None,
+            _trained("rmi(factor=2)"),
+            cost=2.0,
+        ),
+    ),
     baseline="ce",
     bench=lambda scope: DenseBench(scope, SETTING),
     pairs=(("rmi", "affinity"), ("rmi", "ce-crf"), ("rmi", "rmi-binary"), ("rmi-binary", "bce")),
     aims={("rmi", "ce"): 1.5},
-    notes=("Paper figures beside the rows are those of DeepLabv3. Its table has no row of binary "
-           "cross-entropy for CamVid.",
-           "The printed means are 1.8 to 2.9 points below those of the eleven printed classes; "
-           "they fit a twelfth class of IoU 31 to 33 (42 for DeepLabv3+ CE & CRF), presumably "
-           "void. Here the mean is over the eleven.",
-           "The dense CRF runs 5 steps with the deviations that the paper gives (30, 13, 3); the "
-           "paper takes the best of 1, 5 and 10 steps on the reported images.",
-           "RMI's regions are cut after downsampling by 2, not 4, since the images are of less "
-           "than half the size.",
-           "Zhao et al. print their loss with the binary cross-entropy of sigmoids, and compare "
-           "it with that of a softmax. Here sigmoids cost more than regions gain, whence the two "
-           "rows: RMI beside the softmax, and as printed.",
-           "What was tried, on every other image of the last third of the training images after "
-           "training on every other of the rest (seed 0, 24 epochs): cross-entropy 43.5 at rate "
-           "0.1 and 44.4 at 0.05; RMI 44.1 and 44.0; from cross-entropy half way 42.7; with "
-           "softmax cross-entropy 45.0 and 45.0, with its weight 0.8 instead of 0.5 44.4, with "
-           "gradients clipped at 50 instead of 5 43.4. With every third training image to train on "
-           "and every sixth to judge by, cross-entropy reached 48.0, RMI 49.3, averaged over "
-           "classes instead of summed 48.4, with weight 0.95 48.0. So RMI is ahead where a third "
-           "of the images is trained on, and behind with all of them, and three times the steps. "
-           "With the backbone frozen cross-entropy is "
-           "ahead (46.5 against 45.2 at 180x240, all of the rest)."),
+    notes=(
+        "Paper figures beside the rows are those of DeepLabv3. Its table has no row of binary "
+        "cross-entropy for CamVid.",
+        "The printed means are 1.8 to 2.9 points below those of the eleven printed classes; "
+        "they fit a twelfth class of IoU 31 to 33 (42 for DeepLabv3+ CE & CRF), presumably "
+        "void. Here the mean is over the eleven.",
+        "The dense CRF runs 5 steps with the deviations that the paper gives (30, 13, 3); the "
+        "paper takes the best of 1, 5 and 10 steps on the reported images.",
+        "RMI's regions are cut after downsampling by 2, not 4, since the images are of less "
+        "than half the size.",
+        "Zhao et al. print their loss with the binary cross-entropy of sigmoids, and compare "
+        "it with that of a softmax. Here sigmoids cost more than regions gain, whence the two "
+        "rows: RMI beside the softmax, and as printed.",
+        "What was tried, on every other image of the last third of the training images after "
+        "training on every other of the rest (seed 0, 24 epochs): cross-entropy 43.5 at rate "
+        "0.1 and 44.4 at 0.05; RMI 44.1 and 44.0; from cross-entropy half way 42.7; with "
+        "softmax cross-entropy 45.0 and 45.0, with its weight 0.8 instead of 0.5 44.4, with "
+        "gradients clipped at 50 instead of 5 43.4. With every third training image to train on "
+        "and every sixth to judge by, cross-entropy reached 48.0, RMI 49.3, averaged over "
+        "classes instead of summed 48.4, with weight 0.95 48.0. So RMI is ahead where a third "
+        "of the images is trained on, and behind with all of them, and three times the steps. "
+        "With the backbone frozen cross-entropy is "
+        "ahead (46.5 against 45.2 at 180x240, all of the rest).",
+    ),
 )

@@ -13,8 +13,7 @@ from rerank.features.statistics import check_labels
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
-AGREEMENT_SCALARS = ("agreement", "nearest_agreement", "farthest_agreement", "vote_iou",
-                     "lonely")
+AGREEMENT_SCALARS = ("agreement", "nearest_agreement", "farthest_agreement", "vote_iou", "lonely")
 AGREEMENT_FEATURES = ("votes", "unclaimed_votes", "vote_iou")
 
 
@@ -37,8 +36,10 @@ def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreem
     """Compare each labeling (M, n) with the others, regions weighted by their `areas` (n,)."""
     labels = np.ascontiguousarray(labelings)
     if labels.ndim != 2 or labels.shape[1] != len(areas) or not len(labels):
-        raise InputError(f"labelings {labels.shape} and areas {np.shape(areas)} must be "
-                         f"(M, n) with M of at least 1 and (n,)")
+        raise InputError(
+            f"labelings {labels.shape} and areas {np.shape(areas)} must be "
+            f"(M, n) with M of at least 1 and (n,)"
+        )
     check_labels(labels, n_classes)
     shares = np.asarray(areas, dtype=np.float64)
     shares = shares / shares.sum()
@@ -47,8 +48,9 @@ def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreem
     return Agreement(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
 
 
-def agreement_features(agreement: Agreement, classes: tuple[str, ...],
-                       image_id: str = "") -> FeatureTable:
+def agreement_features(
+    agreement: Agreement, classes: tuple[str, ...], image_id: str = ""
+) -> FeatureTable:
     """Five class-free features and three a class.
 
     `agreement` = mean share of the image with the label of another proposal,
@@ -67,10 +69,12 @@ def agreement_features(agreement: Agreement, classes: tuple[str, ...],
     """
     a = agreement
     painted = np.where(a.painted > 0, a.painted, 1.0)
-    values = np.concatenate([a.scalars, a.intersection / painted, a.voted - a.intersection,
-                             a.iou], axis=1)
-    columns = (scalar_names("proposal", AGREEMENT_SCALARS)
-               + class_names("proposal", AGREEMENT_FEATURES, classes))
+    values = np.concatenate(
+        [a.scalars, a.intersection / painted, a.voted - a.intersection, a.iou], axis=1
+    )
+    columns = scalar_names("proposal", AGREEMENT_SCALARS) + class_names(
+        "proposal", AGREEMENT_FEATURES, classes
+    )
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 
@@ -90,8 +94,9 @@ def _pairwise_kernel(by_region: Array, shares: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _agreement_kernel(labels: Array, shares: FloatArray, n_classes: int,
-                      pairwise: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _agreement_kernel(
+    labels: Array, shares: FloatArray, n_classes: int, pairwise: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     n_proposals, n = labels.shape
     votes = np.zeros((n, n_classes), dtype=np.int32)
     sums = np.zeros((4, n_proposals, n_classes))

@@ -18,9 +18,15 @@ APPEARANCE_SCALARS = ("explained", "mean_separation", "least_separation")
 APPEARANCE_FEATURES = ("separation", "uniformity")
 
 
-def appearance_features(labelings: Array, areas: Array, region_values: Array, n_classes: int,
-                        value_names: tuple[str, ...], classes: tuple[str, ...],
-                        image_id: str = "") -> FeatureTable:
+def appearance_features(
+    labelings: Array,
+    areas: Array,
+    region_values: Array,
+    n_classes: int,
+    value_names: tuple[str, ...],
+    classes: tuple[str, ...],
+    image_id: str = "",
+) -> FeatureTable:
     """Statistics of regions' colours and textures inside of a class against outside.
 
     Each of the D values is first standardised over the image (weighted by area; a value that
@@ -55,45 +61,54 @@ def appearance_features(labelings: Array, areas: Array, region_values: Array, n_
     labels = np.ascontiguousarray(labelings)
     standard = standardise_regions(region_values, areas, image_id)
     if len(value_names) != standard.shape[1]:
-        raise InputError(f"there are {len(value_names)} names for {standard.shape[1]} values of "
-                         f"a region")
+        raise InputError(
+            f"there are {len(value_names)} names for {standard.shape[1]} values of a region"
+        )
     check_labels(labels, n_classes)
     moments = class_moments(labels, np.asarray(areas, dtype=np.float64), standard, n_classes)
     return appearance_table(moments, value_names, classes, image_id)
 
 
-def appearance_table(moments: tuple[FloatArray, FloatArray], value_names: tuple[str, ...],
-                     classes: tuple[str, ...], image_id: str) -> FeatureTable:
+def appearance_table(
+    moments: tuple[FloatArray, FloatArray],
+    value_names: tuple[str, ...],
+    classes: tuple[str, ...],
+    image_id: str,
+) -> FeatureTable:
     """The columns of `appearance_features` for `class_moments` that are there already."""
-    columns = (scalar_names("proposal", APPEARANCE_SCALARS)
-               + class_names("proposal", appearance_names(value_names), classes))
+    columns = scalar_names("proposal", APPEARANCE_SCALARS) + class_names(
+        "proposal", appearance_names(value_names), classes
+    )
     return FeatureTable.of_image(_appearance_kernel(*moments), columns, "proposal", image_id)
 
 
 @lru_cache(maxsize=64)
 def appearance_names(value_names: tuple[str, ...]) -> tuple[str, ...]:
     """Features of a class: two, and two for every value of a region."""
-    return APPEARANCE_FEATURES + tuple(f"{kind}_{value}" for kind in ("inside", "spread")
-                                       for value in value_names)
+    return APPEARANCE_FEATURES + tuple(
+        f"{kind}_{value}" for kind in ("inside", "spread") for value in value_names
+    )
 
 
 def standardise_regions(region_values: Array, areas: Array, image_id: str = "") -> FloatArray:
     """(n, D) values with mean 0 and variance 1 over the image; 0 where there is no variance."""
     values = np.asarray(region_values, dtype=np.float64)
     if values.ndim != 2 or len(values) != len(areas):
-        raise InputError(f"region_values {values.shape} and areas {np.shape(areas)} must be "
-                         f"(n, D) and (n,)")
+        raise InputError(
+            f"region_values {values.shape} and areas {np.shape(areas)} must be (n, D) and (n,)"
+        )
     check_finite(values, "region_values", image_id)
     weights = np.asarray(areas, dtype=np.float64) / np.sum(areas)
     centred = values - weights @ values
-    spread = np.sqrt(weights @ centred ** 2)
+    spread = np.sqrt(weights @ centred**2)
     flat = spread <= 1e-9 * np.maximum(1.0, np.abs(values).max(axis=0, initial=0.0))
     return np.ascontiguousarray(np.where(flat, 0.0, centred / np.where(flat, 1.0, spread)))
 
 
 @njit(cache=True)
-def class_moments(labels: Array, areas: FloatArray, values: FloatArray,
-                  n_classes: int) -> tuple[FloatArray, FloatArray]:
+def class_moments(
+    labels: Array, areas: FloatArray, values: FloatArray, n_classes: int
+) -> tuple[FloatArray, FloatArray]:
     """Sums of area * value and area * value^2, (M, C, D, 2), and areas, (M, C)."""
     n_proposals, n = labels.shape
     n_dims = values.shape[1]

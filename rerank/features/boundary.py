@@ -11,12 +11,22 @@ from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
 BOUNDARY_FEATURES = ("border_contrast", "inner_contrast", "inner_missed")
-BORDER_SCALARS = ("border_length", "border_contrast", "contrast_recall", "contrast_missed",
-                  "inner_contrast")
+BORDER_SCALARS = (
+    "border_length",
+    "border_contrast",
+    "contrast_recall",
+    "contrast_missed",
+    "inner_contrast",
+)
 
 
-def boundary_features(statistics: LabelingStatistics, boundary_length: Array, contrast: Array,
-                      classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
+def boundary_features(
+    statistics: LabelingStatistics,
+    boundary_length: Array,
+    contrast: Array,
+    classes: tuple[str, ...],
+    image_id: str = "",
+) -> FeatureTable:
     """Five class-free features of the borders, and three a class.
 
     The unit of contrast is its mean over the image's region edges, weighted by length.
@@ -46,17 +56,31 @@ def boundary_features(statistics: LabelingStatistics, boundary_length: Array, co
     s = statistics
     length = float(np.sum(boundary_length))
     weighted = float(np.dot(boundary_length, contrast))
-    values = _boundary_kernel(s.perimeter, s.cut_contrast, s.kept_length, s.kept_contrast,
-                              s.area, length, weighted / length if weighted > 0 else 1.0)
-    columns = (scalar_names("proposal", BORDER_SCALARS)
-               + class_names("proposal", BOUNDARY_FEATURES, classes))
+    values = _boundary_kernel(
+        s.perimeter,
+        s.cut_contrast,
+        s.kept_length,
+        s.kept_contrast,
+        s.area,
+        length,
+        weighted / length if weighted > 0 else 1.0,
+    )
+    columns = scalar_names("proposal", BORDER_SCALARS) + class_names(
+        "proposal", BOUNDARY_FEATURES, classes
+    )
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 
 @njit(cache=True)
-def _boundary_kernel(perimeter: FloatArray, cut_contrast: FloatArray, kept_length: FloatArray,
-                     kept_contrast: FloatArray, area: FloatArray, length: float,
-                     unit: float) -> FloatArray:
+def _boundary_kernel(
+    perimeter: FloatArray,
+    cut_contrast: FloatArray,
+    kept_length: FloatArray,
+    kept_contrast: FloatArray,
+    area: FloatArray,
+    length: float,
+    unit: float,
+) -> FloatArray:
     n_proposals, n = area.shape
     values = np.zeros((n_proposals, 5 + 3 * n))
     for m in range(n_proposals):

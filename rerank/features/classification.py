@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -13,10 +11,16 @@ from rerank.features.table import FeatureTable
 from rerank.types import Array
 
 
-def classification_features(scores: Array, size_scores: Array, thresholds: Array,
-                            proposal_shares: Array, background: Optional[int] = None,
-                            classes: tuple[str, ...] = (), image_id: str = "",
-                            percentiles: tuple[float, ...] = PERCENTILES) -> FeatureTable:
+def classification_features(
+    scores: Array,
+    size_scores: Array,
+    thresholds: Array,
+    proposal_shares: Array,
+    background: int | None = None,
+    classes: tuple[str, ...] = (),
+    image_id: str = "",
+    percentiles: tuple[float, ...] = PERCENTILES,
+) -> FeatureTable:
     """Classifier scores of the image for each of its proposals.
 
     With K foreground classes and P percentiles (4), s_c the score of class c and s_ct that of
@@ -68,12 +72,16 @@ def classification_features(scores: Array, size_scores: Array, thresholds: Array
     s = np.asarray(scores, dtype=np.float64)
     t = np.asarray(size_scores, dtype=np.float64)
     limits = np.asarray(thresholds, dtype=np.float64)
-    for name, value, shape in (("scores", s, (n_foreground,)),
-                               ("size_scores", t, (n_foreground * n_sizes,)),
-                               ("thresholds", limits, (n_foreground, n_sizes))):
+    for name, value, shape in (
+        ("scores", s, (n_foreground,)),
+        ("size_scores", t, (n_foreground * n_sizes,)),
+        ("thresholds", limits, (n_foreground, n_sizes)),
+    ):
         if value.shape != shape:
-            raise InputError(f"{name} must be {shape} for {n_foreground} foreground classes and "
-                             f"{n_sizes} percentiles, got {value.shape}")
+            raise InputError(
+                f"{name} must be {shape} for {n_foreground} foreground classes and "
+                f"{n_sizes} percentiles, got {value.shape}"
+            )
     all_names = check_class_names(classes, shares.shape[1])
     shares = shares[:, foreground]
     sizes = t.reshape(n_foreground, n_sizes)
@@ -83,20 +91,27 @@ def classification_features(scores: Array, size_scores: Array, thresholds: Array
     missed = ~claimed * np.maximum(sizes, 0)
     n_rows = len(shares)
     # Size columns stand percentile by percentile, as their names do.
-    values = np.concatenate([
-        np.broadcast_to(s, (n_rows, n_foreground)),
-        np.broadcast_to(sizes.T.ravel(), (n_rows, n_foreground * n_sizes)),
-        painted * s,
-        (claimed * sizes).transpose(0, 2, 1).reshape(n_rows, -1),
-        painted * np.maximum(-s, 0), ~painted * np.maximum(s, 0),
-        denied.sum(axis=2), missed.sum(axis=2)], axis=1)
+    values = np.concatenate(
+        [
+            np.broadcast_to(s, (n_rows, n_foreground)),
+            np.broadcast_to(sizes.T.ravel(), (n_rows, n_foreground * n_sizes)),
+            painted * s,
+            (claimed * sizes).transpose(0, 2, 1).reshape(n_rows, -1),
+            painted * np.maximum(-s, 0),
+            ~painted * np.maximum(s, 0),
+            denied.sum(axis=2),
+            missed.sum(axis=2),
+        ],
+        axis=1,
+    )
     names = tuple(all_names[c] for c in foreground)
-    columns = (class_names("classification", ("score",), names)
-               + class_names("classification",
-                             tuple(f"size_score_{p:g}" for p in percentiles), names)
-               + class_names("classification", ("score_painted",), names)
-               + class_names("classification",
-                             tuple(f"size_score_claimed_{p:g}" for p in percentiles), names)
-               + class_names("classification",
-                             ("denied", "missed", "size_denied", "size_missed"), names))
+    columns = (
+        class_names("classification", ("score",), names)
+        + class_names("classification", tuple(f"size_score_{p:g}" for p in percentiles), names)
+        + class_names("classification", ("score_painted",), names)
+        + class_names(
+            "classification", tuple(f"size_score_claimed_{p:g}" for p in percentiles), names
+        )
+        + class_names("classification", ("denied", "missed", "size_denied", "size_missed"), names)
+    )
     return FeatureTable.of_image(values, columns, "classification", image_id)

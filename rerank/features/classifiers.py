@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,8 +20,8 @@ class _SharesClassifiers(BaseEstimator):
     """What the two families share: the classes that count, the machines, the file form."""
 
     C: float
-    background: Optional[int]
-    class_weight: Optional[str]
+    background: int | None
+    class_weight: str | None
     tol: float
     max_iter: int
 
@@ -28,19 +29,20 @@ class _SharesClassifiers(BaseEstimator):
         shares = np.asarray(class_shares, dtype=np.float64)
         pooled = np.asarray(pooled, dtype=np.float64)
         if pooled.ndim != 2 or shares.ndim != 2 or len(pooled) != len(shares):
-            raise InputError(f"pooled {pooled.shape} and class_shares {shares.shape} must be "
-                             f"(N, D) and (N, C)")
+            raise InputError(
+                f"pooled {pooled.shape} and class_shares {shares.shape} must be (N, D) and (N, C)"
+            )
         if not (shares >= 0).all() or not (shares.sum(axis=1) <= 1 + 1e-6).all():
             raise InputError("class_shares must be at least 0 and sum to at most 1 per image")
         if self.class_weight not in (None, "balanced"):
-            raise InputError(f"class_weight must be 'balanced' or None, got "
-                             f"{self.class_weight!r}")
+            raise InputError(f"class_weight must be 'balanced' or None, got {self.class_weight!r}")
         self.classes_ = foreground_classes(shares.shape[1], self.background)
         return pooled, shares[:, self.classes_]
 
     def _fit(self, pooled: FloatArray, labels: Array) -> None:
-        machines = fit_linear_svms(pooled, labels, self.C, self.class_weight == "balanced",
-                                   self.tol, self.max_iter)
+        machines = fit_linear_svms(
+            pooled, labels, self.C, self.class_weight == "balanced", self.tol, self.max_iter
+        )
         self.coef_ = machines.coef
         self.intercept_ = machines.intercept
         self.duality_gap_ = machines.duality_gap
@@ -56,8 +58,7 @@ class _SharesClassifiers(BaseEstimator):
             If `pooled` has another number of columns than in training.
         """
         self._check_fitted()
-        return LinearSVMs(self.coef_, self.intercept_, self.duality_gap_).decision_function(
-            pooled)
+        return LinearSVMs(self.coef_, self.intercept_, self.duality_gap_).decision_function(pooled)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "coef_"):
@@ -66,8 +67,12 @@ class _SharesClassifiers(BaseEstimator):
     def to_arrays(self) -> dict[str, Array]:
         """The fitted state as plain arrays; settings of the fit itself are not kept."""
         self._check_fitted()
-        return {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_,
-                "duality_gap": self.duality_gap_}
+        return {
+            "classes": self.classes_,
+            "coef": self.coef_,
+            "intercept": self.intercept_,
+            "duality_gap": self.duality_gap_,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Any:
@@ -107,9 +112,14 @@ class ImageClassifiers(_SharesClassifiers):
     duality_gap_ : (K,) float64
     """
 
-    def __init__(self, C: float = 1.0, background: Optional[int] = None,
-                 class_weight: Optional[str] = "balanced", tol: float = 1e-4,
-                 max_iter: int = 100) -> None:
+    def __init__(
+        self,
+        C: float = 1.0,
+        background: int | None = None,
+        class_weight: str | None = "balanced",
+        tol: float = 1e-4,
+        max_iter: int = 100,
+    ) -> None:
         self.C = C
         self.background = background
         self.class_weight = class_weight
@@ -147,9 +157,15 @@ class SizeThresholdClassifiers(_SharesClassifiers):
     duality_gap_ : (4K,) float64
     """
 
-    def __init__(self, percentiles: tuple[float, ...] = PERCENTILES, C: float = 1.0,
-                 background: Optional[int] = None, class_weight: Optional[str] = "balanced",
-                 tol: float = 1e-4, max_iter: int = 100) -> None:
+    def __init__(
+        self,
+        percentiles: tuple[float, ...] = PERCENTILES,
+        C: float = 1.0,
+        background: int | None = None,
+        class_weight: str | None = "balanced",
+        tol: float = 1e-4,
+        max_iter: int = 100,
+    ) -> None:
         self.percentiles = percentiles
         self.C = C
         self.background = background
@@ -170,8 +186,9 @@ class SizeThresholdClassifiers(_SharesClassifiers):
         return {**super().to_arrays(), "thresholds": self.thresholds_}
 
 
-def size_thresholds(class_shares: Array,
-                    percentiles: tuple[float, ...] = PERCENTILES) -> FloatArray:
+def size_thresholds(
+    class_shares: Array, percentiles: tuple[float, ...] = PERCENTILES
+) -> FloatArray:
     """Percentiles of each class's share of pixels among the images that contain it.
 
     Parameters
@@ -191,7 +208,7 @@ def size_thresholds(class_shares: Array,
     return thresholds
 
 
-def foreground_classes(n_classes: int, background: Optional[int]) -> IntArray:
+def foreground_classes(n_classes: int, background: int | None) -> IntArray:
     """Indices of the classes that get classifiers: all but the background."""
     if background is not None and not 0 <= background < n_classes:
         raise InputError(f"background must be in 0..{n_classes - 1} or None, got {background}")

@@ -48,25 +48,37 @@ def detect_edges(image: Array, sigma: float = 1.5, percentile: float = 90.0) -> 
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"image must be (H, W, 3) uint8, got {image.dtype} {image.shape}")
     if not sigma > 0 or not 0 < percentile < 100:
-        raise InputError(f"sigma must be above 0 and percentile in (0, 100), got {sigma} and "
-                         f"{percentile}")
+        raise InputError(
+            f"sigma must be above 0 and percentile in (0, 100), got {sigma} and {percentile}"
+        )
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
     dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0).reshape(smooth.shape)
     dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1).reshape(smooth.shape)
-    strongest = (dx ** 2 + dy ** 2).argmax(axis=2)[:, :, None]
+    strongest = (dx**2 + dy**2).argmax(axis=2)[:, :, None]
     # Canny takes integers; a Sobel response of 8-bit values is below 1021, so 16 bits hold it.
     dx = np.round(np.take_along_axis(dx, strongest, axis=2)[:, :, 0] * 16).astype(np.int16)
     dy = np.round(np.take_along_axis(dy, strongest, axis=2)[:, :, 0] * 16).astype(np.int16)
     high = float(np.percentile(np.hypot(dx.astype(np.float64), dy), percentile))
     if not high > 0:
         return np.zeros(image.shape[:2], dtype=bool)
-    return np.asarray(cv2.Canny(np.ascontiguousarray(dx), np.ascontiguousarray(dy), 0.4 * high,
-                                high, L2gradient=True) > 0)
+    return np.asarray(
+        cv2.Canny(
+            np.ascontiguousarray(dx), np.ascontiguousarray(dy), 0.4 * high, high, L2gradient=True
+        )
+        > 0
+    )
 
 
-def edge_features(labelings: Array, superpixels: Array, edge_map: Array, n_classes: int,
-                  classes: tuple[str, ...], image_id: str = "", limit: float = CHAMFER_LIMIT,
-                  radius: float = MATCH_RADIUS) -> FeatureTable:
+def edge_features(
+    labelings: Array,
+    superpixels: Array,
+    edge_map: Array,
+    n_classes: int,
+    classes: tuple[str, ...],
+    image_id: str = "",
+    limit: float = CHAMFER_LIMIT,
+    radius: float = MATCH_RADIUS,
+) -> FeatureTable:
     """Chamfer distances between the image's edges and a proposal's label borders.
 
     Distances are cut at `limit` times the diagonal (at least a pixel) and divided by that, to
@@ -107,8 +119,9 @@ def edge_features(labelings: Array, superpixels: Array, edge_map: Array, n_class
     edges = np.asarray(edge_map).astype(bool)
     labels = np.ascontiguousarray(labelings)
     if edges.shape != regions.shape:
-        raise InputError(f"edge_map {edges.shape} must be of the size of superpixels "
-                         f"{regions.shape}")
+        raise InputError(
+            f"edge_map {edges.shape} must be of the size of superpixels {regions.shape}"
+        )
     check_labels(labels, n_classes)
     cap = max(limit * float(np.hypot(*regions.shape)), 1.0)
     to_edges = _distance(edges, cap)
@@ -117,10 +130,21 @@ def edge_features(labelings: Array, superpixels: Array, edge_map: Array, n_class
     for row, labeling in zip(values, labels):
         border = _border_kernel(labeling, regions)
         to_border = _distance(border, cap)
-        _edge_kernel(labeling, regions, np.flatnonzero(border), places, to_edges.ravel(),
-                     to_border.ravel(), cap, radius, n_classes, row)
-    columns = (scalar_names("proposal", EDGE_SCALARS)
-               + class_names("proposal", EDGE_FEATURES, classes))
+        _edge_kernel(
+            labeling,
+            regions,
+            np.flatnonzero(border),
+            places,
+            to_edges.ravel(),
+            to_border.ravel(),
+            cap,
+            radius,
+            n_classes,
+            row,
+        )
+    columns = scalar_names("proposal", EDGE_SCALARS) + class_names(
+        "proposal", EDGE_FEATURES, classes
+    )
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 
@@ -151,9 +175,18 @@ def _border_kernel(labeling: Array, regions: IntArray) -> BoolArray:
 
 
 @njit(cache=True)
-def _edge_kernel(labeling: Array, regions: IntArray, border: IntArray, edges: IntArray,
-                 to_edges: FloatArray, to_border: FloatArray, cap: float, radius: float,
-                 n_classes: int, row: FloatArray) -> None:
+def _edge_kernel(
+    labeling: Array,
+    regions: IntArray,
+    border: IntArray,
+    edges: IntArray,
+    to_edges: FloatArray,
+    to_border: FloatArray,
+    cap: float,
+    radius: float,
+    n_classes: int,
+    row: FloatArray,
+) -> None:
     flat = regions.ravel()
     row[:] = 0.0
     pixels = np.zeros(n_classes)

@@ -10,13 +10,27 @@ from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
 
-ENERGY_FEATURES = ("energy", "energy_per_region", "above_best", "above_best_per_region",
-                   "energy_rank", "rank", "has_bound", "gap", "certified")
+ENERGY_FEATURES = (
+    "energy",
+    "energy_per_region",
+    "above_best",
+    "above_best_per_region",
+    "energy_rank",
+    "rank",
+    "has_bound",
+    "gap",
+    "certified",
+)
 
 
-def energy_features(energies: Array, lower_bounds: Array, n_regions: int,
-                    generator: Array, generators: tuple[str, ...],
-                    image_id: str = "") -> FeatureTable:
+def energy_features(
+    energies: Array,
+    lower_bounds: Array,
+    n_regions: int,
+    generator: Array,
+    generators: tuple[str, ...],
+    image_id: str = "",
+) -> FeatureTable:
     """The class-free features that come from how a proposal was made.
 
     `energy` (a cost), `energy_per_region`, `above_best` = energy less the least of the image's
@@ -52,25 +66,37 @@ def energy_features(energies: Array, lower_bounds: Array, n_regions: int,
     bounds = np.asarray(lower_bounds, dtype=np.float64)
     made_by = np.asarray(generator)
     if energies.ndim != 1 or bounds.shape != energies.shape or made_by.shape != energies.shape:
-        raise InputError(f"energies {energies.shape}, lower_bounds {bounds.shape} and generator "
-                         f"{made_by.shape} must all be (M,)")
+        raise InputError(
+            f"energies {energies.shape}, lower_bounds {bounds.shape} and generator "
+            f"{made_by.shape} must all be (M,)"
+        )
     check_finite(energies, "energies", image_id)
     n = len(energies)
-    if n and not (0 <= made_by.min() and made_by.max() < len(generators)):
-        raise InputError(f"generator must be 0..{len(generators) - 1}, found "
-                         f"{made_by.min()} to {made_by.max()}")
+    if n and not (made_by.min() >= 0 and made_by.max() < len(generators)):
+        raise InputError(
+            f"generator must be 0..{len(generators) - 1}, found {made_by.min()} to {made_by.max()}"
+        )
     above = energies - energies.min(initial=np.inf)
     bounded = np.isfinite(bounds)
     gap = np.where(bounded, energies - np.where(bounded, bounds, 0.0), 0.0)
     certified = bounded & (gap <= 1e-6 * np.maximum(1.0, np.abs(energies)))
     values = np.empty((n, len(ENERGY_FEATURES) + len(generators)))
-    for k, column in enumerate((energies, energies / n_regions, above, above / n_regions,
-                                energy_rank(energies), np.arange(n) / max(n - 1, 1), bounded,
-                                gap / n_regions, certified)):
+    for k, column in enumerate(
+        (
+            energies,
+            energies / n_regions,
+            above,
+            above / n_regions,
+            energy_rank(energies),
+            np.arange(n) / max(n - 1, 1),
+            bounded,
+            gap / n_regions,
+            certified,
+        )
+    ):
         values[:, k] = column
-    values[:, len(ENERGY_FEATURES):] = made_by[:, None] == np.arange(len(generators))
-    columns = scalar_names("proposal", ENERGY_FEATURES + tuple(
-        f"made_by_{g}" for g in generators))
+    values[:, len(ENERGY_FEATURES) :] = made_by[:, None] == np.arange(len(generators))
+    columns = scalar_names("proposal", ENERGY_FEATURES + tuple(f"made_by_{g}" for g in generators))
     return FeatureTable.of_image(values, columns, "proposal", image_id)
 
 

@@ -32,11 +32,11 @@ def region_geometry(superpixels: Array, n_regions: int) -> tuple[FloatArray, Flo
     """
     labels = np.asarray(superpixels)
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"superpixels must be (H, W) integers, got {labels.dtype} "
-                         f"{labels.shape}")
-    if labels.size and not (0 <= labels.min() and labels.max() < n_regions):
-        raise InputError(f"superpixels must be 0..{n_regions - 1}, found {labels.min()} to "
-                         f"{labels.max()}")
+        raise InputError(f"superpixels must be (H, W) integers, got {labels.dtype} {labels.shape}")
+    if labels.size and not (labels.min() >= 0 and labels.max() < n_regions):
+        raise InputError(
+            f"superpixels must be 0..{n_regions - 1}, found {labels.min()} to {labels.max()}"
+        )
     sums, counts, frame = _geometry_kernel(labels, n_regions)
     if not (counts > 0).all():
         raise InputError(f"region {int(np.argmin(counts > 0))} has no pixel")

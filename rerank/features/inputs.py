@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -82,25 +81,33 @@ class ImageInputs:
     energies: Array
     lower_bounds: Array
     probabilities: Array
-    generator: Optional[Array] = None
+    generator: Array | None = None
     generators: tuple[str, ...] = ("div_mbest",)
-    segnet_map: Optional[Array] = None
-    cell_overlap: Optional[Array] = None
-    scores: Optional[Array] = None
-    size_scores: Optional[Array] = None
-    size_thresholds: Optional[Array] = None
-    background: Optional[int] = None
-    region_values: Optional[Array] = None
+    segnet_map: Array | None = None
+    cell_overlap: Array | None = None
+    scores: Array | None = None
+    size_scores: Array | None = None
+    size_thresholds: Array | None = None
+    background: int | None = None
+    region_values: Array | None = None
     value_names: tuple[str, ...] = ()
-    location: Optional[Array] = None
-    cooccurrence: Optional[Array] = None
-    edge_map: Optional[Array] = None
-    posterior: Optional[Array] = None
-    similarity: Optional[Array] = None
+    location: Array | None = None
+    cooccurrence: Array | None = None
+    edge_map: Array | None = None
+    posterior: Array | None = None
+    similarity: Array | None = None
 
     def __post_init__(self) -> None:
-        for name in ("boundary_length", "contrast", "areas", "probabilities", "location",
-                     "posterior", "cell_overlap", "similarity"):
+        for name in (
+            "boundary_length",
+            "contrast",
+            "areas",
+            "probabilities",
+            "location",
+            "posterior",
+            "cell_overlap",
+            "similarity",
+        ):
             value = getattr(self, name)
             if value is not None:
                 value = np.ascontiguousarray(value, dtype=np.float64)
@@ -113,8 +120,7 @@ class ImageInputs:
         object.__setattr__(self, "labelings", labelings)
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.generator is None:
-            object.__setattr__(self, "generator",
-                               np.zeros(len(self.labelings), dtype=np.int64))
+            object.__setattr__(self, "generator", np.zeros(len(self.labelings), dtype=np.int64))
         object.__setattr__(self, "generator", self._generator_index())
         self._check_shapes()
         self._check_companions()
@@ -128,52 +134,64 @@ class ImageInputs:
             return named
         unknown = sorted(set(named.tolist()) - set(self.generators))
         if unknown:
-            raise self._error(f"generator {unknown[0]!r} is not among generators "
-                              f"{self.generators}")
+            raise self._error(f"generator {unknown[0]!r} is not among generators {self.generators}")
         return np.array([self.generators.index(name) for name in named.tolist()])
 
     def _check_shapes(self) -> None:
         n, n_edges, n_classes = len(self.areas), len(self.edges), len(self.classes)
         n_proposals = len(self.labelings)
-        expected = {"areas": (n,), "boundary_length": (n_edges,), "contrast": (n_edges,),
-                    "labelings": (n_proposals, n), "energies": (n_proposals,),
-                    "lower_bounds": (n_proposals,), "generator": (n_proposals,),
-                    "probabilities": (n, n_classes), "location": (n, n_classes),
-                    "posterior": (n, n_classes), "cooccurrence": (n_classes, n_classes),
-                    "similarity": (n_proposals, n_proposals)}
+        expected = {
+            "areas": (n,),
+            "boundary_length": (n_edges,),
+            "contrast": (n_edges,),
+            "labelings": (n_proposals, n),
+            "energies": (n_proposals,),
+            "lower_bounds": (n_proposals,),
+            "generator": (n_proposals,),
+            "probabilities": (n, n_classes),
+            "location": (n, n_classes),
+            "posterior": (n, n_classes),
+            "cooccurrence": (n_classes, n_classes),
+            "similarity": (n_proposals, n_proposals),
+        }
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is not None and np.shape(value) != shape:
                 raise self._error(f"{name} must be {shape}, got {np.shape(value)}")
         if not n or not n_proposals:
-            raise self._error(f"there are {n} regions and {n_proposals} proposals; at least one "
-                              f"of each is needed")
+            raise self._error(
+                f"there are {n} regions and {n_proposals} proposals; at least one of each is needed"
+            )
         if not (self.areas > 0).all():
             raise self._error("every region must have an area above 0")
-        if n_edges and not (0 <= self.edges.min() and self.edges.max() < n):
+        if n_edges and not (self.edges.min() >= 0 and self.edges.max() < n):
             raise self._error(f"edges must join regions 0..{n - 1}")
         if n_edges and (self.boundary_length.min() < 0 or self.contrast.min() < 0):
             raise self._error("boundary_length and contrast must be at least 0")
         if self.edge_map is not None and np.shape(self.edge_map) != np.shape(self.superpixels):
-            raise self._error(f"edge_map must be of the size of superpixels, "
-                              f"{np.shape(self.superpixels)}, got {np.shape(self.edge_map)}")
+            raise self._error(
+                f"edge_map must be of the size of superpixels, "
+                f"{np.shape(self.superpixels)}, got {np.shape(self.edge_map)}"
+            )
         if np.ndim(self.superpixels) != 2 or int(np.max(self.superpixels)) != n - 1:
             raise self._error(f"superpixels must be an (H, W) map of regions 0..{n - 1}")
 
     def _check_companions(self) -> None:
-        for names in (("segnet_map", "cell_overlap"),
-                      ("scores", "size_scores", "size_thresholds")):
+        for names in (("segnet_map", "cell_overlap"), ("scores", "size_scores", "size_thresholds")):
             given = [n for n in names if getattr(self, n) is not None]
             if given == ["cell_overlap"]:
                 continue
             if given and len(given) < len(names):
                 lacking = next(n for n in names if n not in given)
                 raise self._error(f"{given[0]} is given without {lacking}")
-        if self.region_values is not None and \
-                np.shape(self.region_values)[1:] != (len(self.value_names),):
-            raise self._error(f"region_values must be (n, {len(self.value_names)}) as there "
-                              f"are {len(self.value_names)} value_names, got "
-                              f"{np.shape(self.region_values)}")
+        if self.region_values is not None and np.shape(self.region_values)[1:] != (
+            len(self.value_names),
+        ):
+            raise self._error(
+                f"region_values must be (n, {len(self.value_names)}) as there "
+                f"are {len(self.value_names)} value_names, got "
+                f"{np.shape(self.region_values)}"
+            )
 
     def _error(self, message: str) -> InputError:
         return InputError(f"{self.image_id}: {message}" if self.image_id else message)
@@ -181,8 +199,12 @@ class ImageInputs:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups that these inputs can give."""
-        has = {"segnet": self.segnet_map is not None,
-               "rule": self.segnet_map is not None and self.background is not None,
-               "classification": self.scores is not None, "proposal": True,
-               "posterior": self.posterior is not None, "summary": True}
+        has = {
+            "segnet": self.segnet_map is not None,
+            "rule": self.segnet_map is not None and self.background is not None,
+            "classification": self.scores is not None,
+            "proposal": True,
+            "posterior": self.posterior is not None,
+            "summary": True,
+        }
         return tuple(g for g in GROUPS if has[g])

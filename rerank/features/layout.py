@@ -10,14 +10,27 @@ from rerank.features.statistics import LabelingStatistics
 from rerank.features.table import FeatureTable
 from rerank.types import FloatArray, IntArray
 
-LAYOUT_FEATURES = ("area", "root_area", "components", "small_components", "largest", "smallest",
-                   "mean_component", "perimeter", "compactness", "height", "side", "spread",
-                   "frame")
+LAYOUT_FEATURES = (
+    "area",
+    "root_area",
+    "components",
+    "small_components",
+    "largest",
+    "smallest",
+    "mean_component",
+    "perimeter",
+    "compactness",
+    "height",
+    "side",
+    "spread",
+    "frame",
+)
 PAIR_FEATURES = ("both", "touching", "above", "beside")
 
 
-def layout_features(statistics: LabelingStatistics, classes: tuple[str, ...],
-                    image_id: str = "") -> FeatureTable:
+def layout_features(
+    statistics: LabelingStatistics, classes: tuple[str, ...], image_id: str = ""
+) -> FeatureTable:
     """Thirteen features a class; all are 0 for a class that the proposal does not paint.
 
     `area` and its root (shares of the image); `components` and those below half a per cent
@@ -34,14 +47,26 @@ def layout_features(statistics: LabelingStatistics, classes: tuple[str, ...],
         M rows, 13 C columns of group `proposal`.
     """
     s = statistics
-    values = _layout_kernel(s.area, s.moment_y, s.moment_x, s.moment_rr, s.border, s.perimeter,
-                            s.n_components, s.n_small, s.largest, s.smallest)
-    return FeatureTable.of_image(values, class_names("proposal", LAYOUT_FEATURES, classes),
-                                 "proposal", image_id)
+    values = _layout_kernel(
+        s.area,
+        s.moment_y,
+        s.moment_x,
+        s.moment_rr,
+        s.border,
+        s.perimeter,
+        s.n_components,
+        s.n_small,
+        s.largest,
+        s.smallest,
+    )
+    return FeatureTable.of_image(
+        values, class_names("proposal", LAYOUT_FEATURES, classes), "proposal", image_id
+    )
 
 
-def pair_features(statistics: LabelingStatistics, classes: tuple[str, ...],
-                  image_id: str = "") -> FeatureTable:
+def pair_features(
+    statistics: LabelingStatistics, classes: tuple[str, ...], image_id: str = ""
+) -> FeatureTable:
     """Four features for every unordered pair (a, b) of classes.
 
     `both` = 1 where both are painted; `touching` = length of the border between them over the
@@ -56,15 +81,24 @@ def pair_features(statistics: LabelingStatistics, classes: tuple[str, ...],
     """
     s = statistics
     values = _pair_kernel(s.area, s.pair_boundary, s.moment_y, s.moment_x)
-    return FeatureTable.of_image(values, pair_names("proposal", PAIR_FEATURES, classes),
-                                 "proposal", image_id)
+    return FeatureTable.of_image(
+        values, pair_names("proposal", PAIR_FEATURES, classes), "proposal", image_id
+    )
 
 
 @njit(cache=True)
-def _layout_kernel(area: FloatArray, moment_y: FloatArray, moment_x: FloatArray,
-                   moment_rr: FloatArray, border: FloatArray, perimeter: FloatArray,
-                   components: IntArray, small: IntArray, largest: FloatArray,
-                   smallest: FloatArray) -> FloatArray:
+def _layout_kernel(
+    area: FloatArray,
+    moment_y: FloatArray,
+    moment_x: FloatArray,
+    moment_rr: FloatArray,
+    border: FloatArray,
+    perimeter: FloatArray,
+    components: IntArray,
+    small: IntArray,
+    largest: FloatArray,
+    smallest: FloatArray,
+) -> FloatArray:
     n_proposals, n = area.shape
     values = np.zeros((n_proposals, 13 * n))
     for m in range(n_proposals):
@@ -99,8 +133,9 @@ def _layout_kernel(area: FloatArray, moment_y: FloatArray, moment_x: FloatArray,
 
 
 @njit(cache=True)
-def _pair_kernel(area: FloatArray, boundary: FloatArray, moment_y: FloatArray,
-                 moment_x: FloatArray) -> FloatArray:
+def _pair_kernel(
+    area: FloatArray, boundary: FloatArray, moment_y: FloatArray, moment_x: FloatArray
+) -> FloatArray:
     n_proposals, n_classes = area.shape
     n_pairs = n_classes * (n_classes - 1) // 2
     values = np.zeros((n_proposals, 4 * n_pairs))

@@ -31,8 +31,9 @@ class LinearSVMs:
         return np.asarray(X @ self.coef.T + self.intercept)
 
 
-def fit_linear_svms(X: Array, labels: Array, C: float, balanced: bool, tol: float,
-                    max_iter: int) -> LinearSVMs:
+def fit_linear_svms(
+    X: Array, labels: Array, C: float, balanced: bool, tol: float, max_iter: int
+) -> LinearSVMs:
     """Minimise 1/2 |w|^2 + sum_i C_i max(0, 1 - y_i (w x_i + b))^2 for every label column.
 
     The bias is a weight on a constant column, as in liblinear. X is standardised by column
@@ -68,7 +69,7 @@ def fit_linear_svms(X: Array, labels: Array, C: float, balanced: bool, tol: floa
     spread = X.std(axis=0)
     spread[spread < 1e-12 * np.maximum(1.0, np.abs(mean))] = np.inf
     scaled = (X - mean) / spread
-    length = np.sqrt((scaled ** 2).sum(axis=1).mean())
+    length = np.sqrt((scaled**2).sum(axis=1).mean())
     scale = 1.0 / (spread * (length if length > 0 else 1.0))
     scaled = (X - mean) * scale
     rotation = None
@@ -91,14 +92,19 @@ def fit_linear_svms(X: Array, labels: Array, C: float, balanced: bool, tol: floa
         coef[proper] = direction.T * scale
         intercept[proper] = w[-1] - coef[proper] @ mean
         if gaps.max() > tol:
-            warnings.warn(f"{int((gaps > tol).sum())} of {len(proper)} machines have a duality "
-                          f"gap above {tol} (at most {gaps.max():.2g}) after {max_iter} Newton "
-                          f"steps", ConvergenceWarning, stacklevel=3)
+            warnings.warn(
+                f"{int((gaps > tol).sum())} of {len(proper)} machines have a duality "
+                f"gap above {tol} (at most {gaps.max():.2g}) after {max_iter} Newton "
+                f"steps",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
     return LinearSVMs(coef, intercept, gaps)
 
 
-def _newton(X: FloatArray, y: FloatArray, weight: FloatArray, tol: float,
-            max_iter: int) -> tuple[FloatArray, FloatArray]:
+def _newton(
+    X: FloatArray, y: FloatArray, weight: FloatArray, tol: float, max_iter: int
+) -> tuple[FloatArray, FloatArray]:
     """Solve all columns of `y` (N, T) at once; returns w (D, T) and relative gaps (T,)."""
     w = np.zeros((X.shape[1], y.shape[1]))
     gap = np.full(y.shape[1], np.inf)
@@ -109,8 +115,9 @@ def _newton(X: FloatArray, y: FloatArray, weight: FloatArray, tol: float,
         alpha = 2.0 * weight[:, open_] * slack
         from_dual = X.T @ (alpha * y[:, open_])
         primal = _objective(w[:, open_], slack, weight[:, open_])
-        dual = (alpha - 0.25 * alpha ** 2 / weight[:, open_]).sum(axis=0) \
-            - 0.5 * (from_dual ** 2).sum(axis=0)
+        dual = (alpha - 0.25 * alpha**2 / weight[:, open_]).sum(axis=0) - 0.5 * (from_dual**2).sum(
+            axis=0
+        )
         gap[open_] = (primal - dual) / primal
         going = gap[open_] > tol
         if not going.any():
@@ -121,25 +128,31 @@ def _newton(X: FloatArray, y: FloatArray, weight: FloatArray, tol: float,
         step = _conjugate_gradients(X, curvature, gradient)
         along = X @ step
         slope = (gradient * step).sum(axis=0)
-        length = _line_search(w[:, open_], step, scores[:, open_], along, y[:, open_],
-                              weight[:, open_], primal, slope)
+        length = _line_search(
+            w[:, open_], step, scores[:, open_], along, y[:, open_], weight[:, open_], primal, slope
+        )
         w[:, open_] += length * step
         scores[:, open_] += length * along
     return w, gap
 
 
 def _objective(w: FloatArray, slack: FloatArray, weight: FloatArray) -> FloatArray:
-    return np.asarray(0.5 * (w ** 2).sum(axis=0) + (weight * slack ** 2).sum(axis=0))
+    return np.asarray(0.5 * (w**2).sum(axis=0) + (weight * slack**2).sum(axis=0))
 
 
-def _conjugate_gradients(X: FloatArray, curvature: FloatArray, gradient: FloatArray,
-                         accuracy: float = 0.01, max_iter: int = 100) -> FloatArray:
+def _conjugate_gradients(
+    X: FloatArray,
+    curvature: FloatArray,
+    gradient: FloatArray,
+    accuracy: float = 0.01,
+    max_iter: int = 100,
+) -> FloatArray:
     """Solve (1 + X' diag(curvature) X) d = -gradient column by column, side by side."""
     solution = np.zeros_like(gradient)
     residual = -gradient
     direction = residual.copy()
-    squared = (residual ** 2).sum(axis=0)
-    enough = accuracy ** 2 * squared
+    squared = (residual**2).sum(axis=0)
+    enough = accuracy**2 * squared
     for _ in range(max_iter):
         going = squared > enough
         if not going.any():
@@ -149,16 +162,24 @@ def _conjugate_gradients(X: FloatArray, curvature: FloatArray, gradient: FloatAr
         length = np.where(going, squared / np.where(bend > 0, bend, 1.0), 0.0)
         solution += length * direction
         residual -= length * image
-        new = (residual ** 2).sum(axis=0)
-        direction = residual + np.where(going, new / np.where(squared > 0, squared, 1.0),
-                                        0.0) * direction
+        new = (residual**2).sum(axis=0)
+        direction = (
+            residual + np.where(going, new / np.where(squared > 0, squared, 1.0), 0.0) * direction
+        )
         squared = np.where(going, new, squared)
     return solution
 
 
-def _line_search(w: FloatArray, step: FloatArray, scores: FloatArray, along: FloatArray,
-                 y: FloatArray, weight: FloatArray, start: FloatArray,
-                 slope: FloatArray) -> FloatArray:
+def _line_search(
+    w: FloatArray,
+    step: FloatArray,
+    scores: FloatArray,
+    along: FloatArray,
+    y: FloatArray,
+    weight: FloatArray,
+    start: FloatArray,
+    slope: FloatArray,
+) -> FloatArray:
     """The largest of 1, 1/2, 1/4, ... that lowers each objective enough (Armijo)."""
     length = np.ones(w.shape[1])
     for _ in range(30):

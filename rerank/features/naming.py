@@ -21,8 +21,7 @@ def scalar_names(group: str, features: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def class_names(group: str, features: tuple[str, ...],
-                classes: tuple[str, ...]) -> tuple[str, ...]:
+def class_names(group: str, features: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
     """One name a feature and class, feature by feature.
 
     Examples
@@ -34,8 +33,7 @@ def class_names(group: str, features: tuple[str, ...],
 
 
 @lru_cache(maxsize=256)
-def pair_names(group: str, features: tuple[str, ...],
-               classes: tuple[str, ...]) -> tuple[str, ...]:
+def pair_names(group: str, features: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
     """One name a feature and unordered pair of classes, feature by feature.
 
     Examples
@@ -43,8 +41,9 @@ def pair_names(group: str, features: tuple[str, ...],
     >>> pair_names("proposal", ("both",), ("sky", "cow", "grass"))
     ('proposal.both[sky,cow]', 'proposal.both[sky,grass]', 'proposal.both[cow,grass]')
     """
-    return tuple(f"{group}.{feature}[{a},{b}]" for feature in features
-                 for a, b in combinations(classes, 2))
+    return tuple(
+        f"{group}.{feature}[{a},{b}]" for feature in features for a, b in combinations(classes, 2)
+    )
 
 
 def check_class_names(names: tuple[str, ...], n_classes: int) -> tuple[str, ...]:

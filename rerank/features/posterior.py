@@ -20,8 +20,15 @@ PROBABILITY_FLOOR = 1e-4
 SHARE_FLOOR = 1e-3
 
 CLASS_FEATURES = ("expected_intersection", "expected_union", "iou", "uoi")
-SCALAR_FEATURES = ("accuracy", "log_prob", "iou_painted", "iou_in_play", "margin", "overruled",
-                   "missing")
+SCALAR_FEATURES = (
+    "accuracy",
+    "log_prob",
+    "iou_painted",
+    "iou_in_play",
+    "margin",
+    "overruled",
+    "missing",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +66,34 @@ def score_against(labelings: Array, probabilities: Array, areas: Array) -> Poste
     log_p = np.log(np.maximum(p, PROBABILITY_FLOOR))
     sums, scalars = _score_kernel(labels, p, log_p, shares)
     return PosteriorScores(
-        intersection=sums[0], union=sums[1], painted=sums[2], class_log_prob=sums[3],
-        class_margin=sums[4], overruled=sums[5], worst_margin=sums[6], iou=sums[7],
-        scalars=scalars)
+        intersection=sums[0],
+        union=sums[1],
+        painted=sums[2],
+        class_log_prob=sums[3],
+        class_margin=sums[4],
+        overruled=sums[5],
+        worst_margin=sums[6],
+        iou=sums[7],
+        scalars=scalars,
+    )
 
 
-def _check(labelings: Array, probabilities: Array,
-           areas: Array) -> tuple[Array, FloatArray, FloatArray]:
+def _check(
+    labelings: Array, probabilities: Array, areas: Array
+) -> tuple[Array, FloatArray, FloatArray]:
     p = np.ascontiguousarray(probabilities, dtype=np.float64)
     labels = np.ascontiguousarray(labelings)
     if p.ndim != 2 or labels.ndim != 2 or labels.shape[1] != len(p) or len(areas) != len(p):
-        raise InputError(f"labelings {labels.shape}, probabilities {p.shape} and areas "
-                         f"{np.shape(areas)} must be (M, n), (n, C) and (n,)")
+        raise InputError(
+            f"labelings {labels.shape}, probabilities {p.shape} and areas "
+            f"{np.shape(areas)} must be (M, n), (n, C) and (n,)"
+        )
     off = float(np.abs(p.sum(axis=1) - 1).max(initial=0.0))
     if not (off <= 1e-3 and p.min(initial=0.0) >= -1e-9):
-        raise InputError(f"each region's probabilities must be a distribution over classes; "
-                         f"the lowest is {p.min(initial=0.0)} and a sum is {off} off 1")
+        raise InputError(
+            f"each region's probabilities must be a distribution over classes; "
+            f"the lowest is {p.min(initial=0.0)} and a sum is {off} off 1"
+        )
     check_labels(labels, p.shape[1])
     shares = np.asarray(areas, dtype=np.float64)
     return labels, p, shares / shares.sum()
@@ -91,9 +110,14 @@ def class_log_prob(labelings: Array, probabilities: Array, areas: Array) -> Floa
     return _log_prob_kernel(labels, log_p)
 
 
-def posterior_features(labelings: Array, probabilities: Array, areas: Array,
-                       classes: tuple[str, ...] = (), image_id: str = "",
-                       group: str = "posterior") -> FeatureTable:
+def posterior_features(
+    labelings: Array,
+    probabilities: Array,
+    areas: Array,
+    classes: tuple[str, ...] = (),
+    image_id: str = "",
+    group: str = "posterior",
+) -> FeatureTable:
     """Score each proposal by expected I and U under a posterior over regions.
 
     The class-free columns come first (all weighted by area, as shares of the image):
@@ -123,18 +147,26 @@ def posterior_features(labelings: Array, probabilities: Array, areas: Array,
         M rows, 7 + 4C columns.
     """
     scores = score_against(labelings, probabilities, areas)
-    return posterior_table(scores, check_class_names(classes, scores.union.shape[1]), image_id,
-                           group)
+    return posterior_table(
+        scores, check_class_names(classes, scores.union.shape[1]), image_id, group
+    )
 
 
-def posterior_table(scores: PosteriorScores, classes: tuple[str, ...], image_id: str,
-                    group: str) -> FeatureTable:
+def posterior_table(
+    scores: PosteriorScores, classes: tuple[str, ...], image_id: str, group: str
+) -> FeatureTable:
     """The columns of `posterior_features` for scores that are there already."""
-    values = np.concatenate([scores.scalars, scores.intersection, scores.union, scores.iou,
-                             scores.union / np.maximum(scores.intersection, SHARE_FLOOR)],
-                            axis=1)
-    columns = (scalar_names(group, SCALAR_FEATURES)
-               + class_names(group, CLASS_FEATURES, classes))
+    values = np.concatenate(
+        [
+            scores.scalars,
+            scores.intersection,
+            scores.union,
+            scores.iou,
+            scores.union / np.maximum(scores.intersection, SHARE_FLOOR),
+        ],
+        axis=1,
+    )
+    columns = scalar_names(group, SCALAR_FEATURES) + class_names(group, CLASS_FEATURES, classes)
     return FeatureTable.of_image(values, columns, group, image_id)
 
 
@@ -162,8 +194,10 @@ def cells_to_regions(cell_values: Array, cell_overlap: Array) -> FloatArray:
     overlap = np.asarray(cell_overlap, dtype=np.float64)
     values = np.asarray(cell_values, dtype=np.float64)
     if overlap.ndim != 2 or values.ndim != 2 or len(overlap) != len(values):
-        raise InputError(f"cell_values {values.shape} and cell_overlap {overlap.shape} must be "
-                         f"(cells, K) and (cells, n)")
+        raise InputError(
+            f"cell_values {values.shape} and cell_overlap {overlap.shape} must be "
+            f"(cells, K) and (cells, n)"
+        )
     carried, total = _carry_kernel(overlap, values)
     if not (total > 0).all():
         raise InputError(f"region {int(np.argmin(total > 0))} overlaps no cell")
@@ -198,8 +232,9 @@ def _log_prob_kernel(labels: Array, weighted: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _score_kernel(labels: Array, p: FloatArray, log_p: FloatArray,
-                  shares: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _score_kernel(
+    labels: Array, p: FloatArray, log_p: FloatArray, shares: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     n, n_classes = p.shape
     n_proposals = labels.shape[0]
     sums = np.zeros((8, n_proposals, n_classes))

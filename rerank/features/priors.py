@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from collections.abc import Mapping
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from scipy.ndimage import gaussian_filter
+from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features.naming import class_names as names_per_class, scalar_names
+from rerank.features.naming import class_names as names_per_class
+from rerank.features.naming import scalar_names
 from rerank.features.posterior import cells_to_regions
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
@@ -48,8 +49,10 @@ class LocationPrior(BaseEstimator):
         if not (targets >= 0).all() or not targets.any():
             raise InputError("soft_targets must be at least 0 and not all 0")
         if not self.smoothing > 0 or not self.blur >= 0:
-            raise InputError(f"smoothing must be above 0 and blur at least 0, got "
-                             f"{self.smoothing} and {self.blur}")
+            raise InputError(
+                f"smoothing must be above 0 and blur at least 0, got "
+                f"{self.smoothing} and {self.blur}"
+            )
         counts = targets.sum(axis=0)
         frequency = counts.sum(axis=(0, 1)) / counts.sum()
         counts = gaussian_filter(counts, (self.blur, self.blur, 0), mode="nearest")
@@ -109,8 +112,12 @@ class CooccurrencePrior(BaseEstimator):
         counts = there.T.astype(np.float64) @ there
         frequency = np.diag(counts) / n
         chance = np.outer(frequency, frequency)
-        ratio = np.divide(counts + self.smoothing * chance, (n + self.smoothing) * chance,
-                          out=np.ones_like(chance), where=chance > 0)
+        ratio = np.divide(
+            counts + self.smoothing * chance,
+            (n + self.smoothing) * chance,
+            out=np.ones_like(chance),
+            where=chance > 0,
+        )
         self.log_ratio_ = np.log(ratio)
         np.fill_diagonal(self.log_ratio_, 0.0)
         return self
@@ -141,16 +148,22 @@ def cooccurrence_score(painted: Array, log_ratio: Array) -> FloatArray:
     """(M,) mean of `log_ratio` (C, C) over the pairs of painted classes (M, C); 0 for no pair."""
     there = np.asarray(painted, dtype=np.float64)
     if there.ndim != 2 or np.shape(log_ratio) != (there.shape[1],) * 2:
-        raise InputError(f"painted {there.shape} and log_ratio {np.shape(log_ratio)} must be "
-                         f"(M, C) and (C, C)")
+        raise InputError(
+            f"painted {there.shape} and log_ratio {np.shape(log_ratio)} must be (M, C) and (C, C)"
+        )
     count = there.sum(axis=1)
     # The diagonal is 0, so that each pair comes twice in the quadratic form.
     total = ((there @ log_ratio) * there).sum(axis=1)
     return np.asarray(total / np.maximum(count * (count - 1), 1.0))
 
 
-def prior_features(location: Optional[Array], log_ratio: Optional[Array],
-                   painted: Array, classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
+def prior_features(
+    location: Array | None,
+    log_ratio: Array | None,
+    painted: Array,
+    classes: tuple[str, ...],
+    image_id: str = "",
+) -> FeatureTable:
     """What the priors say of each proposal; columns of a prior that is None are left out.
 
     Parameters
@@ -176,17 +189,23 @@ def prior_features(location: Optional[Array], log_ratio: Optional[Array],
     blocks = []
     if location is not None:
         log_prob = np.asarray(location, dtype=np.float64)
-        blocks += [log_prob.sum(axis=1, keepdims=True), log_prob,
-                   log_prob / np.where(there, painted, 1.0)]
-        columns += (scalar_names("proposal", ("location_log_prob",))
-                    + names_per_class("proposal", ("location", "mean_location"), classes))
+        blocks += [
+            log_prob.sum(axis=1, keepdims=True),
+            log_prob,
+            log_prob / np.where(there, painted, 1.0),
+        ]
+        columns += scalar_names("proposal", ("location_log_prob",)) + names_per_class(
+            "proposal", ("location", "mean_location"), classes
+        )
     if log_ratio is not None:
         others = np.maximum(there.sum(axis=1, keepdims=True) - 1, 1)
-        blocks += [cooccurrence_score(there, log_ratio)[:, None],
-                   there * (there.astype(np.float64) @ log_ratio) / others]
-        columns += (scalar_names("proposal", ("cooccurrence",))
-                    + names_per_class("proposal", ("company",), classes))
+        blocks += [
+            cooccurrence_score(there, log_ratio)[:, None],
+            there * (there.astype(np.float64) @ log_ratio) / others,
+        ]
+        columns += scalar_names("proposal", ("cooccurrence",)) + names_per_class(
+            "proposal", ("company",), classes
+        )
     if not blocks:
         raise InputError("prior_features needs a location or a co-occurrence prior")
-    return FeatureTable.of_image(np.concatenate(blocks, axis=1), columns,
-                                 "proposal", image_id)
+    return FeatureTable.of_image(np.concatenate(blocks, axis=1), columns, "proposal", image_id)

@@ -16,8 +16,9 @@ TEMPERATURES = (3.0, 10.0, 30.0)
 RISK_SCALARS = tuple(f"expected_quality_{temperature:g}" for temperature in TEMPERATURES)
 
 
-def expected_qualities(energies: Array, similarity: Array,
-                       temperatures: Sequence[float] = TEMPERATURES) -> FloatArray:
+def expected_qualities(
+    energies: Array, similarity: Array, temperatures: Sequence[float] = TEMPERATURES
+) -> FloatArray:
     """Expected quality of each proposal at each temperature (Premachandran et al. 2014).
 
     ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature). A ranker learns
@@ -48,8 +49,9 @@ def expected_qualities(energies: Array, similarity: Array,
     """
     energy, table = np.asarray(energies, np.float64), np.asarray(similarity, np.float64)
     if energy.ndim != 1 or table.shape != (len(energy), len(energy)):
-        raise InputError(f"energies must be (M,) and similarity (M, M), got {energy.shape} and "
-                         f"{table.shape}")
+        raise InputError(
+            f"energies must be (M,) and similarity (M, M), got {energy.shape} and {table.shape}"
+        )
     if not (np.isfinite(energy).all() and np.isfinite(table).all()):
         raise InputError("energies and similarity must be finite")
     above = energy - energy.min(initial=np.inf)
@@ -59,5 +61,6 @@ def expected_qualities(energies: Array, similarity: Array,
 
 def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
     """The columns of `expected_qualities`, in group `proposal`."""
-    return FeatureTable.of_image(expected, scalar_names("proposal", RISK_SCALARS), "proposal",
-                                 image_id)
+    return FeatureTable.of_image(
+        expected, scalar_names("proposal", RISK_SCALARS), "proposal", image_id
+    )

@@ -17,8 +17,9 @@ def constant_columns(values: FloatArray, image_index: IntArray) -> BoolArray:
     return np.array([bool((column == column[first]).all()) for column in values.T], dtype=bool)
 
 
-def leaking_columns(values: FloatArray, image_index: IntArray, quality: FloatArray,
-                    tolerance: float) -> BoolArray:
+def leaking_columns(
+    values: FloatArray, image_index: IntArray, quality: FloatArray, tolerance: float
+) -> BoolArray:
     """(D,) bool: whether a column is a linear function of the quality.
 
     Over all rows, or after removing each image's mean from both; an absolute correlation of
@@ -34,8 +35,15 @@ def leaking_columns(values: FloatArray, image_index: IntArray, quality: FloatArr
         column = column.astype(np.float64)
         leaks.append(
             _correlated(column - column.mean(), quality - quality.mean(), tolerance)
-            or (within and _correlated(_centred(column, image_index, counts),
-                                       _centred(quality, image_index, counts), tolerance)))
+            or (
+                within
+                and _correlated(
+                    _centred(column, image_index, counts),
+                    _centred(quality, image_index, counts),
+                    tolerance,
+                )
+            )
+        )
     return np.array(leaks, dtype=bool)
 
 
@@ -44,5 +52,5 @@ def _centred(values: FloatArray, index: IntArray, counts: IntArray) -> FloatArra
 
 
 def _correlated(values: FloatArray, target: FloatArray, tolerance: float) -> bool:
-    scale = float(np.sqrt((values ** 2).sum() * (target ** 2).sum()))
+    scale = float(np.sqrt((values**2).sum() * (target**2).sum()))
     return scale > 0 and abs(float(values @ target)) >= (1 - tolerance) * scale

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 from numba import njit
 
@@ -22,9 +20,14 @@ INTERSECTION_FLOOR = 0.1
 SEGNET_FEATURES = ("expected_intersection", "expected_union", "iou", "uoi")
 
 
-def segnet_features(segnet_map: Array, coarse_proposals: Array, smoothing: float = SMOOTHING,
-                    intersection_floor: float = INTERSECTION_FLOOR,
-                    classes: tuple[str, ...] = (), image_id: str = "") -> FeatureTable:
+def segnet_features(
+    segnet_map: Array,
+    coarse_proposals: Array,
+    smoothing: float = SMOOTHING,
+    intersection_floor: float = INTERSECTION_FLOOR,
+    classes: tuple[str, ...] = (),
+    image_id: str = "",
+) -> FeatureTable:
     """The 2 + 4C SegNet features of Cogswell et al. 2014, section 4.
 
     With p the SegNet's map and q^m the m-th proposal on the same grid:
@@ -76,8 +79,9 @@ def segnet_features(segnet_map: Array, coarse_proposals: Array, smoothing: float
     n_classes = p.shape[1]
     values = _segnet_kernel(p, q, smoothing, intersection_floor)
     classes = check_class_names(classes, n_classes)
-    columns = (scalar_names("segnet", ("kl_forward", "kl_backward"))
-               + class_names("segnet", SEGNET_FEATURES, classes))
+    columns = scalar_names("segnet", ("kl_forward", "kl_backward")) + class_names(
+        "segnet", SEGNET_FEATURES, classes
+    )
     return FeatureTable.of_image(values, columns, "segnet", image_id)
 
 
@@ -100,8 +104,9 @@ def background_mass(coarse_proposals: Array, background: int = 0) -> FloatArray:
     return np.asarray(q[..., background].sum(axis=(1, 2)))
 
 
-def coarsen_labelings(labelings: Array, cell_overlap: Array, grid: tuple[int, int],
-                      n_classes: int) -> FloatArray:
+def coarsen_labelings(
+    labelings: Array, cell_overlap: Array, grid: tuple[int, int], n_classes: int
+) -> FloatArray:
     """q^m: the shares of each grid cell that a superpixel labeling gives to each class.
 
     This is the down-sampling of Cogswell et al. 2014, section 4, `cell_overlap` times the
@@ -128,31 +133,39 @@ def coarsen_labelings(labelings: Array, cell_overlap: Array, grid: tuple[int, in
     overlap = np.asarray(cell_overlap, dtype=np.float64)
     labels = np.ascontiguousarray(labelings)
     if overlap.ndim != 2 or labels.ndim != 2 or labels.shape[1] != overlap.shape[1]:
-        raise InputError(f"labelings {labels.shape} and cell_overlap {overlap.shape} must be "
-                         f"(M, n) and (cells, n)")
+        raise InputError(
+            f"labelings {labels.shape} and cell_overlap {overlap.shape} must be "
+            f"(M, n) and (cells, n)"
+        )
     if overlap.shape[0] != grid[0] * grid[1]:
-        raise InputError(f"cell_overlap has {overlap.shape[0]} rows for a grid of "
-                         f"{grid[0]} x {grid[1]}")
+        raise InputError(
+            f"cell_overlap has {overlap.shape[0]} rows for a grid of {grid[0]} x {grid[1]}"
+        )
     check_labels(labels, n_classes)
     coarse = _coarsen_kernel(labels, overlap, n_classes)
     return coarse.reshape(len(labels), *grid, n_classes)
 
 
-def _check_maps(segnet_map: Array, coarse_proposals: Array,
-                image_id: str) -> tuple[FloatArray, FloatArray]:
+def _check_maps(
+    segnet_map: Array, coarse_proposals: Array, image_id: str
+) -> tuple[FloatArray, FloatArray]:
     where = f"{image_id}: " if image_id else ""
     p = np.ascontiguousarray(segnet_map, dtype=np.float64)
     q = np.ascontiguousarray(coarse_proposals, dtype=np.float64)
     if p.ndim != 3 or q.ndim != 4 or q.shape[1:] != p.shape:
-        raise InputError(f"{where}segnet_map must be (gh, gw, C) and coarse_proposals "
-                         f"(M, gh, gw, C), got {p.shape} and {q.shape}")
+        raise InputError(
+            f"{where}segnet_map must be (gh, gw, C) and coarse_proposals "
+            f"(M, gh, gw, C), got {p.shape} and {q.shape}"
+        )
     p = p.reshape(-1, p.shape[-1])
     q = q.reshape(len(q), *p.shape)
     for name, distributions in (("segnet_map", p[None]), ("coarse_proposals", q)):
         off, lowest = _distribution_error(distributions)
         if not (off <= 1e-3 and lowest >= -1e-9):
-            raise InputError(f"{where}each cell of {name} must be a distribution over classes; "
-                             f"the lowest value is {lowest} and a sum is {off} off 1")
+            raise InputError(
+                f"{where}each cell of {name} must be a distribution over classes; "
+                f"the lowest value is {lowest} and a sum is {off} off 1"
+            )
     return p, q
 
 
@@ -196,8 +209,7 @@ def _coarsen_kernel(labels: Array, overlap: FloatArray, n_classes: int) -> Float
 
 
 @njit(cache=True)
-def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float,
-                   floor: float) -> FloatArray:
+def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float, floor: float) -> FloatArray:
     n_cells, n_classes = p.shape
     n_proposals = q.shape[0]
     values = np.zeros((n_proposals, 2 + 4 * n_classes))
@@ -228,8 +240,7 @@ def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float,
                     smooth_q = (1.0 - smoothing) * share + zero
                     log_q = np.log(smooth_q)
                     forward -= smooth_p[i, c] * (log_q - log_zero)
-                    backward += (smooth_q * (log_q - log_p[i, c])
-                                 - zero * (log_zero - log_p[i, c]))
+                    backward += smooth_q * (log_q - log_p[i, c]) - zero * (log_zero - log_p[i, c])
                     row[2 + c] += p[i, c] * share
                     row[2 + n_classes + c] += share
         row[0] = forward
@@ -244,8 +255,9 @@ def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float,
     return values
 
 
-def expected_counts(segnet_map: Array, coarse_proposals: Array,
-                    image_id: Optional[str] = None) -> tuple[FloatArray, FloatArray]:
+def expected_counts(
+    segnet_map: Array, coarse_proposals: Array, image_id: str | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Expected intersection (Eq. 24) and union (Eq. 28) per class, each (M, C), in cells."""
     p, q = _check_maps(segnet_map, coarse_proposals, image_id or "")
     intersection = np.einsum("ic,mic->mc", p, q)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from numba import njit
@@ -36,12 +35,21 @@ class PosteriorSignals:
         object.__setattr__(self, "values", values)
 
 
-def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[Array] = None,
-                   cell_overlap: Optional[Array] = None, scores: Optional[Array] = None,
-                   size_scores: Optional[Array] = None, location: Optional[Array] = None,
-                   prior: Optional[Array] = None, appearance: Optional[Array] = None,
-                   posterior: Optional[Array] = None, dense: Optional[Array] = None,
-                   background: Optional[int] = None) -> PosteriorSignals:
+def region_signals(
+    probabilities: Array,
+    areas: Array,
+    *,
+    segnet_map: Array | None = None,
+    cell_overlap: Array | None = None,
+    scores: Array | None = None,
+    size_scores: Array | None = None,
+    location: Array | None = None,
+    prior: Array | None = None,
+    appearance: Array | None = None,
+    posterior: Array | None = None,
+    dense: Array | None = None,
+    background: int | None = None,
+) -> PosteriorSignals:
     """Collect what is known of each region and class before any proposal is made.
 
     Logarithms are of probabilities of at least 1e-4:
@@ -98,8 +106,16 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
     if (scores is None) != (size_scores is None):
         raise InputError("scores and size_scores must be given together")
     p = np.asarray(probabilities, dtype=np.float64)
-    planes = _region_planes(p, np.asarray(areas, dtype=np.float64), segnet_map, cell_overlap,
-                            scores, size_scores, location, background)
+    planes = _region_planes(
+        p,
+        np.asarray(areas, dtype=np.float64),
+        segnet_map,
+        cell_overlap,
+        scores,
+        size_scores,
+        location,
+        background,
+    )
     if prior is not None:
         planes["prior"] = _log(prior)
     for name, other in (("posterior", posterior), ("dense", dense)):
@@ -115,10 +131,16 @@ def region_signals(probabilities: Array, areas: Array, *, segnet_map: Optional[A
     return _stack(planes, p.shape)
 
 
-def _region_planes(p: FloatArray, areas: FloatArray, segnet_map: Optional[Array],
-                   cell_overlap: Optional[Array], scores: Optional[Array],
-                   size_scores: Optional[Array], location: Optional[Array],
-                   background: Optional[int]) -> dict[str, FloatArray]:
+def _region_planes(
+    p: FloatArray,
+    areas: FloatArray,
+    segnet_map: Array | None,
+    cell_overlap: Array | None,
+    scores: Array | None,
+    size_scores: Array | None,
+    location: Array | None,
+    background: int | None,
+) -> dict[str, FloatArray]:
     n_classes = p.shape[1]
     share = areas / areas.sum()
     planes = {"superpixel": _log(p), "image": _log(share @ p), "highest": _log(p.max(axis=0))}
@@ -128,10 +150,11 @@ def _region_planes(p: FloatArray, areas: FloatArray, segnet_map: Optional[Array]
         planes["segnet_image"] = _log(share @ regions)
     if scores is not None and size_scores is not None:
         foreground = foreground_classes(n_classes, background)
-        for name, values in (("classifier", np.asarray(scores)),
-                             ("denied", np.minimum(scores, 0)),
-                             ("size", np.reshape(size_scores, (len(foreground), -1)).mean(
-                                 axis=1))):
+        for name, values in (
+            ("classifier", np.asarray(scores)),
+            ("denied", np.minimum(scores, 0)),
+            ("size", np.reshape(size_scores, (len(foreground), -1)).mean(axis=1)),
+        ):
             plane: FloatArray = np.zeros(n_classes)
             plane[foreground] = values
             planes[name] = plane
@@ -163,13 +186,21 @@ def posterior_signals(inputs: ImageInputs) -> PosteriorSignals:
     share = i.areas / i.areas.sum()
     best = int(np.argmin(i.energies))
     component = labeling_components(i.labelings, i.edges)
-    planes = _region_planes(i.probabilities, i.areas, i.segnet_map,
-                            None if i.segnet_map is None else i.cell_overlap, i.scores,
-                            i.size_scores, i.location, i.background)
-    planes["component"] = _log(_pool(component[best:best + 1], i.probabilities, share))
+    planes = _region_planes(
+        i.probabilities,
+        i.areas,
+        i.segnet_map,
+        None if i.segnet_map is None else i.cell_overlap,
+        i.scores,
+        i.size_scores,
+        i.location,
+        i.background,
+    )
+    planes["component"] = _log(_pool(component[best : best + 1], i.probabilities, share))
     planes["components"] = _log(_pool(component, i.probabilities, share))
-    planes["votes"] = np.log((_votes(i.labelings, n_classes) + 0.5)
-                             / (len(i.labelings) + 0.5 * n_classes))
+    planes["votes"] = np.log(
+        (_votes(i.labelings, n_classes) + 0.5) / (len(i.labelings) + 0.5 * n_classes)
+    )
     if i.posterior is not None:
         planes["posterior"] = _log(i.posterior)
     return _stack(planes, i.probabilities.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, Optional
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numba import njit
@@ -51,16 +51,23 @@ class StackedPosterior(BaseEstimator):
     n_iter_ : int
     """
 
-    def __init__(self, alpha: float = 1e-3, regions_per_image: Optional[int] = 200,
-                 tol: float = 1e-9, max_iter: int = 50, random_state: RandomState = 0) -> None:
+    def __init__(
+        self,
+        alpha: float = 1e-3,
+        regions_per_image: int | None = 200,
+        tol: float = 1e-9,
+        max_iter: int = 50,
+        random_state: RandomState = 0,
+    ) -> None:
         self.alpha = alpha
         self.regions_per_image = regions_per_image
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def fit(self, signals: Iterable[PosteriorSignals],
-            histograms: Iterable[Array]) -> StackedPosterior:
+    def fit(
+        self, signals: Iterable[PosteriorSignals], histograms: Iterable[Array]
+    ) -> StackedPosterior:
         """Learn the weights.
 
         Parameters
@@ -78,17 +85,20 @@ class StackedPosterior(BaseEstimator):
         if not self.alpha >= 0:
             raise InputError(f"alpha must be at least 0, got {self.alpha}")
         rng = as_generator(self.random_state)
-        names: Optional[tuple[str, ...]] = None
+        names: tuple[str, ...] | None = None
         designs, targets = [], []
         for image, (signal, histogram) in enumerate(zip(signals, histograms)):
             names = signal.names if names is None else names
             counts = np.asarray(histogram, dtype=np.float64)
             if signal.names != names:
-                raise InputError(f"image {image} has the signals {signal.names}, the first has "
-                                 f"{names}")
+                raise InputError(
+                    f"image {image} has the signals {signal.names}, the first has {names}"
+                )
             if counts.shape != signal.values.shape[:2] or not (counts >= 0).all():
-                raise InputError(f"histogram {image} must be at least 0 and of shape "
-                                 f"{signal.values.shape[:2]}, got {counts.shape}")
+                raise InputError(
+                    f"histogram {image} must be at least 0 and of shape "
+                    f"{signal.values.shape[:2]}, got {counts.shape}"
+                )
             kept, scale = self._draw(counts.sum(axis=1), rng)
             designs.append(signal.values[kept])
             targets.append(counts[kept] * scale)
@@ -99,7 +109,8 @@ class StackedPosterior(BaseEstimator):
         spread = _spread(design, target.sum(axis=1))
         self.names_ = names
         scaled, self.loss_, self.n_iter_ = self._newton(
-            (design / spread).astype(np.float32), target)
+            (design / spread).astype(np.float32), target
+        )
         self.weights_ = scaled / spread
         return self
 
@@ -118,7 +129,7 @@ class StackedPosterior(BaseEstimator):
         w = np.zeros(design.shape[2])
         identity = np.eye(len(w))
         loss, gradient, curvature = _loss_kernel(design, target, w)
-        for step in range(1, self.max_iter + 1):
+        for step in range(1, self.max_iter + 1):  # noqa: B007
             total = gradient + self.alpha * w
             direction = -np.linalg.solve(curvature + (self.alpha + 1e-12) * identity, total)
             promised = -float(total @ direction)
@@ -149,8 +160,9 @@ class StackedPosterior(BaseEstimator):
         if not hasattr(self, "weights_"):
             raise NotFittedError("StackedPosterior must be fitted first")
         if signals.names != self.names_:
-            raise InputError(f"the posterior was fitted to the signals {self.names_}, got "
-                             f"{signals.names}")
+            raise InputError(
+                f"the posterior was fitted to the signals {self.names_}, got {signals.names}"
+            )
         logits = signals.values @ self.weights_
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(p / p.sum(axis=1, keepdims=True))
@@ -159,8 +171,12 @@ class StackedPosterior(BaseEstimator):
         """The fitted state as plain arrays."""
         if not hasattr(self, "weights_"):
             raise NotFittedError("StackedPosterior must be fitted first")
-        return {"names": encode_strings(self.names_), "weights": self.weights_,
-                "loss": np.array(self.loss_), "n_iter": np.array(self.n_iter_)}
+        return {
+            "names": encode_strings(self.names_),
+            "weights": self.weights_,
+            "loss": np.array(self.loss_),
+            "n_iter": np.array(self.n_iter_),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> StackedPosterior:
@@ -181,8 +197,9 @@ def _spread(design: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _loss_kernel(design: FloatArray, target: FloatArray,
-                 w: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+def _loss_kernel(
+    design: FloatArray, target: FloatArray, w: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
     n, n_classes, n_signals = design.shape
     loss = 0.0
     gradient = np.zeros(n_signals)

@@ -40,9 +40,17 @@ class LabelingStatistics:
         return self.area > 0
 
 
-def labeling_statistics(labelings: Array, n_classes: int, areas: Array, centroids: Array,
-                        frame: Array, edges: Array, boundary_length: Array, contrast: Array,
-                        small_share: float = 0.005) -> LabelingStatistics:
+def labeling_statistics(
+    labelings: Array,
+    n_classes: int,
+    areas: Array,
+    centroids: Array,
+    frame: Array,
+    edges: Array,
+    boundary_length: Array,
+    contrast: Array,
+    small_share: float = 0.005,
+) -> LabelingStatistics:
     """Collect the statistics of labelings over one region graph.
 
     Parameters
@@ -64,14 +72,34 @@ def labeling_statistics(labelings: Array, n_classes: int, areas: Array, centroid
     """
     labels = np.ascontiguousarray(labelings)
     found: tuple[Array, ...] = _statistics_kernel(
-        labels, n_classes, areas, centroids, frame, edges, boundary_length, contrast,
-        small_share * float(areas.sum()))
+        labels,
+        n_classes,
+        areas,
+        centroids,
+        frame,
+        edges,
+        boundary_length,
+        contrast,
+        small_share * float(areas.sum()),
+    )
     sums, pair_boundary, counts, largest, smallest, component = found
     return LabelingStatistics(
-        area=sums[0], moment_y=sums[1], moment_x=sums[2], moment_rr=sums[3], border=sums[4],
-        kept_length=sums[5], kept_contrast=sums[6], perimeter=sums[7], cut_contrast=sums[8],
-        pair_boundary=pair_boundary, n_components=counts[0], largest=largest,
-        smallest=smallest, n_small=counts[1], component=component)
+        area=sums[0],
+        moment_y=sums[1],
+        moment_x=sums[2],
+        moment_rr=sums[3],
+        border=sums[4],
+        kept_length=sums[5],
+        kept_contrast=sums[6],
+        perimeter=sums[7],
+        cut_contrast=sums[8],
+        pair_boundary=pair_boundary,
+        n_components=counts[0],
+        largest=largest,
+        smallest=smallest,
+        n_small=counts[1],
+        component=component,
+    )
 
 
 def labeling_components(labelings: Array, edges: Array) -> IntArray:
@@ -89,8 +117,9 @@ def labeling_components(labelings: Array, edges: Array) -> IntArray:
     """
     labels = np.ascontiguousarray(labelings)
     pairs = np.asarray(edges).reshape(-1, 2).astype(np.uint32)
-    return _components_kernel(labels, np.ascontiguousarray(pairs[:, 0]),
-                              np.ascontiguousarray(pairs[:, 1]))
+    return _components_kernel(
+        labels, np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    )
 
 
 def check_labels(labels: Array, n_classes: int, where: str = "") -> None:
@@ -98,9 +127,10 @@ def check_labels(labels: Array, n_classes: int, where: str = "") -> None:
     prefix = f"{where}: " if where else ""
     if labels.dtype.kind not in "iu":
         raise InputError(f"{prefix}labels must be integers, got {labels.dtype}")
-    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
-        raise InputError(f"{prefix}labels must be 0..{n_classes - 1}, found {labels.min()} to "
-                         f"{labels.max()}")
+    if labels.size and not (labels.min() >= 0 and labels.max() < n_classes):
+        raise InputError(
+            f"{prefix}labels must be 0..{n_classes - 1}, found {labels.min()} to {labels.max()}"
+        )
 
 
 @njit(cache=True)
@@ -136,9 +166,17 @@ def _components_kernel(labels: Array, left: IntArray, right: IntArray) -> IntArr
 
 
 @njit(cache=True)
-def _statistics_kernel(labels: Array, n_classes: int, areas: FloatArray, centroids: FloatArray,
-                       frame: FloatArray, edges: IntArray, length: FloatArray,
-                       contrast: FloatArray, small: float) -> tuple[Array, ...]:
+def _statistics_kernel(
+    labels: Array,
+    n_classes: int,
+    areas: FloatArray,
+    centroids: FloatArray,
+    frame: FloatArray,
+    edges: IntArray,
+    length: FloatArray,
+    contrast: FloatArray,
+    small: float,
+) -> tuple[Array, ...]:
     n_proposals, n = labels.shape
     sums = np.zeros((9, n_proposals, n_classes))
     pairs = np.zeros((n_proposals, n_classes, n_classes))

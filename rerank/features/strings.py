@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,8 +17,9 @@ def encode_strings(strings: Iterable[str]) -> Array:
 
 def decode_strings(values: Array) -> tuple[str, ...]:
     """The strings of bytes, `str` or object arrays, as HDF5 readers hand them back."""
-    return tuple(v.decode("utf-8") if isinstance(v, bytes) else str(v)
-                 for v in np.asarray(values).tolist())
+    return tuple(
+        v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in np.asarray(values).tolist()
+    )
 
 
 def shown(names: Iterable[str], limit: int = 5) -> str:

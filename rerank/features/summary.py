@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 from numba import njit
 
@@ -19,11 +17,23 @@ from rerank.features.support import ComponentSupport
 from rerank.features.table import FeatureTable
 from rerank.types import FloatArray, IntArray
 
-STRUCTURE_FEATURES = ("classes", "components", "small_components", "entropy", "largest_component",
-                      "compactness")
+STRUCTURE_FEATURES = (
+    "classes",
+    "components",
+    "small_components",
+    "entropy",
+    "largest_component",
+    "compactness",
+)
 ENERGY_FEATURES = ("above_best_per_region", "energy_rank", "gap")
-CLASSIFIER_FEATURES = ("score_painted", "denied", "worst_denied", "missed", "size_denied",
-                       "size_missed")
+CLASSIFIER_FEATURES = (
+    "score_painted",
+    "denied",
+    "worst_denied",
+    "missed",
+    "size_denied",
+    "size_missed",
+)
 
 
 def structure_scalars(statistics: LabelingStatistics) -> FloatArray:
@@ -35,8 +45,13 @@ def structure_scalars(statistics: LabelingStatistics) -> FloatArray:
 
 
 @njit(cache=True)
-def _structure_kernel(area: FloatArray, perimeter: FloatArray, components: IntArray,
-                      small: IntArray, largest: FloatArray) -> FloatArray:
+def _structure_kernel(
+    area: FloatArray,
+    perimeter: FloatArray,
+    components: IntArray,
+    small: IntArray,
+    largest: FloatArray,
+) -> FloatArray:
     n_proposals, n_classes = area.shape
     values = np.zeros((n_proposals, 6))
     for m in range(n_proposals):
@@ -65,28 +80,43 @@ def classifier_scalars(classification: FeatureTable, n_foreground: int) -> Float
     `worst_denied` is the most that one painted class is denied by.
     """
     values = classification.values
-    last = values[:, -4 * n_foreground:].reshape(len(values), 4, n_foreground)
+    last = values[:, -4 * n_foreground :].reshape(len(values), 4, n_foreground)
     denied, missed, size_denied, size_missed = (last[:, k] for k in range(4))
     n_sizes = (values.shape[1] - 6 * n_foreground) // 2
     start = n_foreground + n_sizes
-    painted = values[:, start:start + n_foreground]
-    return np.stack([painted.sum(axis=1), denied.sum(axis=1), denied.max(axis=1),
-                     missed.sum(axis=1), size_denied.sum(axis=1), size_missed.sum(axis=1)],
-                    axis=1)
+    painted = values[:, start : start + n_foreground]
+    return np.stack(
+        [
+            painted.sum(axis=1),
+            denied.sum(axis=1),
+            denied.max(axis=1),
+            missed.sum(axis=1),
+            size_denied.sum(axis=1),
+            size_missed.sum(axis=1),
+        ],
+        axis=1,
+    )
 
 
-def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
-                     components: ComponentSupport, agreement: Agreement, energy: FeatureTable,
-                     boundary: FeatureTable, appearance: Optional[FeatureTable] = None,
-                     edges: Optional[FeatureTable] = None,
-                     segnet: Optional[PosteriorScores] = None,
-                     symmetric_kl: Optional[FloatArray] = None,
-                     posterior: Optional[PosteriorScores] = None,
-                     expected: Optional[FloatArray] = None,
-                     classifiers: Optional[FloatArray] = None,
-                     location: Optional[FloatArray] = None,
-                     cooccurrence: Optional[FloatArray] = None,
-                     image_id: str = "") -> FeatureTable:
+def summary_features(
+    *,
+    statistics: LabelingStatistics,
+    stage1: PosteriorScores,
+    components: ComponentSupport,
+    agreement: Agreement,
+    energy: FeatureTable,
+    boundary: FeatureTable,
+    appearance: FeatureTable | None = None,
+    edges: FeatureTable | None = None,
+    segnet: PosteriorScores | None = None,
+    symmetric_kl: FloatArray | None = None,
+    posterior: PosteriorScores | None = None,
+    expected: FloatArray | None = None,
+    classifiers: FloatArray | None = None,
+    location: FloatArray | None = None,
+    cooccurrence: FloatArray | None = None,
+    image_id: str = "",
+) -> FeatureTable:
     """Join the class-free scores of all families into one group, `summary`.
 
     Findings on a few hundred images were that hundreds of per-class columns overfit where
@@ -141,8 +171,9 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
     worst = components.worst.min(axis=1, where=statistics.painted, initial=1.0)
     add(("worst_component",), worst)
     add(AGREEMENT_SCALARS, agreement.scalars)
-    add(ENERGY_FEATURES, np.stack([energy.column(f"proposal.{f}") for f in ENERGY_FEATURES],
-                                  axis=1))
+    add(
+        ENERGY_FEATURES, np.stack([energy.column(f"proposal.{f}") for f in ENERGY_FEATURES], axis=1)
+    )
     add(STRUCTURE_FEATURES, structure_scalars(statistics))
     add(BORDER_SCALARS, boundary.values[:, :5])
     if expected is not None:
@@ -159,5 +190,6 @@ def summary_features(*, statistics: LabelingStatistics, stage1: PosteriorScores,
         add(("location_log_prob",), location.sum(axis=1))
     if cooccurrence is not None:
         add(("cooccurrence",), cooccurrence)
-    return FeatureTable.of_image(np.concatenate(blocks, axis=1),
-                                 scalar_names("summary", tuple(names)), "summary", image_id)
+    return FeatureTable.of_image(
+        np.concatenate(blocks, axis=1), scalar_names("summary", tuple(names)), "summary", image_id
+    )

@@ -12,9 +12,18 @@ from rerank.features.posterior import PROBABILITY_FLOOR, PosteriorScores
 from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray, IntArray
 
-SUPPORT_FEATURES = ("support", "mean_support", "margin", "mean_margin", "worst_margin",
-                    "overruled", "unclaimed", "stage1_iou", "component_support",
-                    "worst_component")
+SUPPORT_FEATURES = (
+    "support",
+    "mean_support",
+    "margin",
+    "mean_margin",
+    "worst_margin",
+    "overruled",
+    "unclaimed",
+    "stage1_iou",
+    "component_support",
+    "worst_component",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +34,9 @@ class ComponentSupport:
     worst: FloatArray  #: (M, C) least mean probability of a component; 0 if none is painted
 
 
-def component_support(labelings: Array, component: IntArray, probabilities: FloatArray,
-                      areas: FloatArray) -> ComponentSupport:
+def component_support(
+    labelings: Array, component: IntArray, probabilities: FloatArray, areas: FloatArray
+) -> ComponentSupport:
     """Score components as wholes: one weak region does not condemn a strong component.
 
     Parameters
@@ -37,13 +47,22 @@ def component_support(labelings: Array, component: IntArray, probabilities: Floa
     probabilities : (n, C) float
     areas : (n,) float, pixels
     """
-    log_prob, worst = _component_kernel(np.ascontiguousarray(labelings), component,
-                                        probabilities, areas / areas.sum(), PROBABILITY_FLOOR)
+    log_prob, worst = _component_kernel(
+        np.ascontiguousarray(labelings),
+        component,
+        probabilities,
+        areas / areas.sum(),
+        PROBABILITY_FLOOR,
+    )
     return ComponentSupport(log_prob, worst)
 
 
-def support_features(scores: PosteriorScores, components: ComponentSupport,
-                     classes: tuple[str, ...], image_id: str = "") -> FeatureTable:
+def support_features(
+    scores: PosteriorScores,
+    components: ComponentSupport,
+    classes: tuple[str, ...],
+    image_id: str = "",
+) -> FeatureTable:
     """Ten features a class from the probabilities of stage 1.
 
     `support` = sum of share * log p(c) over the regions painted c; `mean_support` = the same
@@ -62,17 +81,30 @@ def support_features(scores: PosteriorScores, components: ComponentSupport,
     """
     s = scores
     painted = np.where(s.painted > 0, s.painted, 1.0)
-    values = np.concatenate([
-        s.class_log_prob, s.class_log_prob / painted, s.class_margin, s.class_margin / painted,
-        s.worst_margin, s.overruled, s.union - s.painted, s.iou, components.log_prob,
-        components.worst], axis=1)
-    return FeatureTable.of_image(values, class_names("proposal", SUPPORT_FEATURES, classes),
-                                 "proposal", image_id)
+    values = np.concatenate(
+        [
+            s.class_log_prob,
+            s.class_log_prob / painted,
+            s.class_margin,
+            s.class_margin / painted,
+            s.worst_margin,
+            s.overruled,
+            s.union - s.painted,
+            s.iou,
+            components.log_prob,
+            components.worst,
+        ],
+        axis=1,
+    )
+    return FeatureTable.of_image(
+        values, class_names("proposal", SUPPORT_FEATURES, classes), "proposal", image_id
+    )
 
 
 @njit(cache=True)
-def _component_kernel(labels: Array, component: IntArray, p: FloatArray, shares: FloatArray,
-                      floor: float) -> tuple[FloatArray, FloatArray]:
+def _component_kernel(
+    labels: Array, component: IntArray, p: FloatArray, shares: FloatArray, floor: float
+) -> tuple[FloatArray, FloatArray]:
     n_proposals, n = labels.shape
     n_classes = p.shape[1]
     log_prob = np.zeros((n_proposals, n_classes))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Iterable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -60,26 +60,34 @@ class FeatureTable:
             values = values.astype(np.float64)
         n_rows, n_columns = values.shape
         columns = tuple(self.columns)
-        groups = (self.groups,) * n_columns if isinstance(self.groups, str) \
-            else tuple(self.groups)
+        groups = (self.groups,) * n_columns if isinstance(self.groups, str) else tuple(self.groups)
         if len(columns) != n_columns or len(groups) != n_columns:
-            raise InputError(f"values have {n_columns} columns, but there are {len(columns)} "
-                             f"names and {len(groups)} groups")
+            raise InputError(
+                f"values have {n_columns} columns, but there are {len(columns)} "
+                f"names and {len(groups)} groups"
+            )
         _check_names(columns)
         image_ids = _row_ids(self.image_ids, n_rows)
         proposals = _counted(image_ids) if self.proposals is None else np.asarray(self.proposals)
         if proposals.shape != (n_rows,) or not np.issubdtype(proposals.dtype, np.integer):
-            raise InputError(f"proposals must be ({n_rows},) integers, got {proposals.dtype} "
-                             f"{proposals.shape}")
-        for name, value in (("values", values), ("columns", columns), ("groups", groups),
-                            ("image_ids", image_ids), ("proposals", proposals)):
+            raise InputError(
+                f"proposals must be ({n_rows},) integers, got {proposals.dtype} {proposals.shape}"
+            )
+        for name, value in (
+            ("values", values),
+            ("columns", columns),
+            ("groups", groups),
+            ("image_ids", image_ids),
+            ("proposals", proposals),
+        ):
             object.__setattr__(self, name, value)
         self._check_rows()
         self._check_finite()
 
     @classmethod
-    def of_image(cls, values: FloatArray, columns: tuple[str, ...], group: str,
-                 image_id: str = "") -> FeatureTable:
+    def of_image(
+        cls, values: FloatArray, columns: tuple[str, ...], group: str, image_id: str = ""
+    ) -> FeatureTable:
         """A table whose columns are of one group, and whose rows are one image's proposals."""
         if values.ndim != 2 or values.shape[1] != len(columns):
             raise InputError(f"values of shape {values.shape} have {len(columns)} names")
@@ -90,11 +98,22 @@ class FeatureTable:
         return table
 
     @classmethod
-    def _unchecked(cls, values: FloatArray, columns: tuple[str, ...], groups: tuple[str, ...],
-                   image_ids: Array, proposals: IntArray) -> FeatureTable:
+    def _unchecked(
+        cls,
+        values: FloatArray,
+        columns: tuple[str, ...],
+        groups: tuple[str, ...],
+        image_ids: Array,
+        proposals: IntArray,
+    ) -> FeatureTable:
         table = object.__new__(cls)
-        for name, value in (("values", values), ("columns", columns), ("groups", groups),
-                            ("image_ids", image_ids), ("proposals", proposals)):
+        for name, value in (
+            ("values", values),
+            ("columns", columns),
+            ("groups", groups),
+            ("image_ids", image_ids),
+            ("proposals", proposals),
+        ):
             object.__setattr__(table, name, value)
         return table
 
@@ -119,7 +138,8 @@ class FeatureTable:
             raise InputError(
                 f"column {self.columns[column]!r} is {self.values[row, column]} for proposal "
                 f"{int(self.proposals[row])} of image {str(self.image_ids[row])!r}; features "
-                f"must be finite ({len(bad)} of {self.values.size} values are not)")
+                f"must be finite ({len(bad)} of {self.values.size} values are not)"
+            )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -133,8 +153,9 @@ class FeatureTable:
     def image_index(self) -> IntArray:
         """(N,) int64: which image a row belongs to, counted in order of first appearance."""
         codes: dict[str, int] = {}
-        return np.array([codes.setdefault(i, len(codes)) for i in self.image_ids.tolist()],
-                        dtype=np.int64)
+        return np.array(
+            [codes.setdefault(i, len(codes)) for i in self.image_ids.tolist()], dtype=np.int64
+        )
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -145,8 +166,9 @@ class FeatureTable:
         """(N,) values of one column; `InputError` if there is none of that name."""
         return self.values[:, self._positions((name,))[0]]
 
-    def select(self, groups: Union[str, Iterable[str], None] = None,
-               columns: Optional[Iterable[str]] = None) -> FeatureTable:
+    def select(
+        self, groups: str | Iterable[str] | None = None, columns: Iterable[str] | None = None
+    ) -> FeatureTable:
         """Keep the columns of some groups, or named columns in the order named.
 
         With both, the named columns are looked for within the groups.
@@ -161,19 +183,27 @@ class FeatureTable:
             wanted = (groups,) if isinstance(groups, str) else tuple(groups)
             unknown = [g for g in wanted if g not in self.groups]
             if unknown:
-                raise InputError(f"no column is of group {unknown[0]!r}; there are "
-                                 f"{', '.join(self.group_names)}")
+                raise InputError(
+                    f"no column is of group {unknown[0]!r}; there are {', '.join(self.group_names)}"
+                )
             kept = np.flatnonzero([g in set(wanted) for g in self.groups])
         if columns is not None:
             names = (columns,) if isinstance(columns, str) else tuple(columns)
             positions = self._positions(names)
             outside = np.setdiff1d(positions, kept)
             if len(outside):
-                raise InputError(f"column {self.columns[outside[0]]!r} is of group "
-                                 f"{self.groups[outside[0]]!r}, which was not asked for")
+                raise InputError(
+                    f"column {self.columns[outside[0]]!r} is of group "
+                    f"{self.groups[outside[0]]!r}, which was not asked for"
+                )
             kept = positions
-        return FeatureTable(self.values[:, kept], tuple(self.columns[k] for k in kept),
-                            tuple(self.groups[k] for k in kept), self.image_ids, self.proposals)
+        return FeatureTable(
+            self.values[:, kept],
+            tuple(self.columns[k] for k in kept),
+            tuple(self.groups[k] for k in kept),
+            self.image_ids,
+            self.proposals,
+        )
 
     def drop(self, columns: Iterable[str]) -> FeatureTable:
         """Leave out named columns; `InputError` if one is not there."""
@@ -182,16 +212,22 @@ class FeatureTable:
 
     def rows(self, index: Array) -> FeatureTable:
         """Keep rows by a boolean mask or by integer positions."""
-        return FeatureTable(self.values[index], self.columns, self.groups,
-                            self.image_ids[index], self.proposals[index])
+        return FeatureTable(
+            self.values[index],
+            self.columns,
+            self.groups,
+            self.image_ids[index],
+            self.proposals[index],
+        )
 
     def for_images(self, image_ids: Iterable[str]) -> FeatureTable:
         """Keep the rows of some images, in the table's order; all must be there."""
         wanted = {str(i) for i in image_ids}
         missing = wanted - set(self.image_ids.tolist())
         if missing:
-            raise InputError(f"no row is of image {sorted(missing)[0]!r} "
-                             f"({len(missing)} images are missing)")
+            raise InputError(
+                f"no row is of image {sorted(missing)[0]!r} ({len(missing)} images are missing)"
+            )
         return self.rows(np.array([i in wanted for i in self.image_ids.tolist()], dtype=bool))
 
     def require(self, names: Sequence[str], where: str = "") -> FeatureTable:
@@ -211,12 +247,16 @@ class FeatureTable:
         missing = [n for n in names if n not in set(self.columns)]
         unknown = [c for c in self.columns if c not in set(names)]
         if missing or unknown:
-            raise InputError(f"{prefix}the columns are not those asked for: "
-                             f"missing {shown(missing)}; unasked {shown(unknown)}")
+            raise InputError(
+                f"{prefix}the columns are not those asked for: "
+                f"missing {shown(missing)}; unasked {shown(unknown)}"
+            )
         place = next(k for k, (a, b) in enumerate(zip(names, self.columns)) if a != b)
-        raise InputError(f"{prefix}column {place} must be {names[place]!r}, but "
-                         f"{self.columns[place]!r} stands there; the order must be that of "
-                         f"training")
+        raise InputError(
+            f"{prefix}column {place} must be {names[place]!r}, but "
+            f"{self.columns[place]!r} stands there; the order must be that of "
+            f"training"
+        )
 
     def constant_columns(self, within_images: bool = False) -> tuple[str, ...]:
         """Names of columns with one value in all rows.
@@ -240,8 +280,10 @@ class FeatureTable:
         """Return the table itself, or raise `InputError` naming its constant columns."""
         constant = self.constant_columns(within_images)
         if constant:
-            raise InputError(f"{len(constant)} columns are constant over {len(self)} rows and "
-                             f"teach a ranker nothing: {shown(constant)}")
+            raise InputError(
+                f"{len(constant)} columns are constant over {len(self)} rows and "
+                f"teach a ranker nothing: {shown(constant)}"
+            )
         return self
 
     def leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> tuple[str, ...]:
@@ -269,27 +311,37 @@ class FeatureTable:
         """Return the table itself, or raise `LeakError` naming the columns that leak."""
         leaks = self.leaking_columns(quality, tolerance)
         if leaks:
-            raise LeakError(f"{len(leaks)} columns equal the quality that they should help "
-                            f"to predict: {shown(leaks)}")
+            raise LeakError(
+                f"{len(leaks)} columns equal the quality that they should help "
+                f"to predict: {shown(leaks)}"
+            )
         return self
 
     def to_arrays(self) -> dict[str, Array]:
         """Plain arrays for a file; strings as fixed-length UTF-8 bytes, as HDF5 takes them."""
-        return {"values": self.values, "columns": encode_strings(self.columns),
-                "groups": encode_strings(self.groups),
-                "image_ids": encode_strings(self.image_ids), "proposals": self.proposals}
+        return {
+            "values": self.values,
+            "columns": encode_strings(self.columns),
+            "groups": encode_strings(self.groups),
+            "image_ids": encode_strings(self.image_ids),
+            "proposals": self.proposals,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTable:
         """The table that `to_arrays` wrote; `InputError` if an array is missing."""
-        missing = [k for k in ("values", "columns", "groups", "image_ids", "proposals")
-                   if k not in arrays]
+        missing = [
+            k for k in ("values", "columns", "groups", "image_ids", "proposals") if k not in arrays
+        ]
         if missing:
             raise InputError(f"a stored feature table must hold {missing[0]!r}")
-        return cls(arrays["values"], decode_strings(arrays["columns"]),
-                   decode_strings(arrays["groups"]),
-                   np.array(decode_strings(arrays["image_ids"]), dtype=np.str_),
-                   arrays["proposals"])
+        return cls(
+            arrays["values"],
+            decode_strings(arrays["columns"]),
+            decode_strings(arrays["groups"]),
+            np.array(decode_strings(arrays["image_ids"]), dtype=np.str_),
+            arrays["proposals"],
+        )
 
     @staticmethod
     def concatenate(tables: Iterable[FeatureTable]) -> FeatureTable:
@@ -302,9 +354,13 @@ class FeatureTable:
             part.require(parts[0].columns, where)
             if part.groups != parts[0].groups:
                 raise InputError(f"{where}: the groups of the columns differ")
-        return FeatureTable(np.concatenate([p.values for p in parts]), parts[0].columns,
-                            parts[0].groups, np.concatenate([p.image_ids for p in parts]),
-                            np.concatenate([p.proposals for p in parts]))
+        return FeatureTable(
+            np.concatenate([p.values for p in parts]),
+            parts[0].columns,
+            parts[0].groups,
+            np.concatenate([p.image_ids for p in parts]),
+            np.concatenate([p.proposals for p in parts]),
+        )
 
     @staticmethod
     def join(tables: Iterable[FeatureTable]) -> FeatureTable:
@@ -314,15 +370,22 @@ class FeatureTable:
             raise InputError("no tables to join")
         first = parts[0]
         for part in parts[1:]:
-            if not (_same(part.image_ids, first.image_ids)
-                    and _same(part.proposals, first.proposals)):
-                raise InputError(f"the rows of {part.columns[:1]} are not those of "
-                                 f"{first.columns[:1]}")
+            if not (
+                _same(part.image_ids, first.image_ids) and _same(part.proposals, first.proposals)
+            ):
+                raise InputError(
+                    f"the rows of {part.columns[:1]} are not those of {first.columns[:1]}"
+                )
         columns = tuple(c for p in parts for c in p.columns)
         groups = tuple(g for p in parts for g in p.groups)
         _check_names(columns)
-        return FeatureTable._unchecked(np.concatenate([p.values for p in parts], axis=1),
-                                       columns, groups, first.image_ids, first.proposals)
+        return FeatureTable._unchecked(
+            np.concatenate([p.values for p in parts], axis=1),
+            columns,
+            groups,
+            first.image_ids,
+            first.proposals,
+        )
 
     def _named(self, wanted: BoolArray) -> tuple[str, ...]:
         return tuple(self.columns[k] for k in np.flatnonzero(wanted))
@@ -331,8 +394,10 @@ class FeatureTable:
         where = _places(self.columns)
         missing = [n for n in names if n not in where]
         if missing:
-            raise InputError(f"there is no column {missing[0]!r} ({len(missing)} of "
-                             f"{len(names)} columns asked for are missing)")
+            raise InputError(
+                f"there is no column {missing[0]!r} ({len(missing)} of "
+                f"{len(names)} columns asked for are missing)"
+            )
         return np.array([where[n] for n in names], dtype=np.int64)
 
 
@@ -365,7 +430,7 @@ def _same(left: Array, right: Array) -> bool:
     return left is right or bool(np.array_equal(left, right))
 
 
-def _row_ids(image_ids: Union[Array, Sequence[str], str, None], n_rows: int) -> Array:
+def _row_ids(image_ids: Array | Sequence[str] | str | None, n_rows: int) -> Array:
     if image_ids is None or isinstance(image_ids, str):
         return np.full(n_rows, image_ids or "")
     ids = np.asarray(image_ids)

@@ -6,8 +6,6 @@ rows of labels, neither copies it.
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 
 from rerank.layers.crf_rounding import PairwiseKernels
@@ -35,10 +33,16 @@ class RelaxedEnergy:
     valid : (B, H, W) bool
     """
 
-    def __init__(self, logits: torch.Tensor, valid: torch.Tensor,
-                 lattices: list[Optional[PermutohedralLattice]], unary_weight: torch.Tensor,
-                 eps: float, spatial: Optional[SpatialPairwise],
-                 bilateral: Optional[BilateralPairwise]) -> None:
+    def __init__(
+        self,
+        logits: torch.Tensor,
+        valid: torch.Tensor,
+        lattices: list[PermutohedralLattice | None],
+        unary_weight: torch.Tensor,
+        eps: float,
+        spatial: SpatialPairwise | None,
+        bilateral: BilateralPairwise | None,
+    ) -> None:
         self._lattices = lattices
         self._spatial = spatial
         self._bilateral = bilateral
@@ -65,7 +69,8 @@ class RelaxedEnergy:
         """What `round_pixels` needs, for each image."""
         spatial, bilateral = (
             None if term is None else term.kernel().double().cpu().numpy()
-            for term in (self._spatial, self._bilateral))
+            for term in (self._spatial, self._bilateral)
+        )
         return [PairwiseKernels(spatial, bilateral, lattice) for lattice in self._lattices]
 
     def _gradient(self, q: torch.Tensor, cost: torch.Tensor) -> torch.Tensor:
@@ -78,8 +83,13 @@ class RelaxedEnergy:
             cost = torch.stack([self._on_lattice(*image) for image in images])
         return cost
 
-    def _on_lattice(self, q: torch.Tensor, cost: torch.Tensor, valid: torch.Tensor,
-                    lattice: Optional[PermutohedralLattice]) -> torch.Tensor:
+    def _on_lattice(
+        self,
+        q: torch.Tensor,
+        cost: torch.Tensor,
+        valid: torch.Tensor,
+        lattice: PermutohedralLattice | None,
+    ) -> torch.Tensor:
         term = self._bilateral
         if term is None or lattice is None:
             return cost

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 import torch
@@ -111,40 +110,67 @@ class CRFGrad(nn.Module):
     True
     """
 
-    def __init__(self, n_labels: int, *, spatial: str = "learned", bilateral: str = "learned",
-                 spatial_radius: int = 4, spatial_std: float = 3.0, spatial_strength: float = 1.0,
-                 bilateral_radius: int = 1, position_std: Deviations = 80.0,
-                 colour_std: Deviations = 13.0, bilateral_strength: float = 1.0,
-                 n_channels: int = 3, n_steps: int = 5, step_size: float = 0.5,
-                 unary_weight: float = 0.5, leak: float = 0.05, eps: float = 1e-6,
-                 cache_size: int = 4) -> None:
+    def __init__(
+        self,
+        n_labels: int,
+        *,
+        spatial: str = "learned",
+        bilateral: str = "learned",
+        spatial_radius: int = 4,
+        spatial_std: float = 3.0,
+        spatial_strength: float = 1.0,
+        bilateral_radius: int = 1,
+        position_std: Deviations = 80.0,
+        colour_std: Deviations = 13.0,
+        bilateral_strength: float = 1.0,
+        n_channels: int = 3,
+        n_steps: int = 5,
+        step_size: float = 0.5,
+        unary_weight: float = 0.5,
+        leak: float = 0.05,
+        eps: float = 1e-6,
+        cache_size: int = 4,
+    ) -> None:
         super().__init__()
         _check_at_least(1, n_labels=n_labels, n_steps=n_steps)
         for name, kind in (("spatial", spatial), ("bilateral", bilateral)):
             if kind not in _KINDS:
                 raise InputError(f"{name} must be one of {', '.join(_KINDS)}, got {kind!r}")
         if not (step_size > 0 and eps > 0 and 0 <= leak <= 1):
-            raise InputError("step_size and eps must be positive and leak in [0, 1], got "
-                             f"{step_size}, {eps} and {leak}")
+            raise InputError(
+                "step_size and eps must be positive and leak in [0, 1], got "
+                f"{step_size}, {eps} and {leak}"
+            )
         self.n_labels = n_labels
         self.n_steps = n_steps
         self.step_size = step_size
         self.leak = leak
         self.eps = eps
         self.unary_weight = nn.Parameter(torch.tensor(float(unary_weight)))
-        self.spatial: Optional[SpatialPairwise] = None
-        self.bilateral: Optional[BilateralPairwise] = None
+        self.spatial: SpatialPairwise | None = None
+        self.bilateral: BilateralPairwise | None = None
         if spatial != "none":
-            self.spatial = SpatialPairwise(n_labels, spatial_radius, spatial == "learned",
-                                           spatial_std, spatial_strength)
+            self.spatial = SpatialPairwise(
+                n_labels, spatial_radius, spatial == "learned", spatial_std, spatial_strength
+            )
         if bilateral != "none":
             self.bilateral = BilateralPairwise(
-                n_labels, bilateral_radius, bilateral == "learned", position_std, colour_std,
-                bilateral_strength, n_channels)
+                n_labels,
+                bilateral_radius,
+                bilateral == "learned",
+                position_std,
+                colour_std,
+                bilateral_strength,
+                n_channels,
+            )
         self._cache = LatticeCache(cache_size)
 
-    def forward(self, logits: torch.Tensor, image: Optional[torch.Tensor] = None,
-                valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    def forward(
+        self,
+        logits: torch.Tensor,
+        image: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Run the layer.
 
         Parameters
@@ -179,9 +205,13 @@ class CRFGrad(nn.Module):
                 q = problem.step(q, self.step_size, self.leak if self.training else 0.0)
             return q.permute(0, 3, 1, 2).to(logits.dtype)
 
-    def trajectory(self, logits: torch.Tensor, image: Optional[torch.Tensor] = None,
-                   valid: Optional[torch.Tensor] = None,
-                   n_steps: Optional[int] = None) -> Trajectory:
+    def trajectory(
+        self,
+        logits: torch.Tensor,
+        image: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
+        n_steps: int | None = None,
+    ) -> Trajectory:
         """All iterates, without a leak, and their energies (Larsson et al. 2017, Fig. 6 and 9).
 
         Parameters are those of `forward`; `n_steps` may go beyond the layer's own.
@@ -194,12 +224,17 @@ class CRFGrad(nn.Module):
             for _ in range(n_steps):
                 iterates.append(problem.step(iterates[-1], self.step_size, 0.0))
             energies = torch.stack([problem.energy(q) for q in iterates])
-            return Trajectory(torch.stack(iterates).permute(0, 1, 4, 2, 3).to(logits.dtype),
-                              energies)
+            return Trajectory(
+                torch.stack(iterates).permute(0, 1, 4, 2, 3).to(logits.dtype), energies
+            )
 
-    def energy(self, q: torch.Tensor, logits: torch.Tensor,
-               image: Optional[torch.Tensor] = None,
-               valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    def energy(
+        self,
+        q: torch.Tensor,
+        logits: torch.Tensor,
+        image: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Eq. 6 for a relaxed labeling (B, L, H, W), or Eq. 2 for a labeling (B, H, W).
 
         The other parameters are those of `forward`. Labels of pixels that are not valid do not
@@ -218,9 +253,13 @@ class CRFGrad(nn.Module):
             problem = self._problem(logits.double(), image, valid)
             return problem.energy(self._relaxed(q, logits, problem.valid))
 
-    def round_labeling(self, q: torch.Tensor, logits: torch.Tensor,
-                       image: Optional[torch.Tensor] = None,
-                       valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    def round_labeling(
+        self,
+        q: torch.Tensor,
+        logits: torch.Tensor,
+        image: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """A labeling whose energy is not above that of `q` (Larsson et al. 2017, Prop. 2.1).
 
         Pixels are visited row by row; each takes the label that costs least given the labels
@@ -247,13 +286,18 @@ class CRFGrad(nn.Module):
             off = torch.maximum((relaxed.sum(dim=-1) - 1).abs(), -relaxed.amin(dim=-1))
             worst = off[problem.valid].max().item() if problem.valid.any() else 0.0
             if not worst <= 1e-3:
-                raise InputError(f"q must be on the simplex to 1e-3, a pixel is off by {worst:.3g};"
-                                 " project it with project_simplex(q, dim=1)")
+                raise InputError(
+                    f"q must be on the simplex to 1e-3, a pixel is off by {worst:.3g};"
+                    " project it with project_simplex(q, dim=1)"
+                )
             labels = [
                 torch.from_numpy(np.where(mask, round_pixels(pixels, unary, mask, kernels), VOID))
                 for pixels, unary, mask, kernels in zip(
-                    relaxed.cpu().numpy(), problem.unary.cpu().numpy(),
-                    problem.valid.cpu().numpy(), problem.kernels())
+                    relaxed.cpu().numpy(),
+                    problem.unary.cpu().numpy(),
+                    problem.valid.cpu().numpy(),
+                    problem.kernels(),
+                )
             ]
             return torch.stack(labels).to(logits.device)
 
@@ -279,54 +323,79 @@ class CRFGrad(nn.Module):
         return q.clamp(min=floor).log() + (q - floor).clamp(max=0) / floor
 
     def extra_repr(self) -> str:
-        return (f"n_labels={self.n_labels}, n_steps={self.n_steps}, step_size={self.step_size}, "
-                f"leak={self.leak}, eps={self.eps}")
+        return (
+            f"n_labels={self.n_labels}, n_steps={self.n_steps}, step_size={self.step_size}, "
+            f"leak={self.leak}, eps={self.eps}"
+        )
 
-    def _problem(self, logits: torch.Tensor, image: Optional[torch.Tensor],
-                 valid: Optional[torch.Tensor]) -> RelaxedEnergy:
+    def _problem(
+        self, logits: torch.Tensor, image: torch.Tensor | None, valid: torch.Tensor | None
+    ) -> RelaxedEnergy:
         if logits.dim() != 4 or logits.shape[1] != self.n_labels or 0 in logits.shape:
-            raise InputError(f"logits must be (B, {self.n_labels}, H, W) and not empty, "
-                             f"got {tuple(logits.shape)}")
+            raise InputError(
+                f"logits must be (B, {self.n_labels}, H, W) and not empty, "
+                f"got {tuple(logits.shape)}"
+            )
         if not logits.is_floating_point():
             raise InputError(f"logits must be floating point, got {logits.dtype}")
         grid = (logits.shape[0], *logits.shape[2:])
         if valid is None:
             valid = torch.ones(grid, dtype=torch.bool, device=logits.device)
         if valid.shape != grid or valid.dtype != torch.bool:
-            raise InputError(f"valid must be bool and of shape {grid} as logits are, "
-                             f"got {valid.dtype} of {tuple(valid.shape)}")
-        lattices: list[Optional[PermutohedralLattice]] = [None] * logits.shape[0]
+            raise InputError(
+                f"valid must be bool and of shape {grid} as logits are, "
+                f"got {valid.dtype} of {tuple(valid.shape)}"
+            )
+        lattices: list[PermutohedralLattice | None] = [None] * logits.shape[0]
         if self.bilateral is not None:
             lattices = self._lattices(self.bilateral, image, valid, tuple(logits.shape))
         computed = logits if logits.dtype == torch.float64 else logits.float()
-        return RelaxedEnergy(computed, valid.to(logits.device), lattices, self.unary_weight,
-                             self.eps, self.spatial, self.bilateral)
+        return RelaxedEnergy(
+            computed,
+            valid.to(logits.device),
+            lattices,
+            self.unary_weight,
+            self.eps,
+            self.spatial,
+            self.bilateral,
+        )
 
-    def _lattices(self, bilateral: BilateralPairwise, image: Optional[torch.Tensor],
-                  valid: torch.Tensor, shape: tuple[int, ...]
-                  ) -> list[Optional[PermutohedralLattice]]:
+    def _lattices(
+        self,
+        bilateral: BilateralPairwise,
+        image: torch.Tensor | None,
+        valid: torch.Tensor,
+        shape: tuple[int, ...],
+    ) -> list[PermutohedralLattice | None]:
         if image is None:
             raise InputError("image is needed for the bilateral term")
         if image.dim() != 4 or (image.shape[0], *image.shape[2:]) != (shape[0], *shape[2:]):
-            raise InputError(f"image must be (B, C, H, W) and fit logits of shape {shape}, "
-                             f"got {tuple(image.shape)}")
+            raise InputError(
+                f"image must be (B, C, H, W) and fit logits of shape {shape}, "
+                f"got {tuple(image.shape)}"
+            )
         pixels: Array = image.detach().permute(0, 2, 3, 1).cpu().numpy()
         masks: BoolArray = valid.cpu().numpy()
-        return [bilateral.lattice(picture, mask, self._cache) if mask.any() else None
-                for picture, mask in zip(pixels, masks)]
+        return [
+            bilateral.lattice(picture, mask, self._cache) if mask.any() else None
+            for picture, mask in zip(pixels, masks)
+        ]
 
-    def _relaxed(self, q: torch.Tensor, logits: torch.Tensor,
-                 valid: torch.Tensor) -> torch.Tensor:
+    def _relaxed(self, q: torch.Tensor, logits: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """q or a labeling, checked, as (B, H, W, L) float64."""
         if q.shape == logits.shape and q.is_floating_point():
             return q.double().permute(0, 2, 3, 1)
         if q.shape != valid.shape or q.is_floating_point():
-            raise InputError(f"q must be floating point of shape {tuple(logits.shape)} or integer "
-                             f"of shape {tuple(valid.shape)}, got {q.dtype} of {tuple(q.shape)}")
+            raise InputError(
+                f"q must be floating point of shape {tuple(logits.shape)} or integer "
+                f"of shape {tuple(valid.shape)}, got {q.dtype} of {tuple(q.shape)}"
+            )
         labels = torch.where(valid, q.long(), 0)
         if labels.min() < 0 or labels.max() >= self.n_labels:
-            raise InputError(f"labels must be 0..{self.n_labels - 1} where valid, found "
-                             f"{labels.min().item()} to {labels.max().item()}")
+            raise InputError(
+                f"labels must be 0..{self.n_labels - 1} where valid, found "
+                f"{labels.min().item()} to {labels.max().item()}"
+            )
         return nn.functional.one_hot(labels, self.n_labels).double()
 
 

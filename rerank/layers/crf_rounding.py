@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from numba import njit
@@ -23,13 +22,14 @@ class PairwiseKernels:
     lattice : the lattice of the valid pixels, or None
     """
 
-    spatial: Optional[FloatArray]
-    bilateral: Optional[FloatArray]
-    lattice: Optional[PermutohedralLattice]
+    spatial: FloatArray | None
+    bilateral: FloatArray | None
+    lattice: PermutohedralLattice | None
 
 
-def round_pixels(q: FloatArray, unary: FloatArray, valid: BoolArray,
-                 kernels: PairwiseKernels) -> IntArray:
+def round_pixels(
+    q: FloatArray, unary: FloatArray, valid: BoolArray, kernels: PairwiseKernels
+) -> IntArray:
     """Give each valid pixel in turn the label that costs least, given all others.
 
     The energy is linear in the q of one pixel, so that the best label costs no more than their
@@ -59,20 +59,51 @@ def round_pixels(q: FloatArray, unary: FloatArray, valid: BoolArray,
     lattice = kernels.lattice
     if lattice is None or kernels.bilateral is None:
         none = np.zeros((int(valid.sum()), 0), np.int32)
-        return _round(state, unary, valid, spatial, none, none.astype(np.float64),
-                      np.zeros((0, n_labels)), np.zeros((1, n_labels, n_labels)),
-                      np.zeros(1, np.int64), none.ravel(), none.ravel())
+        return _round(
+            state,
+            unary,
+            valid,
+            spatial,
+            none,
+            none.astype(np.float64),
+            np.zeros((0, n_labels)),
+            np.zeros((1, n_labels, n_labels)),
+            np.zeros(1, np.int64),
+            none.ravel(),
+            none.ravel(),
+        )
     bilateral = np.ascontiguousarray(kernels.bilateral.transpose(2, 1, 0))
     splatted = lattice.splat(state[valid])
     indices, weights, starts, offsets, targets = lattice.sparse_tables()
-    return _round(state, unary, valid, spatial, indices, weights, splatted, bilateral,
-                  starts, offsets, targets)
+    return _round(
+        state,
+        unary,
+        valid,
+        spatial,
+        indices,
+        weights,
+        splatted,
+        bilateral,
+        starts,
+        offsets,
+        targets,
+    )
 
 
 @njit(cache=True, nogil=True)
-def _round(state: FloatArray, unary: FloatArray, valid: BoolArray, spatial: FloatArray,
-           indices: IntArray, weights: FloatArray, splatted: FloatArray, bilateral: FloatArray,
-           starts: IntArray, offsets: IntArray, targets: IntArray) -> IntArray:
+def _round(
+    state: FloatArray,
+    unary: FloatArray,
+    valid: BoolArray,
+    spatial: FloatArray,
+    indices: IntArray,
+    weights: FloatArray,
+    splatted: FloatArray,
+    bilateral: FloatArray,
+    starts: IntArray,
+    offsets: IntArray,
+    targets: IntArray,
+) -> IntArray:
     height, width, n_labels = state.shape
     reach = spatial.shape[0] // 2
     labels = np.zeros((height, width), np.int64)

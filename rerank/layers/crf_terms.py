@@ -9,8 +9,6 @@ cost that a term returns is the gradient of its energy.
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import nn
 
@@ -18,7 +16,10 @@ from rerank.errors import InputError
 from rerank.layers.image_lattice import Deviations, LatticeCache, bilateral_lattice
 from rerank.layers.lattice import PermutohedralLattice
 from rerank.layers.neighbourhood import (
-    binomial_weights, gaussian_amplitude, neighbour_offsets, opposite_offsets,
+    binomial_weights,
+    gaussian_amplitude,
+    neighbour_offsets,
+    opposite_offsets,
 )
 from rerank.types import Array, BoolArray
 
@@ -42,8 +43,9 @@ class SpatialPairwise(nn.Module):
         What the fixed Gaussian costs a pixel all whose neighbours have another label.
     """
 
-    def __init__(self, n_labels: int, radius: int, learned: bool, std: float,
-                 strength: float) -> None:
+    def __init__(
+        self, n_labels: int, radius: int, learned: bool, std: float, strength: float
+    ) -> None:
         super().__init__()
         if radius < 1:
             raise InputError(f"spatial_radius must be at least 1, got {radius}")
@@ -52,12 +54,12 @@ class SpatialPairwise(nn.Module):
         self.n_labels = n_labels
         self.radius = radius
         size = 2 * radius + 1
-        self.weight: Optional[nn.Parameter] = None
+        self.weight: nn.Parameter | None = None
         if learned:
             self.weight = nn.Parameter(torch.zeros(n_labels, n_labels, size, size))
             return
         reach = torch.arange(-radius, radius + 1, dtype=torch.float64)
-        profile = torch.exp(-(reach / std) ** 2 / 2)
+        profile = torch.exp(-((reach / std) ** 2) / 2)
         total = float(profile.sum() ** 2 - 1)
         self._strength = strength / total
         self.register_buffer("profile", profile, persistent=False)
@@ -82,10 +84,12 @@ class SpatialPairwise(nn.Module):
             return nn.functional.conv2d(maps, kernel, padding=self.radius).permute(0, 2, 3, 1)
         profile = self.get_buffer("profile").to(q.dtype)
         each = profile.expand(self.n_labels, 1, -1)
-        blurred = nn.functional.conv2d(maps, each[:, :, None, :], padding=(0, self.radius),
-                                       groups=self.n_labels)
-        blurred = nn.functional.conv2d(blurred, each[:, :, :, None], padding=(self.radius, 0),
-                                       groups=self.n_labels)
+        blurred = nn.functional.conv2d(
+            maps, each[:, :, None, :], padding=(0, self.radius), groups=self.n_labels
+        )
+        blurred = nn.functional.conv2d(
+            blurred, each[:, :, :, None], padding=(self.radius, 0), groups=self.n_labels
+        )
         potts = self._strength * _potts(self.n_labels).to(q)
         return (blurred - maps).permute(0, 2, 3, 1) @ potts
 
@@ -113,8 +117,16 @@ class BilateralPairwise(nn.Module):
         Channels of the image; d is two more.
     """
 
-    def __init__(self, n_labels: int, radius: int, learned: bool, position_std: Deviations,
-                 colour_std: Deviations, strength: float, n_channels: int) -> None:
+    def __init__(
+        self,
+        n_labels: int,
+        radius: int,
+        learned: bool,
+        position_std: Deviations,
+        colour_std: Deviations,
+        strength: float,
+        n_channels: int,
+    ) -> None:
         super().__init__()
         if radius < 1:
             raise InputError(f"bilateral_radius must be at least 1, got {radius}")
@@ -128,10 +140,12 @@ class BilateralPairwise(nn.Module):
         n_dims = n_channels + 2
         offsets = neighbour_offsets(n_dims, radius)
         gaussian = torch.from_numpy(
-            gaussian_amplitude(n_dims, radius) * binomial_weights(offsets, radius))
-        self.weight: Optional[nn.Parameter] = None
-        self.register_buffer("opposite", torch.from_numpy(opposite_offsets(offsets)),
-                             persistent=False)
+            gaussian_amplitude(n_dims, radius) * binomial_weights(offsets, radius)
+        )
+        self.weight: nn.Parameter | None = None
+        self.register_buffer(
+            "opposite", torch.from_numpy(opposite_offsets(offsets)), persistent=False
+        )
         if learned:
             start = strength * _potts(n_labels)[:, :, None] * gaussian
             self.weight = nn.Parameter(start.float())
@@ -146,20 +160,24 @@ class BilateralPairwise(nn.Module):
         opposite = self.get_buffer("opposite")
         return (self.weight + self.weight.transpose(0, 1)[:, :, opposite]) / 2
 
-    def lattice(self, image: Array, valid: BoolArray,
-                cache: Optional[LatticeCache]) -> PermutohedralLattice:
+    def lattice(
+        self, image: Array, valid: BoolArray, cache: LatticeCache | None
+    ) -> PermutohedralLattice:
         """The lattice of the valid pixels of an image (H, W, C), row by row."""
         if image.shape[2] != self.n_channels:
-            raise InputError(f"image must have {self.n_channels} channels, as the layer was "
-                             f"made, got {image.shape[2]}")
-        lattice = bilateral_lattice(image, valid, self._position_std, self._colour_std,
-                                    self.radius, cache)
+            raise InputError(
+                f"image must have {self.n_channels} channels, as the layer was "
+                f"made, got {image.shape[2]}"
+            )
+        lattice = bilateral_lattice(
+            image, valid, self._position_std, self._colour_std, self.radius, cache
+        )
         return lattice.normalized()
 
-    def cost(self, rows: torch.Tensor, lattice: PermutohedralLattice,
-             base: torch.Tensor) -> torch.Tensor:
-        """(N, L) to (N, L): what each label costs each valid pixel, given the others, plus `base`.
-        """
+    def cost(
+        self, rows: torch.Tensor, lattice: PermutohedralLattice, base: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, L) to (N, L): what each label costs each valid pixel, given others, plus `base`."""
         if self.weight is not None:
             return lattice.filter_others(rows, self.kernel().to(rows.dtype), base)
         potts = self._strength * _potts(self.n_labels).to(rows)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Callable, Optional, Sequence, Union
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rerank.layers.lattice import PermutohedralLattice
 from rerank.types import Array, BoolArray, FloatArray
 from rerank.validation import check_finite
 
-Deviations = Union[float, Sequence[float]]
+Deviations = float | Sequence[float]
 
 
 class LatticeCache:
@@ -56,8 +57,7 @@ class LatticeCache:
         # A copied or unpickled layer starts with an empty cache of the same size.
         return LatticeCache, (self.max_lattices,)
 
-    def get(self, key: bytes,
-            build: Callable[[], PermutohedralLattice]) -> PermutohedralLattice:
+    def get(self, key: bytes, build: Callable[[], PermutohedralLattice]) -> PermutohedralLattice:
         """The lattice kept under `key`, or else the one that `build` makes."""
         with self._lock:
             if key in self._lattices:
@@ -75,8 +75,12 @@ class LatticeCache:
         return lattice
 
 
-def position_lattice(valid: BoolArray, position_std: Deviations, radius: Optional[int] = None,
-                     cache: Optional[LatticeCache] = None) -> PermutohedralLattice:
+def position_lattice(
+    valid: BoolArray,
+    position_std: Deviations,
+    radius: int | None = None,
+    cache: LatticeCache | None = None,
+) -> PermutohedralLattice:
     """The lattice of a kernel on pixel positions, Gaussian if its weights are.
 
     Parameters
@@ -94,6 +98,7 @@ def position_lattice(valid: BoolArray, position_std: Deviations, radius: Optiona
     InputError
         If no pixel is valid, or a deviation is not a positive number.
     """
+
     def features() -> FloatArray:
         columns = np.empty((2, *valid.shape))
         _fill_positions(columns, position_std)
@@ -102,9 +107,14 @@ def position_lattice(valid: BoolArray, position_std: Deviations, radius: Optiona
     return _cached(cache, features, radius, valid, _deviations(position_std, 2, "position_std"))
 
 
-def bilateral_lattice(image: Array, valid: BoolArray, position_std: Deviations,
-                      colour_std: Deviations, radius: Optional[int] = None,
-                      cache: Optional[LatticeCache] = None) -> PermutohedralLattice:
+def bilateral_lattice(
+    image: Array,
+    valid: BoolArray,
+    position_std: Deviations,
+    colour_std: Deviations,
+    radius: int | None = None,
+    cache: LatticeCache | None = None,
+) -> PermutohedralLattice:
     """The lattice of a kernel on pixel positions and colours.
 
     Parameters
@@ -128,8 +138,9 @@ def bilateral_lattice(image: Array, valid: BoolArray, position_std: Deviations,
         not finite, or a deviation is not a positive number.
     """
     if image.ndim != 3 or image.shape[:2] != valid.shape:
-        raise InputError(f"image must be (H, W, C) with H and W those of valid {valid.shape}, "
-                         f"got {image.shape}")
+        raise InputError(
+            f"image must be (H, W, C) with H and W those of valid {valid.shape}, got {image.shape}"
+        )
     deviations = _deviations(colour_std, image.shape[2], "colour_std")
 
     def features() -> FloatArray:
@@ -141,8 +152,15 @@ def bilateral_lattice(image: Array, valid: BoolArray, position_std: Deviations,
         check_finite(rows, "image", "features of valid pixels")
         return rows
 
-    return _cached(cache, features, radius, image, valid,
-                   _deviations(position_std, 2, "position_std"), deviations)
+    return _cached(
+        cache,
+        features,
+        radius,
+        image,
+        valid,
+        _deviations(position_std, 2, "position_std"),
+        deviations,
+    )
 
 
 def _fill_positions(columns: FloatArray, position_std: Deviations) -> None:
@@ -166,8 +184,12 @@ def _deviations(given: Deviations, size: int, name: str) -> FloatArray:
     return values
 
 
-def _cached(cache: Optional[LatticeCache], features: Callable[[], FloatArray],
-            radius: Optional[int], *contents: Array) -> PermutohedralLattice:
+def _cached(
+    cache: LatticeCache | None,
+    features: Callable[[], FloatArray],
+    radius: int | None,
+    *contents: Array,
+) -> PermutohedralLattice:
     def build() -> PermutohedralLattice:
         rows = features()
         if len(rows) == 0:

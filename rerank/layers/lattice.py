@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, TypeVar, Union
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,9 +11,7 @@ from rerank.errors import InputError
 from rerank.layers.lattice_autograd import BlurAxes, Slice, Splat, Weighted
 from rerank.layers.lattice_build import place
 from rerank.layers.lattice_graph import Blur, LatticeGraph, PointWeights, SelfInteraction
-from rerank.layers.neighbourhood import (
-    binomial_weights, filter_variance, gaussian_amplitude,
-)
+from rerank.layers.neighbourhood import binomial_weights, filter_variance, gaussian_amplitude
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
@@ -83,8 +81,7 @@ class PermutohedralLattice:
     True
     """
 
-    def __init__(self, features: Union[torch.Tensor, Array],
-                 radius: Optional[int] = None) -> None:
+    def __init__(self, features: torch.Tensor | Array, radius: int | None = None) -> None:
         rows = _as_matrix(features)
         if radius is not None and (not isinstance(radius, int) or radius < 1):
             raise InputError(f"radius must be None or an integer of at least 1, got {radius!r}")
@@ -95,8 +92,8 @@ class PermutohedralLattice:
         self.amplitude = gaussian_amplitude(self.n_dims, blur_radius)
         self._graph = LatticeGraph(simplices, radius or 1)
         self._weights = PointWeights(simplices.weights)
-        self._normalized: Optional[PermutohedralLattice] = None
-        self._own: Optional[FloatArray] = None
+        self._normalized: PermutohedralLattice | None = None
+        self._own: FloatArray | None = None
 
     @property
     def n_points(self) -> int:
@@ -141,7 +138,7 @@ class PermutohedralLattice:
         rows = self._rows(values, self.n_points, "points")
         return _like(values, Splat.apply(self._graph, self._weights, rows))
 
-    def slice(self, lattice: Values, base: Optional[Values] = None) -> Values:
+    def slice(self, lattice: Values, base: Values | None = None) -> Values:
         """Interpolate lattice values at the points: (M, C) to (N, C), the transpose of `splat`.
 
         `base`, (N, C) and of the same kind as `lattice`, is added in the same pass.
@@ -152,12 +149,13 @@ class PermutohedralLattice:
         else:
             start = self._rows(base, self.n_points, "points").to(rows)
             if start.shape[1] != rows.shape[1]:
-                raise InputError(f"base has {start.shape[1]} channels and lattice "
-                                 f"{rows.shape[1]}; they must be equal")
+                raise InputError(
+                    f"base has {start.shape[1]} channels and lattice "
+                    f"{rows.shape[1]}; they must be equal"
+                )
         return _like(lattice, Slice.apply(self._graph, self._weights, rows, start))
 
-    def blur(self, lattice: Values,
-             weights: Union[torch.Tensor, Array, None] = None) -> Values:
+    def blur(self, lattice: Values, weights: torch.Tensor | Array | None = None) -> Values:
         """Mix each lattice point's value with its neighbours': (M, C) to (M, C').
 
         Parameters
@@ -177,13 +175,16 @@ class PermutohedralLattice:
         rows = self._rows(lattice, self.n_vertices, "lattice points")
         if self.radius is None:
             if weights is not None:
-                raise InputError("blur weights need a lattice made with a radius, which says "
-                                 "how far the neighbours reach; this one has radius None")
+                raise InputError(
+                    "blur weights need a lattice made with a radius, which says "
+                    "how far the neighbours reach; this one has radius None"
+                )
             return _like(lattice, BlurAxes.apply(self._graph, rows, self.amplitude, False))
         given = _as_tensor(self.gaussian_weights() if weights is None else weights).to(rows)
         n_weights = self.n_weights
         fits = given.shape == (n_weights,) or (
-            given.dim() == 3 and given.shape[1:] == (rows.shape[1], n_weights))
+            given.dim() == 3 and given.shape[1:] == (rows.shape[1], n_weights)
+        )
         if not fits:
             raise InputError(
                 f"weights must be ({n_weights},) or (any, {rows.shape[1]}, {n_weights}) for "
@@ -192,8 +193,7 @@ class PermutohedralLattice:
             )
         return _like(lattice, Weighted.apply(Blur(self._graph), rows, _offset_first(given), None))
 
-    def filter(self, values: Values,
-               weights: Union[torch.Tensor, Array, None] = None) -> Values:
+    def filter(self, values: Values, weights: torch.Tensor | Array | None = None) -> Values:
         """Splat, blur and slice: (N, C) to (N, C'). See `blur` for the weights."""
         return self.slice(self.blur(self.splat(values), weights))
 
@@ -208,8 +208,9 @@ class PermutohedralLattice:
         """
         factor = np.asarray(factor, dtype=np.float64)
         if factor.shape != (self.n_points,):
-            raise InputError(f"factor must be ({self.n_points},), one number a point, "
-                             f"got {factor.shape}")
+            raise InputError(
+                f"factor must be ({self.n_points},), one number a point, got {factor.shape}"
+            )
         check_finite(factor, "factor")
         copy = object.__new__(PermutohedralLattice)
         copy.__dict__.update(self.__dict__)
@@ -232,7 +233,7 @@ class PermutohedralLattice:
             self._normalized = self.scaled(1 / np.sqrt(self.row_sums()))
         return self._normalized
 
-    def self_weights(self, weights: Optional[Array] = None) -> FloatArray:
+    def self_weights(self, weights: Array | None = None) -> FloatArray:
         """The diagonal of the kernel: how much of its own value each point gets back.
 
         Parameters
@@ -255,8 +256,12 @@ class PermutohedralLattice:
             raise InputError(f"weights must be ({self.n_weights},), got {kernel.shape}")
         return operator.diagonal(kernel)
 
-    def filter_others(self, values: Values, weights: Union[torch.Tensor, Array, None] = None,
-                      base: Optional[Values] = None) -> Values:
+    def filter_others(
+        self,
+        values: Values,
+        weights: torch.Tensor | Array | None = None,
+        base: Values | None = None,
+    ) -> Values:
         """As `filter`, summed over the other points only: the pairs i != j.
 
         Parameters
@@ -270,8 +275,9 @@ class PermutohedralLattice:
         self._check_has_radius("filter_others")
         rows = self._rows(values, self.n_points, "points")
         given = _as_tensor(self.gaussian_weights() if weights is None else weights).to(rows)
-        filtered = self.slice(self.blur(self.splat(rows), given),
-                              None if base is None else _as_tensor(base))
+        filtered = self.slice(
+            self.blur(self.splat(rows), given), None if base is None else _as_tensor(base)
+        )
         if weights is None:
             own = torch.from_numpy(self.self_weights()).to(rows)
             return _like(values, filtered - own[:, None] * rows)
@@ -298,32 +304,36 @@ class PermutohedralLattice:
 
     def _check_has_radius(self, name: str) -> None:
         if self.radius is None:
-            raise InputError(f"{name} needs a lattice made with a radius; this one blurs along "
-                             "its axes (radius None)")
+            raise InputError(
+                f"{name} needs a lattice made with a radius; this one blurs along "
+                "its axes (radius None)"
+            )
 
-    def _rows(self, values: Union[torch.Tensor, Array], expected: int,
-              of_what: str) -> torch.Tensor:
+    def _rows(self, values: torch.Tensor | Array, expected: int, of_what: str) -> torch.Tensor:
         rows = _as_tensor(values)
         if rows.dim() != 2 or rows.shape[0] != expected:
-            raise InputError(f"values must be ({expected}, C), one row for each of the "
-                             f"{expected} {of_what}, got {tuple(rows.shape)}")
+            raise InputError(
+                f"values must be ({expected}, C), one row for each of the "
+                f"{expected} {of_what}, got {tuple(rows.shape)}"
+            )
         if not rows.is_floating_point():
             raise InputError(f"values must be floating point, got {rows.dtype}")
         return rows if rows.dtype == torch.float64 else rows.float()
 
 
-def _as_matrix(features: Union[torch.Tensor, Array]) -> FloatArray:
+def _as_matrix(features: torch.Tensor | Array) -> FloatArray:
     if isinstance(features, torch.Tensor):
         features = features.detach().cpu().numpy()
     rows = np.asarray(features, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
-        raise InputError("features must be (N, d) with at least one point and one dimension, "
-                         f"got {rows.shape}")
+        raise InputError(
+            f"features must be (N, d) with at least one point and one dimension, got {rows.shape}"
+        )
     check_finite(rows, "features")
     return rows
 
 
-def _as_tensor(values: Union[torch.Tensor, Array]) -> torch.Tensor:
+def _as_tensor(values: torch.Tensor | Array) -> torch.Tensor:
     return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
 
 

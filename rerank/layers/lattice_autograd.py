@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
 from rerank.layers.lattice_graph import (
-    Bilinear, LatticeGraph, PointWeights, blur_axes, slice_, splat,
+    Bilinear,
+    LatticeGraph,
+    PointWeights,
+    blur_axes,
+    slice_,
+    splat,
 )
 
 
 class Splat(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights,
-                values: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, graph: LatticeGraph, weights: PointWeights, values: torch.Tensor
+    ) -> torch.Tensor:
         ctx.lattice = graph, weights
         return splat(graph, weights, _plain(values))
 
@@ -29,21 +35,26 @@ class Slice(torch.autograd.Function):
     """Interpolated lattice values plus `base`."""
 
     @staticmethod
-    def forward(ctx: Any, graph: LatticeGraph, weights: PointWeights, values: torch.Tensor,
-                base: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        graph: LatticeGraph,
+        weights: PointWeights,
+        values: torch.Tensor,
+        base: torch.Tensor,
+    ) -> torch.Tensor:
         ctx.lattice = graph, weights
         return slice_(graph, weights, _plain(values), _plain(base))
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor
-                 ) -> tuple[None, None, torch.Tensor, torch.Tensor]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, torch.Tensor, torch.Tensor]:
         return None, None, Splat.apply(*ctx.lattice, grads[0]), grads[0]
 
 
 class BlurAxes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: LatticeGraph, values: torch.Tensor, scale: float,
-                reverse: bool) -> torch.Tensor:
+    def forward(
+        ctx: Any, graph: LatticeGraph, values: torch.Tensor, scale: float, reverse: bool
+    ) -> torch.Tensor:
         ctx.settings = graph, scale, reverse
         return blur_axes(graph, _plain(values), scale, reverse)
 
@@ -57,21 +68,25 @@ class Weighted(torch.autograd.Function):
     """`operator.apply(values, weights)` plus `base`, if there is one."""
 
     @staticmethod
-    def forward(ctx: Any, operator: Bilinear, values: torch.Tensor, weights: torch.Tensor,
-                base: Optional[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        operator: Bilinear,
+        values: torch.Tensor,
+        weights: torch.Tensor,
+        base: torch.Tensor | None,
+    ) -> torch.Tensor:
         ctx.operator = operator
         ctx.save_for_backward(values, weights)
-        return operator.apply(_plain(values), _plain(weights),
-                              None if base is None else _plain(base))
+        return operator.apply(
+            _plain(values), _plain(weights), None if base is None else _plain(base)
+        )
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor
-                 ) -> tuple[Optional[torch.Tensor], ...]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         values, weights = ctx.saved_tensors
         to_values = to_weights = None
         if ctx.needs_input_grad[1]:
-            to_values = Weighted.apply(ctx.operator, grads[0], ctx.operator.adjoint(weights),
-                                       None)
+            to_values = Weighted.apply(ctx.operator, grads[0], ctx.operator.adjoint(weights), None)
         if ctx.needs_input_grad[2]:
             to_weights = WeightGrad.apply(ctx.operator, grads[0], values, weights.dim() == 1)
         return None, to_values, to_weights, grads[0] if ctx.needs_input_grad[3] else None
@@ -81,15 +96,15 @@ class WeightGrad(torch.autograd.Function):
     """`operator.weight_grad(grad, values)`, linear in both."""
 
     @staticmethod
-    def forward(ctx: Any, operator: Bilinear, grad: torch.Tensor, values: torch.Tensor,
-                shared: bool) -> torch.Tensor:
+    def forward(
+        ctx: Any, operator: Bilinear, grad: torch.Tensor, values: torch.Tensor, shared: bool
+    ) -> torch.Tensor:
         ctx.operator = operator
         ctx.save_for_backward(grad, values)
         return operator.weight_grad(_plain(grad), _plain(values), shared)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor
-                 ) -> tuple[None, torch.Tensor, torch.Tensor, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor, None]:
         grad, values = ctx.saved_tensors
         weights = grads[0]
         to_grad = Weighted.apply(ctx.operator, values, weights, None)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from numba import njit
@@ -62,8 +61,9 @@ class Simplices:
     table_ids: IntArray
 
 
-def place(features: FloatArray, variance: float, radius: int,
-          exact_keys: Optional[bool] = None) -> Simplices:
+def place(
+    features: FloatArray, variance: float, radius: int, exact_keys: bool | None = None
+) -> Simplices:
     """Find the enclosing simplex of each point.
 
     Parameters
@@ -109,8 +109,9 @@ def place(features: FloatArray, variance: float, radius: int,
         collided, *found = _place(columns, scale, strides, steps, not exact_keys)
         if not collided:
             indices, weights, directions, keys, coordinates, table_keys, table_ids = found
-            return Simplices(indices, weights, directions, keys, coordinates, steps,
-                             table_keys, table_ids)
+            return Simplices(
+                indices, weights, directions, keys, coordinates, steps, table_keys, table_ids
+            )
         seed += 1
 
 
@@ -131,8 +132,14 @@ def neighbours(simplices: Simplices, offsets: IntArray) -> IntArray:
     n_dims = offsets.shape[1] - 1
     jumps = (offsets.astype(np.uint64) * simplices.steps).sum(axis=1, dtype=np.uint64)
     shifts = offsets.sum(axis=1, keepdims=True) - (n_dims + 1) * offsets[:, :n_dims]
-    return _neighbours(simplices.keys, simplices.coordinates, simplices.table_keys,
-                       simplices.table_ids, jumps, shifts)
+    return _neighbours(
+        simplices.keys,
+        simplices.coordinates,
+        simplices.table_keys,
+        simplices.table_ids,
+        jumps,
+        shifts,
+    )
 
 
 def _elevated_range(columns: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -171,13 +178,19 @@ def _rehashed(keys: Array, n_keys: int, size: int) -> tuple[Array, IntArray]:
 @njit(cache=True, nogil=True)
 def _longer(values: Array) -> Array:
     longer = np.empty((2 * values.shape[0],) + values.shape[1:], values.dtype)
-    longer[:values.shape[0]] = values
+    longer[: values.shape[0]] = values
     return longer
 
 
 @njit(cache=True, nogil=True)
-def _locate(columns: FloatArray, scale: FloatArray, start: int, residual: FloatArray,
-            multiple: FloatArray, rank: FloatArray) -> None:
+def _locate(
+    columns: FloatArray,
+    scale: FloatArray,
+    start: int,
+    residual: FloatArray,
+    multiple: FloatArray,
+    rank: FloatArray,
+) -> None:
     """For points `start` on, one a column: the multiples of d + 1 nearest below their simplex,
     what remains, and the remainders' ranks, largest first.
 
@@ -223,10 +236,23 @@ def _locate(columns: FloatArray, scale: FloatArray, start: int, residual: FloatA
 
 
 @njit(cache=True, nogil=True)
-def _insert(start: int, residual: FloatArray, multiple: FloatArray, rank: FloatArray,
-            strides: Array, steps: Array, compare: bool, n_keys: int, keys: Array,
-            coordinates: IntArray, table_keys: Array, table_ids: IntArray, indices: IntArray,
-            weights: FloatArray, directions: IntArray) -> int:
+def _insert(
+    start: int,
+    residual: FloatArray,
+    multiple: FloatArray,
+    rank: FloatArray,
+    strides: Array,
+    steps: Array,
+    compare: bool,
+    n_keys: int,
+    keys: Array,
+    coordinates: IntArray,
+    table_keys: Array,
+    table_ids: IntArray,
+    indices: IntArray,
+    weights: FloatArray,
+    directions: IntArray,
+) -> int:
     """Enter the corners of the located points in the table, which has room for all.
 
     Returns the number of keys, or -1 if two lattice points share one.
@@ -288,9 +314,9 @@ def _insert(start: int, residual: FloatArray, multiple: FloatArray, rank: FloatA
 
 
 @njit(cache=True, nogil=True)
-def _place(columns: FloatArray, scale: FloatArray, strides: Array, steps: Array,
-           compare: bool) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array,
-                                   IntArray]:
+def _place(
+    columns: FloatArray, scale: FloatArray, strides: Array, steps: Array, compare: bool
+) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array, IntArray]:
     d, n_points = columns.shape
     corners = d + 1
     indices = np.empty((n_points, corners), np.int32)
@@ -311,17 +337,46 @@ def _place(columns: FloatArray, scale: FloatArray, strides: Array, steps: Array,
         while 2 * most > table_ids.shape[0]:
             table_keys, table_ids = _rehashed(keys, n_keys, 4 * table_ids.shape[0])
         _locate(columns, scale, start, residual, multiple, rank)
-        n_keys = _insert(start, residual, multiple, rank, strides, steps, compare, n_keys, keys,
-                         coordinates, table_keys, table_ids, indices, weights, directions)
+        n_keys = _insert(
+            start,
+            residual,
+            multiple,
+            rank,
+            strides,
+            steps,
+            compare,
+            n_keys,
+            keys,
+            coordinates,
+            table_keys,
+            table_ids,
+            indices,
+            weights,
+            directions,
+        )
         if n_keys < 0:
             break
-    return (n_keys < 0, indices, weights, directions, keys[:max(n_keys, 0)].copy(),
-            coordinates[:max(n_keys, 0)].copy(), table_keys, table_ids)
+    return (
+        n_keys < 0,
+        indices,
+        weights,
+        directions,
+        keys[: max(n_keys, 0)].copy(),
+        coordinates[: max(n_keys, 0)].copy(),
+        table_keys,
+        table_ids,
+    )
 
 
 @njit(cache=True, nogil=True)
-def _neighbours(keys: Array, coordinates: IntArray, table_keys: Array, table_ids: IntArray,
-                jumps: Array, shifts: IntArray) -> IntArray:
+def _neighbours(
+    keys: Array,
+    coordinates: IntArray,
+    table_keys: Array,
+    table_ids: IntArray,
+    jumps: Array,
+    shifts: IntArray,
+) -> IntArray:
     n_keys = keys.shape[0]
     compare = coordinates.shape[0] > 0
     found = np.empty((jumps.shape[0], n_keys), np.int32)

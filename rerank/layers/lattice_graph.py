@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -69,12 +68,16 @@ class LatticeGraph:
         position = {tuple(c): k for k, c in enumerate(self.offsets.tolist())}
         corners = self.n_dims + 1
         # Every subset of the directions, as bits; all of them together lead nowhere.
-        subsets = np.array([
-            position.get(tuple((bits >> j) & 1 for j in range(corners)), 0)
-            for bits in range(1 << corners)
-        ], dtype=np.int64)
-        pairs = np.empty((self.n_points, self.n_dims * corners // 2),
-                         np.min_scalar_type(len(self.offsets)))
+        subsets = np.array(
+            [
+                position.get(tuple((bits >> j) & 1 for j in range(corners)), 0)
+                for bits in range(1 << corners)
+            ],
+            dtype=np.int64,
+        )
+        pairs = np.empty(
+            (self.n_points, self.n_dims * corners // 2), np.min_scalar_type(len(self.offsets))
+        )
         kernels.pair_offsets(self.directions, subsets, pairs)
         return pairs
 
@@ -97,7 +100,7 @@ class PointWeights:
         What each point's weights are multiplied by.
     """
 
-    def __init__(self, barycentric: FloatArray, factor: Optional[FloatArray] = None) -> None:
+    def __init__(self, barycentric: FloatArray, factor: FloatArray | None = None) -> None:
         self.barycentric = barycentric
         self.factor = factor
         self._copies: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
@@ -127,7 +130,7 @@ def splat(graph: LatticeGraph, weights: PointWeights, values: Rows) -> Rows:
         return out
     indices = graph.copy_on(values.device, "indices")
     for k in range(graph.n_dims + 1):
-        out.index_add_(0, indices[:, k], share[:, k:k + 1] * values)
+        out.index_add_(0, indices[:, k], share[:, k : k + 1] * values)
     return out
 
 
@@ -136,13 +139,14 @@ def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows, base: Rows
     share = weights.like(lattice)
     if _compiled(lattice):
         out = torch.empty_like(base)
-        kernels.slice_(lattice.numpy(), graph.indices.view(np.uint32), share.numpy(),
-                       base.numpy(), out.numpy())
+        kernels.slice_(
+            lattice.numpy(), graph.indices.view(np.uint32), share.numpy(), base.numpy(), out.numpy()
+        )
         return out
     out = base.clone()
     indices = graph.copy_on(lattice.device, "indices")
     for k in range(graph.n_dims + 1):
-        out.addcmul_(share[:, k:k + 1], lattice[indices[:, k]])
+        out.addcmul_(share[:, k : k + 1], lattice[indices[:, k]])
     return out
 
 
@@ -156,8 +160,14 @@ def blur_axes(graph: LatticeGraph, lattice: Rows, scale: float, reverse: bool) -
             blurred = torch.empty_like(lattice)
             ahead, behind = graph.along_axes[:, axis]
             number = blurred.numpy().dtype.type
-            kernels.blur_direction(lattice.numpy(), ahead, behind, number(0.5 * factor),
-                                   number(0.25 * factor), blurred.numpy())
+            kernels.blur_direction(
+                lattice.numpy(),
+                ahead,
+                behind,
+                number(0.5 * factor),
+                number(0.25 * factor),
+                blurred.numpy(),
+            )
             lattice = blurred
         else:
             ahead_on, behind_on = graph.copy_on(lattice.device, "along_axes")[:, axis]
@@ -172,7 +182,7 @@ class Blur:
     def __init__(self, graph: LatticeGraph) -> None:
         self._graph = graph
 
-    def apply(self, lattice: Rows, weights: torch.Tensor, base: Optional[Rows] = None) -> Rows:
+    def apply(self, lattice: Rows, weights: torch.Tensor, base: Rows | None = None) -> Rows:
         """(M, C_in) and (K,) or (K, C_in, C_out) to (M, C_out), plus `base`."""
         graph = self._graph
         n_out = lattice.shape[1] if weights.dim() == 1 else weights.shape[2]
@@ -197,8 +207,7 @@ class Blur:
         shape = (n_offsets,) if shared else (n_offsets, lattice.shape[1], grad.shape[1])
         out = lattice.new_zeros(shape)
         if _compiled(lattice):
-            loop = (kernels.blur_shared_weight_grad if shared
-                    else kernels.blur_mixing_weight_grad)
+            loop = kernels.blur_shared_weight_grad if shared else kernels.blur_mixing_weight_grad
             loop(grad.numpy(), lattice.numpy(), *graph.grouped, out.numpy())
             return out
         table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
@@ -226,24 +235,30 @@ class SelfInteraction:
     def diagonal(self, kernel: FloatArray) -> FloatArray:
         """(N,) for weights (K,) that all channels share, float64."""
         out = np.empty(self._graph.n_points)
-        kernels.self_shared(self._both_ways(torch.from_numpy(kernel)).numpy(),
-                            self._weights.float64, self._graph.pairs, out)
+        kernels.self_shared(
+            self._both_ways(torch.from_numpy(kernel)).numpy(),
+            self._weights.float64,
+            self._graph.pairs,
+            out,
+        )
         return out
 
-    def apply(self, values: Rows, kernel: torch.Tensor, base: Optional[Rows] = None) -> Rows:
+    def apply(self, values: Rows, kernel: torch.Tensor, base: Rows | None = None) -> Rows:
         """(N, C_in) and (K, C_in, C_out) to (N, C_out), plus `base`."""
         graph, share = self._graph, self._weights.like(values)
         both = self._both_ways(kernel).flatten(1).contiguous()
         start = values.new_zeros(len(values), kernel.shape[2]) if base is None else base
         out = torch.empty_like(start)
         if _compiled(values):
-            kernels.self_mixing(values.numpy(), both.numpy(), share.numpy(), graph.pairs,
-                                start.numpy(), out.numpy())
+            kernels.self_mixing(
+                values.numpy(), both.numpy(), share.numpy(), graph.pairs, start.numpy(), out.numpy()
+            )
             return out
         for part in _chunks(len(values)):
             matrices = (self._pair_weights(share, part) @ both).view(-1, *kernel.shape[1:])
-            out[part] = torch.baddbmm(start[part].unsqueeze(1), values[part].unsqueeze(1),
-                                      matrices).squeeze(1)
+            out[part] = torch.baddbmm(
+                start[part].unsqueeze(1), values[part].unsqueeze(1), matrices
+            ).squeeze(1)
         return out
 
     def weight_grad(self, grad: Rows, values: Rows, shared: bool) -> torch.Tensor:
@@ -252,8 +267,9 @@ class SelfInteraction:
         shape = (len(graph.offsets), values.shape[1], grad.shape[1])
         out = values.new_zeros(shape[0], shape[1] * shape[2])
         if _compiled(values):
-            kernels.self_mixing_weight_grad(grad.numpy(), values.numpy(), share.numpy(),
-                                            graph.pairs, out.numpy())
+            kernels.self_mixing_weight_grad(
+                grad.numpy(), values.numpy(), share.numpy(), graph.pairs, out.numpy()
+            )
         else:
             for part in _chunks(len(values)):
                 outer = torch.einsum("ni,no->nio", values[part], grad[part]).flatten(1)
@@ -280,7 +296,7 @@ class SelfInteraction:
         return sums.scatter_add_(1, offsets, share[:, first] * share[:, second])
 
 
-Bilinear = Union[Blur, SelfInteraction]
+Bilinear = Blur | SelfInteraction
 
 
 def _reversed(graph: LatticeGraph, weights: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from numba import njit
 from rerank.types import Array, FloatArray, IntArray
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def splat(values: FloatArray, indices: Array, weights: FloatArray, out: FloatArray) -> None:
     """Add each point's row, times its weight, to the rows of the corners of its simplex."""
     if values.shape[1] == 1:
@@ -28,9 +28,10 @@ def splat(values: FloatArray, indices: Array, weights: FloatArray, out: FloatArr
                 out[m, c] += weight * values[p, c]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def slice_(lattice: FloatArray, indices: Array, weights: FloatArray, base: FloatArray,
-           out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def slice_(
+    lattice: FloatArray, indices: Array, weights: FloatArray, base: FloatArray, out: FloatArray
+) -> None:
     """Interpolate each point's row from those of the corners and add `base`, into `out`.
 
     The transpose of `splat`. Corners go two at a time, which halves the traffic of `out`.
@@ -61,9 +62,15 @@ def slice_(lattice: FloatArray, indices: Array, weights: FloatArray, base: Float
                 out[p, c] += to_last * lattice[last, c]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def blur_direction(lattice: FloatArray, ahead: IntArray, behind: IntArray, centre: float,
-                   side: float, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def blur_direction(
+    lattice: FloatArray,
+    ahead: IntArray,
+    behind: IntArray,
+    centre: float,
+    side: float,
+    out: FloatArray,
+) -> None:
     """Three taps along one direction; a missing neighbour counts as zero."""
     n_vertices = lattice.shape[0]
     for m in range(n_vertices):
@@ -77,9 +84,15 @@ def blur_direction(lattice: FloatArray, ahead: IntArray, behind: IntArray, centr
                 out[m, c] += side * lattice[behind[m], c]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def blur_shared(lattice: FloatArray, weights: FloatArray, starts: IntArray, offsets: IntArray,
-                targets: IntArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def blur_shared(
+    lattice: FloatArray,
+    weights: FloatArray,
+    starts: IntArray,
+    offsets: IntArray,
+    targets: IntArray,
+    out: FloatArray,
+) -> None:
     """Weigh the neighbours of each lattice point, all channels alike."""
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
@@ -89,9 +102,15 @@ def blur_shared(lattice: FloatArray, weights: FloatArray, starts: IntArray, offs
                 out[m, c] += weight * lattice[n, c]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def blur_shared_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntArray,
-                            offsets: IntArray, targets: IntArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def blur_shared_weight_grad(
+    grad: FloatArray,
+    lattice: FloatArray,
+    starts: IntArray,
+    offsets: IntArray,
+    targets: IntArray,
+    out: FloatArray,
+) -> None:
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             n = targets[e]
@@ -101,9 +120,15 @@ def blur_shared_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntAr
             out[offsets[e]] += total
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def blur_mixing(lattice: FloatArray, weights: FloatArray, starts: IntArray, offsets: IntArray,
-                targets: IntArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def blur_mixing(
+    lattice: FloatArray,
+    weights: FloatArray,
+    starts: IntArray,
+    offsets: IntArray,
+    targets: IntArray,
+    out: FloatArray,
+) -> None:
     """Weigh the neighbours of each lattice point by a matrix (C_in, C_out) for each offset."""
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
@@ -120,9 +145,15 @@ def blur_mixing(lattice: FloatArray, weights: FloatArray, starts: IntArray, offs
                     out[m, o] += value * weights[k, i, o]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def blur_mixing_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntArray,
-                            offsets: IntArray, targets: IntArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def blur_mixing_weight_grad(
+    grad: FloatArray,
+    lattice: FloatArray,
+    starts: IntArray,
+    offsets: IntArray,
+    targets: IntArray,
+    out: FloatArray,
+) -> None:
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             k = offsets[e]
@@ -133,7 +164,7 @@ def blur_mixing_weight_grad(grad: FloatArray, lattice: FloatArray, starts: IntAr
                     out[k, i, o] += value * grad[m, o]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Turn a table (K, M) of neighbours, M where absent, into lists for each lattice point.
 
@@ -160,7 +191,7 @@ def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     return starts, offsets, targets
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def pair_offsets(directions: IntArray, subsets: IntArray, out: Array) -> None:
     """The offset from corner k to corner m > k of each point's simplex, as `pair_weights`."""
     n_steps = directions.shape[1]
@@ -174,7 +205,7 @@ def pair_offsets(directions: IntArray, subsets: IntArray, out: Array) -> None:
                 pair += 1
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def pair_weights(corners: FloatArray, out: FloatArray) -> None:
     """The products of two corners' weights; the first entry, of each corner with itself."""
     n_corners = corners.shape[0]
@@ -189,7 +220,7 @@ def pair_weights(corners: FloatArray, out: FloatArray) -> None:
     out[0] = squares
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def self_shared(kernel: FloatArray, weights: FloatArray, pairs: Array, out: FloatArray) -> None:
     """What each point sends to itself; `kernel` holds, off zero, the sum of both ways."""
     shares = np.empty(pairs.shape[1] + 1, weights.dtype)
@@ -201,9 +232,15 @@ def self_shared(kernel: FloatArray, weights: FloatArray, pairs: Array, out: Floa
         out[p] = total
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def self_mixing(values: FloatArray, kernel: FloatArray, weights: FloatArray, pairs: Array,
-                base: FloatArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def self_mixing(
+    values: FloatArray,
+    kernel: FloatArray,
+    weights: FloatArray,
+    pairs: Array,
+    base: FloatArray,
+    out: FloatArray,
+) -> None:
     """As `self_shared`, with a matrix (C_in, C_out), flattened, for each offset.
 
     Writes the sum with `base`. Values on the simplex are mostly zeros, so that points with few
@@ -234,8 +271,12 @@ def self_mixing(values: FloatArray, kernel: FloatArray, weights: FloatArray, pai
                         of_a, of_b = value * shares[pair], value * shares[pair + 1]
                         of_c, of_d = value * shares[pair + 2], value * shares[pair + 3]
                         for o in range(n_out):
-                            out[p, o] += (of_a * kernel[a, at + o] + of_b * kernel[b, at + o]
-                                          + of_c * kernel[c, at + o] + of_d * kernel[d, at + o])
+                            out[p, o] += (
+                                of_a * kernel[a, at + o]
+                                + of_b * kernel[b, at + o]
+                                + of_c * kernel[c, at + o]
+                                + of_d * kernel[d, at + o]
+                            )
             continue
         matrix[:] = 0
         for pair in range(0, n_padded, 4):
@@ -243,17 +284,22 @@ def self_mixing(values: FloatArray, kernel: FloatArray, weights: FloatArray, pai
             of_a, of_b = shares[pair], shares[pair + 1]
             of_c, of_d = shares[pair + 2], shares[pair + 3]
             for i in range(matrix.shape[0]):
-                matrix[i] += (of_a * kernel[a, i] + of_b * kernel[b, i]
-                              + of_c * kernel[c, i] + of_d * kernel[d, i])
+                matrix[i] += (
+                    of_a * kernel[a, i]
+                    + of_b * kernel[b, i]
+                    + of_c * kernel[c, i]
+                    + of_d * kernel[d, i]
+                )
         for i in range(n_in):
             value = values[p, i]
             for o in range(n_out):
                 out[p, o] += value * matrix[i * n_out + o]
 
 
-@njit(cache=True, nogil=True, fastmath={'contract'})
-def self_mixing_weight_grad(grad: FloatArray, values: FloatArray, weights: FloatArray,
-                            pairs: Array, out: FloatArray) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def self_mixing_weight_grad(
+    grad: FloatArray, values: FloatArray, weights: FloatArray, pairs: Array, out: FloatArray
+) -> None:
     n_in, n_out = values.shape[1], grad.shape[1]
     shares = np.empty(pairs.shape[1] + 1, values.dtype)
     matrix = np.empty(n_in * n_out, values.dtype)

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence, TypeVar, Union
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from rerank.errors import InputError
 from rerank.layers.image_lattice import (
-    Deviations, LatticeCache, bilateral_lattice, position_lattice,
+    Deviations,
+    LatticeCache,
+    bilateral_lattice,
+    position_lattice,
 )
 from rerank.layers.lattice import PermutohedralLattice
 from rerank.types import Array, BoolArray
 
 Maps = TypeVar("Maps", torch.Tensor, Array)
-Compatibility = Union[float, Sequence[float], Array, torch.Tensor]
+Compatibility = float | Sequence[float] | Array | torch.Tensor
 
 _NORMALIZATIONS = ("symmetric", "before", "after", "none")
 
 
-def dense_crf(probabilities: Maps, image: Union[torch.Tensor, Array], *,
-              n_iterations: int = 5,
-              gaussian_sxy: Deviations = 3.0, gaussian_compat: Compatibility = 3.0,
-              bilateral_sxy: Deviations = 80.0, bilateral_srgb: Deviations = 13.0,
-              bilateral_compat: Compatibility = 10.0,
-              normalization: str = "symmetric", scale: float = 1.0, clip: float = 1e-5,
-              valid: Union[torch.Tensor, Array, None] = None,
-              cache: Optional[LatticeCache] = None) -> Maps:
+def dense_crf(
+    probabilities: Maps,
+    image: torch.Tensor | Array,
+    *,
+    n_iterations: int = 5,
+    gaussian_sxy: Deviations = 3.0,
+    gaussian_compat: Compatibility = 3.0,
+    bilateral_sxy: Deviations = 80.0,
+    bilateral_srgb: Deviations = 13.0,
+    bilateral_compat: Compatibility = 10.0,
+    normalization: str = "symmetric",
+    scale: float = 1.0,
+    clip: float = 1e-5,
+    valid: torch.Tensor | Array | None = None,
+    cache: LatticeCache | None = None,
+) -> Maps:
     """Refine per-pixel class probabilities by a fully connected CRF.
 
     The energy couples every two pixels by a Gaussian of their distance and by one of their
@@ -106,8 +118,10 @@ def dense_crf(probabilities: Maps, image: Union[torch.Tensor, Array], *,
     _check_settings(n_iterations, normalization, scale, clip)
     batch = _batch(probabilities, image, valid)
     n_labels = batch.probabilities.shape[1]
-    compats = [_compatibility(gaussian_compat, n_labels, "gaussian_compat"),
-               _compatibility(bilateral_compat, n_labels, "bilateral_compat")]
+    compats = [
+        _compatibility(gaussian_compat, n_labels, "gaussian_compat"),
+        _compatibility(bilateral_compat, n_labels, "bilateral_compat"),
+    ]
     computed = batch.probabilities
     if computed.dtype != torch.float64:
         computed = computed.float()
@@ -138,8 +152,7 @@ def dense_crf(probabilities: Maps, image: Union[torch.Tensor, Array], *,
     return result.numpy()
 
 
-def _mean_field(log_unary: torch.Tensor, kernels: list[_Kernel],
-                n_iterations: int) -> torch.Tensor:
+def _mean_field(log_unary: torch.Tensor, kernels: list[_Kernel], n_iterations: int) -> torch.Tensor:
     """Krähenbühl and Koltun 2011, Algorithm 1, on rows (N, L)."""
     rows = _softmax(log_unary)
     for _ in range(n_iterations):
@@ -161,8 +174,9 @@ def _softmax(rows: torch.Tensor) -> torch.Tensor:
 class _Kernel:
     """One pairwise term: a Gaussian on a lattice times a label compatibility (cost)."""
 
-    def __init__(self, lattice: PermutohedralLattice, cost: torch.Tensor,
-                 normalization: str) -> None:
+    def __init__(
+        self, lattice: PermutohedralLattice, cost: torch.Tensor, normalization: str
+    ) -> None:
         self._into = self._out = lattice
         if normalization == "symmetric":
             self._into = self._out = lattice.normalized()
@@ -194,12 +208,16 @@ def _batch(probabilities: Any, image: Any, valid: Any) -> _Batch:
     """Bring tensors and arrays, one image or many, to one form: images (B, H, W, C) on the CPU."""
     is_tensor = isinstance(probabilities, torch.Tensor)
     if is_tensor != isinstance(image, torch.Tensor):
-        raise InputError("probabilities and image must both be tensors or both be arrays, got "
-                         f"{type(probabilities).__name__} and {type(image).__name__}")
+        raise InputError(
+            "probabilities and image must both be tensors or both be arrays, got "
+            f"{type(probabilities).__name__} and {type(image).__name__}"
+        )
     maps = probabilities if is_tensor else torch.from_numpy(np.asarray(probabilities))
     if maps.dim() not in (3, 4) or not maps.is_floating_point():
-        raise InputError("probabilities must be (B, L, H, W) or (L, H, W) and floating point, "
-                         f"got {tuple(maps.shape)} of {maps.dtype}")
+        raise InputError(
+            "probabilities must be (B, L, H, W) or (L, H, W) and floating point, "
+            f"got {tuple(maps.shape)} of {maps.dtype}"
+        )
     has_batch = maps.dim() == 4
     pixels = image.detach().cpu().numpy() if is_tensor else np.asarray(image)
     shape = tuple(pixels.shape)
@@ -210,25 +228,31 @@ def _batch(probabilities: Any, image: Any, valid: Any) -> _Batch:
     grid = (maps.shape[0], *maps.shape[2:])
     if pixels.ndim != 4 or pixels.shape[:3] != grid or 0 in maps.shape or 0 in pixels.shape:
         order = "(B, C, H, W) or (C, H, W)" if is_tensor else "(B, H, W, C) or (H, W, C)"
-        raise InputError(f"image must be {order} and fit probabilities of shape "
-                         f"{tuple(probabilities.shape)}, got {shape}")
+        raise InputError(
+            f"image must be {order} and fit probabilities of shape "
+            f"{tuple(probabilities.shape)}, got {shape}"
+        )
     if valid is None:
         mask = np.ones(grid, dtype=bool)
     else:
         mask = valid.cpu().numpy() if isinstance(valid, torch.Tensor) else np.asarray(valid)
         mask = mask if has_batch else mask[None]
     if mask.dtype != np.bool_ or mask.shape != grid:
-        raise InputError(f"valid must be bool and of shape {grid if has_batch else grid[1:]}, "
-                         f"got {mask.dtype} of {mask.shape if has_batch else mask.shape[1:]}")
+        raise InputError(
+            f"valid must be bool and of shape {grid if has_batch else grid[1:]}, "
+            f"got {mask.dtype} of {mask.shape if has_batch else mask.shape[1:]}"
+        )
     return _Batch(maps, pixels, mask, has_batch)
 
 
-def _compatibility(given: Compatibility, n_labels: int, name: str) -> Optional[torch.Tensor]:
+def _compatibility(given: Compatibility, n_labels: int, name: str) -> torch.Tensor | None:
     """The cost as a number, (L,) or a symmetric (L, L); None for no term."""
     cost = torch.as_tensor(given, dtype=torch.float64)
     if tuple(cost.shape) not in ((), (n_labels,), (n_labels, n_labels)):
-        raise InputError(f"{name} must be a number, ({n_labels},) or ({n_labels}, {n_labels}) "
-                         f"for {n_labels} labels, got {tuple(cost.shape)}")
+        raise InputError(
+            f"{name} must be a number, ({n_labels},) or ({n_labels}, {n_labels}) "
+            f"for {n_labels} labels, got {tuple(cost.shape)}"
+        )
     if not torch.isfinite(cost).all():
         raise InputError(f"{name} must be finite, got {given!r}")
     if not cost.any():
@@ -242,8 +266,9 @@ def _check_settings(n_iterations: int, normalization: str, scale: float, clip: f
     if n_iterations < 0:
         raise InputError(f"n_iterations must be at least 0, got {n_iterations}")
     if normalization not in _NORMALIZATIONS:
-        raise InputError(f"normalization must be one of {', '.join(_NORMALIZATIONS)}, "
-                         f"got {normalization!r}")
+        raise InputError(
+            f"normalization must be one of {', '.join(_NORMALIZATIONS)}, got {normalization!r}"
+        )
     if not 0 < scale <= 1:
         raise InputError(f"scale must be in (0, 1], got {scale}")
     if not 0 < clip < 1:
@@ -254,5 +279,7 @@ def _check_probabilities(rows: torch.Tensor) -> None:
     least, most = torch.aminmax(rows)
     if not (least >= 0 and torch.isfinite(most)):
         bad = rows[~(torch.isfinite(rows) & (rows >= 0))]
-        raise InputError(f"probabilities of valid pixels must be finite and not negative; "
-                         f"{len(bad)} are not, the first is {bad[0].item()}")
+        raise InputError(
+            f"probabilities of valid pixels must be finite and not negative; "
+            f"{len(bad)} are not, the first is {bad[0].item()}"
+        )

@@ -94,8 +94,9 @@ class _JacobianProduct(torch.autograd.Function):
     """The Jacobian of Eq. 13, or its transpose, times a vector for each row."""
 
     @staticmethod
-    def forward(ctx: Any, vectors: torch.Tensor, sign: torch.Tensor, leak: float,
-                transposed: bool) -> torch.Tensor:
+    def forward(
+        ctx: Any, vectors: torch.Tensor, sign: torch.Tensor, leak: float, transposed: bool
+    ) -> torch.Tensor:
         ctx.save_for_backward(sign)
         ctx.leak, ctx.transposed = leak, transposed
         return _jacobian_product(vectors.detach().contiguous(), sign, leak, transposed)
@@ -116,8 +117,9 @@ def _project(rows: torch.Tensor, leak: float) -> tuple[torch.Tensor, torch.Tenso
     return projected, sign
 
 
-def _jacobian_product(vectors: torch.Tensor, sign: torch.Tensor, leak: float,
-                      transposed: bool) -> torch.Tensor:
+def _jacobian_product(
+    vectors: torch.Tensor, sign: torch.Tensor, leak: float, transposed: bool
+) -> torch.Tensor:
     if vectors.device.type != "cpu":
         return _jacobian_by_masks(vectors, sign, leak, transposed)
     product = torch.empty_like(vectors)
@@ -140,8 +142,9 @@ def _project_by_sorting(rows: torch.Tensor, leak: float) -> tuple[torch.Tensor, 
     return kept, distance.sign().nan_to_num().to(torch.int8)
 
 
-def _jacobian_by_masks(vectors: torch.Tensor, sign: torch.Tensor, leak: float,
-                       transposed: bool) -> torch.Tensor:
+def _jacobian_by_masks(
+    vectors: torch.Tensor, sign: torch.Tensor, leak: float, transposed: bool
+) -> torch.Tensor:
     slope = torch.ones_like(vectors).masked_fill(sign < 0, leak)
     active = (sign > 0).to(vectors.dtype)
     share = active / active.sum(dim=1, keepdim=True).clamp(min=1)
@@ -196,8 +199,9 @@ def _project_rows(rows: Array, leak: float, projected: Array, sign: Array) -> No
 
 
 @njit(cache=True, nogil=True)
-def _jacobian_rows(vectors: Array, sign: Array, leak: float, transposed: bool,
-                   product: Array) -> None:
+def _jacobian_rows(
+    vectors: Array, sign: Array, leak: float, transposed: bool, product: Array
+) -> None:
     n, width = vectors.shape
     for p in range(n):
         total = 0.0

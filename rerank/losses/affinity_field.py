@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ def affinity_field_loss(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     distance: int = 1,
     margin: float = 3.0,
     edge_weight: float = 1.0,
@@ -96,21 +96,24 @@ def affinity_field_loss(
             regions = regions + (both * pair).sum()
             region_mass = region_mass + 2.0 * logits.shape[1] * pair.sum()
             index, row, column = torch.nonzero(
-                (labels[here] != labels[there]) & (pair > 0), as_tuple=True)
-            ends = ((row, column + max(0, -distance * right)),
-                    (row + distance * down, column + max(0, distance * right)))
+                (labels[here] != labels[there]) & (pair > 0), as_tuple=True
+            )
+            ends = (
+                (row, column + max(0, -distance * right)),
+                (row + distance * down, column + max(0, distance * right)),
+            )
             mass = pair[index, row, column]
             # Of the classes only the two that meet at an edge have it.
             for own in (labels[(index, *ends[0])], labels[(index, *ends[1])]):
                 first, second = (
-                    (log_p[(index, own, *end)], odds[(index, own, *end)]) for end in ends)
+                    (log_p[(index, own, *end)], odds[(index, own, *end)]) for end in ends
+                )
                 for found in (_divergence(*first, *second), _divergence(*second, *first)):
                     edges = edges + ((margin - found).clamp(min=0.0) * mass).sum()
                     regions = regions - (found * mass).sum()
             edge_mass = edge_mass + 4.0 * mass.sum()
             region_mass = region_mass - 4.0 * mass.sum()
-        return (edge_weight * edges / _safe(edge_mass)
-                + region_weight * regions / _safe(region_mass))
+        return edge_weight * edges / _safe(edge_mass) + region_weight * regions / _safe(region_mass)
 
 
 class AffinityFieldLoss(nn.Module):
@@ -132,16 +135,24 @@ class AffinityFieldLoss(nn.Module):
         self.edge_weight = edge_weight
         self.region_weight = region_weight
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return affinity_field_loss(
-            logits, target, self.ignore_index, weights, self.distance, self.margin,
-            self.edge_weight, self.region_weight,
+            logits,
+            target,
+            self.ignore_index,
+            weights,
+            self.distance,
+            self.margin,
+            self.edge_weight,
+            self.region_weight,
         )
 
     def extra_repr(self) -> str:
-        return (f"ignore_index={self.ignore_index}, distance={self.distance}, "
-                f"margin={self.margin}, edge_weight={self.edge_weight}, "
-                f"region_weight={self.region_weight}")
+        return (
+            f"ignore_index={self.ignore_index}, distance={self.distance}, "
+            f"margin={self.margin}, edge_weight={self.edge_weight}, "
+            f"region_weight={self.region_weight}"
+        )
 
 
 def _log_odds(logits: Tensor, log_p: Tensor) -> Tensor:
@@ -165,14 +176,16 @@ def _divergence(log_p: Tensor, p_odds: Tensor, log_q: Tensor, q_odds: Tensor) ->
     return log_q.exp() * (log_q - log_p) + log_q_rest.exp() * (log_q_rest - log_p_rest)
 
 
-def _shifted(down: int, right: int, size: tuple[int, ...]) -> Optional[tuple[Any, Any]]:
+def _shifted(down: int, right: int, size: tuple[int, ...]) -> tuple[Any, Any] | None:
     """Index of the pixels that have a neighbour `down` and `right` of them, and of that."""
     height, width = size
     if down >= height or abs(right) >= width:
         return None
     rows = slice(0, height - down), slice(down, height)
-    columns = (slice(max(0, -right), width - max(0, right)),
-               slice(max(0, right), width + min(0, right)))
+    columns = (
+        slice(max(0, -right), width - max(0, right)),
+        slice(max(0, right), width + min(0, right)),
+    )
     return (..., rows[0], columns[0]), (..., rows[1], columns[1])
 
 
@@ -180,12 +193,13 @@ def _safe(mass: Tensor) -> Tensor:
     return torch.where(mass > 0, mass, torch.ones_like(mass))
 
 
-def _check_settings(
-    distance: int, margin: float, edge_weight: float, region_weight: float
-) -> None:
+def _check_settings(distance: int, margin: float, edge_weight: float, region_weight: float) -> None:
     if distance < 1:
         raise InputError(f"distance must be at least 1, got {distance}")
-    for name, value in (("margin", margin), ("edge_weight", edge_weight),
-                        ("region_weight", region_weight)):
+    for name, value in (
+        ("margin", margin),
+        ("edge_weight", edge_weight),
+        ("region_weight", region_weight),
+    ):
         if not (value >= 0 and math.isfinite(value)):
             raise InputError(f"{name} must be at least 0 and finite, got {value}")

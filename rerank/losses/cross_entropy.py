@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +15,7 @@ def soft_cross_entropy(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Cross-entropy between a target distribution per pixel and the softmax of the logits.
@@ -85,7 +83,7 @@ class SoftCrossEntropyLoss(nn.Module):
         self.ignore_index = ignore_index
         self.reduction = reduction
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return soft_cross_entropy(logits, target, self.ignore_index, weights, self.reduction)
 
     def extra_repr(self) -> str:

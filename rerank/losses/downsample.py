@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ class Downsampler(ABC):
     """
 
     def __init__(
-        self, factor: int, height: int, width: int, weights: Optional[Tensor], like: Tensor
+        self, factor: int, height: int, width: int, weights: Tensor | None, like: Tensor
     ) -> None:
         self.factor = factor
         self.height, self.width = height, width
@@ -120,9 +119,9 @@ class AverageDownsampler(_LinearDownsampler):
         # Strided sums, rows first: several times faster than a reduction over short axes.
         f = self.factor
         h, w = self.height // f, self.width // f
-        rows = maps[:, : h * f: f, : w * f].clone()
+        rows = maps[:, : h * f : f, : w * f].clone()
         for i in range(1, f):
-            rows += maps[:, i: h * f: f, : w * f]
+            rows += maps[:, i : h * f : f, : w * f]
         cells = rows[:, :, ::f].clone()
         for j in range(1, f):
             cells += rows[:, :, j::f]
@@ -130,11 +129,11 @@ class AverageDownsampler(_LinearDownsampler):
 
     def _scatter(self, gradient: Tensor, into: Tensor) -> None:
         f = self.factor
-        channels, h, w = gradient.shape
+        _channels, h, w = gradient.shape
         rows = (gradient / f**2).repeat_interleave(f, dim=2)
         into[:, : h * f, : w * f].unflatten(1, (h, f)).copy_(rows.unsqueeze(2))
-        into[:, h * f:] = 0.0
-        into[:, :, w * f:] = 0.0
+        into[:, h * f :] = 0.0
+        into[:, :, w * f :] = 0.0
 
     def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
         counts = self._cell_counts(labels, n_classes).double()
@@ -156,9 +155,7 @@ class InterpolationDownsampler(_LinearDownsampler):
         f = self.factor
         starts = [f // 2] if f % 2 else [f // 2 - 1, f // 2]
         last_row, last_column = self.height // f * f, self.width // f * f
-        return [
-            (slice(i, last_row, f), slice(j, last_column, f)) for i in starts for j in starts
-        ]
+        return [(slice(i, last_row, f), slice(j, last_column, f)) for i in starts for j in starts]
 
     def _gather(self, maps: Tensor) -> Tensor:
         return torch.stack([maps[:, i, j] for i, j in self._taps()]).mean(dim=0)
@@ -171,7 +168,7 @@ class InterpolationDownsampler(_LinearDownsampler):
 
     def down_target(self, target: Tensor) -> Tensor:
         f = self.factor
-        return target[:, : self.height // f * f: f, : self.width // f * f: f]
+        return target[:, : self.height // f * f : f, : self.width // f * f : f]
 
     def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
         nearest = self.down_target(labels.unsqueeze(0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ def expected_counts(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     leak: float = 0.0,
 ) -> ExpectedCounts:
     """Expected intersection and union of the softmax of the logits with the target.
@@ -78,11 +77,11 @@ def expected_iou_loss(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     absent: str = "skip",
     leak: float = 0.0,
     reduction: str = "mean",
-    counts: Optional[CorpusCounts] = None,
+    counts: CorpusCounts | None = None,
 ) -> Tensor:
     """One minus the mean over classes of expected intersection over expected union.
 
@@ -151,10 +150,10 @@ def expected_uoi_loss(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     leak: float = 0.0,
     reduction: str = "mean",
-    counts: Optional[CorpusCounts] = None,
+    counts: CorpusCounts | None = None,
 ) -> Tensor:
     """Mean over classes of expected union over expected intersection.
 
@@ -201,8 +200,9 @@ def expected_uoi_loss(
         intersections, unions, masses = _over(batch, counts)
         counted = masses > 0
         floor = torch.finfo(batch.unions.dtype).eps * masses
-        divisors = torch.where(counted, torch.maximum(intersections, floor),
-                               torch.ones_like(masses))
+        divisors = torch.where(
+            counted, torch.maximum(intersections, floor), torch.ones_like(masses)
+        )
         losses = torch.where(counted, unions / divisors, torch.zeros_like(unions))
         return _reduce(losses, counted, reduction).to(batch.unions.dtype)
 
@@ -216,7 +216,7 @@ class ExpectedIoULoss(nn.Module):
         absent: str = "skip",
         leak: float = 0.0,
         reduction: str = "mean",
-        counts: Optional[CorpusCounts] = None,
+        counts: CorpusCounts | None = None,
     ) -> None:
         super().__init__()
         check_choice(absent, "absent", ABSENT)
@@ -227,15 +227,23 @@ class ExpectedIoULoss(nn.Module):
         self.reduction = reduction
         self.counts = counts
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return expected_iou_loss(
-            logits, target, self.ignore_index, weights, self.absent, self.leak, self.reduction,
+            logits,
+            target,
+            self.ignore_index,
+            weights,
+            self.absent,
+            self.leak,
+            self.reduction,
             self.counts,
         )
 
     def extra_repr(self) -> str:
-        return (f"ignore_index={self.ignore_index}, absent={self.absent!r}, leak={self.leak}, "
-                f"reduction={self.reduction!r}")
+        return (
+            f"ignore_index={self.ignore_index}, absent={self.absent!r}, leak={self.leak}, "
+            f"reduction={self.reduction!r}"
+        )
 
 
 class ExpectedUoILoss(nn.Module):
@@ -246,7 +254,7 @@ class ExpectedUoILoss(nn.Module):
         ignore_index: int = 255,
         leak: float = 0.0,
         reduction: str = "mean",
-        counts: Optional[CorpusCounts] = None,
+        counts: CorpusCounts | None = None,
     ) -> None:
         super().__init__()
         check_choice(reduction, "reduction", REDUCTIONS)
@@ -255,19 +263,16 @@ class ExpectedUoILoss(nn.Module):
         self.reduction = reduction
         self.counts = counts
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return expected_uoi_loss(
             logits, target, self.ignore_index, weights, self.leak, self.reduction, self.counts
         )
 
     def extra_repr(self) -> str:
-        return (f"ignore_index={self.ignore_index}, leak={self.leak}, "
-                f"reduction={self.reduction!r}")
+        return f"ignore_index={self.ignore_index}, leak={self.leak}, reduction={self.reduction!r}"
 
 
-def _over(
-    batch: ExpectedCounts, counts: Optional[CorpusCounts]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _over(batch: ExpectedCounts, counts: CorpusCounts | None) -> tuple[Tensor, Tensor, Tensor]:
     if counts is None:
         return batch.intersections, batch.unions, batch.masses
     sums: tuple[Tensor, Tensor, Tensor] = counts(batch.intersections, batch.unions, batch.masses)

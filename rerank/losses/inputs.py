@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -29,8 +28,8 @@ class PixelTarget:
     """
 
     logits: Tensor
-    labels: Optional[Tensor]
-    distribution: Optional[Tensor]
+    labels: Tensor | None
+    distribution: Tensor | None
     weights: Tensor
 
     def image(self, index: int) -> PixelTarget:
@@ -57,10 +56,7 @@ class PixelTarget:
 
 
 def prepare_target(
-    logits: Tensor,
-    target: Tensor,
-    ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    logits: Tensor, target: Tensor, ignore_index: int = 255, weights: Tensor | None = None
 ) -> PixelTarget:
     """Check logits, target and weights against each other and bring them into one form.
 

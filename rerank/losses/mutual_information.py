@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor
-
 
 _BLOCK = 4096
 
@@ -28,7 +26,7 @@ class RegionInformation:
     """
 
     values: Tensor
-    gradient: Optional[Tensor]
+    gradient: Tensor | None
     n_points: int
 
 
@@ -112,7 +110,7 @@ def region_information(
     gradient = torch.zeros_like(prediction)
     for i in range(region_size):
         for j in range(region_size):
-            gradient[:, i:i + rows, j:j + columns] += by_window[:, i, j]
+            gradient[:, i : i + rows, j : j + columns] += by_window[:, i, j]
     return RegionInformation(values, gradient, n_points)
 
 

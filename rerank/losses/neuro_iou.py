@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ def neuro_iou_loss(
     target: Tensor,
     surrogate: SurrogateNetwork,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     counts: str = "probability",
     scale: str = "union",
 ) -> Tensor:
@@ -131,8 +131,12 @@ class NeuroIoULoss(nn.Module):
         _check_n_inputs(n_inputs)
         check_choice(counts, "counts", COUNTS)
         check_choice(scale, "scale", SCALES)
-        for size, name in ((first_steps, "first_steps"), (steps, "steps"),
-                           (batch_size, "batch_size"), (memory, "memory")):
+        for size, name in (
+            (first_steps, "first_steps"),
+            (steps, "steps"),
+            (batch_size, "batch_size"),
+            (memory, "memory"),
+        ):
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
         self.counts = counts
@@ -144,8 +148,8 @@ class NeuroIoULoss(nn.Module):
         self.learning_rate = learning_rate
         self.surrogate = SurrogateNetwork(n_inputs, random_state=random_state)
         self._generator = torch.Generator().manual_seed(random_state)
-        self._optimiser: Optional[torch.optim.Adam] = None
-        self._moments: Optional[dict[str, Any]] = None
+        self._optimiser: torch.optim.Adam | None = None
+        self._moments: dict[str, Any] | None = None
         inputs, losses = draw_examples(memory, n_inputs, counts, scale, self._generator)
         self.register_buffer("remembered", inputs)
         self.register_buffer("remembered_losses", losses)
@@ -165,7 +169,7 @@ class NeuroIoULoss(nn.Module):
         variance = square / weight - (mean / weight) ** 2
         return 1.0 - error / weight / variance if variance > 0.0 else float("nan")
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         found = surrogate_counts(
             logits, target, self.ignore_index, weights, self.counts, self.scale
         )
@@ -181,8 +185,12 @@ class NeuroIoULoss(nn.Module):
         if len(inputs):
             with torch.no_grad():
                 error = (self.surrogate(inputs) - losses).square().mean().double()
-                found = (torch.ones_like(error), error, losses.double().mean(),
-                         losses.double().square().mean())
+                found = (
+                    torch.ones_like(error),
+                    error,
+                    losses.double().mean(),
+                    losses.double().square().mean(),
+                )
                 self.scored.mul_(_SCORE_DECAY).add_(torch.stack(found))
             size = len(self.remembered)
             inputs, losses = inputs[-size:], losses[-size:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,9 +55,7 @@ class RegionLoss(torch.autograd.Function):
             make(settings.factor, height, width, None if plain else ready.weights[b], logits)
             for b in range(batch)
         ]
-        has_point = [
-            bool(complete_regions(s.valid, settings.region_size).any()) for s in samplers
-        ]
+        has_point = [bool(complete_regions(s.valid, settings.region_size).any()) for s in samplers]
         if over_images:
             share /= max(sum(has_point), 1)
         mass = ready.weights.sum()
@@ -89,7 +87,7 @@ def _image_loss(
     settings: RegionSettings,
     share: float,
     per_pixel: Tensor,
-    into: Optional[Tensor],
+    into: Tensor | None,
 ) -> Tensor:
     """The (C,) parts of a batch of one; its (C, H, W) gradient is written to `into`."""
     logits, weights = image.logits[0], image.weights[0] * per_pixel

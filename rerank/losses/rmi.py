@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +19,7 @@ def rmi_loss(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     region_size: int = 3,
     factor: int = 4,
     pooling: str = "average",
@@ -106,8 +104,15 @@ def rmi_loss(
     True
     """
     settings = _check_settings(
-        region_size, factor, pooling, xi, prediction_ridge, dtype, cross_entropy_weight,
-        cross_entropy, reduction,
+        region_size,
+        factor,
+        pooling,
+        xi,
+        prediction_ridge,
+        dtype,
+        cross_entropy_weight,
+        cross_entropy,
+        reduction,
     )
     ready = prepare_target(logits, target, ignore_index, weights)
     with full_precision(logits):
@@ -126,7 +131,7 @@ def region_mutual_information(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     region_size: int = 3,
     factor: int = 4,
     pooling: str = "average",
@@ -168,8 +173,15 @@ class RMILoss(nn.Module):
     ) -> None:
         super().__init__()
         _check_settings(
-            region_size, factor, pooling, xi, prediction_ridge, dtype, cross_entropy_weight,
-            cross_entropy, reduction,
+            region_size,
+            factor,
+            pooling,
+            xi,
+            prediction_ridge,
+            dtype,
+            cross_entropy_weight,
+            cross_entropy,
+            reduction,
         )
         self.ignore_index = ignore_index
         self.region_size = region_size
@@ -182,17 +194,29 @@ class RMILoss(nn.Module):
         self.dtype = dtype
         self.reduction = reduction
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return rmi_loss(
-            logits, target, self.ignore_index, weights, self.region_size, self.factor,
-            self.pooling, self.cross_entropy_weight, self.cross_entropy, self.xi,
-            self.prediction_ridge, self.dtype, self.reduction,
+            logits,
+            target,
+            self.ignore_index,
+            weights,
+            self.region_size,
+            self.factor,
+            self.pooling,
+            self.cross_entropy_weight,
+            self.cross_entropy,
+            self.xi,
+            self.prediction_ridge,
+            self.dtype,
+            self.reduction,
         )
 
     def extra_repr(self) -> str:
-        return (f"region_size={self.region_size}, factor={self.factor}, "
-                f"pooling={self.pooling!r}, cross_entropy_weight={self.cross_entropy_weight}, "
-                f"cross_entropy={self.cross_entropy!r}, xi={self.xi}, dtype={self.dtype}")
+        return (
+            f"region_size={self.region_size}, factor={self.factor}, "
+            f"pooling={self.pooling!r}, cross_entropy_weight={self.cross_entropy_weight}, "
+            f"cross_entropy={self.cross_entropy!r}, xi={self.xi}, dtype={self.dtype}"
+        )
 
 
 def _check_settings(

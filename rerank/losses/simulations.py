@@ -127,6 +127,9 @@ def fit_discontinuity(
     expected = np.where(below.numpy(), -1.0, 1.0)
     expected[1000] = np.nan
     return DiscontinuityFit(
-        x[:, 0].numpy(), values.numpy(), expected, fitted.detach().double().numpy(),
+        x[:, 0].numpy(),
+        values.numpy(),
+        expected,
+        fitted.detach().double().numpy(),
         slopes[:, 0].double().numpy(),
     )

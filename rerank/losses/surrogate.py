@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class SurrogateNetwork(nn.Module):
         generator = torch.Generator().manual_seed(random_state)
         sizes = [n_inputs, *hidden, 1]
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:]):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
             with torch.no_grad():
                 layer.weight.normal_(0.0, (1.0 / fan_in) ** 0.5, generator=generator)

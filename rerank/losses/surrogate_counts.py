@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -46,7 +45,7 @@ def surrogate_counts(
     logits: Tensor,
     target: Tensor,
     ignore_index: int = 255,
-    weights: Optional[Tensor] = None,
+    weights: Tensor | None = None,
     counts: str = "probability",
     scale: str = "union",
 ) -> SurrogateCounts:
@@ -156,8 +155,11 @@ def _hinges(ready: PixelTarget, winner: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """Per pixel and class: 1 - h if it is a true positive, h if it is a false one or missed."""
     logits = ready.logits
     best = logits.gather(1, winner)
-    runner_up = logits.scatter(1, winner, -torch.inf).amax(dim=1, keepdim=True) \
-        if logits.shape[1] > 1 else best - 1.0
+    runner_up = (
+        logits.scatter(1, winner, -torch.inf).amax(dim=1, keepdim=True)
+        if logits.shape[1] > 1
+        else best - 1.0
+    )
     truth = ready.as_distribution()
     hit = (best - runner_up).clamp(max=1.0).expand_as(logits)
     # Of the true classes other than k, by their shares; for labels it is 1 + z_k - z_y.

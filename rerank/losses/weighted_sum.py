@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +47,7 @@ class WeightedSumLoss(nn.Module):
         self.factors = tuple(float(weight) for weight, _ in terms)
         self.losses = nn.ModuleList([loss for _, loss in terms])
 
-    def forward(self, logits: Tensor, target: Tensor, weights: Optional[Tensor] = None) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         terms = [
             factor * loss(logits, target, weights=weights)
             for factor, loss in zip(self.factors, self.losses)

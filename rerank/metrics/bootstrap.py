@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -38,7 +37,7 @@ class Interval:
 
 def bootstrap_interval(
     both: IntersectionUnion,
-    baseline: Optional[IntersectionUnion] = None,
+    baseline: IntersectionUnion | None = None,
     measure: str = "corpus",
     n_resamples: int = 2000,
     confidence: float = 0.95,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from numba import njit
@@ -40,15 +39,13 @@ class IntersectionUnion:
     @classmethod
     def stack(cls, counts: Sequence[IntersectionUnion]) -> IntersectionUnion:
         """Counts of several images, all of one shape, with a leading axis for the images."""
-        return cls(np.stack([c.intersections for c in counts]),
-                   np.stack([c.unions for c in counts]))
+        return cls(
+            np.stack([c.intersections for c in counts]), np.stack([c.unions for c in counts])
+        )
 
 
 def confusion_counts(
-    labels: IntArray,
-    prediction: IntArray,
-    n_classes: int,
-    ignore_index: Optional[int] = VOID,
+    labels: IntArray, prediction: IntArray, n_classes: int, ignore_index: int | None = VOID
 ) -> IntArray:
     """Count pixels by their true and their predicted class.
 
@@ -88,7 +85,7 @@ def confusion_counts(
     labels, prediction = np.asarray(labels), np.asarray(prediction)
     _check_n_classes(n_classes)
     many = prediction.ndim == labels.ndim + 1
-    if prediction.shape[int(many):] != labels.shape:
+    if prediction.shape[int(many) :] != labels.shape:
         raise InputError(
             f"prediction has shape {prediction.shape} and labels have shape {labels.shape}; "
             "they must be equal, or prediction may have one leading axis more"
@@ -110,8 +107,8 @@ def region_histogram(
     regions: IntArray,
     labels: IntArray,
     n_classes: int,
-    ignore_index: Optional[int] = VOID,
-    n_regions: Optional[int] = None,
+    ignore_index: int | None = VOID,
+    n_regions: int | None = None,
 ) -> IntArray:
     """Count the true labels within each region (superpixel), void left out.
 
@@ -146,9 +143,7 @@ def region_histogram(
     largest = int(regions.max(initial=-1))
     n = largest + 1 if n_regions is None else n_regions
     if regions.min(initial=0) < 0 or largest >= n:
-        raise InputError(
-            f"regions must be 0..{n - 1}, found {int(regions.min())}..{largest}"
-        )
+        raise InputError(f"regions must be 0..{n - 1}, found {int(regions.min())}..{largest}")
     keep = slice(None) if ignore_index is None else labels != ignore_index
     inside, truth = regions[keep].ravel().astype(np.intp), labels[keep].ravel().astype(np.intp)
     cells = inside * n_classes + truth

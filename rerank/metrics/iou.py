@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class IoU:
     per_class: FloatArray
     mean: float
 
-    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> Array:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             return self.per_class.astype(dtype or np.float64, copy=False)
         return np.array(self.per_class, dtype=dtype)

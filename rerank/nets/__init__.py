@@ -28,17 +28,14 @@ from rerank.nets.loss_names import loss_from_name
 from rerank.nets.preprocessing import Preprocessing, preprocessing_by_name
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.segnet import CoarseSegNet, SegNetHead, head_probabilities
-from rerank.nets.soft_target import (
-    cell_overlap,
-    labeling_soft_targets,
-    labelled_share,
-    soft_target,
-)
+from rerank.nets.soft_target import cell_overlap, labeling_soft_targets, labelled_share, soft_target
 from rerank.nets.training import EpochRecord, History, Progress, train
 from rerank.nets.training_data import Batch, CoarseData, DenseInputs, TrainingData
 from rerank.nets.weights import BackboneWeights, load_backbone_weights, save_backbone_weights
 
 __all__ = [
+    "PAPER_PHASES",
+    "PUBLISHED_WEIGHTS",
     "ActivationMap",
     "Backbone",
     "BackboneWeights",
@@ -53,8 +50,6 @@ __all__ = [
     "DenseSourceSettings",
     "EpochRecord",
     "History",
-    "PAPER_PHASES",
-    "PUBLISHED_WEIGHTS",
     "KeptActivations",
     "Phase",
     "Preprocessing",

@@ -3,9 +3,9 @@ several layers with the place of their cells, to be pooled over superpixels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator, Optional, Sequence
 
 import numpy as np
 import torch
@@ -78,11 +78,11 @@ def images_to_tensor(images: Sequence[Array], size: tuple[int, int]) -> torch.Te
 def backbone_activations(
     backbone: Backbone,
     images: Sequence[Array],
-    size: Optional[int | tuple[int, int]] = None,
+    size: int | tuple[int, int] | None = None,
     *,
     flip: bool = False,
     batch_size: int = 1,
-    n_threads: Optional[int] = 1,
+    n_threads: int | None = 1,
 ) -> FloatArray:
     """Return the last layer's output for warped images, to be computed once and kept.
 
@@ -123,10 +123,10 @@ def backbone_activations(
     result = np.empty((len(images), backbone.n_channels, *grid), np.float32)
     with torch_threads(n_threads), torch.inference_mode():
         for start in range(0, len(images), batch_size):
-            batch = images_to_tensor(images[start:start + batch_size], (height, width))
+            batch = images_to_tensor(images[start : start + batch_size], (height, width))
             if flip:
                 batch = batch.flip(3)
-            result[start:start + batch_size] = backbone(batch).numpy()
+            result[start : start + batch_size] = backbone(batch).numpy()
     return result
 
 
@@ -136,8 +136,8 @@ def multi_layer_activations(
     layers: Sequence[str],
     *,
     scale: float = 1.0,
-    size: Optional[tuple[int, int]] = None,
-    n_threads: Optional[int] = 1,
+    size: tuple[int, int] | None = None,
+    n_threads: int | None = 1,
 ) -> list[ActivationMap]:
     """Return the outputs of several layers for one image at its own aspect.
 
@@ -179,18 +179,20 @@ def multi_layer_activations(
     maps = []
     for name, output in outputs.items():
         place = backbone.geometry(name)
-        maps.append(ActivationMap(
-            name,
-            np.ascontiguousarray(output[0].numpy()),
-            (place.stride * down, place.stride * across),
-            (place.first_centre * down, place.first_centre * across),
-            (height, width),
-        ))
+        maps.append(
+            ActivationMap(
+                name,
+                np.ascontiguousarray(output[0].numpy()),
+                (place.stride * down, place.stride * across),
+                (place.first_centre * down, place.first_centre * across),
+                (height, width),
+            )
+        )
     return maps
 
 
 @contextmanager
-def torch_threads(n_threads: Optional[int]) -> Iterator[None]:
+def torch_threads(n_threads: int | None) -> Iterator[None]:
     """Set the number of torch's threads for a block; None leaves it as it is.
 
     A sum that is split over threads is rounded differently for each number of threads, so

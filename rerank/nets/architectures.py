@@ -9,8 +9,8 @@ from nothing where no weights are at hand.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class ArchitectureSpec:
     """
 
     name: str
-    layers: Callable[[], "OrderedDict[str, nn.Module]"]
+    layers: Callable[[], OrderedDict[str, nn.Module]]
     n_channels: int
     size_at_13: int
     skip_layers: tuple[str, ...]
@@ -77,7 +77,7 @@ def _norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
 
-def _caffenet() -> "OrderedDict[str, nn.Module]":
+def _caffenet() -> OrderedDict[str, nn.Module]:
     return OrderedDict(
         conv1=ConvReLU(3, 96, 11, stride=4),
         pool1=_pool(),
@@ -91,7 +91,7 @@ def _caffenet() -> "OrderedDict[str, nn.Module]":
     )
 
 
-def _alexnet() -> "OrderedDict[str, nn.Module]":
+def _alexnet() -> OrderedDict[str, nn.Module]:
     return OrderedDict(
         conv1=ConvReLU(3, 64, 11, stride=4, padding=2),
         pool1=nn.MaxPool2d(3, 2),
@@ -103,7 +103,7 @@ def _alexnet() -> "OrderedDict[str, nn.Module]":
     )
 
 
-def _squeezenet() -> "OrderedDict[str, nn.Module]":
+def _squeezenet() -> OrderedDict[str, nn.Module]:
     return OrderedDict(
         conv1=ConvReLU(3, 96, 7, stride=2),
         pool1=_pool(),
@@ -120,7 +120,7 @@ def _squeezenet() -> "OrderedDict[str, nn.Module]":
     )
 
 
-def _small() -> "OrderedDict[str, nn.Module]":
+def _small() -> OrderedDict[str, nn.Module]:
     return OrderedDict(
         conv1=ConvNormReLU(3, 24, stride=2),
         conv2=ConvNormReLU(24, 48, stride=2),
@@ -135,8 +135,7 @@ ARCHITECTURES: Mapping[str, ArchitectureSpec] = {
         ArchitectureSpec("caffenet", _caffenet, 256, 227, ("conv1", "conv2", "conv5")),
         ArchitectureSpec("alexnet", _alexnet, 256, 227, ("conv1", "conv2", "conv5")),
         ArchitectureSpec("squeezenet1_0", _squeezenet, 512, 227, ("fire4", "fire8", "fire9")),
-        ArchitectureSpec("small", _small, 128, 104, ("conv1", "conv2", "conv4"),
-                         trainable=True),
+        ArchitectureSpec("small", _small, 128, 104, ("conv1", "conv2", "conv4"), trainable=True),
     )
 }
 

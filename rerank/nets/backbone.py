@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Iterable, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ class Backbone(nn.Module):
                 break
         return {name: found[name] for name in layers}
 
-    def geometry(self, layer: Optional[str] = None) -> LayerGeometry:
+    def geometry(self, layer: str | None = None) -> LayerGeometry:
         """Return stride and first centre of a layer's cells (default: of the last layer)."""
         (name,) = self._check_layers([layer or self.layer_names[-1]])
         stride, centre = 1, 0.5
@@ -105,7 +105,7 @@ class Backbone(nn.Module):
             stride *= step.stride
         return LayerGeometry(stride, centre)
 
-    def output_size(self, size: tuple[int, int], layer: Optional[str] = None) -> tuple[int, int]:
+    def output_size(self, size: tuple[int, int], layer: str | None = None) -> tuple[int, int]:
         """Return height and width of a layer's map for an input of the given size.
 
         Zero where the input is too small.
@@ -146,7 +146,7 @@ class Backbone(nn.Module):
         height, width = (self.spec.size_at_13 + stride * (cells - 13) for cells in grid)
         return height, width
 
-    def _spatial_steps(self, last: str) -> Iterable["_Step"]:
+    def _spatial_steps(self, last: str) -> Iterable[_Step]:
         for name, layer in self.layers.named_children():
             if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
                 yield _Step.of(layer)
@@ -164,7 +164,7 @@ class Backbone(nn.Module):
             )
         return set(layers)
 
-    def _check_size(self, images: Tensor, layer: Optional[str] = None) -> None:
+    def _check_size(self, images: Tensor, layer: str | None = None) -> None:
         height, width = images.shape[2:]
         if min(self.output_size((height, width), layer)) < 1:
             raise InputError(
@@ -181,12 +181,16 @@ class _Step:
     ceil: bool
 
     @classmethod
-    def of(cls, layer: nn.Module) -> "_Step":
+    def of(cls, layer: nn.Module) -> _Step:
         def first(value: object) -> int:
             return int(value[0] if isinstance(value, tuple) else value)  # type: ignore
 
-        return cls(first(layer.kernel_size), first(layer.stride), first(layer.padding),
-                   bool(getattr(layer, "ceil_mode", False)))
+        return cls(
+            first(layer.kernel_size),
+            first(layer.stride),
+            first(layer.padding),
+            bool(getattr(layer, "ceil_mode", False)),
+        )
 
     def output(self, size: int) -> int:
         extent = size + 2 * self.padding - self.kernel
@@ -195,7 +199,7 @@ class _Step:
         return (-(-extent // self.stride) if self.ceil else extent // self.stride) + 1
 
 
-def new_backbone(architecture: str, preprocessing: Optional[Preprocessing] = None) -> Backbone:
+def new_backbone(architecture: str, preprocessing: Preprocessing | None = None) -> Backbone:
     """Return a backbone whose filters have shapes but no values yet (see `build_backbone`)."""
     spec = architecture_spec(architecture)
     return Backbone(spec, preprocessing or preprocessing_by_name(spec.random_preprocessing))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Union
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from rerank.types import RandomState, as_generator
 
 def build_backbone(
     architecture: str,
-    weights: Union[BackboneWeights, str, Path, None] = None,
+    weights: BackboneWeights | str | Path | None = None,
     random_state: RandomState = None,
 ) -> Backbone:
     """Return the convolutional stages of a network, in evaluation mode.
@@ -57,8 +56,10 @@ def build_backbone(
         initialise(backbone, random_state)
     else:
         if weights.architecture != architecture:
-            raise DataError(f"{weights.source}: holds weights of {weights.architecture}, "
-                            f"expected {architecture}")
+            raise DataError(
+                f"{weights.source}: holds weights of {weights.architecture}, "
+                f"expected {architecture}"
+            )
         backbone.layers.load_state_dict(dict(weights.state))
     backbone.requires_grad_(backbone.spec.trainable)
     # Twice as fast as the default layout for these small maps on a CPU.

@@ -8,9 +8,9 @@ fields); the field numbers are those of Caffe's `NetParameter`, `LayerParameter`
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Union
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
 _V0_LAYER, _V0_NAME, _V0_BLOBS = 1, 1, 50
 
-_Value = Union[int, memoryview]
+_Value = int | memoryview
 
 
 class _Malformed(Exception):
@@ -38,7 +38,7 @@ class CaffeLayer:
     blobs: tuple[FloatArray, ...]
 
 
-def read_caffemodel(path: Union[str, Path]) -> list[CaffeLayer]:
+def read_caffemodel(path: str | Path) -> list[CaffeLayer]:
     """Read all layers that hold filters, in the file's order.
 
     Understands the current layer format and the two before it (V1, V0), blobs with a shape
@@ -156,7 +156,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
             raise _Malformed(f"wire type {kind} at byte {at}")
         if at + length > len(message):
             raise _Malformed(f"the file ends within a field of {length} bytes")
-        chunk = message[at:at + length]
+        chunk = message[at : at + length]
         yield number, chunk if kind == _BYTES else int.from_bytes(chunk, "little")
         at += length
 

@@ -45,8 +45,9 @@ def load_checkpoint(path: Path, signature: str) -> Checkpoint:
     try:
         checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds, depending on how a file is damaged
-        raise DataError(f"{path}: unreadable checkpoint ({str(error)[:200]}); delete it to start "
-                        f"anew") from error
+        raise DataError(
+            f"{path}: unreadable checkpoint ({str(error)[:200]}); delete it to start anew"
+        ) from error
     if checkpoint.signature != signature:
         raise DataError(
             f"{path}: is of another training; delete it or choose another file.\n"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Union
-
 from torch import Tensor, nn
 
 from rerank.errors import InputError
@@ -38,13 +36,15 @@ class DenseCRFNet(nn.Module):
     def __init__(self, net: DenseFCN, layer: CRFGrad) -> None:
         super().__init__()
         if net.n_classes != layer.n_labels:
-            raise InputError(f"the net has {net.n_classes} classes and the layer "
-                             f"{layer.n_labels} labels; they must be equal")
+            raise InputError(
+                f"the net has {net.n_classes} classes and the layer "
+                f"{layer.n_labels} labels; they must be equal"
+            )
         self.net = net
         self.layer = layer
         self.n_classes = net.n_classes
 
-    def forward(self, images: Union[Tensor, DenseInputs]) -> Tensor:
+    def forward(self, images: Tensor | DenseInputs) -> Tensor:
         """Return scores (B, C, H, W) for RGB images (B, 3, H, W) in 0..255.
 
         The layer's `log_scores`, for any loss on logits. The classes' order at a pixel is that

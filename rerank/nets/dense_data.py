@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Optional, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class DenseData:
     def __init__(
         self,
         samples: LabelledImages,
-        crop: Optional[tuple[int, int]] = None,
+        crop: tuple[int, int] | None = None,
         scale: tuple[float, float] = (1.0, 1.0),
         flip: bool = True,
         ignore_index: int = VOID,
@@ -97,18 +97,24 @@ class DenseData:
         for index in indices:
             sample = self.samples[int(index)]
             if sample.image.shape[:2] != sample.labels.shape:
-                raise InputError(f"sample {int(index)}: the image is {sample.image.shape[:2]}, "
-                                 f"its labels are {sample.labels.shape}")
+                raise InputError(
+                    f"sample {int(index)}: the image is {sample.image.shape[:2]}, "
+                    f"its labels are {sample.labels.shape}"
+                )
             image, label = self._augment(sample.image, sample.labels, rng)
             images.append(image)
             labels.append(label)
         sizes = {label.shape for label in labels}
         if len(sizes) > 1:
-            raise InputError(f"images of one batch must be of equal size without a crop, got "
-                             f"{sorted(sizes)}")
+            raise InputError(
+                f"images of one batch must be of equal size without a crop, got {sorted(sizes)}"
+            )
         inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
-        return Batch(inputs.contiguous(memory_format=torch.channels_last),
-                     torch.from_numpy(np.stack(labels).astype(np.int64)), None)
+        return Batch(
+            inputs.contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(np.stack(labels).astype(np.int64)),
+            None,
+        )
 
     def _augment(
         self, image: Array, labels: Array, rng: np.random.Generator
@@ -121,8 +127,11 @@ class DenseData:
             height, width = (max(1, round(side * factor)) for side in labels.shape)
             if (height, width) != labels.shape:
                 image = warp_image(image, (height, width))
-                labels = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(
-                    (width, height), Image.Resampling.NEAREST))
+                labels = np.asarray(
+                    Image.fromarray(labels.astype(np.int32)).resize(
+                        (width, height), Image.Resampling.NEAREST
+                    )
+                )
             image, labels = self._window(image, labels, self.crop, place)
         if mirrored:
             image, labels = image[:, ::-1], labels[:, ::-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -69,17 +68,15 @@ class DenseFCN(nn.Module):
         self,
         n_classes: int,
         backbone: str = "squeezenet1_0",
-        weights: Union[BackboneWeights, str, Path, None] = None,
-        train_backbone: Optional[bool] = None,
+        weights: BackboneWeights | str | Path | None = None,
+        train_backbone: bool | None = None,
         width: int = 128,
         dropout: float = 0.5,
         random_state: RandomState = None,
     ) -> None:
         super().__init__()
         if n_classes < 1 or width < 1:
-            raise InputError(
-                f"n_classes and width must be at least 1, got {n_classes} and {width}"
-            )
+            raise InputError(f"n_classes and width must be at least 1, got {n_classes} and {width}")
         rng = np.random.default_rng(torch_generator(random_state).initial_seed())
         self.backbone = build_backbone(backbone, weights, rng)
         if train_backbone is not None:
@@ -101,14 +98,14 @@ class DenseFCN(nn.Module):
                 draw_normal(parameter, 0.01, torch_generator(rng))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def train(self, mode: bool = True) -> "DenseFCN":
+    def train(self, mode: bool = True) -> DenseFCN:
         """Set training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if not self.backbone_trains:
             self.backbone.eval()
         return self
 
-    def forward(self, images: Union[Tensor, DenseInputs]) -> Tensor:
+    def forward(self, images: Tensor | DenseInputs) -> Tensor:
         """Return logits (B, C, H, W), float32, for RGB images (B, 3, H, W) in 0..255.
 
         Of `DenseInputs` the kept activations are used, and the backbone is not run.
@@ -139,7 +136,7 @@ class DenseFCN(nn.Module):
         return tuple(outputs[name] for name in self.skip_layers)
 
     def predict_proba(
-        self, image: Array, size: Optional[tuple[int, int]] = None, n_threads: Optional[int] = 1
+        self, image: Array, size: tuple[int, int] | None = None, n_threads: int | None = 1
     ) -> FloatArray:
         """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
 

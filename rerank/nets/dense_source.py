@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Union
 
 import numpy as np
 import torch
@@ -79,8 +78,9 @@ class DenseSourceSettings:
             raise ConfigError(f"epochs must be at least 2, got {self.epochs}")
         backbone = new_backbone(self.architecture)
         if min(backbone.output_size(self.size, backbone.spec.skip_layers[-1])) < 1:
-            raise ConfigError(f"size {self.size[0]}x{self.size[1]} is too small for "
-                              f"{self.architecture}")
+            raise ConfigError(
+                f"size {self.size[0]}x{self.size[1]} is too small for {self.architecture}"
+            )
         self.config()
 
     def config(self) -> TrainConfig:
@@ -88,8 +88,10 @@ class DenseSourceSettings:
         first = self.epochs // 2
         phases: tuple[Phase, ...] = (Phase(self.loss, self.epochs, self.learning_rate),)
         if self.loss != "ce":
-            phases = (Phase("ce", first, self.learning_rate),
-                      Phase(self.loss, self.epochs - first, 0.5 * self.learning_rate))
+            phases = (
+                Phase("ce", first, self.learning_rate),
+                Phase(self.loss, self.epochs - first, 0.5 * self.learning_rate),
+            )
         return self._config(phases)
 
     def joint_config(self) -> TrainConfig:
@@ -98,8 +100,12 @@ class DenseSourceSettings:
 
     def _config(self, phases: tuple[Phase, ...]) -> TrainConfig:
         # "small" has learnt nothing before that a lower rate would preserve.
-        return TrainConfig(phases, batch_size=self.batch_size, random_state=self.random_state,
-                           backbone_factor=1.0 if self.architecture == "small" else 0.1)
+        return TrainConfig(
+            phases,
+            batch_size=self.batch_size,
+            random_state=self.random_state,
+            backbone_factor=1.0 if self.architecture == "small" else 0.1,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +121,11 @@ class DenseSource:
         Of the network's training and, with a layer, of both; empty after `from_arrays`.
     """
 
-    model: Union[DenseFCN, DenseCRFNet]
+    model: DenseFCN | DenseCRFNet
     settings: DenseSourceSettings
     history: tuple[History, ...] = ()
 
-    def predict_proba(self, image: Array, n_threads: Optional[int] = 1) -> FloatArray:
+    def predict_proba(self, image: Array, n_threads: int | None = 1) -> FloatArray:
         """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
 
         At the image's own size: the network sees it resized, and its probabilities are
@@ -138,13 +144,20 @@ class DenseSource:
 
     def to_arrays(self) -> dict[str, Array]:
         """What was trained, as arrays to be kept in any store; a frozen backbone is left out."""
-        return {name: value.numpy().copy() for name, value in self.model.state_dict().items()
-                if self.settings.train_backbone or "backbone." not in name}
+        return {
+            name: value.numpy().copy()
+            for name, value in self.model.state_dict().items()
+            if self.settings.train_backbone or "backbone." not in name
+        }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], n_classes: int,
-                    settings: DenseSourceSettings,
-                    weights: Union[BackboneWeights, str, Path, None] = None) -> DenseSource:
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, Array],
+        n_classes: int,
+        settings: DenseSourceSettings,
+        weights: BackboneWeights | str | Path | None = None,
+    ) -> DenseSource:
         """Rebuild a source from what `to_arrays` returned, with the same settings and weights.
 
         Raises
@@ -154,12 +167,13 @@ class DenseSource:
         """
         model = _model(n_classes, settings, weights, n_lattices=1)
         state = dict(model.state_dict())
-        trained = {name for name in state
-                   if settings.train_backbone or "backbone." not in name}
+        trained = {name for name in state if settings.train_backbone or "backbone." not in name}
         if set(arrays) != trained:
             odd = sorted(set(arrays) ^ trained)
-            raise DataError(f"not the arrays of this dense source: {len(odd)} are missing or too "
-                            f"many, {odd[0]} the first")
+            raise DataError(
+                f"not the arrays of this dense source: {len(odd)} are missing or too "
+                f"many, {odd[0]} the first"
+            )
         state.update({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
         try:
             model.load_state_dict(state)
@@ -172,7 +186,7 @@ def keep_activations(
     samples: LabelledImages,
     n_classes: int,
     settings: DenseSourceSettings,
-    weights: Union[BackboneWeights, str, Path, None] = None,
+    weights: BackboneWeights | str | Path | None = None,
 ) -> KeptActivations:
     """Run the frozen backbone once over images whose folds are then drawn by `subset`.
 
@@ -188,14 +202,14 @@ def keep_activations(
 
 
 def fit_dense_source(
-    samples: Union[LabelledImages, KeptActivations],
+    samples: LabelledImages | KeptActivations,
     n_classes: int,
     settings: DenseSourceSettings,
-    weights: Union[BackboneWeights, str, Path, None] = None,
+    weights: BackboneWeights | str | Path | None = None,
     *,
-    n_threads: Optional[int] = 1,
-    progress: Optional[Callable[[Progress], None]] = None,
-    checkpoint: Optional[Path] = None,
+    n_threads: int | None = 1,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> DenseSource:
     """Train a dense network on labelled images, those of all folds but one, say.
 
@@ -235,41 +249,68 @@ def fit_dense_source(
         if settings.train_backbone:
             raise InputError("kept activations are of a frozen backbone; give the images")
         if samples.images.shape[1:3] != tuple(settings.size):
-            raise InputError(f"activations were kept at {samples.images.shape[1:3]}, the settings "
-                             f"ask for {tuple(settings.size)}")
+            raise InputError(
+                f"activations were kept at {samples.images.shape[1:3]}, the settings "
+                f"ask for {tuple(settings.size)}"
+            )
         data = samples
     elif settings.train_backbone:
         # At the scale that the network will see, give or take a factor of two.
-        data = DenseData([_resized(samples[index], settings.size)
-                          for index in range(len(samples))], settings.size, (0.5, 2.0))
+        data = DenseData(
+            [_resized(samples[index], settings.size) for index in range(len(samples))],
+            settings.size,
+            (0.5, 2.0),
+        )
     else:
         data = KeptActivations(net, samples, settings.size, n_threads=n_threads)
     with torch_threads(n_threads):
-        history = [train(net, data, settings.config(), progress=progress,
-                         checkpoint=_beside(checkpoint, ".net.ckpt"))]
+        history = [
+            train(
+                net,
+                data,
+                settings.config(),
+                progress=progress,
+                checkpoint=_beside(checkpoint, ".net.ckpt"),
+            )
+        ]
         if isinstance(model, DenseCRFNet):
-            history.append(train(model, data, settings.joint_config(), progress=progress,
-                                 checkpoint=_beside(checkpoint, ".joint.ckpt")))
+            history.append(
+                train(
+                    model,
+                    data,
+                    settings.joint_config(),
+                    progress=progress,
+                    checkpoint=_beside(checkpoint, ".joint.ckpt"),
+                )
+            )
     return DenseSource(model.eval(), settings, tuple(history))
 
 
-def _net(n_classes: int, settings: DenseSourceSettings,
-         weights: Union[BackboneWeights, str, Path, None]) -> DenseFCN:
-    return DenseFCN(n_classes, settings.architecture, weights,
-                    train_backbone=settings.train_backbone, random_state=settings.random_state)
+def _net(
+    n_classes: int, settings: DenseSourceSettings, weights: BackboneWeights | str | Path | None
+) -> DenseFCN:
+    return DenseFCN(
+        n_classes,
+        settings.architecture,
+        weights,
+        train_backbone=settings.train_backbone,
+        random_state=settings.random_state,
+    )
 
 
-def _model(n_classes: int, settings: DenseSourceSettings,
-           weights: Union[BackboneWeights, str, Path, None],
-           n_lattices: Optional[int] = None) -> Union[DenseFCN, DenseCRFNet]:
+def _model(
+    n_classes: int,
+    settings: DenseSourceSettings,
+    weights: BackboneWeights | str | Path | None,
+    n_lattices: int | None = None,
+) -> DenseFCN | DenseCRFNet:
     net = _net(n_classes, settings, weights)
     if not settings.crf_layer:
         return net
     if n_lattices is None:
         n_lattices = _LATTICES_BYTES // (_LATTICE_BYTES * settings.size[0] * settings.size[1])
     # The default of 80 pixels is for images of some 375 rows.
-    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375,
-                    cache_size=n_lattices)
+    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375, cache_size=n_lattices)
     return DenseCRFNet(net, layer).eval()
 
 
@@ -283,5 +324,5 @@ def _resized(sample: LabelledImage, size: tuple[int, int]) -> _Resized:
     return _Resized(warp_image(sample.image, size), resize_labels(sample.labels, size))
 
 
-def _beside(path: Optional[Path], ending: str) -> Optional[Path]:
+def _beside(path: Path | None, ending: str) -> Path | None:
     return None if path is None else path.with_name(path.name + ending)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Optional, Union
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -29,23 +29,26 @@ class PublishedWeights:
 PUBLISHED_WEIGHTS: Mapping[str, PublishedWeights] = {
     "caffenet": PublishedWeights(
         "http://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel",
-        "sha1", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
+        "sha1",
+        "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
     ),
     "alexnet": PublishedWeights(
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "sha256", "7be5be79"),
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "sha256", "7be5be79"
+    ),
     "squeezenet1_0": PublishedWeights(
-        "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth", "sha256", "b66bff10"),
+        "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth", "sha256", "b66bff10"
+    ),
 }
 
 
 def download_backbone_weights(
     name: str,
-    path: Union[str, Path],
-    sha256: Optional[str] = None,
+    path: str | Path,
+    sha256: str | None = None,
     *,
-    url: Optional[str] = None,
+    url: str | None = None,
     timeout: float = 60.0,
-    progress: Optional[Callable[[int, Optional[int]], None]] = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
     """Download a backbone's weights and check them.
 
@@ -92,8 +95,9 @@ def download_backbone_weights(
             raise ConfigError(f"sha256 must be 8 to 64 hexadecimal digits, got {sha256!r}")
     if url is not None:
         if sha256 is None or urlsplit(url).scheme not in ("http", "https", "file"):
-            raise ConfigError(f"another source must be http, https or file, with its sha256; "
-                              f"got {url!r}")
+            raise ConfigError(
+                f"another source must be http, https or file, with its sha256; got {url!r}"
+            )
         published = PublishedWeights(url, published.algorithm, published.digest)
     file = Path(path)
     if file.is_dir():
@@ -101,8 +105,10 @@ def download_backbone_weights(
     if file.exists():
         found = _digest(file, published.algorithm)
         if not found.startswith(published.digest):
-            raise DataError(f"{file}: is there, but its {published.algorithm} is {found} and not "
-                            f"{published.digest}; delete it to download it anew")
+            raise DataError(
+                f"{file}: is there, but its {published.algorithm} is {found} and not "
+                f"{published.digest}; delete it to download it anew"
+            )
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")
@@ -110,8 +116,10 @@ def download_backbone_weights(
         _fetch(published.url, partial, timeout, progress)
         found = _digest(partial, published.algorithm)
         if not found.startswith(published.digest):
-            raise DataError(f"{published.url}: expected the {published.algorithm} "
-                            f"{published.digest}, got {found}; nothing was kept")
+            raise DataError(
+                f"{published.url}: expected the {published.algorithm} "
+                f"{published.digest}, got {found}; nothing was kept"
+            )
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
@@ -119,8 +127,7 @@ def download_backbone_weights(
 
 
 def _fetch(
-    url: str, partial: Path, timeout: float,
-    progress: Optional[Callable[[int, Optional[int]], None]],
+    url: str, partial: Path, timeout: float, progress: Callable[[int, int | None], None] | None
 ) -> None:
     try:
         with urlopen(url, timeout=timeout) as source, open(partial, "wb") as stream:
@@ -133,8 +140,9 @@ def _fetch(
                 if progress is not None:
                     progress(done, total)
     except (URLError, OSError) as error:
-        raise DataError(f"{url}: can't be downloaded: {error}; fetch the file by other means and "
-                        f"give its path") from error
+        raise DataError(
+            f"{url}: can't be downloaded: {error}; fetch the file by other means and give its path"
+        ) from error
 
 
 def _digest(file: Path, algorithm: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,9 +34,9 @@ class SeededDropout(nn.Module):
         if not 0.0 <= p < 1.0:
             raise InputError(f"dropout must lie in [0, 1), got {p}")
         self.p = p
-        self._seed: Optional[int] = None
-        self._generator: Optional[torch.Generator] = None
-        self._rng: Optional[np.random.Generator] = None
+        self._seed: int | None = None
+        self._generator: torch.Generator | None = None
+        self._rng: np.random.Generator | None = None
 
     def reseed(self, seed: int) -> None:
         """Draw the masks of the next passes from this seed."""

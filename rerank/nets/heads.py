@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Callable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 from torch import Tensor, nn
@@ -41,18 +41,18 @@ class TrainedHead:
 def train_head(
     activations: Array,
     targets: FloatArray,
-    weights: Optional[FloatArray] = None,
+    weights: FloatArray | None = None,
     *,
-    phases: Sequence[Union[Phase, tuple[Union[str, nn.Module], int]]] = PAPER_PHASES,
-    flipped: Optional[Array] = None,
-    start: Optional[SegNetHead] = None,
+    phases: Sequence[Phase | tuple[str | nn.Module, int]] = PAPER_PHASES,
+    flipped: Array | None = None,
+    start: SegNetHead | None = None,
     dropout: float = 0.5,
     kernel_sizes: Sequence[int] = (1, 3, 3),
     batch_size: int = 16,
     learning_rate: float = 0.05,
     random_state: int = 0,
-    n_threads: Optional[int] = 1,
-    progress: Optional[Callable[[Progress], None]] = None,
+    n_threads: int | None = 1,
+    progress: Callable[[Progress], None] | None = None,
 ) -> TrainedHead:
     """Train a head on activations that were computed once.
 
@@ -118,7 +118,7 @@ def train_head(
 
 
 def _as_phase(
-    phase: Union[Phase, tuple[Union[str, nn.Module], int]], index: int, learning_rate: float
+    phase: Phase | tuple[str | nn.Module, int], index: int, learning_rate: float
 ) -> Phase:
     if isinstance(phase, Phase):
         return phase
@@ -133,8 +133,9 @@ def _root_mean_square(activations: Array) -> float:
         total += float((values * values).sum())
     mean = total / activations.size
     if not np.isfinite(mean) or mean == 0.0:
-        raise InputError(f"activations must be finite and not all zero; their mean square is "
-                         f"{mean}")
+        raise InputError(
+            f"activations must be finite and not all zero; their mean square is {mean}"
+        )
     return float(mean**0.5)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -51,14 +51,16 @@ class KeptActivations:
         samples: LabelledImages,
         size: tuple[int, int],
         flip: bool = True,
-        n_threads: Optional[int] = 1,
-        progress: Optional[Callable[[int], None]] = None,
+        n_threads: int | None = 1,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         if len(samples) == 0:
             raise InputError("the training data holds no sample")
         if net.backbone_trains:
-            raise InputError("activations can be kept of a frozen backbone alone; make the net "
-                             "with train_backbone=False")
+            raise InputError(
+                "activations can be kept of a frozen backbone alone; make the net "
+                "with train_backbone=False"
+            )
         self.flip = flip
         self._rows: IntArray = np.arange(len(samples))
         self.images = np.empty((len(samples), *size, 3), np.uint8)
@@ -67,8 +69,10 @@ class KeptActivations:
         for index in range(len(samples)):
             sample = samples[index]
             if sample.image.shape[:2] != sample.labels.shape:
-                raise InputError(f"sample {index}: the image is {sample.image.shape[:2]}, its "
-                                 f"labels are {sample.labels.shape}")
+                raise InputError(
+                    f"sample {index}: the image is {sample.image.shape[:2]}, its "
+                    f"labels are {sample.labels.shape}"
+                )
             self.images[index] = warp_image(sample.image, size)
             self.labels[index] = resize_labels(sample.labels, size)
             images = images_to_tensor([self.images[index]], size)
@@ -77,8 +81,9 @@ class KeptActivations:
                 found = [net.skip_activations(view) for view in views]
             if not self._kept:
                 self._kept = tuple(
-                    tuple(np.empty((len(samples), *layer.shape[1:]), np.float16)
-                          for layer in view) for view in found)
+                    tuple(np.empty((len(samples), *layer.shape[1:]), np.float16) for layer in view)
+                    for view in found
+                )
             for arrays, view in zip(self._kept, found):
                 for array, layer in zip(arrays, view):
                     array[index] = layer[0].numpy()
@@ -126,8 +131,9 @@ class KeptActivations:
             values = self._kept[0][layer][indices]
             if mirrored.any():
                 values[mirrored] = self._kept[1][layer][indices[mirrored]]
-            activations.append(torch.from_numpy(values).float().contiguous(
-                memory_format=torch.channels_last))
+            activations.append(
+                torch.from_numpy(values).float().contiguous(memory_format=torch.channels_last)
+            )
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
         return Batch(DenseInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
 

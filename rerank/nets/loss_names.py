@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -99,13 +100,18 @@ def _make(name: str, arguments: str, ignore_index: int, random_state: int) -> nn
     given: dict[str, Any] = {"ignore_index": ignore_index, **named.fixed}
     if "random_state" in known:
         given["random_state"] = random_state
-    free = [key for key, parameter in known.items() if key not in given
-            and isinstance(parameter.default, (int, float, str))]
+    free = [
+        key
+        for key, parameter in known.items()
+        if key not in given and isinstance(parameter.default, (int, float, str))
+    ]
     for argument in filter(None, (text.strip() for text in arguments.split(","))):
         key, equals, text = (piece.strip() for piece in argument.partition("="))
         if not equals or key not in free:
-            raise ConfigError(f"loss {name}({arguments}): expected KEY=VALUE with a KEY among "
-                              f"{', '.join(free)}, got {argument!r}")
+            raise ConfigError(
+                f"loss {name}({arguments}): expected KEY=VALUE with a KEY among "
+                f"{', '.join(free)}, got {argument!r}"
+            )
         given[key] = _value(text)
     try:
         return named.make(**given)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Mapping
+from typing import Any
 
 from rerank.errors import ConfigError
 
@@ -61,7 +62,7 @@ class Preprocessing:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_mapping(cls, record: Mapping[str, Any]) -> "Preprocessing":
+    def from_mapping(cls, record: Mapping[str, Any]) -> Preprocessing:
         """Build the record from a mapping with exactly its four keys.
 
         Raises
@@ -85,7 +86,7 @@ class Preprocessing:
             raise ConfigError(f"preprocessing: {error}") from error
 
     @classmethod
-    def from_json(cls, text: str) -> "Preprocessing":
+    def from_json(cls, text: str) -> Preprocessing:
         """Read what `to_json` wrote.
 
         Raises
@@ -111,9 +112,7 @@ def _triple(values: Any) -> tuple[float, float, float]:
 #: "torchvision": RGB in 0..1, standardised with ImageNet's mean and deviation.
 PREPROCESSINGS: Mapping[str, Preprocessing] = {
     "caffe": Preprocessing("BGR", 1.0, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
-    "torchvision": Preprocessing(
-        "RGB", 1.0 / 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    ),
+    "torchvision": Preprocessing("RGB", 1.0 / 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional, Union
 
 from torch import nn
 
@@ -26,7 +25,7 @@ class Phase:
         The highest of the phase, above 0.
     """
 
-    loss: Union[str, nn.Module]
+    loss: str | nn.Module
     epochs: int
     learning_rate: float
 
@@ -70,7 +69,7 @@ class TrainConfig:
     weight_decay: float = 5e-4
     power: float = 0.9
     warmup: int = 10
-    clip_norm: Optional[float] = 5.0
+    clip_norm: float | None = 5.0
     backbone_factor: float = 0.1
     amp: bool = False
     random_state: int = 0
@@ -83,10 +82,14 @@ class TrainConfig:
             (self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}"),
             (self.power >= 0, f"power must be at least 0, got {self.power}"),
             (self.warmup >= 0, f"warmup must be at least 0, got {self.warmup}"),
-            (self.clip_norm is None or self.clip_norm > 0,
-             f"clip_norm must be above 0 or None, got {self.clip_norm}"),
-            (self.backbone_factor >= 0,
-             f"backbone_factor must be at least 0, got {self.backbone_factor}"),
+            (
+                self.clip_norm is None or self.clip_norm > 0,
+                f"clip_norm must be above 0 or None, got {self.clip_norm}",
+            ),
+            (
+                self.backbone_factor >= 0,
+                f"backbone_factor must be at least 0, got {self.backbone_factor}",
+            ),
             (self.random_state >= 0, f"random_state must be at least 0, got {self.random_state}"),
         )
         for holds, message in checks:

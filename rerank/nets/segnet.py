@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -90,8 +90,9 @@ class SegNetHead(nn.Module):
     def forward(self, activations: Tensor) -> Tensor:
         """Return logits (B, C, gh, gw) for activations (B, D, gh, gw)."""
         if activations.ndim != 4 or activations.shape[1] != self.n_channels:
-            raise InputError(f"activations must be (B, {self.n_channels}, h, w), got "
-                             f"{tuple(activations.shape)}")
+            raise InputError(
+                f"activations must be (B, {self.n_channels}, h, w), got {tuple(activations.shape)}"
+            )
         x = activations * self.activation_scale
         x = F.relu(self.conv6(self.drop6(x)))
         x = F.relu(self.conv7(self.drop7(x)))
@@ -102,7 +103,7 @@ class SegNetHead(nn.Module):
         return {name: tensor.numpy().copy() for name, tensor in self.state_dict().items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> "SegNetHead":
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> SegNetHead:
         """Rebuild a head in evaluation mode from what `to_arrays` returned.
 
         Raises
@@ -114,8 +115,10 @@ class SegNetHead(nn.Module):
             shapes = [np.shape(arrays[f"conv{i}.weight"]) for i in (6, 7, 8)]
             head = cls(shapes[0][1], shapes[2][0], 0.0, [shape[2] for shape in shapes], 0)
             head.load_state_dict(
-                {name: torch.from_numpy(np.array(value, np.float32))
-                 for name, value in arrays.items()}
+                {
+                    name: torch.from_numpy(np.array(value, np.float32))
+                    for name, value in arrays.items()
+                }
             )
         except (KeyError, IndexError, RuntimeError, InputError) as error:
             raise DataError(f"not the arrays of a SegNet head: {error}") from error
@@ -174,7 +177,7 @@ class CoarseSegNet(nn.Module):
         self,
         n_classes: int,
         backbone: str = "caffenet",
-        weights: Union[BackboneWeights, str, Path, None] = None,
+        weights: BackboneWeights | str | Path | None = None,
         grid: tuple[int, int] = (13, 13),
         dropout: float = 0.5,
         kernel_sizes: Sequence[int] = (1, 3, 3),
@@ -212,7 +215,7 @@ class CoarseSegNet(nn.Module):
         return logits
 
     def predict_proba(
-        self, images: Sequence[Array], batch_size: int = 1, n_threads: Optional[int] = 1
+        self, images: Sequence[Array], batch_size: int = 1, n_threads: int | None = 1
     ) -> FloatArray:
         """Return class distributions (B, gh, gw, C), float32, for RGB images of any size.
 
@@ -223,7 +226,7 @@ class CoarseSegNet(nn.Module):
         self.eval()
         with torch_threads(n_threads), torch.inference_mode():
             for start in range(0, len(images), batch_size):
-                batch = images_to_tensor(images[start:start + batch_size], self.input_size)
+                batch = images_to_tensor(images[start : start + batch_size], self.input_size)
                 maps.append(_distributions(self(batch)))
         self.train(training)
         empty = np.zeros((0, *self.grid, self.n_classes), np.float32)
@@ -231,7 +234,7 @@ class CoarseSegNet(nn.Module):
 
 
 def head_probabilities(
-    head: SegNetHead, activations: Array, batch_size: int = 1, n_threads: Optional[int] = 1
+    head: SegNetHead, activations: Array, batch_size: int = 1, n_threads: int | None = 1
 ) -> FloatArray:
     """Return class distributions (N, gh, gw, C), float32, for kept activations (N, D, gh, gw).
 
@@ -242,7 +245,7 @@ def head_probabilities(
     head.eval()
     with torch_threads(n_threads), torch.inference_mode():
         for start in range(0, len(activations), batch_size):
-            batch = np.asarray(activations[start:start + batch_size], np.float32)
+            batch = np.asarray(activations[start : start + batch_size], np.float32)
             maps.append(_distributions(head(torch.from_numpy(batch))))
     head.train(training)
     empty = np.zeros((0, *np.shape(activations)[2:], head.n_classes), np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,8 +24,8 @@ class _Axis(NamedTuple):
 def soft_target(
     labels: IntArray,
     grid: tuple[int, int] = (13, 13),
-    n_classes: Optional[int] = None,
-    ignore_index: Optional[int] = VOID,
+    n_classes: int | None = None,
+    ignore_index: int | None = VOID,
 ) -> FloatArray:
     """Return the distribution over classes in each cell of a grid laid over the labels.
 
@@ -70,7 +70,7 @@ def soft_target(
 
 
 def labelled_share(
-    labels: IntArray, grid: tuple[int, int] = (13, 13), ignore_index: Optional[int] = VOID
+    labels: IntArray, grid: tuple[int, int] = (13, 13), ignore_index: int | None = VOID
 ) -> FloatArray:
     """Return the share of each cell's area that is not void, (gh, gw) float64 in 0..1.
 
@@ -90,7 +90,7 @@ def labelled_share(
 
 
 def cell_overlap(
-    superpixels: IntArray, grid: tuple[int, int] = (13, 13), n_superpixels: Optional[int] = None
+    superpixels: IntArray, grid: tuple[int, int] = (13, 13), n_superpixels: int | None = None
 ) -> FloatArray:
     """Return the share of each cell's area that each superpixel covers.
 
@@ -167,8 +167,8 @@ def labeling_soft_targets(overlap: FloatArray, labelings: IntArray, n_classes: i
 def _class_areas(
     labels: IntArray,
     grid: tuple[int, int],
-    n_classes: Optional[int],
-    ignore_index: Optional[int],
+    n_classes: int | None,
+    ignore_index: int | None,
     name: str = "labels",
 ) -> tuple[FloatArray, float]:
     """Return the area of each class in each cell, (gh, gw, C), and the area of a cell."""
@@ -206,8 +206,9 @@ def _axis(n_pixels: int, n_cells: int) -> _Axis:
 
 
 @njit(cache=True)
-def _add_areas(codes, row_first, row_last, top, bottom,
-               column_first, column_last, left, right, areas):
+def _add_areas(
+    codes, row_first, row_last, top, bottom, column_first, column_last, left, right, areas
+):
     for i in range(row_first.size):
         for y in range(row_first[i], row_last[i]):
             tall = min(bottom[i], y + 1.0) - max(top[i], float(y))

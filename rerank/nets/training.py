@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Mapping, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class EpochRecord:
     loss: float
     learning_rate: float
     seconds: float
-    surrogate_fit: Optional[float] = None
+    surrogate_fit: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,10 @@ def train(
     data: TrainingData,
     config: TrainConfig,
     *,
-    device: Union[str, torch.device] = "cpu",
+    device: str | torch.device = "cpu",
     workers: int = 0,
-    progress: Optional[Callable[[Progress], None]] = None,
-    checkpoint: Union[str, Path, None] = None,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> History:
     """Train the parameters of a model that ask for gradients, in place.
@@ -142,8 +142,7 @@ def train(
     run = trainer.run
     resumed_at = trainer.steps_done()
     started = saved_at = time.monotonic()
-    for step in iterate_steps(data, config, n_batches, (run.phase, run.epoch, run.batch),
-                              workers):
+    for step in iterate_steps(data, config, n_batches, (run.phase, run.epoch, run.batch), workers):
         loss = trainer.step(step)
         now = time.monotonic()
         phase_ended = run.epoch == 0 and run.batch == 0
@@ -186,8 +185,11 @@ class _Trainer:
         if step.index == 0:
             _reset_counts(self.loss)
         rate = phase.learning_rate * poly_factor(
-            step.epoch * self.n_batches + step.index, phase.epochs * self.n_batches,
-            config.power, config.warmup)
+            step.epoch * self.n_batches + step.index,
+            phase.epochs * self.n_batches,
+            config.power,
+            config.warmup,
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_factor"]
         reseed_dropout(self.model, step.dropout_seed)
@@ -224,31 +226,44 @@ class _Trainer:
         if run.batch < self.n_batches:
             return
         run.records.append(
-            EpochRecord(run.phase, run.epoch, run.epoch_loss, rate, run.epoch_seconds,
-                        _surrogate_fit(self.loss)))
+            EpochRecord(
+                run.phase,
+                run.epoch,
+                run.epoch_loss,
+                rate,
+                run.epoch_seconds,
+                _surrogate_fit(self.loss),
+            )
+        )
         run.batch, run.epoch_loss, run.epoch_seconds = 0, 0.0, 0.0
         run.epoch += 1
         if run.epoch < self.config.phases[run.phase].epochs:
             return
         run.epoch = 0
         run.phase += 1
-        run.phase_states.append({name: value.detach().cpu().clone()
-                                 for name, value in self.model.state_dict().items()})
+        run.phase_states.append(
+            {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        )
         if run.phase < len(self.config.phases):
             self._start_phase(run.phase)
 
     def steps_done(self) -> int:
         """Number of steps before the next place."""
         run = self.run
-        epochs = sum(phase.epochs for phase in self.config.phases[:run.phase]) + run.epoch
+        epochs = sum(phase.epochs for phase in self.config.phases[: run.phase]) + run.epoch
         return epochs * self.n_batches + run.batch
 
     def freeze(self, signature: str) -> Checkpoint:
         """Return all that is needed to go on from here."""
         state = dict(vars(self.run))
         state["records"] = [dict(vars(record)) for record in self.run.records]
-        return Checkpoint(signature, state, self.model.state_dict(),
-                          self.optimizer.state_dict(), self.loss.state_dict())
+        return Checkpoint(
+            signature,
+            state,
+            self.model.state_dict(),
+            self.optimizer.state_dict(),
+            self.loss.state_dict(),
+        )
 
     def restore(self, saved: Checkpoint) -> None:
         """Go to where a checkpoint was taken."""
@@ -291,7 +306,7 @@ def _reset_counts(loss: nn.Module) -> None:
             module.reset()
 
 
-def _surrogate_fit(loss: nn.Module) -> Optional[float]:
+def _surrogate_fit(loss: nn.Module) -> float | None:
     for module in loss.modules():
         if isinstance(module, NeuroIoULoss):
             return module.held_out_share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Protocol, Union
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,20 +28,21 @@ class DenseInputs:
     images: Tensor
     activations: tuple[Tensor, ...]
 
-    def to(self, device: Union[str, torch.device], non_blocking: bool = False) -> "DenseInputs":
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> DenseInputs:
         """Return the same on a device."""
         return DenseInputs(
             self.images.to(device, non_blocking=non_blocking),
-            tuple(a.to(device, non_blocking=non_blocking) for a in self.activations))
+            tuple(a.to(device, non_blocking=non_blocking) for a in self.activations),
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Inputs (B, ...), targets (B, H, W) or (B, C, H, W), and weights (B, H, W) or None."""
 
-    inputs: Union[Tensor, DenseInputs]
+    inputs: Tensor | DenseInputs
     targets: Tensor
-    weights: Optional[Tensor]
+    weights: Tensor | None
 
 
 class TrainingData(Protocol):
@@ -82,27 +83,32 @@ class CoarseData:
         self,
         inputs: Array,
         targets: FloatArray,
-        weights: Optional[FloatArray] = None,
-        flipped: Optional[Array] = None,
+        weights: FloatArray | None = None,
+        flipped: Array | None = None,
         flip: bool = False,
     ) -> None:
         n = len(inputs)
         if n == 0 or inputs.ndim != 4:
-            raise InputError(f"inputs must be (N, D, h, w) activations or (N, H, W, 3) images, "
-                             f"N at least 1, got {inputs.shape}")
+            raise InputError(
+                f"inputs must be (N, D, h, w) activations or (N, H, W, 3) images, "
+                f"N at least 1, got {inputs.shape}"
+            )
         self.are_images = inputs.dtype == np.uint8
         if targets.ndim != 4 or len(targets) != n:
             raise InputError(f"targets must be ({n}, h, w, C), got {targets.shape}")
         if not self.are_images and targets.shape[1:3] != inputs.shape[2:]:
-            raise InputError(f"targets have a grid of {targets.shape[1:3]}, the activations of "
-                             f"{inputs.shape[2:]}")
+            raise InputError(
+                f"targets have a grid of {targets.shape[1:3]}, the activations of "
+                f"{inputs.shape[2:]}"
+            )
         if weights is not None and weights.shape != targets.shape[:3]:
             raise InputError(f"weights must be {targets.shape[:3]}, got {weights.shape}")
         if flipped is not None and flipped.shape != inputs.shape:
             raise InputError(f"flipped must be {inputs.shape}, got {flipped.shape}")
         if flip and not self.are_images:
-            raise InputError("activations cannot be mirrored; give those of mirrored images "
-                             "as `flipped`")
+            raise InputError(
+                "activations cannot be mirrored; give those of mirrored images as `flipped`"
+            )
         self.inputs, self.targets, self.weights = inputs, targets, weights
         self.flipped, self.flip = flipped, flip
 

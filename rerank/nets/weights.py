@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,18 +17,21 @@ from torch import Tensor
 from rerank.errors import ConfigError, DataError
 from rerank.nets.backbone import new_backbone
 from rerank.nets.caffemodel import read_caffemodel
-from rerank.nets.preprocessing import (
-    PREPROCESSINGS,
-    Preprocessing,
-    preprocessing_by_name,
-)
+from rerank.nets.preprocessing import PREPROCESSINGS, Preprocessing, preprocessing_by_name
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 
 _ALEXNET_LAYERS = {"0": "conv1", "3": "conv2", "6": "conv3", "8": "conv4", "10": "conv5"}
 _SQUEEZENET_LAYERS = {
-    "0": "conv1", "3": "fire2", "4": "fire3", "5": "fire4", "7": "fire5",
-    "8": "fire6", "9": "fire7", "10": "fire8", "12": "fire9",
+    "0": "conv1",
+    "3": "fire2",
+    "4": "fire3",
+    "5": "fire4",
+    "7": "fire5",
+    "8": "fire6",
+    "9": "fire7",
+    "10": "fire8",
+    "12": "fire9",
 }
 
 
@@ -57,7 +61,7 @@ class BackboneWeights:
 
 
 def load_backbone_weights(
-    path: PathLike, preprocessing: Union[str, Preprocessing, None] = None
+    path: PathLike, preprocessing: str | Preprocessing | None = None
 ) -> BackboneWeights:
     """Read a backbone's filters from a file.
 
@@ -91,14 +95,21 @@ def load_backbone_weights(
     """
     file = Path(path)
     if not file.is_file():
-        raise DataError(f"{file}: no such weights file; give the path of an .npz, .pth or "
-                        f".caffemodel file")
+        raise DataError(
+            f"{file}: no such weights file; give the path of an .npz, .pth or .caffemodel file"
+        )
     suffix = file.suffix.lower()
-    readers = {".npz": _read_npz, ".pth": _read_torch, ".pt": _read_torch,
-               ".caffemodel": _read_caffe}
+    readers = {
+        ".npz": _read_npz,
+        ".pth": _read_torch,
+        ".pt": _read_torch,
+        ".caffemodel": _read_caffe,
+    }
     if suffix not in readers:
-        raise DataError(f"{file}: expected weights as .npz, .pth, .pt or .caffemodel, "
-                        f"got {suffix or 'a name without suffix'!r}")
+        raise DataError(
+            f"{file}: expected weights as .npz, .pth, .pt or .caffemodel, "
+            f"got {suffix or 'a name without suffix'!r}"
+        )
     arrays, record = readers[suffix](file)
     architecture, names = _recognise(file, arrays)
     state = _checked_state(file, architecture, arrays, names)
@@ -122,7 +133,7 @@ def save_backbone_weights(path: PathLike, weights: BackboneWeights) -> None:
     np.savez(file, preprocessing=record, **arrays)  # type: ignore[arg-type]
 
 
-def _read_npz(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
+def _read_npz(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -137,7 +148,7 @@ def _read_npz(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
         raise DataError(f"{file}: {error}") from error
 
 
-def _read_torch(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
+def _read_torch(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, depending on how a file is damaged
@@ -148,7 +159,8 @@ def _read_torch(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
     state = content.get("state_dict", content)
     arrays = {
         re.sub("^module\\.", "", str(name)): tensor.detach().float().numpy()
-        for name, tensor in state.items() if isinstance(tensor, Tensor)
+        for name, tensor in state.items()
+        if isinstance(tensor, Tensor)
     }
     if record is None:
         return arrays, None
@@ -158,7 +170,7 @@ def _read_torch(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
         raise DataError(f"{file}: {error}") from error
 
 
-def _read_caffe(file: Path) -> tuple[dict[str, Any], Optional[Preprocessing]]:
+def _read_caffe(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
     arrays = {}
     for layer in read_caffemodel(file):
         for kind, blob in zip(("weight", "bias"), layer.blobs):
@@ -234,8 +246,10 @@ def _checked_state(
             # Caffe's old format writes a bias as 1 x 1 x 1 x n.
             squeezed = values.reshape(-1)
             if expected.ndim != 1 or values.shape != (1, 1, 1, expected.numel()):
-                raise DataError(f"{file}: layer {label} of {architecture} must have shape "
-                                f"{tuple(expected.shape)}, got {values.shape}")
+                raise DataError(
+                    f"{file}: layer {label} of {architecture} must have shape "
+                    f"{tuple(expected.shape)}, got {values.shape}"
+                )
             values = squeezed
         tensor = torch.from_numpy(np.array(values, dtype=np.float32))
         if not torch.isfinite(tensor).all():
@@ -246,8 +260,8 @@ def _checked_state(
 
 def _choose_preprocessing(
     file: Path,
-    argument: Union[str, Preprocessing, None],
-    record: Optional[Preprocessing],
+    argument: str | Preprocessing | None,
+    record: Preprocessing | None,
     names: Mapping[str, str],
 ) -> tuple[Preprocessing, str]:
     if argument is not None:

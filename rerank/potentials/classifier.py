@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+import itertools
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -77,7 +78,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: float = 2e-3,
         weight_decay: float = 1.0,
         class_balance: float = 0.0,
-        max_per_image: Optional[int] = None,
+        max_per_image: int | None = None,
         n_members: int = 1,
         random_state: RandomState = None,
     ) -> None:
@@ -97,11 +98,11 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         self,
         features: Array,
         target: Array,
-        sample_weight: Optional[Array] = None,
+        sample_weight: Array | None = None,
         *,
-        groups: Optional[Array] = None,
-        n_classes: Optional[int] = None,
-    ) -> "SuperpixelClassifier":
+        groups: Array | None = None,
+        n_classes: int | None = None,
+    ) -> SuperpixelClassifier:
         """Train on superpixels of known content.
 
         Training runs in one thread, so that equal seeds give equal weights whatever the number of
@@ -146,11 +147,13 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         if rows.size == 0:
             raise InputError("no superpixel has a labelled pixel to train on")
         if self.max_per_image is not None:
-            rows = sample_superpixels(_check_groups(groups, weight.size), self.max_per_image,
-                                      rows=rows, random_state=rng)
+            rows = sample_superpixels(
+                _check_groups(groups, weight.size), self.max_per_image, rows=rows, random_state=rng
+            )
         self.mean_, self.scale_ = _mean_and_scale(features, rows)
-        share = histogram[rows] * (class_weights(histogram[rows], self.class_balance)
-                                   / weight[rows].mean())
+        share = histogram[rows] * (
+            class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
+        )
         self.members_ = tuple(
             train_perceptron(
                 features,
@@ -174,8 +177,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def calibrate(
-        self, features: Array, target: Array, sample_weight: Optional[Array] = None
-    ) -> "SuperpixelClassifier":
+        self, features: Array, target: Array, sample_weight: Array | None = None
+    ) -> SuperpixelClassifier:
         """Choose the temperature that minimises the cross-entropy on held-out superpixels.
 
         A temperature (Guo et al. 2017) changes no member's decision. Images that the classifier
@@ -208,7 +211,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             return -float((histogram * np.log(np.maximum(p, 1e-12))).sum())
 
         found = minimize_scalar(
-            cross_entropy, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded",
+            cross_entropy,
+            bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
+            method="bounded",
             options={"xatol": 1e-3},
         )
         self.temperature_ = float(np.exp(found.x))
@@ -270,7 +275,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> "SuperpixelClassifier":
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> SuperpixelClassifier:
         """Classifier that predicts as the one whose `to_arrays` gave these.
 
         Settings that only matter in training are at their defaults.
@@ -281,11 +286,12 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             If an array is missing or not of the shape that ``layer_sizes`` asks for.
         """
         sizes = [int(size) for size in _stored(arrays, "layer_sizes", None)]
-        inputs, layers = sizes[0], list(zip(sizes[:-1], sizes[1:]))
+        inputs, layers = sizes[0], list(itertools.pairwise(sizes))
         members = tuple(
             Perceptron(
-                tuple(_stored(arrays, f"weight_{m}_{k}", size[::-1])
-                      for k, size in enumerate(layers)),
+                tuple(
+                    _stored(arrays, f"weight_{m}_{k}", size[::-1]) for k, size in enumerate(layers)
+                ),
                 tuple(_stored(arrays, f"bias_{m}_{k}", size[1:]) for k, size in enumerate(layers)),
             )
             for m in range(int(_stored(arrays, "n_members", ())))
@@ -347,7 +353,7 @@ def _check_features(features: Array) -> FloatArray:
     return features
 
 
-def _check_groups(groups: Optional[Array], n: int) -> IntArray:
+def _check_groups(groups: Array | None, n: int) -> IntArray:
     if groups is None:
         raise InputError("max_per_image needs groups, the image of each superpixel")
     groups = np.asarray(groups)
@@ -356,7 +362,7 @@ def _check_groups(groups: Optional[Array], n: int) -> IntArray:
     return groups
 
 
-def _stored(arrays: Mapping[str, Array], key: str, shape: Optional[tuple[int, ...]]) -> Array:
+def _stored(arrays: Mapping[str, Array], key: str, shape: tuple[int, ...] | None) -> Array:
     if key not in arrays:
         raise InputError(f"a stored classifier must hold {key}")
     values = np.asarray(arrays[key])

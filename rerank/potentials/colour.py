@@ -32,10 +32,7 @@ def colour_channels(image: Array, lab: FloatArray) -> tuple[FloatArray, list[str
     hsv = rgb2hsv(image.astype(np.float32) / np.float32(255))
     hue, saturation = hsv[..., 0] * np.float32(2 * np.pi), hsv[..., 1]
     channels = np.concatenate(
-        [
-            lab,
-            np.stack([saturation, saturation * np.cos(hue), saturation * np.sin(hue)], axis=-1),
-        ],
+        [lab, np.stack([saturation, saturation * np.cos(hue), saturation * np.sin(hue)], axis=-1)],
         axis=-1,
         dtype=np.float32,
     )

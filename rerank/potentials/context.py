@@ -10,8 +10,14 @@ from rerank.types import FloatArray
 
 #: Directions of `surroundings`: (name, down, across).
 DIRECTIONS = (
-    ("above", -1, 0), ("below", 1, 0), ("left", 0, -1), ("right", 0, 1),
-    ("above_left", -1, -1), ("above_right", -1, 1), ("below_left", 1, -1), ("below_right", 1, 1),
+    ("above", -1, 0),
+    ("below", 1, 0),
+    ("left", 0, -1),
+    ("right", 0, 1),
+    ("above_left", -1, -1),
+    ("above_right", -1, 1),
+    ("below_left", 1, -1),
+    ("below_right", 1, 1),
 )
 N_CELLS = 16
 
@@ -104,9 +110,8 @@ def _look_up(cells: FloatArray, row: FloatArray, column: FloatArray) -> FloatArr
     x = np.clip(column * g - 0.5, 0, g - 1)
     y0, x0 = np.minimum(y.astype(np.int64), g - 2), np.minimum(x.astype(np.int64), g - 2)
     v, u = (y - y0)[:, None], (x - x0)[:, None]
-    return (
-        (1 - v) * ((1 - u) * cells[y0, x0] + u * cells[y0, x0 + 1])
-        + v * ((1 - u) * cells[y0 + 1, x0] + u * cells[y0 + 1, x0 + 1])
+    return (1 - v) * ((1 - u) * cells[y0, x0] + u * cells[y0, x0 + 1]) + v * (
+        (1 - u) * cells[y0 + 1, x0] + u * cells[y0 + 1, x0 + 1]
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numba
 import numpy as np
@@ -18,8 +18,8 @@ def deep_features(
     activation_maps: Sequence[Array],
     superpixels: IntArray,
     *,
-    strides: Optional[Sequence[tuple[float, float]]] = None,
-    first_centres: Optional[Sequence[tuple[float, float]]] = None,
+    strides: Sequence[tuple[float, float]] | None = None,
+    first_centres: Sequence[tuple[float, float]] | None = None,
     position: bool = True,
     image_mean: bool = True,
     square_root: bool = False,
@@ -93,10 +93,13 @@ def deep_features(
         depth, rows, across = values.shape
         cells = np.ascontiguousarray(values.reshape(depth, -1).T)
         weights = _cell_weights(
-            order, starts, superpixels.shape[1],
+            order,
+            starts,
+            superpixels.shape[1],
             *_interpolation(superpixels.shape[0], rows, stride[0], first_centre[0]),
             *_interpolation(superpixels.shape[1], across, stride[1], first_centre[1]),
-            rows, across,
+            rows,
+            across,
         )
         sharing = csr_matrix(weights, shape=(n, rows * across))
         columns.append(sharing @ cells)
@@ -120,8 +123,8 @@ def _check_map(values: Array, place: int) -> FloatArray:
 def _geometry(
     maps: Sequence[FloatArray],
     size: tuple[int, ...],
-    strides: Optional[Sequence[tuple[float, float]]],
-    first_centres: Optional[Sequence[tuple[float, float]]],
+    strides: Sequence[tuple[float, float]] | None,
+    first_centres: Sequence[tuple[float, float]] | None,
 ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     if (strides is None) != (first_centres is None):
         raise InputError("strides and first_centres must be given together")

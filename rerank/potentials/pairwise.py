@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -15,7 +13,7 @@ def contrast_potts_weights(
     graph: RegionGraph,
     weight: float,
     *,
-    beta: Optional[float] = None,
+    beta: float | None = None,
     contrast_scale: float = 4.0,
     length_exponent: float = 1.0,
     base: float = 0.0,
@@ -66,8 +64,11 @@ def contrast_potts_weights(
     >>> contrast_potts_weights(graph, weight=3.0, beta=0.0)
     array([3.])
     """
-    for name, value in (("weight", weight), ("contrast_scale", contrast_scale),
-                        ("length_exponent", length_exponent)):
+    for name, value in (
+        ("weight", weight),
+        ("contrast_scale", contrast_scale),
+        ("length_exponent", length_exponent),
+    ):
         if not (value >= 0 and np.isfinite(value)):
             raise InputError(f"{name} must be a finite number of 0 or greater, got {value}")
     if not 0 <= base <= 1:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -112,7 +112,7 @@ def initial_perceptron(
     weights = [
         rng.standard_normal((outputs, inputs), dtype=np.float32)
         * np.float32(math.sqrt(2 / inputs) if place == 0 and hidden else math.sqrt(1 / inputs))
-        for place, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:]))
+        for place, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
     ]
     total = target.sum(axis=0, dtype=np.float64)
     prior = np.log(np.maximum(total / total.sum(), _RAREST)).astype(np.float32)
@@ -121,7 +121,7 @@ def initial_perceptron(
 
 
 def loss_gradients(
-    model: Perceptron, x: FloatArray, target: FloatArray, mask: Optional[FloatArray] = None
+    model: Perceptron, x: FloatArray, target: FloatArray, mask: FloatArray | None = None
 ) -> list[FloatArray]:
     """Gradients of the batch's mean ``-sum_c target_c * log softmax_c``.
 
@@ -184,9 +184,7 @@ def _schedule(step: int, n_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
 
 
-def _kept(
-    shape: tuple[int, ...], share: float, rng: np.random.Generator
-) -> Optional[FloatArray]:
+def _kept(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> FloatArray | None:
     """Factors of inverted dropout, 0 or 1 / (1 - share); None where nothing is dropped."""
     if share == 0:
         return None

@@ -46,12 +46,15 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
     """
     values, areas = np.asarray(values, dtype=np.float64), np.asarray(areas, dtype=np.float64)
     if values.ndim != 2 or values.size == 0 or areas.shape != (len(values),):
-        raise InputError(f"values must be (n, D) and areas (n,), got {values.shape} and "
-                         f"{areas.shape}")
+        raise InputError(
+            f"values must be (n, D) and areas (n,), got {values.shape} and {areas.shape}"
+        )
     check_finite(values, "values")
     if not (areas > 0).all() or not bandwidth > 0:
-        raise InputError(f"areas and bandwidth must be above 0, got areas from {areas.min()} and "
-                         f"a bandwidth of {bandwidth}")
+        raise InputError(
+            f"areas and bandwidth must be above 0, got areas from {areas.min()} and "
+            f"a bandwidth of {bandwidth}"
+        )
     n, depth = values.shape
     if n == 1:
         return np.ones((1, 1))
@@ -59,7 +62,7 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
     z = (values - values.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
     square = np.einsum("ij,ij->i", z, z)
     distance = np.maximum(square[:, None] + square - 2 * z @ z.T, 0.0)
-    weights = np.exp(distance * (-0.5 / (bandwidth ** 2 * depth))) * areas
+    weights = np.exp(distance * (-0.5 / (bandwidth**2 * depth))) * areas
     np.fill_diagonal(weights, 0.0)
     total = weights.sum(axis=1)
     # Beyond about 8 bandwidths from everything the kernel says nothing but noise.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -15,7 +13,7 @@ def sample_superpixels(
     groups: IntArray,
     max_per_image: int,
     *,
-    rows: Optional[IntArray] = None,
+    rows: IntArray | None = None,
     random_state: RandomState = None,
 ) -> IntArray:
     """Draw at most so many superpixels of each image.
@@ -50,7 +48,7 @@ def sample_superpixels(
 
 
 def class_counts(
-    target: Array, n: int, sample_weight: Optional[Array], n_classes: Optional[int]
+    target: Array, n: int, sample_weight: Array | None, n_classes: int | None
 ) -> FloatArray:
     """Weighted class counts, (n, C) float64, from counts or from one class each."""
     target = np.asarray(target)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -14,10 +12,10 @@ from rerank.validation import check_finite
 
 def unary_from_probabilities(
     probabilities: Array,
-    areas: Optional[Array] = None,
+    areas: Array | None = None,
     *,
     floor: float = 1e-4,
-    class_bias: Optional[Array] = None,
+    class_bias: Array | None = None,
 ) -> FloatArray:
     """Turn class probabilities into costs, the negative logarithms.
 
@@ -80,10 +78,7 @@ def unary_from_probabilities(
 
 
 def pool_probability_maps(
-    probabilities: Array,
-    superpixels: IntArray,
-    n_classes: Optional[int] = None,
-    where: str = "",
+    probabilities: Array, superpixels: IntArray, n_classes: int | None = None, where: str = ""
 ) -> FloatArray:
     """Average per-pixel class probabilities of any model over superpixels.
 
@@ -123,11 +118,9 @@ def pool_probability_maps(
     prefix = f"{where}: " if where else ""
     size = superpixels.shape
     wanted = "C" if n_classes is None else str(n_classes)
-    expected = (f"({size[0]}, {size[1]}, {wanted}) or ({wanted}, {size[0]}, {size[1]})")
+    expected = f"({size[0]}, {size[1]}, {wanted}) or ({wanted}, {size[0]}, {size[1]})"
     if values.ndim != 3:
-        raise InputError(
-            f"{prefix}a probability map must be {expected}, got shape {values.shape}"
-        )
+        raise InputError(f"{prefix}a probability map must be {expected}, got shape {values.shape}")
     last = values.shape[:2] == size and n_classes in (None, values.shape[2])
     first = values.shape[1:] == size and n_classes in (None, values.shape[0])
     if not last and not first:

@@ -37,16 +37,21 @@ class ClassBias(ProposalGenerator):
         check_amount(self.strength, "strength")
         check_count(self.iterations, "iterations")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most ``1 + 2 L`` labelings."""
         mass = context.node_areas @ context.probabilities
         present = set(context.map_result.labeling.tolist())
-        changes = [(int(label), sign) for label in np.argsort(-mass, kind="stable")
-                   for sign in (-1, 1) if sign < 0 or int(label) in present]
+        changes = [
+            (int(label), sign)
+            for label in np.argsort(-mass, kind="stable")
+            for sign in (-1, 1)
+            if sign < 0 or int(label) in present
+        ]
         rows = [context.map_result.labeling]
         each: list[dict[str, object]] = [{"label": None, "bias": 0.0}]
-        for label, sign in changes[:n_proposals - 1]:
+        for label, sign in changes[: n_proposals - 1]:
             unary = context.energy.unary.copy()
             unary[:, label] += sign * self.strength
             rows.append(context.solve(unary, self.iterations))

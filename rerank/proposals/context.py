@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Optional, Union
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from rerank.validation import check_finite
 
 #: Regions by which a generator works: each superpixel, the components of the MAP labeling, or
 #: superpixels merged down to that number.
-Regions = Union[str, int]
+Regions = str | int
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +43,10 @@ class ProposalContext:
     """
 
     energy: PottsEnergy
-    areas: Optional[Array] = None
-    features: Optional[Array] = None
-    masks: Optional[Array] = None
-    appearance: Optional[Array] = None
+    areas: Array | None = None
+    features: Array | None = None
+    masks: Array | None = None
+    appearance: Array | None = None
     _regions: dict[Regions, IntArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +65,9 @@ class ProposalContext:
                     raise InputError(f"{name} must have shape ({n}, D), got {np.shape(given)}")
                 check_finite(np.asarray(given), name)
         if self.masks is not None:
-            check_labeling(np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True,
-                           name="masks")
+            check_labeling(
+                np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True, name="masks"
+            )
 
     @cached_property
     def node_areas(self) -> FloatArray:
@@ -101,8 +101,12 @@ class ProposalContext:
         if self._cuts:
             return graph_cut(self.energy.with_unary(unary)).labeling
         start = self.map_result
-        return trws(self.energy.with_unary(unary), start.labeling, max_iterations=iterations,
-                    init_messages=start.messages).labeling
+        return trws(
+            self.energy.with_unary(unary),
+            start.labeling,
+            max_iterations=iterations,
+            init_messages=start.messages,
+        ).labeling
 
     @cached_property
     def hierarchy(self) -> MergeHierarchy:

@@ -7,7 +7,7 @@ ones", and a change of the unaries alone.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -25,10 +25,19 @@ from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
 
-def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method: str = "auto",
-              node_weights: Optional[Array] = None, class_weights: Optional[Array] = None,
-              map_iterations: int = 10, iterations: float = 2, relaxation: float = 1.25,
-              **options: Any) -> ProposalSet:
+def div_mbest(
+    energy: PottsEnergy,
+    n_proposals: int,
+    diversity: float,
+    *,
+    method: str = "auto",
+    node_weights: Array | None = None,
+    class_weights: Array | None = None,
+    map_iterations: int = 10,
+    iterations: float = 2,
+    relaxation: float = 1.25,
+    **options: Any,
+) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
 
     Parameters
@@ -103,8 +112,9 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
         )
     check_relaxation(relaxation)
     if method == "trws":
-        labelings, gaps = _by_messages(energy, n_proposals, penalty, map_iterations,
-                                       round(2 * iterations), relaxation)
+        labelings, gaps = _by_messages(
+            energy, n_proposals, penalty, map_iterations, round(2 * iterations), relaxation
+        )
     elif method == "graph_cut":
         labelings, gaps = _by_cuts(energy, n_proposals, penalty)
     elif method in METHODS:
@@ -112,12 +122,17 @@ def div_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *, method
     else:
         raise InputError(f"method must be auto or one of {', '.join(METHODS)}, got {method!r}")
     energies = energy.evaluate(labelings)
-    return ProposalSet.of("div_mbest", labelings, energies, energies - gaps,
-                          {"diversity": float(diversity), "method": method},
-                          [{"mode": k} for k in range(n_proposals)])
+    return ProposalSet.of(
+        "div_mbest",
+        labelings,
+        energies,
+        energies - gaps,
+        {"diversity": float(diversity), "method": method},
+        [{"mode": k} for k in range(n_proposals)],
+    )
 
 
-def check_weights(values: Optional[Array], size: int, name: str) -> FloatArray:
+def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
     """Return `values` (size,) as float64, or ones for None.
 
     Raises
@@ -136,13 +151,30 @@ def check_weights(values: Optional[Array], size: int, name: str) -> FloatArray:
     return weights
 
 
-def _by_messages(energy: PottsEnergy, n_proposals: int, penalty: FloatArray, map_iterations: int,
-                 passes: int, relaxation: float) -> tuple[IntArray, FloatArray]:
+def _by_messages(
+    energy: PottsEnergy,
+    n_proposals: int,
+    penalty: FloatArray,
+    map_iterations: int,
+    passes: int,
+    relaxation: float,
+) -> tuple[IntArray, FloatArray]:
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
     gaps = np.empty(n_proposals)
-    solve_modes(starting_costs(energy), *energy.adjacency.arrays(), energy.weights, energy.tables,
-                penalty, map_iterations, passes, relaxation, rounding_error(energy), labelings[:0],
-                labelings, gaps)
+    solve_modes(
+        starting_costs(energy),
+        *energy.adjacency.arrays(),
+        energy.weights,
+        energy.tables,
+        penalty,
+        map_iterations,
+        passes,
+        relaxation,
+        rounding_error(energy),
+        labelings[:0],
+        labelings,
+        gaps,
+    )
     return labelings, gaps
 
 
@@ -162,8 +194,24 @@ def starting_costs(energy: PottsEnergy) -> FloatArray:
 
 
 @njit(cache=True)
-def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty, map_iterations,
-                passes, relaxation, rounding, leaders, labelings, gaps):
+def solve_modes(
+    theta,
+    start,
+    split,
+    head,
+    edge,
+    first,
+    weights,
+    tables,
+    penalty,
+    map_iterations,
+    passes,
+    relaxation,
+    rounding,
+    leaders,
+    labelings,
+    gaps,
+):
     """Solve the augmented problems one after another, each from the messages of the last.
 
     Parameters
@@ -195,17 +243,55 @@ def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty
     forward = True
     for k in range(len(labelings)):
         if k == 0:
-            used = iterate(theta, start, split, head, edge, first, weights, tables, messages,
-                           labeling, bounds, 1e-3, rounding, 1.0)
+            used = iterate(
+                theta,
+                start,
+                split,
+                head,
+                edge,
+                first,
+                weights,
+                tables,
+                messages,
+                labeling,
+                bounds,
+                1e-3,
+                rounding,
+                1.0,
+            )
             bound = bounds[:used].max()
         else:
             # Each pass goes against the one before, also from one labeling to the next.
-            one_pass(theta, start, split, head, edge, first, weights, tables, messages, labeling,
-                     forward, relaxation)
+            one_pass(
+                theta,
+                start,
+                split,
+                head,
+                edge,
+                first,
+                weights,
+                tables,
+                messages,
+                labeling,
+                forward,
+                relaxation,
+            )
             forward = not forward
             for step in range(1, passes):
-                bound = one_pass(theta, start, split, head, edge, first, weights, tables, messages,
-                                 candidate, forward, relaxation if step < passes - 1 else 1.0)
+                bound = one_pass(
+                    theta,
+                    start,
+                    split,
+                    head,
+                    edge,
+                    first,
+                    weights,
+                    tables,
+                    messages,
+                    candidate,
+                    forward,
+                    relaxation if step < passes - 1 else 1.0,
+                )
                 forward = not forward
                 fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
             polish(theta, start, split, head, edge, first, weights, tables, labeling)
@@ -218,8 +304,9 @@ def solve_modes(theta, start, split, head, edge, first, weights, tables, penalty
             theta[i, leader[i]] += penalty[i, leader[i]]
 
 
-def _by_cuts(energy: PottsEnergy, n_proposals: int,
-             penalty: FloatArray) -> tuple[IntArray, FloatArray]:
+def _by_cuts(
+    energy: PottsEnergy, n_proposals: int, penalty: FloatArray
+) -> tuple[IntArray, FloatArray]:
     solver = GraphCutSolver(energy)
     difference = energy.unary[:, 1] - energy.unary[:, 0]
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
@@ -229,8 +316,9 @@ def _by_cuts(energy: PottsEnergy, n_proposals: int,
     return labelings, np.zeros(n_proposals)
 
 
-def _afresh(energy: PottsEnergy, n_proposals: int, penalty: FloatArray, method: str,
-            options: dict[str, Any]) -> tuple[IntArray, FloatArray]:
+def _afresh(
+    energy: PottsEnergy, n_proposals: int, penalty: FloatArray, method: str, options: dict[str, Any]
+) -> tuple[IntArray, FloatArray]:
     nodes = np.arange(energy.n_nodes)
     theta = energy.unary.copy()
     labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)

@@ -41,8 +41,9 @@ def exchange(energy: PottsEnergy, rows: IntArray, iterations: int = 20) -> bool:
             apart = _edge_costs(energy, one, two) + _edge_costs(energy, two, one)
             tables[:, [0, 1], [0, 1]] = together[:, None]
             tables[:, [0, 1], [1, 0]] = apart[:, None]
-            trade = PottsEnergy(np.zeros((energy.n_nodes, 2)), energy.edges,
-                                np.ones(len(energy.edges)), tables)
+            trade = PottsEnergy(
+                np.zeros((energy.n_nodes, 2)), energy.edges, np.ones(len(energy.edges)), tables
+            )
             result = trws(trade, nobody, max_iterations=iterations)
             now = trade.evaluate(nobody)
             # A difference within rounding would let labels go round in circles.

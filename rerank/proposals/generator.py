@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rerank.proposals.context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import FloatArray, IntArray, RandomState
 
-_REGISTRY: dict[str, type["ProposalGenerator"]] = {}
+_REGISTRY: dict[str, type[ProposalGenerator]] = {}
 
 
 class ProposalGenerator(ABC):
@@ -41,8 +42,9 @@ class ProposalGenerator(ABC):
             _REGISTRY[cls.name] = cls
 
     @abstractmethod
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most `n_proposals` labelings of one image."""
 
     @property
@@ -54,9 +56,13 @@ class ProposalGenerator(ABC):
         """Name and settings as a dictionary that `build_generator` turns back."""
         return {"generator": self.name, **self.settings}
 
-    def _wrap(self, context: ProposalContext, labelings: IntArray,
-              lower_bounds: Optional[FloatArray] = None,
-              each: Optional[list[dict[str, Any]]] = None) -> ProposalSet:
+    def _wrap(
+        self,
+        context: ProposalContext,
+        labelings: IntArray,
+        lower_bounds: FloatArray | None = None,
+        each: list[dict[str, Any]] | None = None,
+    ) -> ProposalSet:
         """Label rows with this generator; their bound is that of the MAP unless given."""
         rows = np.asarray(labelings, dtype=np.int64).reshape(-1, context.energy.n_nodes)
         energies = context.energy.evaluate(rows)
@@ -82,9 +88,7 @@ def build_generator(description: Mapping[str, Any]) -> ProposalGenerator:
     settings = dict(description)
     name = settings.pop("generator", None)
     if name not in _REGISTRY:
-        raise InputError(
-            f"generator must be one of {', '.join(sorted(_REGISTRY))}, got {name!r}"
-        )
+        raise InputError(f"generator must be one of {', '.join(sorted(_REGISTRY))}, got {name!r}")
     kind = _REGISTRY[name]
     known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(settings) - known)
@@ -93,8 +97,12 @@ def build_generator(description: Mapping[str, Any]) -> ProposalGenerator:
             f"generator {name!r} has no setting {unknown[0]!r}; its settings: "
             f"{', '.join(sorted(known)) or 'none'}"
         )
-    return kind(**{key: tuple(value) if isinstance(value, list) else value
-                   for key, value in settings.items()})
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in settings.items()
+        }
+    )
 
 
 def generator_names() -> list[str]:
@@ -110,6 +118,10 @@ def check_count(value: int, name: str, least: int = 1) -> None:
 
 def check_amount(value: float, name: str, least: float = 0.0) -> None:
     """Raise `InputError` unless `value` is a finite number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) \
-            or not np.isfinite(value) or value < least:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not np.isfinite(value)
+        or value < least
+    ):
         raise InputError(f"{name} must be a finite number of at least {least}, got {value!r}")

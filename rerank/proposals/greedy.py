@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional, Sequence, Union
 
 import numpy as np
 
@@ -30,9 +30,15 @@ class PoolChoice:
     oracle: FloatArray
 
 
-def greedy_pool(intersections: Array, unions: Array, n_proposals: int, *,
-                objective: str = "image", first: Sequence[int] = (),
-                labeling_ids: Optional[Array] = None) -> PoolChoice:
+def greedy_pool(
+    intersections: Array,
+    unions: Array,
+    n_proposals: int,
+    *,
+    objective: str = "image",
+    first: Sequence[int] = (),
+    labeling_ids: Array | None = None,
+) -> PoolChoice:
     """Choose candidates one after another, each the one that raises the oracle most.
 
     The mean over images of the best candidate's accuracy is submodular, so that the greedy choice
@@ -80,7 +86,7 @@ def greedy_pool(intersections: Array, unions: Array, n_proposals: int, *,
             f"labeling_ids must have shape {(n_images, n_candidates)}, got {np.shape(labeling_ids)}"
         )
     oracle_of = _ImageOracle if objective == "image" else _CorpusOracle
-    state: Union[_ImageOracle, _CorpusOracle] = oracle_of(inter, union)
+    state: _ImageOracle | _CorpusOracle = oracle_of(inter, union)
     order: list[int] = []
     oracle = []
     for k in first[:n_proposals]:
@@ -119,7 +125,7 @@ def _checked_counts(intersections: Array, unions: Array) -> tuple[FloatArray, Fl
     return inter, union
 
 
-def _adds_labelings(labeling_ids: Optional[Array], order: list[int]) -> Optional[Array]:
+def _adds_labelings(labeling_ids: Array | None, order: list[int]) -> Array | None:
     """Whether each candidate is, on some image, unlike all those chosen."""
     if labeling_ids is None:
         return None
@@ -195,8 +201,9 @@ class _CorpusOracle:
             return self._made
         inter, union = self._shown_inter.sum(axis=0), self._shown_union.sum(axis=0)
         scale = np.maximum(union, 1.0)
-        change = ((self._inter - self._shown_inter[:, None]) / scale
-                  - (self._union - self._shown_union[:, None]) * inter / scale ** 2)
+        change = (self._inter - self._shown_inter[:, None]) / scale - (
+            self._union - self._shown_union[:, None]
+        ) * inter / scale**2
         rises: BoolArray = change.sum(axis=2) > 0
         return rises & self._made
 

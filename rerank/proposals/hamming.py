@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class DivMBest(ProposalGenerator):
     diversity: float = 0.2
     per: str = "node"
     regions: Regions = "superpixels"
-    class_weights: Optional[tuple[float, ...]] = None
+    class_weights: tuple[float, ...] | None = None
     iterations: int = 2
 
     def __post_init__(self) -> None:
@@ -52,16 +52,23 @@ class DivMBest(ProposalGenerator):
         if self.per not in ("node", "area"):
             raise InputError(f"per must be 'node' or 'area', got {self.per!r}")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make exactly `n_proposals` labelings; they may repeat where the diversity is small."""
         region = context.regions(self.regions)
         whole = self.regions == "superpixels"
         energy = context.energy if whole else contract(context.energy, region)
         weights = np.bincount(region, weights=context.node_areas) if self.per == "area" else None
         classes = None if self.class_weights is None else np.asarray(self.class_weights)
-        found = div_mbest(energy, n_proposals, self.diversity, node_weights=weights,
-                          class_weights=classes, iterations=self.iterations)
+        found = div_mbest(
+            energy,
+            n_proposals,
+            self.diversity,
+            node_weights=weights,
+            class_weights=classes,
+            iterations=self.iterations,
+        )
         each = [{"mode": k} for k in range(n_proposals)]
         bounds = found.lower_bounds
         rows = found.labelings[:, region]

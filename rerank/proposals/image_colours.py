@@ -61,12 +61,14 @@ class ImageColours(ProposalGenerator):
         if min(self.bandwidths) <= 0:
             raise InputError(f"bandwidths must be above 0, got {self.bandwidths}")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most one labeling more than bandwidths, weights and turns combine."""
         if context.appearance is None:
-            raise InputError("image_colours needs the appearance of the nodes; give it to "
-                             "ProposalContext")
+            raise InputError(
+                "image_colours needs the appearance of the nodes; give it to ProposalContext"
+            )
         rows = [context.map_result.labeling]
         each: list[dict[str, object]] = [{"bandwidth": None, "weight": 0.0, "turn": 0}]
         for bandwidth in self.bandwidths:
@@ -80,14 +82,16 @@ class ImageColours(ProposalGenerator):
                     each.append({"bandwidth": bandwidth, "weight": weight, "turn": turn})
         return self._wrap(context, np.array(rows[:n_proposals]), each=each[:n_proposals])
 
-    def _alternate(self, context: ProposalContext, kernel: np.ndarray, weight: float
-                   ) -> list[np.ndarray]:
+    def _alternate(
+        self, context: ProposalContext, kernel: np.ndarray, weight: float
+    ) -> list[np.ndarray]:
         energy, found = context.energy, []
         belief = context.probabilities
         scale = weight * context.node_areas[:, None]
         for _ in range(max(self.turns)):
-            labeling = context.solve(energy.unary - scale * np.log(kernel @ belief + FLOOR),
-                                     self.iterations)
+            labeling = context.solve(
+                energy.unary - scale * np.log(kernel @ belief + FLOOR), self.iterations
+            )
             found.append(labeling)
             belief = np.eye(energy.n_labels)[labeling]
         return found

@@ -13,7 +13,7 @@ labelings at once (`joint_moves`). The lower of the two ends is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,9 +29,15 @@ from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import Array, FloatArray, IntArray, RandomState
 
 
-def joint_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *,
-                node_weights: Optional[Array] = None, max_cycles: int = 20,
-                bound_iterations: int = 50) -> ProposalSet:
+def joint_mbest(
+    energy: PottsEnergy,
+    n_proposals: int,
+    diversity: float,
+    *,
+    node_weights: Array | None = None,
+    max_cycles: int = 20,
+    bound_iterations: int = 50,
+) -> ProposalSet:
     """Minimise the sum of the energies of M labelings less a reward for each difference.
 
     Parameters
@@ -87,17 +93,24 @@ def joint_mbest(energy: PottsEnergy, n_proposals: int, diversity: float, *,
         check_expandable(energy)
         rows = _by_expansion(energy, n_proposals, diversity, weights, node_weights, max_cycles)
         energies = energy.evaluate(rows)
-        bound = alpha_expansion(energy, rows[energies.argmin()], max_cycles=1,
-                                bound_iterations=bound_iterations).lower_bound
+        bound = alpha_expansion(
+            energy, rows[energies.argmin()], max_cycles=1, bound_iterations=bound_iterations
+        ).lower_bound
         bounds = np.minimum(energies, bound)
     order = np.argsort(energies, kind="stable")
-    return ProposalSet.of("joint_mbest", rows[order], energies[order], bounds[order],
-                          {"diversity": float(diversity), "exact": exact},
-                          [{"rank": k} for k in range(n_proposals)])
+    return ProposalSet.of(
+        "joint_mbest",
+        rows[order],
+        energies[order],
+        bounds[order],
+        {"diversity": float(diversity), "exact": exact},
+        [{"rank": k} for k in range(n_proposals)],
+    )
 
 
-def joint_cost(energy: PottsEnergy, labelings: Array, diversity: float,
-               node_weights: Optional[Array] = None) -> float:
+def joint_cost(
+    energy: PottsEnergy, labelings: Array, diversity: float, node_weights: Array | None = None
+) -> float:
     """What `joint_mbest` minimises: the energies less the reward for each pair's differences.
 
     Parameters
@@ -121,10 +134,17 @@ def _by_parametric_cuts(energy: PottsEnergy, n_proposals: int, weights: FloatArr
     return rows
 
 
-def _by_expansion(energy: PottsEnergy, n_proposals: int, diversity: float, weights: FloatArray,
-                  node_weights: Optional[Array], max_cycles: int) -> IntArray:
-    start = div_mbest(energy, n_proposals, diversity, method="trws",
-                      node_weights=node_weights).labelings
+def _by_expansion(
+    energy: PottsEnergy,
+    n_proposals: int,
+    diversity: float,
+    weights: FloatArray,
+    node_weights: Array | None,
+    max_cycles: int,
+) -> IntArray:
+    start = div_mbest(
+        energy, n_proposals, diversity, method="trws", node_weights=node_weights
+    ).labelings
     ends = [_one_by_one(energy, start, weights, max_cycles)]
     if n_proposals > 1 and weights.any():
         moved = expand_together(energy, start, weights, max_cycles)
@@ -132,8 +152,9 @@ def _by_expansion(energy: PottsEnergy, n_proposals: int, diversity: float, weigh
     return min(ends, key=lambda rows: together(energy, rows, weights))
 
 
-def _one_by_one(energy: PottsEnergy, start: IntArray, weights: FloatArray,
-                max_cycles: int) -> IntArray:
+def _one_by_one(
+    energy: PottsEnergy, start: IntArray, weights: FloatArray, max_cycles: int
+) -> IntArray:
     """Expansions of each labeling given the others, in turn with trades."""
     nodes, rows = np.arange(energy.n_nodes), start.copy()
     taken = np.zeros_like(energy.unary)
@@ -181,11 +202,13 @@ class JointMBest(ProposalGenerator):
         if self.per not in ("node", "area"):
             raise InputError(f"per must be 'node' or 'area', got {self.per!r}")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most `size` labelings."""
         weights = context.node_areas if self.per == "area" else None
-        found = joint_mbest(context.energy, self.size, self.diversity,
-                            node_weights=weights).take(range(min(n_proposals, self.size)))
+        found = joint_mbest(context.energy, self.size, self.diversity, node_weights=weights).take(
+            range(min(n_proposals, self.size))
+        )
         each = [{"rank": k} for k in range(len(found))]
         return self._wrap(context, found.labelings, found.lower_bounds, each)

@@ -37,13 +37,14 @@ class JointMoves:
         n, m = energy.n_nodes, len(energy.edges)
         places = np.arange(n_copies)[:, None] * n
         inner = (energy.edges + places[:, :, None]).reshape(-1, 2)
-        chains = np.stack([(np.arange(n) + places[:-1]).ravel(),
-                           (np.arange(n) + places[1:]).ravel()], axis=1)
+        chains = np.stack(
+            [(np.arange(n) + places[:-1]).ravel(), (np.arange(n) + places[1:]).ravel()], axis=1
+        )
         self._graph = Adjacency.from_edges(n_copies * n, np.concatenate([inner, chains]))
         forth = np.empty(len(inner) + len(chains), dtype=np.int64)
         forth[self._graph.edge[self._graph.first]] = np.flatnonzero(self._graph.first)
-        self._inner = forth[:len(inner)].reshape(n_copies, m)
-        self._chains = forth[len(inner):]
+        self._inner = forth[: len(inner)].reshape(n_copies, m)
+        self._chains = forth[len(inner) :]
         single = energy.adjacency
         self._single = np.empty(m, dtype=np.int64)
         self._single[single.edge[single.first]] = np.flatnonzero(single.first)
@@ -66,26 +67,43 @@ class JointMoves:
         has = rows == alpha
         alike = has.sum(axis=0)
         for place, row in enumerate(order):
-            move_terms(self._theta, *single.arrays(), single.sister, energy.weights,
-                       energy.tables, rows[row], alpha, capacity, excess[place])
+            move_terms(
+                self._theta,
+                *single.arrays(),
+                single.sister,
+                energy.weights,
+                energy.tables,
+                rows[row],
+                alpha,
+                capacity,
+                excess[place],
+            )
             arcs = self._inner[place]
             residual[arcs] = residual[self._graph.sister[arcs]] = capacity[self._single]
             # Switching, it no longer differs from those that have the label by then, and comes
             # to differ from those after it that have its old one.
-            left = (rows[order[place + 1:]] == rows[row]).sum(axis=0)
+            left = (rows[order[place + 1 :]] == rows[row]).sum(axis=0)
             excess[place] += np.where(has[row], 0.0, self._weights * (alike - left))
             alike = alike + ~has[row]
         residual[self._chains] = np.inf
         switches = np.empty(n_copies * n, dtype=np.bool_)
-        minimum_cut(self._graph.start, self._graph.head, self._graph.sister, residual,
-                    excess.ravel(), switches, 1000 + 50 * len(residual))
+        minimum_cut(
+            self._graph.start,
+            self._graph.head,
+            self._graph.sister,
+            residual,
+            excess.ravel(),
+            switches,
+            1000 + 50 * len(residual),
+        )
         moved = rows.copy()
         moved[order] = np.where(switches.reshape(n_copies, n), alpha, rows[order])
         return moved
 
 
-def expand_together(energy: PottsEnergy, rows: IntArray, weights: FloatArray,
-                    max_cycles: int = 20) -> IntArray:
+def expand_together(
+    energy: PottsEnergy, rows: IntArray, weights: FloatArray, max_cycles: int = 20
+) -> IntArray:
     """Labelings (M, n) that `JointMoves` reach from `rows`, with a joint cost at most theirs.
 
     A cycle moves to each label in turn; the order of the copies turns from move to move. Two

@@ -68,8 +68,9 @@ class LabelCoverage(ProposalGenerator):
             raise InputError(f"of must be 'presence' or 'transition', got {self.of!r}")
         check_kind(self.regions)
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make exactly `n_proposals` labelings; they repeat once nothing new is worth its cost."""
         if self.regions == "superpixels":
             rows, added = self._cover(context, n_proposals)
@@ -77,18 +78,21 @@ class LabelCoverage(ProposalGenerator):
             rows, added = self._cover_regions(context, n_proposals)
         return self._wrap(context, rows, each=[{"added": count} for count in added])
 
-    def _cover_regions(self, context: ProposalContext, n_proposals: int
-                       ) -> tuple[IntArray, list[int]]:
+    def _cover_regions(
+        self, context: ProposalContext, n_proposals: int
+    ) -> tuple[IntArray, list[int]]:
         region = context.regions(self.regions)
-        joined = ProposalContext(contract(context.energy, region),
-                                 np.bincount(region, weights=context.node_areas))
+        joined = ProposalContext(
+            contract(context.energy, region), np.bincount(region, weights=context.node_areas)
+        )
         coarse, added = self._cover(joined, n_proposals)
         rows = [context.map_result.labeling]
         for labels, changed in zip(coarse[1:], coarse[1:] != coarse[0]):
             moved = np.flatnonzero(changed[region])
             forced = list(zip(moved.tolist(), labels[region[moved]].tolist()))
-            rows.append(context.solve(_force(context.energy.unary, forced, context.energy),
-                                      self.iterations))
+            rows.append(
+                context.solve(_force(context.energy.unary, forced, context.energy), self.iterations)
+            )
         return np.array(rows), added
 
     def _cover(self, context: ProposalContext, n_proposals: int) -> tuple[IntArray, list[int]]:
@@ -127,12 +131,16 @@ class LabelCoverage(ProposalGenerator):
         forced: Forced = []
         while True:
             known = seen | self._covered(energy, best)
-            costs = flip_costs(energy.unary.copy(), *energy.adjacency.arrays(), energy.weights,
-                               energy.tables, best)
+            costs = flip_costs(
+                energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables, best
+            )
             for node, _ in forced:
                 costs[node, np.arange(energy.n_labels) != best[node]] = np.inf
-            found = (cheapest_label(costs, known) if self.of == "presence"
-                     else cheapest_pair(costs, energy, best, known))
+            found = (
+                cheapest_label(costs, known)
+                if self.of == "presence"
+                else cheapest_pair(costs, energy, best, known)
+            )
             if not found:
                 return best
             forced = forced + found
@@ -155,15 +163,17 @@ def cheapest_label(costs: FloatArray, known: BoolArray) -> Forced:
     return [divmod(place, costs.shape[1])]
 
 
-def cheapest_pair(costs: FloatArray, energy: PottsEnergy, labeling: IntArray,
-                  known: BoolArray) -> Forced:
+def cheapest_pair(
+    costs: FloatArray, energy: PottsEnergy, labeling: IntArray, known: BoolArray
+) -> Forced:
     """The edge and labels of its ends, a pair not in `known` (L, L), of least cost, or nothing.
 
     The cost of changing both ends is that of changing each, corrected for the edge they share.
     """
     allowed = ~(known | known.T) & ~np.eye(energy.n_labels, dtype=bool)
-    e, left, right = _cheapest_pair(costs, energy.edges, energy.weights, energy.tables, labeling,
-                                    allowed)
+    e, left, right = _cheapest_pair(
+        costs, energy.edges, energy.weights, energy.tables, labeling, allowed
+    )
     if e < 0:
         return []
     i, j = energy.edges[e].tolist()

@@ -38,16 +38,18 @@ class LabelSwap(ProposalGenerator):
         check_count(self.alternatives, "alternatives")
         check_amount(self.area_power, "area_power")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most one labeling more than components times alternatives."""
         base = context.map_result.labeling
         region = context.regions("components")
         joined = contract(context.energy, region)
         labels = np.zeros(joined.n_nodes, dtype=np.int64)
         labels[region] = base
-        costs = flip_costs(joined.unary.copy(), *joined.adjacency.arrays(), joined.weights,
-                           joined.tables, labels)
+        costs = flip_costs(
+            joined.unary.copy(), *joined.adjacency.arrays(), joined.weights, joined.tables, labels
+        )
         costs[np.arange(joined.n_nodes), labels] = np.inf
         count = min(self.alternatives, context.energy.n_labels - 1)
         best = np.argsort(costs, axis=1, kind="stable")[:, :count]
@@ -56,7 +58,7 @@ class LabelSwap(ProposalGenerator):
         order = np.argsort((raised / area[:, None] ** self.area_power).ravel(), kind="stable")
         rows = [base]
         each: list[dict[str, object]] = [{"component": None, "label": None}]
-        for place in order[:n_proposals - 1]:
+        for place in order[: n_proposals - 1]:
             component, rank = divmod(int(place), count)
             row = base.copy()
             row[region == component] = best[component, rank]

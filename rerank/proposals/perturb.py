@@ -8,7 +8,7 @@ moves whole objects; noise that the whole image shares is a random preference am
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Union
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,9 +21,15 @@ from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import IntArray, RandomState, as_generator
 
 
-def perturb_and_map(energy: PottsEnergy, n_proposals: int, *, scale: float = 1.0,
-                    regions: Optional[Any] = None, iterations: int = 3,
-                    random_state: RandomState = None) -> ProposalSet:
+def perturb_and_map(
+    energy: PottsEnergy,
+    n_proposals: int,
+    *,
+    scale: float = 1.0,
+    regions: Any | None = None,
+    iterations: int = 3,
+    random_state: RandomState = None,
+) -> ProposalSet:
     """Minimise the energy under Gumbel noise on its unary costs, again and again.
 
     Parameters
@@ -67,8 +73,14 @@ def perturb_and_map(energy: PottsEnergy, n_proposals: int, *, scale: float = 1.0
     rows = _sample(context, n_proposals, scale, region, iterations, random_state)
     energies = energy.evaluate(rows)
     bounds = np.minimum(energies, context.map_result.lower_bound)
-    return ProposalSet.of("perturb_and_map", rows, energies, bounds, {"scale": float(scale)},
-                          [{"sample": k} for k in range(n_proposals)])
+    return ProposalSet.of(
+        "perturb_and_map",
+        rows,
+        energies,
+        bounds,
+        {"scale": float(scale)},
+        [{"sample": k} for k in range(n_proposals)],
+    )
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ class PerturbAndMAP(ProposalGenerator):
     name: ClassVar[str] = "perturb_and_map"
     random: ClassVar[bool] = True
     scale: float = 1.0
-    noise: Union[str, int] = "class"
+    noise: str | int = "class"
     iterations: int = 3
 
     def __post_init__(self) -> None:
@@ -104,21 +116,29 @@ class PerturbAndMAP(ProposalGenerator):
                     f"got {self.noise!r}"
                 ) from None
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make exactly `n_proposals` labelings."""
         if self.noise == "class":
             region: IntArray = np.zeros(context.energy.n_nodes, dtype=np.int64)
         else:
             region = context.regions(self.noise)
-        samples = _sample(context, n_proposals - 1, self.scale, region, self.iterations,
-                          random_state)
+        samples = _sample(
+            context, n_proposals - 1, self.scale, region, self.iterations, random_state
+        )
         rows = np.concatenate([context.map_result.labeling[None], samples])
         return self._wrap(context, rows, each=[{"sample": k - 1} for k in range(n_proposals)])
 
 
-def _sample(context: ProposalContext, n_samples: int, scale: float, region: IntArray,
-            iterations: int, random_state: RandomState) -> IntArray:
+def _sample(
+    context: ProposalContext,
+    n_samples: int,
+    scale: float,
+    region: IntArray,
+    iterations: int,
+    random_state: RandomState,
+) -> IntArray:
     rng = as_generator(random_state)
     energy = context.energy
     rows = np.empty((n_samples, energy.n_nodes), dtype=np.int64)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Candidate:
         return {**self.generator.describe(), "index": self.index}
 
     @classmethod
-    def from_description(cls, description: Mapping[str, Any]) -> "Candidate":
+    def from_description(cls, description: Mapping[str, Any]) -> Candidate:
         """Make the candidate that `describe` described.
 
         Raises
@@ -40,8 +41,12 @@ class Candidate:
         return cls(build_generator(settings), index)
 
 
-def run_pool(candidates: Sequence[Candidate], context: ProposalContext, n_proposals: int,
-             random_state: int = 0) -> ProposalSet:
+def run_pool(
+    candidates: Sequence[Candidate],
+    context: ProposalContext,
+    n_proposals: int,
+    random_state: int = 0,
+) -> ProposalSet:
     """Make the chosen candidates of one image, without repeated labelings.
 
     Each generator runs once, for as many rows as are needed, on random numbers of its own that
@@ -72,8 +77,9 @@ def run_pool(candidates: Sequence[Candidate], context: ProposalContext, n_propos
     return distinct.take(range(min(n_proposals, len(distinct))))
 
 
-def run_candidates(candidates: Sequence[Candidate], context: ProposalContext,
-                   random_state: int = 0) -> list[ProposalSet]:
+def run_candidates(
+    candidates: Sequence[Candidate], context: ProposalContext, random_state: int = 0
+) -> list[ProposalSet]:
     """The labeling of each candidate on one image, in their order; repeated ones are kept.
 
     Each generator runs once. The set of a candidate that is not made on this image is empty.
@@ -81,14 +87,19 @@ def run_candidates(candidates: Sequence[Candidate], context: ProposalContext,
     needed: dict[ProposalGenerator, int] = {}
     for candidate in candidates:
         needed[candidate.generator] = max(needed.get(candidate.generator, 0), candidate.index + 1)
-    made = {generator: run_generator(generator, context, count, random_state)
-            for generator, count in needed.items()}
-    return [made[each.generator].take([each.index] if each.index < len(made[each.generator])
-                                      else []) for each in candidates]
+    made = {
+        generator: run_generator(generator, context, count, random_state)
+        for generator, count in needed.items()
+    }
+    return [
+        made[each.generator].take([each.index] if each.index < len(made[each.generator]) else [])
+        for each in candidates
+    ]
 
 
-def run_generator(generator: ProposalGenerator, context: ProposalContext, n_proposals: int,
-                  random_state: int = 0) -> ProposalSet:
+def run_generator(
+    generator: ProposalGenerator, context: ProposalContext, n_proposals: int, random_state: int = 0
+) -> ProposalSet:
     """Run one generator on random numbers that its settings and `random_state` determine."""
     name = repr(sorted(generator.describe().items()))
     rng = np.random.default_rng([int(random_state), zlib.crc32(name.encode())])

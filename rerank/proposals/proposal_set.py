@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any
 
 import numpy as np
 
@@ -48,10 +49,15 @@ class ProposalSet:
                 )
 
     @classmethod
-    def of(cls, generator: str, labelings: IntArray, energies: FloatArray,
-           lower_bounds: Optional[FloatArray] = None,
-           parameters: Optional[Mapping[str, Any]] = None,
-           each: Optional[Iterable[Mapping[str, Any]]] = None) -> "ProposalSet":
+    def of(
+        cls,
+        generator: str,
+        labelings: IntArray,
+        energies: FloatArray,
+        lower_bounds: FloatArray | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        each: Iterable[Mapping[str, Any]] | None = None,
+    ) -> ProposalSet:
         """Label M labelings with one generator's name.
 
         Parameters
@@ -72,8 +78,11 @@ class ProposalSet:
         return cls(
             labelings=np.ascontiguousarray(labelings, dtype=np.int64),
             energies=np.asarray(energies, dtype=np.float64),
-            lower_bounds=(np.full(n_proposals, -np.inf) if lower_bounds is None
-                          else np.asarray(lower_bounds, dtype=np.float64)),
+            lower_bounds=(
+                np.full(n_proposals, -np.inf)
+                if lower_bounds is None
+                else np.asarray(lower_bounds, dtype=np.float64)
+            ),
             generators=(generator,) * n_proposals,
             parameters=tuple({**shared, **extra} for extra in own),
         )
@@ -86,21 +95,24 @@ class ProposalSet:
         """``energies - lower_bounds`` (M,), infinite where nothing is proved."""
         return self.energies - self.lower_bounds
 
-    def take(self, indices: Iterable[int]) -> "ProposalSet":
+    def take(self, indices: Iterable[int]) -> ProposalSet:
         """The proposals at `indices`, in that order."""
         rows = np.fromiter(indices, dtype=np.int64)
         return ProposalSet(
-            self.labelings[rows], self.energies[rows], self.lower_bounds[rows],
-            tuple(self.generators[k] for k in rows), tuple(self.parameters[k] for k in rows),
+            self.labelings[rows],
+            self.energies[rows],
+            self.lower_bounds[rows],
+            tuple(self.generators[k] for k in rows),
+            tuple(self.parameters[k] for k in rows),
         )
 
-    def distinct(self) -> "ProposalSet":
+    def distinct(self) -> ProposalSet:
         """Without the labelings that equal an earlier one."""
         _, first = np.unique(self.labelings, axis=0, return_index=True)
         return self.take(np.sort(first))
 
     @staticmethod
-    def concatenate(sets: Iterable["ProposalSet"]) -> "ProposalSet":
+    def concatenate(sets: Iterable[ProposalSet]) -> ProposalSet:
         """All proposals of several sets on the same graph, in order.
 
         Raises

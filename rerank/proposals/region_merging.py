@@ -38,17 +38,19 @@ class RegionMerging(ProposalGenerator):
         for size in self.sizes:
             check_count(size, "sizes")
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most one labeling more than there are sizes."""
         rows = [context.map_result.labeling]
         each: list[dict[str, object]] = [{"size": None}]
-        for size in self.sizes[:n_proposals - 1]:
+        for size in self.sizes[: n_proposals - 1]:
             region = context.regions(size)
             joined = contract(context.energy, region)
             if self.factor != 1.0:
-                joined = type(joined)(joined.unary, joined.edges, self.factor * joined.weights,
-                                      joined.compatibility)
+                joined = type(joined)(
+                    joined.unary, joined.edges, self.factor * joined.weights, joined.compatibility
+                )
             rows.append(trws(joined).labeling[region])
             each.append({"size": size})
         return self._wrap(context, np.array(rows), each=each)

@@ -66,9 +66,10 @@ class MergeHierarchy:
         """
         if n_regions < 1:
             raise InputError(f"n_regions must be at least 1, got {n_regions}")
-        used = self.merges[:max(0, self.n_nodes - n_regions)]
-        graph = csr_array((np.ones(len(used)), (used[:, 0], used[:, 1])),
-                          shape=(self.n_nodes, self.n_nodes))
+        used = self.merges[: max(0, self.n_nodes - n_regions)]
+        graph = csr_array(
+            (np.ones(len(used)), (used[:, 0], used[:, 1])), shape=(self.n_nodes, self.n_nodes)
+        )
         return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
@@ -90,8 +91,11 @@ def merge_hierarchy(features: FloatArray, areas: FloatArray, edges: IntArray) ->
     MergeHierarchy
         Down to one region for each connected part of the graph.
     """
-    merges = _merge(np.array(features, dtype=np.float64, order="C"),
-                    np.array(areas, dtype=np.float64), np.asarray(edges, dtype=np.int64))
+    merges = _merge(
+        np.array(features, dtype=np.float64, order="C"),
+        np.array(areas, dtype=np.float64),
+        np.asarray(edges, dtype=np.int64),
+    )
     return MergeHierarchy(len(features), merges)
 
 

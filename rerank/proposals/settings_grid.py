@@ -45,8 +45,9 @@ class SettingsGrid(ProposalGenerator):
             for value in values:
                 check_amount(value, name)
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Make at most one labeling more than the grid has points."""
         energy, start = context.energy, context.map_result
         mean = energy.weights.mean() if len(energy.weights) else 1.0
@@ -54,11 +55,12 @@ class SettingsGrid(ProposalGenerator):
         rows = [start.labeling]
         each = [{"factor": 1.0, "exponent": 1.0}]
         grid = [(factor, exponent) for exponent in self.exponents for factor in self.factors]
-        for factor, exponent in grid[:n_proposals - 1]:
+        for factor, exponent in grid[: n_proposals - 1]:
             # A weight of zero stays zero under every exponent: it says that there is no tie.
             powers = np.where(relative > 0, relative, 1.0) ** exponent * (relative > 0)
-            other = PottsEnergy(energy.unary, energy.edges, factor * mean * powers,
-                                energy.compatibility)
+            other = PottsEnergy(
+                energy.unary, energy.edges, factor * mean * powers, energy.compatibility
+            )
             rows.append(trws(other, start.labeling, max_iterations=self.iterations).labeling)
             each.append({"factor": float(factor), "exponent": float(exponent)})
         return self._wrap(context, np.array(rows), each=each)

@@ -24,8 +24,9 @@ class UserMasks(ProposalGenerator):
 
     name: ClassVar[str] = "user_masks"
 
-    def generate(self, context: ProposalContext, n_proposals: int,
-                 random_state: RandomState = None) -> ProposalSet:
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
         """Return at most as many labelings as there are masks.
 
         Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -104,7 +104,7 @@ class Ranker(BaseEstimator):
         scores = np.empty(rows.shape[0])
         for first, block in row_blocks(rows):
             self._check_block(block, first)
-            scores[first:first + len(block)] = self._scores(block)
+            scores[first : first + len(block)] = self._scores(block)
         return scores
 
     def choose(self, X: Any, groups: Any) -> IntArray:
@@ -152,7 +152,7 @@ class Ranker(BaseEstimator):
             check_column_names(names, tuple(self.feature_names_in_))
         return as_rows(_values(X), self._n_columns())
 
-    def _n_columns(self) -> Optional[int]:
+    def _n_columns(self) -> int | None:
         return self.n_features_in_
 
     def _check_block(self, block: FloatArray, first_row: int) -> None:
@@ -186,8 +186,9 @@ def check_quality(quality: Any, n_rows: int) -> FloatArray:
     """Turn `quality` into finite float64 of shape (n_rows,), or raise `InputError`."""
     values = np.asarray(quality)
     if values.shape != (n_rows,):
-        raise InputError(f"quality must have shape ({n_rows},), one value a row of X, "
-                         f"got shape {values.shape}")
+        raise InputError(
+            f"quality must have shape ({n_rows},), one value a row of X, got shape {values.shape}"
+        )
     if values.dtype.kind not in "fiub":
         raise InputError(f"quality must be real numbers, got {values.dtype}")
     values = values.astype(np.float64)
@@ -233,7 +234,7 @@ def regret(ordered_quality: FloatArray, images: ImageRows) -> FloatArray:
 
 def check_positive(value: Any, name: str) -> float:
     """Return `value` as float where it is a finite number above 0, or raise `InputError`."""
-    number: Optional[float]
+    number: float | None
     try:
         number = float(value)
     except (TypeError, ValueError):

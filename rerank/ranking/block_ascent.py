@@ -9,9 +9,31 @@ from rerank.ranking.working_set import append, inner
 
 
 @njit(cache=True)
-def visit_images(order, block, starts, best, first_row, row_losses, differences, losses, alphas,
-                 image, rows, slots, counts, gram, known, size, weights, average, visits, C,
-                 candidates, margins, n_new):
+def visit_images(
+    order,
+    block,
+    starts,
+    best,
+    first_row,
+    row_losses,
+    differences,
+    losses,
+    alphas,
+    image,
+    rows,
+    slots,
+    counts,
+    gram,
+    known,
+    size,
+    weights,
+    average,
+    visits,
+    C,
+    candidates,
+    margins,
+    n_new,
+):
     """Find each image's most violated constraints, and solve the image's dual, in turn.
 
     Lacoste-Julien et al. 2013 (block-coordinate Frank-Wolfe), with the exact solution over all
@@ -68,11 +90,39 @@ def visit_images(order, block, starts, best, first_row, row_losses, differences,
             for m in (one, two if n_new == 2 else -1):
                 row = first_row + begin + m
                 if m >= 0 and not known[row]:
-                    append(block, begin + m, chosen, row, i, row_losses[row], differences, losses,
-                           alphas, image, rows, slots, counts, gram, known, size)
+                    append(
+                        block,
+                        begin + m,
+                        chosen,
+                        row,
+                        i,
+                        row_losses[row],
+                        differences,
+                        losses,
+                        alphas,
+                        image,
+                        rows,
+                        slots,
+                        counts,
+                        gram,
+                        known,
+                        size,
+                    )
                     size += 1
-            _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C,
-                         gradient, value, before)
+            _solve_image(
+                i,
+                differences,
+                losses,
+                alphas,
+                slots,
+                counts,
+                gram,
+                weights,
+                C,
+                gradient,
+                value,
+                before,
+            )
         share = 2.0 / (visits + 2.0)
         visits += 1
         for column in range(average.shape[0]):
@@ -97,13 +147,26 @@ def sweep(order, differences, losses, alphas, slots, counts, gram, weights, C, g
     for i in order:
         gaps[i] = 0.0
         if counts[i] > 0:
-            gaps[i] = _solve_image(i, differences, losses, alphas, slots, counts, gram, weights,
-                                   C, gradient, value, before)
+            gaps[i] = _solve_image(
+                i,
+                differences,
+                losses,
+                alphas,
+                slots,
+                counts,
+                gram,
+                weights,
+                C,
+                gradient,
+                value,
+                before,
+            )
 
 
 @njit(cache=True)
-def _solve_image(i, differences, losses, alphas, slots, counts, gram, weights, C, gradient, value,
-                 before):
+def _solve_image(
+    i, differences, losses, alphas, slots, counts, gram, weights, C, gradient, value, before
+):
     """Move the most violating pair of variables to its optimum, until little violation is left.
 
     The slack variable, which takes what is left of C, is one of them: the last. Returns the

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from rerank.errors import InputError
 
 
-def column_names(X: Any) -> Optional[tuple[str, ...]]:
+def column_names(X: Any) -> tuple[str, ...] | None:
     """Names of the columns of a `FeatureTable` or a data frame; None where they have none.
 
     As in scikit-learn, only strings are names: the numbers that a data frame gives to columns
@@ -26,12 +26,16 @@ def check_column_names(names: tuple[str, ...], fitted: tuple[str, ...]) -> None:
         return
     missing, unknown = sorted(set(fitted) - set(names)), sorted(set(names) - set(fitted))
     if missing or unknown:
-        raise InputError(f"the columns are not those that the ranker was fitted on: missing "
-                         f"{_shown(missing)}; not seen in fit {_shown(unknown)}")
+        raise InputError(
+            f"the columns are not those that the ranker was fitted on: missing "
+            f"{_shown(missing)}; not seen in fit {_shown(unknown)}"
+        )
     place = next((k for k, (a, b) in enumerate(zip(fitted, names)) if a != b), len(fitted))
-    raise InputError(f"the columns are not in the order of fit: {names[place]!r} stands at "
-                     f"{place}" + (f" in place of {fitted[place]!r}" if place < len(fitted)
-                                   else ", a second time"))
+    raise InputError(
+        f"the columns are not in the order of fit: {names[place]!r} stands at "
+        f"{place}"
+        + (f" in place of {fitted[place]!r}" if place < len(fitted) else ", a second time")
+    )
 
 
 def _shown(names: list[str]) -> str:

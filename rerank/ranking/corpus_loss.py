@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,7 @@ from rerank.validation import check_finite, check_same_shape
 
 
 def corpus_quality(
-    intersections: Any,
-    unions: Any,
-    groups: Any,
-    baseline: Any,
-    class_weights: Optional[Any] = None,
+    intersections: Any, unions: Any, groups: Any, baseline: Any, class_weights: Any | None = None
 ) -> FloatArray:
     """Gain in corpus IoU, to first order, of taking a proposal in place of the image's baseline.
 
@@ -78,14 +74,18 @@ def corpus_quality(
     image[images.original(np.arange(len(inter)))] = images.image_of_row()
     chosen = np.asarray(baseline)
     if chosen.shape != (images.n_images,) or chosen.dtype.kind not in "iu":
-        raise InputError(f"baseline must hold one row for each of the {images.n_images} images, "
-                         f"got shape {chosen.shape} of {chosen.dtype}")
+        raise InputError(
+            f"baseline must hold one row for each of the {images.n_images} images, "
+            f"got shape {chosen.shape} of {chosen.dtype}"
+        )
     if (chosen < 0).any() or (chosen >= len(inter)).any():
         raise InputError(f"baseline must hold rows in 0..{len(inter) - 1}")
     foreign = np.flatnonzero(image[chosen] != np.arange(images.n_images))
     if len(foreign):
-        raise InputError(f"baseline row {chosen[foreign[0]]} is not of image "
-                         f"{images.ids[foreign[0]]!r}; images go in order of first appearance")
+        raise InputError(
+            f"baseline row {chosen[foreign[0]]} is not of image "
+            f"{images.ids[foreign[0]]!r}; images go in order of first appearance"
+        )
     weights = _class_weights(class_weights, inter.shape[1])
     total_inter, total_union = inter[chosen].sum(axis=0), union[chosen].sum(axis=0)
     weights = np.where(total_union > 0, weights, 0.0)
@@ -100,11 +100,12 @@ def corpus_quality(
     return np.asarray((change_inter - iou * change_union) @ gain)
 
 
-def _class_weights(class_weights: Optional[Any], n_classes: int) -> FloatArray:
+def _class_weights(class_weights: Any | None, n_classes: int) -> FloatArray:
     if class_weights is None:
         return np.ones(n_classes)
     weights = np.asarray(class_weights, dtype=np.float64)
     if weights.shape != (n_classes,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise InputError(f"class_weights must be {n_classes} finite numbers of 0 or more, "
-                         f"got {class_weights!r}")
+        raise InputError(
+            f"class_weights must be {n_classes} finite numbers of 0 or more, got {class_weights!r}"
+        )
     return weights

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Optional
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class CRFExample:
     edges: IntArray
     edge_features: FloatArray
     histogram: Array
-    sizes: Optional[FloatArray] = None
+    sizes: FloatArray | None = None
 
     def __post_init__(self) -> None:
         unary = np.array(self.unary, dtype=np.float64)
@@ -60,20 +59,29 @@ class CRFExample:
         features = np.array(self.edge_features, dtype=np.float64)
         histogram = np.array(self.histogram, dtype=np.float64)
         if features.ndim != 2 or len(features) != len(edges) or features.shape[1] == 0:
-            raise InputError(f"edge_features must be ({len(edges)}, P), one row an edge, got "
-                             f"shape {features.shape}")
+            raise InputError(
+                f"edge_features must be ({len(edges)}, P), one row an edge, got "
+                f"shape {features.shape}"
+            )
         if histogram.shape != unary.shape:
-            raise InputError(f"histogram must have the unary's shape {unary.shape}, got "
-                             f"{histogram.shape}")
+            raise InputError(
+                f"histogram must have the unary's shape {unary.shape}, got {histogram.shape}"
+            )
         if sizes.shape != (n_nodes,):
             raise InputError(f"sizes must be ({n_nodes},), got shape {sizes.shape}")
-        for name, values in (("unary", unary), ("edge_features", features),
-                             ("histogram", histogram), ("sizes", sizes)):
+        for name, values in (
+            ("unary", unary),
+            ("edge_features", features),
+            ("histogram", histogram),
+            ("sizes", sizes),
+        ):
             check_finite(values, name)
             values.setflags(write=False)
             object.__setattr__(self, name, values)
-        for name, lowest in (("edge_features", features.min(initial=0.0)),
-                             ("histogram", histogram.min())):
+        for name, lowest in (
+            ("edge_features", features.min(initial=0.0)),
+            ("histogram", histogram.min()),
+        ):
             if lowest < 0:
                 raise InputError(f"{name} must be 0 or greater, the lowest is {lowest}")
         if sizes.min() <= 0:
@@ -103,11 +111,17 @@ class CRFExample:
         place[kept] = np.arange(len(kept))
         inside = (place[self.edges] >= 0).all(axis=1)
         assert self.sizes is not None
-        return CRFExample(self.unary[kept], place[self.edges[inside]], self.edge_features[inside],
-                          self.histogram[kept], self.sizes[kept])
+        return CRFExample(
+            self.unary[kept],
+            place[self.edges[inside]],
+            self.edge_features[inside],
+            self.histogram[kept],
+            self.sizes[kept],
+        )
 
-    def energy(self, unary_weight: float, potts_weights: FloatArray,
-               class_bias: FloatArray) -> PottsEnergy:
+    def energy(
+        self, unary_weight: float, potts_weights: FloatArray, class_bias: FloatArray
+    ) -> PottsEnergy:
         """The energy under some parameters; those of the pairs must be 0 or greater."""
         assert self.sizes is not None
         unary = unary_weight * self.unary - np.multiply.outer(self.sizes, class_bias)
@@ -121,9 +135,11 @@ class CRFExample:
         """
         assert self.sizes is not None
         cut = labeling[self.edges[:, 0]] != labeling[self.edges[:, 1]]
-        parts = (self.unary[np.arange(len(labeling)), labeling].sum()[None],
-                 self.edge_features[cut].sum(axis=0),
-                 np.bincount(labeling, weights=self.sizes, minlength=self.n_classes))
+        parts = (
+            self.unary[np.arange(len(labeling)), labeling].sum()[None],
+            self.edge_features[cut].sum(axis=0),
+            np.bincount(labeling, weights=self.sizes, minlength=self.n_classes),
+        )
         return np.concatenate(parts) / len(self.unary)
 
     def costs(self, class_weights: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -76,9 +76,16 @@ class StructuredCRFLearner(BaseEstimator):
     class_bias_: FloatArray
     weights_: FloatArray
 
-    def __init__(self, C: float = 1.0, learn_bias: bool = True,
-                 class_weights: Optional[Any] = None, tol: float = 1e-2, max_rounds: int = 50,
-                 inference: str = "trws", random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        C: float = 1.0,
+        learn_bias: bool = True,
+        class_weights: Any | None = None,
+        tol: float = 1e-2,
+        max_rounds: int = 50,
+        inference: str = "trws",
+        random_state: RandomState = None,
+    ) -> None:
         self.C = C
         self.learn_bias = learn_bias
         self.class_weights = class_weights
@@ -108,25 +115,34 @@ class StructuredCRFLearner(BaseEstimator):
         """
         images = self._checked(examples)
         weights_of_classes = self._class_weights(images[0].n_classes)
-        search = _Search([_Image(image, weights_of_classes) for image in images], float(self.C),
-                         float(self.tol), bool(self.learn_bias), self.inference,
-                         as_generator(self.random_state))
+        search = _Search(
+            [_Image(image, weights_of_classes) for image in images],
+            float(self.C),
+            float(self.tol),
+            bool(self.learn_bias),
+            self.inference,
+            as_generator(self.random_state),
+        )
         search.run(int(self.max_rounds))
         gap = search.primal - search.dual
         if gap > self.tol * search.primal:
             warnings.warn(
                 f"after {search.n_rounds} rounds the duality gap is {gap:.3g}, "
                 f"{gap / search.primal:.3g} of the objective; tol is {self.tol:.3g}",
-                ConvergenceWarning, stacklevel=2)
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         n_potts = images[0].n_potts
         unary_weight = float(search.best[0])
         if unary_weight == 0:
-            raise InputError("the learned unary weight is 0: the unaries do not help to find the "
-                             "labels, or C is too small")
+            raise InputError(
+                "the learned unary weight is 0: the unaries do not help to find the "
+                "labels, or C is too small"
+            )
         self.weights_ = search.best
         self.unary_weight_ = unary_weight
-        self.potts_weights_ = search.best[1:1 + n_potts] / unary_weight
-        bias = -search.best[1 + n_potts:] / unary_weight
+        self.potts_weights_ = search.best[1 : 1 + n_potts] / unary_weight
+        bias = -search.best[1 + n_potts :] / unary_weight
         self.class_bias_ = bias - bias.mean()
         self.primal_objective_, self.dual_objective_ = search.primal, search.dual
         self.duality_gap_ = gap
@@ -148,8 +164,10 @@ class StructuredCRFLearner(BaseEstimator):
             raise NotFittedError("this StructuredCRFLearner is not fitted; call fit first")
         expected = len(self.class_bias_), len(self.potts_weights_)
         if (example.n_classes, example.n_potts) != expected:
-            raise InputError(f"the example has {example.n_classes} classes and {example.n_potts} "
-                             f"Potts weights; fit saw {expected[0]} and {expected[1]}")
+            raise InputError(
+                f"the example has {example.n_classes} classes and {example.n_potts} "
+                f"Potts weights; fit saw {expected[0]} and {expected[1]}"
+            )
         return example.energy(1.0, self.potts_weights_, self.class_bias_)
 
     def predict(self, example: CRFExample) -> IntArray:
@@ -162,8 +180,9 @@ class StructuredCRFLearner(BaseEstimator):
         if self.max_rounds < 1:
             raise InputError(f"max_rounds must be 1 or more, got {self.max_rounds!r}")
         if self.inference not in METHODS:
-            raise InputError(f"inference must be one of {', '.join(METHODS)}, "
-                             f"got {self.inference!r}")
+            raise InputError(
+                f"inference must be one of {', '.join(METHODS)}, got {self.inference!r}"
+            )
         if len(examples) == 0:
             raise InputError("examples must hold at least one image")
         first = examples[0]
@@ -171,7 +190,8 @@ class StructuredCRFLearner(BaseEstimator):
             if (example.n_classes, example.n_potts) != (first.n_classes, first.n_potts):
                 raise InputError(
                     f"example {k} has {example.n_classes} classes and {example.n_potts} Potts "
-                    f"weights, example 0 has {first.n_classes} and {first.n_potts}")
+                    f"weights, example 0 has {first.n_classes} and {first.n_potts}"
+                )
         return [example.labelled for example in examples]
 
     def _class_weights(self, n_classes: int) -> FloatArray:
@@ -202,7 +222,7 @@ class _Image:
         """The most violating labeling, and the least that its image's hinge can exceed."""
         example, n_potts = self.example, self.example.n_potts
         n_nodes = len(self.costs)
-        energy = example.energy(weights[0], weights[1:1 + n_potts], -weights[1 + n_potts:])
+        energy = example.energy(weights[0], weights[1 : 1 + n_potts], -weights[1 + n_potts :])
         augmented = energy.with_unary(energy.unary - n_nodes * self.costs)
         result = map_inference(augmented, method)
         truth = float(weights @ self.rows[0])
@@ -222,13 +242,20 @@ class _Image:
 class _Search:
     """Rounds of inference and of solving over the labelings found."""
 
-    def __init__(self, images: list[_Image], C: float, tol: float, learn_bias: bool,
-                 inference: str, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        images: list[_Image],
+        C: float,
+        tol: float,
+        learn_bias: bool,
+        inference: str,
+        generator: np.random.Generator,
+    ) -> None:
         self.images, self.C, self.tol = images, C, tol
         self.inference, self.generator = inference, generator
         self.n_signed = 1 + images[0].example.n_potts
         self.free = np.ones(len(images[0].rows[0]), dtype=bool)
-        self.free[self.n_signed:] = learn_bias
+        self.free[self.n_signed :] = learn_bias
         self.weights = self.best = np.zeros(len(self.free))
         self.primal, self.dual = np.inf, 0.0
         self.n_rounds = 0
@@ -266,8 +293,14 @@ class _Search:
             losses.append(np.zeros(2))
         starts = np.concatenate([[0], np.cumsum([len(block) for block in blocks])])
         together = ImageRows(np.arange(len(blocks)), None, starts.astype(np.int64))
-        problem = HingeProblem(np.concatenate(blocks), None, together, np.concatenate(losses),
-                               together.starts[:-1], self.C)
+        problem = HingeProblem(
+            np.concatenate(blocks),
+            None,
+            together,
+            np.concatenate(losses),
+            together.starts[:-1],
+            self.C,
+        )
         solution = solve_hinge(problem, 0.1 * self.tol, 10000, self.generator)
         self.dual = max(self.dual, solution.dual)
         found = solution.weights.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -57,8 +57,14 @@ class CrossValidatedRanker(Ranker):
     (2,)
     """
 
-    def __init__(self, candidates: Sequence[Ranker], n_folds: int = 5, contiguous: bool = False,
-                 margin: float = 0.0, random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        candidates: Sequence[Ranker],
+        n_folds: int = 5,
+        contiguous: bool = False,
+        margin: float = 0.0,
+        random_state: RandomState = None,
+    ) -> None:
         self.candidates = candidates
         self.n_folds = n_folds
         self.contiguous = contiguous
@@ -69,8 +75,10 @@ class CrossValidatedRanker(Ranker):
         if len(self.candidates) == 0:
             raise InputError("candidates must hold at least one ranker")
         if not 2 <= self.n_folds <= images.n_images:
-            raise InputError(f"n_folds must be 2 or more and at most the {images.n_images} "
-                             f"images, got {self.n_folds!r}")
+            raise InputError(
+                f"n_folds must be 2 or more and at most the {images.n_images} "
+                f"images, got {self.n_folds!r}"
+            )
         if not self.margin >= 0:
             raise InputError(f"margin must be 0 or more, got {self.margin!r}")
         fold = self._folds(images.n_images)
@@ -83,7 +91,8 @@ class CrossValidatedRanker(Ranker):
             held_out = image_rows(image[outside])
             for c, candidate in enumerate(self.candidates):
                 ranker = clone(candidate).fit(
-                    take_rows(rows, inside), quality[inside], image[inside])
+                    take_rows(rows, inside), quality[inside], image[inside]
+                )
                 scores = ranker.decision_function(take_rows(rows, outside))
                 chosen = outside[best_rows(scores, held_out)]
                 self.image_quality_[c, image[chosen]] = quality[chosen]
@@ -102,7 +111,7 @@ class CrossValidatedRanker(Ranker):
         error = gain.std(ddof=1) / np.sqrt(n_images)
         return best if gain.mean() > self.margin * error else 0
 
-    def _n_columns(self) -> Optional[int]:
+    def _n_columns(self) -> int | None:
         return self.ranker_._n_columns()
 
     def _scores(self, block: FloatArray) -> FloatArray:

@@ -38,11 +38,11 @@ def face_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
         Rise of the dual; 0 where there is nothing to move, more variables than columns (the
         matrix is singular then), or no rise.
     """
-    alphas = working.alphas[:working.size]
+    alphas = working.alphas[: working.size]
     free, reference = _unknowns(working.slots, working.counts, alphas, C)
     if not 0 < len(free) <= len(weights):
         return 0.0
-    gradient = working.losses[:working.size] - working.differences[:working.size] @ weights
+    gradient = working.losses[: working.size] - working.differences[: working.size] @ weights
     rows, right = working.differences[free], gradient[free]
     tied = reference >= 0
     rows[tied] -= working.differences[reference[tied]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -39,7 +39,7 @@ class HingeProblem:
     """
 
     rows: Any
-    inverse: Optional[FloatArray]
+    inverse: FloatArray | None
     images: ImageRows
     losses: FloatArray
     best: IntArray
@@ -78,12 +78,19 @@ class HingeProblem:
         """
         margins = np.empty((len(candidates), self.shape[0]))
         for first, stop, block in self.blocks():
-            _margins(block, int(self.images.starts[first]), self.images.starts[first:stop + 1],
-                     self.best[first:stop], candidates, margins)
+            _margins(
+                block,
+                int(self.images.starts[first]),
+                self.images.starts[first : stop + 1],
+                self.best[first:stop],
+                candidates,
+                margins,
+            )
         return margins
 
-    def add_violated(self, weights: FloatArray, working: WorkingSet,
-                     thresholds: FloatArray) -> tuple[float, FloatArray]:
+    def add_violated(
+        self, weights: FloatArray, working: WorkingSet, thresholds: FloatArray
+    ) -> tuple[float, FloatArray]:
         """Score all rows, and add the most violated ones of each image to the working set.
 
         Parameters
@@ -104,31 +111,38 @@ class HingeProblem:
         for first, stop, block in self.blocks():
             begin = int(starts[first])
             margin = np.empty(begin + len(block))
-            _subtract_best(block @ weights, begin, starts[first:stop + 1], self.best[first:stop],
-                           margin)
-            rows, images = _two_most_violated(margin, self.losses, starts, first, stop,
-                                              working.known, thresholds, hinge)
+            _subtract_best(
+                block @ weights, begin, starts[first : stop + 1], self.best[first:stop], margin
+            )
+            rows, images = _two_most_violated(
+                margin, self.losses, starts, first, stop, working.known, thresholds, hinge
+            )
             working.add(block, begin, rows, images, self.best, self.losses)
         return 0.5 * float(weights @ weights) + self.C * float(hinge.sum()), hinge
 
     def best_multiple(self, weights: FloatArray, margins: FloatArray) -> float:
         """Factor in [0, 4] by which the weights have the lowest objective."""
-        return float(_best_multiple(margins, self.losses, self.images.starts,
-                                    float(weights @ weights), self.C))
+        return float(
+            _best_multiple(
+                margins, self.losses, self.images.starts, float(weights @ weights), self.C
+            )
+        )
 
 
-def scaled_problem(rows: Any, inverse: FloatArray, images: ImageRows, losses: FloatArray,
-                   best: IntArray, C: float) -> HingeProblem:
+def scaled_problem(
+    rows: Any, inverse: FloatArray, images: ImageRows, losses: FloatArray, best: IntArray, C: float
+) -> HingeProblem:
     """State the problem; scale the rows once where they fit into `KEPT_BYTES`."""
     problem = HingeProblem(rows, inverse, images, losses, best, C)
     if 8 * rows.shape[0] * rows.shape[1] > KEPT_BYTES:
         return problem
     if isinstance(rows, np.ndarray) and (inverse == 1.0).all():
-        return HingeProblem(np.ascontiguousarray(rows, dtype=np.float64), None, images, losses,
-                            best, C)
+        return HingeProblem(
+            np.ascontiguousarray(rows, dtype=np.float64), None, images, losses, best, C
+        )
     kept = np.empty(rows.shape)
     for first, stop, block in problem.blocks():
-        kept[images.starts[first]:images.starts[stop]] = block
+        kept[images.starts[first] : images.starts[stop]] = block
     return HingeProblem(kept, None, images, losses, best, C)
 
 
@@ -141,7 +155,7 @@ def _margins(block, first_row, starts, best, candidates, margins):
         stop = first + 1
         while stop < n_images and starts[stop] - starts[first] < least:
             stop += 1
-        rows = block[starts[first] - first_row:starts[stop] - first_row]
+        rows = block[starts[first] - first_row : starts[stop] - first_row]
         for k in range(len(candidates)):
             scores = np.dot(rows, candidates[k])
             for i in range(first, stop):

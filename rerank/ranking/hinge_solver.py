@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Optional
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def solve_hinge(
     tol: float,
     max_passes: int,
     generator: np.random.Generator,
-    callback: Optional[Callable[[FloatArray], None]] = None,
+    callback: Callable[[FloatArray], None] | None = None,
 ) -> HingeSolution:
     """Solve the structured hinge to a relative duality gap.
 
@@ -91,9 +91,14 @@ def solve_hinge(
 
 
 class _Solver:
-    def __init__(self, problem: HingeProblem, tol: float, max_passes: int,
-                 generator: np.random.Generator,
-                 callback: Optional[Callable[[FloatArray], None]]) -> None:
+    def __init__(
+        self,
+        problem: HingeProblem,
+        tol: float,
+        max_passes: int,
+        generator: np.random.Generator,
+        callback: Callable[[FloatArray], None] | None,
+    ) -> None:
         self.problem, self.tol, self.max_passes = problem, tol, max_passes
         self.generator, self.callback = generator, callback
         n_rows, n_columns = problem.shape
@@ -122,8 +127,7 @@ class _Solver:
         return HingeSolution(self.best, self.primal, self.dual, self.n_passes, converged)
 
     def _done(self) -> bool:
-        return (self.primal - self.dual <= self.tol * self.primal
-                or self.n_passes >= self.max_passes)
+        return self.primal - self.dual <= self.tol * self.primal or self.n_passes >= self.max_passes
 
     def _ascend(self) -> bool:
         """Block ascent, until it is done or has cost, or foretells to cost, more than the other."""
@@ -166,14 +170,27 @@ class _Solver:
             while len(lefts) < n_sweeps:
                 # Images that are settled well enough wait for the next round.
                 order = self.generator.permutation(np.flatnonzero(gaps > 0.3 * target / n_images))
-                sweep(order, working.differences, working.losses, working.alphas, working.slots,
-                      working.counts, working.gram, self.weights, problem.C, gaps)
+                sweep(
+                    order,
+                    working.differences,
+                    working.losses,
+                    working.alphas,
+                    working.slots,
+                    working.counts,
+                    working.gram,
+                    self.weights,
+                    problem.C,
+                    gaps,
+                )
                 cost += _sweep_cost(problem, working) * len(order) / n_images
                 lefts.append(float(gaps.sum()))
                 if lefts[-1] <= target:
                     return cost
-                if dear and len(lefts) % 5 == 0 and lefts[-1] > target * (
-                        lefts[-5] / lefts[-1]) ** 8:
+                if (
+                    dear
+                    and len(lefts) % 5 == 0
+                    and lefts[-1] > target * (lefts[-5] / lefts[-1]) ** 8
+                ):
                     break
             if face_step(working, self.weights, problem.C) == 0.0:
                 return cost
@@ -190,11 +207,30 @@ class _Solver:
             working.reserve(first, stop, n_new)
             order = first + self.generator.permutation(stop - first)
             working.size = visit_images(
-                order, block, problem.images.starts, problem.best,
-                int(problem.images.starts[first]), problem.losses, working.differences,
-                working.losses, working.alphas, working.image, working.row, working.slots,
-                working.counts, working.gram, working.known, working.size, self.weights,
-                self.average, self.n_visits, problem.C, candidates, margins, n_new)
+                order,
+                block,
+                problem.images.starts,
+                problem.best,
+                int(problem.images.starts[first]),
+                problem.losses,
+                working.differences,
+                working.losses,
+                working.alphas,
+                working.image,
+                working.row,
+                working.slots,
+                working.counts,
+                working.gram,
+                working.known,
+                working.size,
+                self.weights,
+                self.average,
+                self.n_visits,
+                problem.C,
+                candidates,
+                margins,
+                n_new,
+            )
             self.n_visits += stop - first
         self.n_passes += 1
         return margins
@@ -209,8 +245,9 @@ class _Solver:
         for weights, margin in zip(candidates, margins):
             self._offer(weights, problem.objective(weights, margin))
         factor = problem.best_multiple(candidates[0], margins[0])
-        self._offer(factor * candidates[0],
-                    problem.objective(factor * candidates[0], factor * margins[0]))
+        self._offer(
+            factor * candidates[0], problem.objective(factor * candidates[0], factor * margins[0])
+        )
         if self.callback is not None:
             self.callback(self.best)
 
@@ -221,8 +258,12 @@ class _Solver:
     def _interior(self, cold: bool) -> None:
         """Interior point method, until it is done or no longer moves."""
         method = InteriorPoint(
-            self.problem, self.working, self.best if cold else self.weights,
-            self.primal - self.dual, cold)
+            self.problem,
+            self.working,
+            self.best if cold else self.weights,
+            self.primal - self.dual,
+            cold,
+        )
         self.n_passes += 1
         n_products = self.working.size + len(method.live)
         idle = 0
@@ -240,7 +281,7 @@ class _Solver:
             self.n_passes += 1
             idle = idle + 1 if method.progress < 0.01 else 0
         # Variables of the interior that are on their way to 0 would only burden the ascent.
-        alphas = self.working.alphas[:self.working.size]
+        alphas = self.working.alphas[: self.working.size]
         alphas[alphas < 1e-7 * alphas.max(initial=0.0)] = 0.0
         self.weights = self.working.weights()
 
@@ -269,8 +310,8 @@ def _sweep_cost(problem: HingeProblem, working: WorkingSet) -> float:
 
 def _face_cost(problem: HingeProblem, working: WorkingSet) -> float:
     """Nanoseconds, about, of a step over the face."""
-    n_free = min(float((working.alphas[:working.size] > 0).sum()), problem.shape[1])
-    matrix = n_free ** 2 * (problem.shape[1] + n_free / 3) / 40
+    n_free = min(float((working.alphas[: working.size] > 0).sum()), problem.shape[1])
+    matrix = n_free**2 * (problem.shape[1] + n_free / 3) / 40
     return matrix + 2.0 * working.size * problem.shape[1]
 
 
@@ -285,5 +326,5 @@ def _interior_step_cost(problem: HingeProblem, working: WorkingSet) -> float:
     n_rows, n_columns = problem.shape
     n_constraints = 1.5 * working.size + problem.images.n_images
     smaller = min(n_constraints, n_columns)
-    matrix = (n_constraints * n_columns * smaller + smaller ** 3 / 3) / 40
+    matrix = (n_constraints * n_columns * smaller + smaller**3 / 3) / 40
     return matrix + 6 * n_constraints * n_columns + n_rows * n_columns + 5e5

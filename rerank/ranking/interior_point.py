@@ -12,7 +12,7 @@ size D, or, where fewer constraints matter, of their number.
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
@@ -46,13 +46,20 @@ class InteriorPoint:
         Share of the last step that was taken.
     """
 
-    def __init__(self, problem: HingeProblem, working: WorkingSet, weights: FloatArray,
-                 gap: float, cold: bool) -> None:
+    def __init__(
+        self,
+        problem: HingeProblem,
+        working: WorkingSet,
+        weights: FloatArray,
+        gap: float,
+        cold: bool,
+    ) -> None:
         self.problem, self.working = problem, working
         self.weights = weights.copy()
         multiple = np.diff(problem.images.starts) > 1
         self.primal, hinge = problem.add_violated(
-            self.weights, working, np.where(working.counts > 0, 0.0, -np.inf))
+            self.weights, working, np.where(working.counts > 0, 0.0, -np.inf)
+        )
         size, n_live = working.size, int(multiple.sum())
         self.live = np.flatnonzero(multiple)
         self.place = np.cumsum(multiple) - 1
@@ -73,11 +80,13 @@ class InteriorPoint:
             alpha = working.alphas[:size]
             least = 0.1 * float(alpha[alpha > 0].mean()) if alpha.any() else problem.C
             unspent = problem.C - self._sum(alpha)
-            self.xi = np.where(unspent > least, mu / np.maximum(unspent, least),
-                               np.maximum(hinge, mu / least))
+            self.xi = np.where(
+                unspent > least, mu / np.maximum(unspent, least), np.maximum(hinge, mu / least)
+            )
             self.slack0, self.alpha0 = self.xi.copy(), mu / self.xi
             self.alpha = np.where(
-                alpha > least, alpha, mu / np.maximum(self.xi[image] - margin, mu / least))
+                alpha > least, alpha, mu / np.maximum(self.xi[image] - margin, mu / least)
+            )
             self.slack = mu / self.alpha
         self.mu = self._mean_product()
         self.progress = 1.0
@@ -111,18 +120,26 @@ class InteriorPoint:
             rise = differences @ move
             d_xi = balance - self._sum(theta * rise) / total
             d_slack, d_slack0 = d_xi[image] + rise - missing, d_xi - missing0
-            return (move, d_xi, d_slack, d_slack0, product / slack - theta * d_slack,
-                    product0 / slack0 - theta0 * d_slack0)
+            return (
+                move,
+                d_xi,
+                d_slack,
+                d_slack0,
+                product / slack - theta * d_slack,
+                product0 / slack0 - theta0 * d_slack0,
+            )
 
         _, _, d_slack, d_slack0, d_alpha, d_alpha0 = direction(-alpha * slack, -alpha0 * slack0)
         reach = min(1.0, self._reach(d_slack, d_slack0, d_alpha, d_alpha0))
-        after = ((alpha + reach * d_alpha) @ (slack + reach * d_slack)
-                 + (alpha0 + reach * d_alpha0) @ (slack0 + reach * d_slack0))
+        after = (alpha + reach * d_alpha) @ (slack + reach * d_slack) + (
+            alpha0 + reach * d_alpha0
+        ) @ (slack0 + reach * d_slack0)
         after /= len(alpha) + len(alpha0)
         target = max(mu * min(1.0, (after / mu) ** 3), min(mu, floor))
         move, d_xi, d_slack, d_slack0, d_alpha, d_alpha0 = direction(
             target - alpha * slack - d_alpha * d_slack,
-            target - alpha0 * slack0 - d_alpha0 * d_slack0)
+            target - alpha0 * slack0 - d_alpha0 * d_slack0,
+        )
         t = min(1.0, REACH * self._reach(d_slack, d_slack0, d_alpha, d_alpha0))
         if t < SHORT:
             # Some products are far below the mean: first bring all of them near it.
@@ -141,14 +158,15 @@ class InteriorPoint:
     def _certify(self) -> None:
         """Give the working set the variables, scaled to be feasible, and find their objective."""
         scale = self.problem.C / (self._sum(self.alpha) + self.alpha0)
-        self.working.alphas[:self.working.size] = self.alpha * scale[self._image()]
+        self.working.alphas[: self.working.size] = self.alpha * scale[self._image()]
         self.dual = self.working.dual(self.working.weights())
 
     def _join(self) -> None:
         """Read all rows; constraints that are violated, or nearly, join."""
         working, size = self.working, self.working.size
-        nearest = np.minimum(_smallest(self.slack, working.slots, working.counts)[self.live],
-                             self.slack0)
+        nearest = np.minimum(
+            _smallest(self.slack, working.slots, working.counts)[self.live], self.slack0
+        )
         thresholds = np.full(self.problem.images.n_images, np.inf)
         thresholds[self.live] = np.maximum(self.xi - 2.0 * nearest, 0.0)
         self.primal, _ = self.problem.add_violated(self.weights, working, thresholds)
@@ -161,8 +179,9 @@ class InteriorPoint:
         self.slack = np.concatenate([self.slack, slack])
         self.alpha = np.concatenate([self.alpha, self._mean_product() / slack])
 
-    def _factorise(self, theta: FloatArray, theta0: FloatArray,
-                   total: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def _factorise(
+        self, theta: FloatArray, theta0: FloatArray, total: FloatArray
+    ) -> Callable[[FloatArray], FloatArray]:
         """Factorise the matrix of the weights' step; return what solves with it."""
         working, n_columns = self.working, self.problem.shape[1]
         slots, counts = working.slots, working.counts
@@ -178,10 +197,23 @@ class InteriorPoint:
         matrix = np.zeros((n_kept if small else n_columns,) * 2, order="F")
         image = 0
         while image < len(self.live):
-            image, filled = _fill(self.live, image, chunk, slots, counts, working.differences,
-                                  theta, theta0, total, kept, working.size, factor)
-            matrix = blas.dsyrk(1.0, factor[:filled].T, beta=1.0, c=matrix, trans=int(small),
-                                lower=1, overwrite_c=1)
+            image, filled = _fill(
+                self.live,
+                image,
+                chunk,
+                slots,
+                counts,
+                working.differences,
+                theta,
+                theta0,
+                total,
+                kept,
+                working.size,
+                factor,
+            )
+            matrix = blas.dsyrk(
+                1.0, factor[:filled].T, beta=1.0, c=matrix, trans=int(small), lower=1, overwrite_c=1
+            )
         matrix[np.diag_indices_from(matrix)] += 1.0
         triangle, info = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
         if info != 0:
@@ -192,20 +224,26 @@ class InteriorPoint:
         return lambda vector: vector - lapack.dpotrs(triangle, rows @ vector, lower=1)[0] @ rows
 
     def _image(self) -> IntArray:
-        return self.place[self.working.image[:self.working.size]]
+        return self.place[self.working.image[: self.working.size]]
 
     def _sum(self, values: FloatArray) -> FloatArray:
-        return np.bincount(self._image(), weights=values,
-                           minlength=len(self.live)).astype(np.float64, copy=False)
+        return np.bincount(self._image(), weights=values, minlength=len(self.live)).astype(
+            np.float64, copy=False
+        )
 
     def _mean_product(self) -> float:
-        total = self.alpha @ self.slack[:len(self.alpha)] + self.alpha0 @ self.slack0
+        total = self.alpha @ self.slack[: len(self.alpha)] + self.alpha0 @ self.slack0
         return float(total) / (len(self.alpha) + len(self.alpha0))
 
-    def _reach(self, d_slack: FloatArray, d_slack0: FloatArray, d_alpha: FloatArray,
-               d_alpha0: FloatArray) -> float:
-        steepest = -min((d_slack / self.slack).min(), (d_slack0 / self.slack0).min(),
-                        (d_alpha / self.alpha).min(), (d_alpha0 / self.alpha0).min())
+    def _reach(
+        self, d_slack: FloatArray, d_slack0: FloatArray, d_alpha: FloatArray, d_alpha0: FloatArray
+    ) -> float:
+        steepest = -min(
+            (d_slack / self.slack).min(),
+            (d_slack0 / self.slack0).min(),
+            (d_alpha / self.alpha).min(),
+            (d_alpha0 / self.alpha0).min(),
+        )
         return float(1.0 / steepest) if steepest > 0 else np.inf
 
 
@@ -240,8 +278,7 @@ def _parts(live, slots, counts, gram, theta, theta0, total, parts):
 
 
 @njit(cache=True)
-def _fill(live, first, chunk, slots, counts, differences, theta, theta0, total, kept, size,
-          factor):
+def _fill(live, first, chunk, slots, counts, differences, theta, theta0, total, kept, size, factor):
     """Write the kept rows sqrt(theta) (d - mean) of whole images, up to about `chunk` of them."""
     filled, k = 0, first
     mean = np.empty(differences.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from rerank.types import FloatArray
 TEMPERATURE_STEPS = tuple(10.0 ** (k / 2) for k in range(-6, 7))
 
 
-def minimum_bayes_risk_columns(energies: Any, similarities: Sequence[Any],
-                               groups: Any) -> FloatArray:
+def minimum_bayes_risk_columns(
+    energies: Any, similarities: Sequence[Any], groups: Any
+) -> FloatArray:
     """Lay out what `MinimumBayesRiskRanker` reads.
 
     Parameters
@@ -47,8 +48,9 @@ def minimum_bayes_risk_columns(energies: Any, similarities: Sequence[Any],
     if energy.shape != (images.starts[-1],):
         raise InputError(f"energies must have shape ({images.starts[-1]},), got {energy.shape}")
     if len(similarities) != images.n_images:
-        raise InputError(f"similarities holds {len(similarities)} arrays for {images.n_images} "
-                         "images")
+        raise InputError(
+            f"similarities holds {len(similarities)} arrays for {images.n_images} images"
+        )
     sizes = np.diff(images.starts)
     width = int(sizes.max())
     ordered = images.ordered(energy)
@@ -57,11 +59,12 @@ def minimum_bayes_risk_columns(energies: Any, similarities: Sequence[Any],
     for i, similarity in enumerate(similarities):
         table = np.asarray(similarity, dtype=np.float64)
         if table.shape != (sizes[i], sizes[i]):
-            raise InputError(f"similarities[{i}] must have shape ({sizes[i]}, {sizes[i]}), "
-                             f"got {table.shape}")
-        part = columns[images.starts[i]:images.starts[i + 1]]
-        part[:, :sizes[i]] = table
-        part[:, width:width + sizes[i]] = ordered[images.starts[i]:images.starts[i + 1]]
+            raise InputError(
+                f"similarities[{i}] must have shape ({sizes[i]}, {sizes[i]}), got {table.shape}"
+            )
+        part = columns[images.starts[i] : images.starts[i + 1]]
+        part[:, : sizes[i]] = table
+        part[:, width : width + sizes[i]] = ordered[images.starts[i] : images.starts[i + 1]]
     result = np.empty_like(columns)
     result[images.original(np.arange(len(columns)))] = columns
     _check_columns(result, 0)
@@ -92,8 +95,9 @@ def expected_quality(energies: Any, similarity: Any, temperature: float) -> Floa
     >>> expected_quality([0.0, 0.0, 0.0], similarity, temperature=1.0).round(3)
     array([0.633, 0.7  , 0.467])
     """
-    return expected_qualities(energies, similarity,
-                              (check_positive(temperature, "temperature"),))[:, 0]
+    return expected_qualities(energies, similarity, (check_positive(temperature, "temperature"),))[
+        :, 0
+    ]
 
 
 class MinimumBayesRiskRanker(Ranker):
@@ -116,7 +120,7 @@ class MinimumBayesRiskRanker(Ranker):
     `fit`: the number of columns says how many proposals an image has, not which features.
     """
 
-    def __init__(self, temperature: Optional[float] = None) -> None:
+    def __init__(self, temperature: float | None = None) -> None:
         self.temperature = temperature
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
@@ -125,7 +129,7 @@ class MinimumBayesRiskRanker(Ranker):
         if self.temperature is not None:
             self.temperature_ = check_positive(self.temperature, "temperature")
             return
-        energies = columns[:, columns.shape[1] // 2:]
+        energies = columns[:, columns.shape[1] // 2 :]
         spread = np.std(energies, axis=1, where=np.isfinite(energies)).mean()
         unit = spread if spread > 0 else 1.0
         candidates = [unit * step for step in TEMPERATURE_STEPS]
@@ -135,7 +139,7 @@ class MinimumBayesRiskRanker(Ranker):
     def _scores(self, block: FloatArray) -> FloatArray:
         return _expected(block, self.temperature_)
 
-    def _n_columns(self) -> Optional[int]:
+    def _n_columns(self) -> int | None:
         return None
 
     def _check_block(self, block: FloatArray, first_row: int) -> None:
@@ -145,8 +149,10 @@ class MinimumBayesRiskRanker(Ranker):
 def _check_columns(columns: FloatArray, first_row: int) -> None:
     width = columns.shape[1] // 2
     if columns.shape[1] % 2:
-        raise InputError("X must hold K similarities and K energies, as minimum_bayes_risk_columns "
-                         f"returns them; {columns.shape[1]} columns are not an even number")
+        raise InputError(
+            "X must hold K similarities and K energies, as minimum_bayes_risk_columns "
+            f"returns them; {columns.shape[1]} columns are not an even number"
+        )
     check_rows_finite(columns[:, :width], first_row)
     energies = columns[:, width:]
     check_rows_finite(np.where(np.isposinf(energies), 0.0, energies), first_row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from sklearn.svm import LinearSVC
@@ -50,10 +50,17 @@ class PairwiseRankSVM(LinearRanker):
         quality) the weights are 0.
     """
 
-    def __init__(self, C: float = 1.0, pairs: str = "all", max_pairs: int = 200,
-                 tol: float = 1e-4, max_iter: int = 10000, scale_columns: bool = True,
-                 column_groups: Optional[Sequence[Any]] = None,
-                 random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        C: float = 1.0,
+        pairs: str = "all",
+        max_pairs: int = 200,
+        tol: float = 1e-4,
+        max_iter: int = 10000,
+        scale_columns: bool = True,
+        column_groups: Sequence[Any] | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.C = C
         self.pairs = pairs
         self.max_pairs = max_pairs
@@ -78,7 +85,7 @@ class PairwiseRankSVM(LinearRanker):
             stop = int(np.searchsorted(images.starts, base + len(block)))
             for i in range(first, stop):
                 begin, end = images.starts[i] - base, images.starts[i + 1] - base
-                part = target[images.starts[i]:images.starts[i + 1]]
+                part = target[images.starts[i] : images.starts[i + 1]]
                 better, worse = _pairs(part, self.pairs, max_pairs, generator)
                 scaled = block[begin:end] * inverse
                 differences.append(scaled[better] - scaled[worse])
@@ -95,15 +102,21 @@ class PairwiseRankSVM(LinearRanker):
             difference, sign = np.repeat(difference, 2, axis=0), np.array([1, -1])
             weight = np.array([0.5, 0.5])
         model = LinearSVC(
-            C=C, loss="squared_hinge", dual="auto", tol=self.tol, max_iter=self.max_iter,
-            fit_intercept=False, random_state=int(generator.integers(2**31)),
+            C=C,
+            loss="squared_hinge",
+            dual="auto",
+            tol=self.tol,
+            max_iter=self.max_iter,
+            fit_intercept=False,
+            random_state=int(generator.integers(2**31)),
         )
         model.fit(difference * sign[:, None], sign, sample_weight=weight)
         self.coef_ = model.coef_[0] * inverse
 
 
-def _pairs(quality: FloatArray, kind: str, limit: int,
-           generator: np.random.Generator) -> tuple[IntArray, IntArray]:
+def _pairs(
+    quality: FloatArray, kind: str, limit: int, generator: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     if kind == "best":
         worse = np.flatnonzero(quality < quality.max())
         better = np.full(len(worse), int(quality.argmax()))

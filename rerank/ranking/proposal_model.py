@@ -63,34 +63,50 @@ class ProposalModel:
         """Features of proposal y, shape (D,)."""
         return np.asarray(x[int(y)])
 
-    def batch_joint_feature(self, X: Sequence[Any], Y: Sequence[int],
-                            Y_true: Optional[Sequence[int]] = None) -> np.ndarray:
+    def batch_joint_feature(
+        self, X: Sequence[Any], Y: Sequence[int], Y_true: Optional[Sequence[int]] = None
+    ) -> np.ndarray:
         """Sum of the joint features over the images, shape (D,)."""
         total = np.zeros(X[0].shape[1])
         for x, y in zip(X, Y):
             total += x[int(y)]
         return total
 
-    def inference(self, x: Any, w: np.ndarray, relaxed: Optional[bool] = None,
-                  constraints: Optional[Any] = None) -> int:
+    def inference(
+        self,
+        x: Any,
+        w: np.ndarray,
+        relaxed: Optional[bool] = None,
+        constraints: Optional[Any] = None,
+    ) -> int:
         """Index of the proposal of the highest score; inference is exact, `relaxed` or not."""
         self.inference_calls += 1
         return int(np.argmax(x.dot(w)))
 
-    def batch_inference(self, X: Sequence[Any], w: np.ndarray, relaxed: Optional[bool] = None,
-                        constraints: Optional[Any] = None) -> List[int]:
+    def batch_inference(
+        self,
+        X: Sequence[Any],
+        w: np.ndarray,
+        relaxed: Optional[bool] = None,
+        constraints: Optional[Any] = None,
+    ) -> List[int]:
         """`inference` for each image."""
         return [self.inference(x, w) for x in X]
 
-    def loss_augmented_inference(self, x: Any, y: ProposalLabel, w: np.ndarray,
-                                 relaxed: Optional[bool] = None) -> int:
+    def loss_augmented_inference(
+        self, x: Any, y: ProposalLabel, w: np.ndarray, relaxed: Optional[bool] = None
+    ) -> int:
         """Index of the proposal of the highest score plus loss."""
         self.inference_calls += 1
         return int(np.argmax(x.dot(w) + y.losses))
 
-    def batch_loss_augmented_inference(self, X: Sequence[Any], Y: Sequence[ProposalLabel],
-                                       w: np.ndarray,
-                                       relaxed: Optional[bool] = None) -> List[int]:
+    def batch_loss_augmented_inference(
+        self,
+        X: Sequence[Any],
+        Y: Sequence[ProposalLabel],
+        w: np.ndarray,
+        relaxed: Optional[bool] = None,
+    ) -> List[int]:
         """`loss_augmented_inference` for each image."""
         return [self.loss_augmented_inference(x, y, w) for x, y in zip(X, Y)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve
@@ -42,8 +42,12 @@ class RidgeRanker(LinearRanker):
     0.5
     """
 
-    def __init__(self, alpha: float = 1.0, scale_columns: bool = True,
-                 column_groups: Optional[Sequence[Any]] = None) -> None:
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        scale_columns: bool = True,
+        column_groups: Sequence[Any] | None = None,
+    ) -> None:
         self.alpha = alpha
         self.scale_columns = scale_columns
         self.column_groups = column_groups
@@ -60,11 +64,11 @@ class RidgeRanker(LinearRanker):
         moment = np.zeros(rows.shape[1])
         for first, block in row_blocks(rows, images.starts):
             begin = int(images.starts[first])
-            part = image[begin:begin + len(block)] - first
-            local = images.starts[first:first + part[-1] + 1] - begin
-            means = np.add.reduceat(block, local, axis=0) / counts[first:first + len(local), None]
+            part = image[begin : begin + len(block)] - first
+            local = images.starts[first : first + part[-1] + 1] - begin
+            means = np.add.reduceat(block, local, axis=0) / counts[first : first + len(local), None]
             centred = (block - means[part]) * inverse
             gram += centred.T @ centred
-            moment += centred.T @ target[begin:begin + len(block)]
+            moment += centred.T @ target[begin : begin + len(block)]
         gram[np.diag_indices_from(gram)] += alpha
         self.coef_ = solve(gram, moment, assume_a="pos") * inverse

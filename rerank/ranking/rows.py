@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class ImageRows:
     """
 
     ids: Array
-    order: Optional[IntArray]
+    order: IntArray | None
     starts: IntArray
 
     @property
@@ -56,7 +56,7 @@ class ImageRows:
         return np.repeat(np.arange(self.n_images), np.diff(self.starts))
 
 
-def image_rows(groups: Array, n_rows: Optional[int] = None) -> ImageRows:
+def image_rows(groups: Array, n_rows: int | None = None) -> ImageRows:
     """Find the rows of each image.
 
     Parameters
@@ -85,8 +85,9 @@ def image_rows(groups: Array, n_rows: Optional[int] = None) -> ImageRows:
     if values.ndim != 1 or values.size == 0:
         raise InputError(f"groups must have shape (N,) with N >= 1, got shape {values.shape}")
     if n_rows is not None and len(values) != n_rows:
-        raise InputError(f"groups has {len(values)} entries and X has {n_rows} rows; "
-                         "they must be equal")
+        raise InputError(
+            f"groups has {len(values)} entries and X has {n_rows} rows; they must be equal"
+        )
     # Where each group is one run of rows there is nothing to sort but the runs.
     runs = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
     ids = values[runs[:-1]]
@@ -101,7 +102,7 @@ def image_rows(groups: Array, n_rows: Optional[int] = None) -> ImageRows:
     return ImageRows(ids=values[np.sort(first)], order=order, starts=starts)
 
 
-def as_rows(X: Any, n_features: Optional[int] = None) -> Any:
+def as_rows(X: Any, n_features: int | None = None) -> Any:
     """Check that `X` is a matrix of numbers; leave one on disk where it is.
 
     Parameters
@@ -120,9 +121,12 @@ def as_rows(X: Any, n_features: Optional[int] = None) -> Any:
         Where `X` is not two-dimensional, has no row or no column, is not numeric, or has another
         number of columns than `n_features`.
     """
-    on_disk = not isinstance(X, np.ndarray) and all(
-        hasattr(X, name) for name in ("shape", "dtype", "__getitem__")
-    ) and not hasattr(X, "__array_interface__") and not hasattr(X, "iloc")
+    on_disk = (
+        not isinstance(X, np.ndarray)
+        and all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
+        and not hasattr(X, "__array_interface__")
+        and not hasattr(X, "iloc")
+    )
     rows = X if on_disk else np.asarray(X)
     if len(rows.shape) != 2 or 0 in rows.shape:
         raise InputError(f"X must have shape (N, D) with N, D >= 1, got shape {rows.shape}")
@@ -146,8 +150,9 @@ def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
         )
 
 
-def row_blocks(rows: Any, starts: Optional[IntArray] = None,
-               whole: bool = True) -> Iterator[tuple[int, FloatArray]]:
+def row_blocks(
+    rows: Any, starts: IntArray | None = None, whole: bool = True
+) -> Iterator[tuple[int, FloatArray]]:
     """Read a matrix in blocks of whole images.
 
     Parameters
@@ -178,7 +183,7 @@ def row_blocks(rows: Any, starts: Optional[IntArray] = None,
     while first < n_images:
         stop = int(np.searchsorted(starts, starts[first] + size, side="right")) - 1
         stop = min(max(stop, first + 1), n_images)
-        block = np.ascontiguousarray(rows[int(starts[first]):int(starts[stop])], dtype=np.float64)
+        block = np.ascontiguousarray(rows[int(starts[first]) : int(starts[stop])], dtype=np.float64)
         yield first, block
         first = stop
 
@@ -203,7 +208,7 @@ class RowSubset:
         if len(index) == 0:
             return np.empty((0, self.shape[1]), dtype=self.dtype)
         first = int(index[0])
-        return np.asarray(self._rows[first:int(index[-1]) + 1])[index - first]
+        return np.asarray(self._rows[first : int(index[-1]) + 1])[index - first]
 
 
 def take_rows(rows: Any, index: IntArray) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,7 +20,7 @@ def inverse_scale(
     rows: Any,
     images: ImageRows,
     scale_columns: bool = True,
-    column_groups: Optional[Sequence[Any]] = None,
+    column_groups: Sequence[Any] | None = None,
 ) -> FloatArray:
     """Find the factor for each column that makes columns comparable.
 
@@ -58,8 +58,10 @@ def inverse_scale(
     if column_groups is not None:
         groups = np.asarray(column_groups)
         if groups.shape != inverse.shape:
-            raise InputError(f"column_groups must hold one label for each of the "
-                             f"{len(inverse)} columns, got shape {groups.shape}")
+            raise InputError(
+                f"column_groups must hold one label for each of the "
+                f"{len(inverse)} columns, got shape {groups.shape}"
+            )
         _, member = np.unique(groups, return_inverse=True)
         sizes = np.bincount(member, weights=varies)
         inverse[varies] /= np.sqrt(sizes[member[varies]])
@@ -80,7 +82,7 @@ def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, Fl
     for first, block in row_blocks(rows, images.starts):
         begin = int(images.starts[first])
         stop = int(np.searchsorted(images.starts, begin + len(block)))
-        _add_squares(block, images.starts[first:stop + 1] - begin, squares, magnitude)
+        _add_squares(block, images.starts[first : stop + 1] - begin, squares, magnitude)
         if not np.isfinite(squares).all():
             # NaN or infinity in the block, or squares that are too large.
             check_rows_finite(block, begin)
@@ -108,5 +110,6 @@ def _add_squares(block, starts, squares, magnitude):
         count = starts[i + 1] - starts[i]
         for column in range(n_columns):
             # The last term is 0, or NaN where a lone row is not finite.
-            squares[column] += (square[column] - total[column] * total[column] / count
-                                + 0.0 * first[column])
+            squares[column] += (
+                square[column] - total[column] * total[column] / count + 0.0 * first[column]
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -70,9 +70,16 @@ class StructuredRankSVM(LinearRanker):
     n_passes_ : int
     """
 
-    def __init__(self, C: float = 1.0, tol: float = 1e-3, random_state: RandomState = None,
-                 max_passes: int = 1000, scale_columns: bool = True,
-                 column_groups: Optional[Sequence[Any]] = None, scale_loss: bool = False) -> None:
+    def __init__(
+        self,
+        C: float = 1.0,
+        tol: float = 1e-3,
+        random_state: RandomState = None,
+        max_passes: int = 1000,
+        scale_columns: bool = True,
+        column_groups: Sequence[Any] | None = None,
+        scale_loss: bool = False,
+    ) -> None:
         self.C = C
         self.tol = tol
         self.random_state = random_state
@@ -99,7 +106,9 @@ class StructuredRankSVM(LinearRanker):
             warnings.warn(
                 f"after {solution.n_passes} passes the duality gap is {solution.gap:.3g}, "
                 f"{solution.gap / solution.primal:.3g} of the objective; tol is {tol:.3g}",
-                ConvergenceWarning, stacklevel=3)
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         self.scaled_coef_ = solution.weights
         self.coef_ = solution.weights * inverse
         self.primal_objective_ = solution.primal

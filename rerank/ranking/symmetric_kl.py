@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +82,9 @@ def symmetric_kl(p: Any, q: Any, smoothing: float = 1e-2, background: int = 0) -
     """
     left, right = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     if left.ndim < 1 or right.shape[1:] != left.shape:
-        raise InputError(f"q must have shape (M, ...) with p's shape {left.shape} behind M, "
-                         f"got {right.shape}")
+        raise InputError(
+            f"q must have shape (M, ...) with p's shape {left.shape} behind M, got {right.shape}"
+        )
     n_classes = left.shape[-1]
     if not 0 < smoothing <= 1:
         raise InputError(f"smoothing must be in (0, 1], got {smoothing!r}")
@@ -127,9 +128,15 @@ class SmoothingChoice:
     mean_quality: FloatArray
 
 
-def choose_smoothing(p: Any, q: Any, quality: Any, groups: Any,
-                     candidates: Sequence[float] = SMOOTHINGS, background_penalty: float = 0.02,
-                     background: int = 0) -> SmoothingChoice:
+def choose_smoothing(
+    p: Any,
+    q: Any,
+    quality: Any,
+    groups: Any,
+    candidates: Sequence[float] = SMOOTHINGS,
+    background_penalty: float = 0.02,
+    background: int = 0,
+) -> SmoothingChoice:
     """Choose the smoothing of `symmetric_kl` on training images.
 
     Parameters
@@ -168,13 +175,14 @@ def choose_smoothing(p: Any, q: Any, quality: Any, groups: Any,
     for smoothing in candidates:
         score = np.empty(len(right))
         for i in range(images.n_images):
-            rows = order[images.starts[i]:images.starts[i + 1]]
+            rows = order[images.starts[i] : images.starts[i + 1]]
             terms = symmetric_kl(left[i], right[rows], smoothing, background)
             score[rows] = -terms.divergence(background_penalty)
         means.append(values[best_rows(score, images)].mean())
     best = int(np.argmax(means))
-    return SmoothingChoice(float(candidates[best]), np.asarray(candidates, dtype=np.float64),
-                           np.asarray(means))
+    return SmoothingChoice(
+        float(candidates[best]), np.asarray(candidates, dtype=np.float64), np.asarray(means)
+    )
 
 
 class SymmetricKLRanker(Ranker):
@@ -205,34 +213,43 @@ class SymmetricKLRanker(Ranker):
     array([-4. , -4.5])
     """
 
-    def __init__(self, background_penalty: float = 0.02,
-                 columns: Sequence[Union[int, str]] = (0, 1, 2),
-                 feature_names: Optional[Sequence[str]] = None) -> None:
+    def __init__(
+        self,
+        background_penalty: float = 0.02,
+        columns: Sequence[int | str] = (0, 1, 2),
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.background_penalty = background_penalty
         self.columns = columns
         self.feature_names = feature_names
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
         if not (np.isfinite(self.background_penalty) and self.background_penalty >= 0):
-            raise InputError(f"background_penalty must be a finite number of 0 or more, "
-                             f"got {self.background_penalty!r}")
+            raise InputError(
+                f"background_penalty must be a finite number of 0 or more, "
+                f"got {self.background_penalty!r}"
+            )
         n_columns = rows.shape[1]
         if self.feature_names is not None and len(self.feature_names) != n_columns:
-            raise InputError(f"feature_names holds {len(self.feature_names)} names and X has "
-                             f"{n_columns} columns")
+            raise InputError(
+                f"feature_names holds {len(self.feature_names)} names and X has {n_columns} columns"
+            )
         if len(self.columns) != 3:
-            raise InputError("columns must say where kl_forward, kl_backward and background "
-                             f"stand, got {self.columns!r}")
+            raise InputError(
+                "columns must say where kl_forward, kl_backward and background "
+                f"stand, got {self.columns!r}"
+            )
         for first, block in row_blocks(rows):
             self._check_block(block, first)
         self.column_indices_ = tuple(self._index(column, n_columns) for column in self.columns)
 
-    def _index(self, column: Union[int, str], n_columns: int) -> int:
+    def _index(self, column: int | str, n_columns: int) -> int:
         if isinstance(column, str):
             names = list(self.feature_names) if self.feature_names is not None else []
             if column not in names:
-                raise InputError(f"no column is named {column!r}; feature_names holds "
-                                 f"{len(names)} names")
+                raise InputError(
+                    f"no column is named {column!r}; feature_names holds {len(names)} names"
+                )
             return names.index(column)
         if not 0 <= column < n_columns:
             raise InputError(f"column {column} does not exist, X has {n_columns} columns")
@@ -240,8 +257,9 @@ class SymmetricKLRanker(Ranker):
 
     def _scores(self, block: FloatArray) -> FloatArray:
         forward, backward, background = self.column_indices_
-        return -(block[:, forward] + block[:, backward]
-                 + self.background_penalty * block[:, background])
+        return -(
+            block[:, forward] + block[:, backward] + self.background_penalty * block[:, background]
+        )
 
 
 def _check_distributions(values: FloatArray, name: str, allow_empty: bool) -> None:
@@ -253,5 +271,6 @@ def _check_distributions(values: FloatArray, name: str, allow_empty: bool) -> No
     if allow_empty:
         wrong &= total != 0
     if wrong.any():
-        raise InputError(f"{name} must sum to 1 over the classes; one cell sums to "
-                         f"{total[wrong][0]}")
+        raise InputError(
+            f"{name} must sum to 1 over the classes; one cell sums to {total[wrong][0]}"
+        )

@@ -55,7 +55,8 @@ class WorkingSet:
         if size > capacity:
             grown = max(size, 2 * capacity) - capacity
             self.differences = np.concatenate(
-                [self.differences, np.empty((grown, self.differences.shape[1]))])
+                [self.differences, np.empty((grown, self.differences.shape[1]))]
+            )
             self.losses = np.concatenate([self.losses, np.empty(grown)])
             self.alphas = np.concatenate([self.alphas, np.zeros(grown)])
             self.image = np.concatenate([self.image, np.empty(grown, dtype=np.int64)])
@@ -70,32 +71,54 @@ class WorkingSet:
             self.gram = np.zeros((len(slots), width, width))
             self.gram[:, :old, :old] = gram
 
-    def add(self, block: FloatArray, first_row: int, rows: IntArray, images: IntArray,
-            best: IntArray, losses: FloatArray) -> None:
+    def add(
+        self,
+        block: FloatArray,
+        first_row: int,
+        rows: IntArray,
+        images: IntArray,
+        best: IntArray,
+        losses: FloatArray,
+    ) -> None:
         """Append the constraints of `rows`, which lie in `block`; their variables start at 0."""
         if len(rows):
             self.reserve(int(images[0]), int(images[-1]) + 1, int(np.bincount(images).max()))
-            self.size = _add_rows(block, first_row, rows, images, best, losses, self.differences,
-                                  self.losses, self.alphas, self.image, self.row, self.slots,
-                                  self.counts, self.gram, self.known, self.size)
+            self.size = _add_rows(
+                block,
+                first_row,
+                rows,
+                images,
+                best,
+                losses,
+                self.differences,
+                self.losses,
+                self.alphas,
+                self.image,
+                self.row,
+                self.slots,
+                self.counts,
+                self.gram,
+                self.known,
+                self.size,
+            )
 
     def weights(self) -> FloatArray:
         """``sum_a alpha_a d_a``, shape (D,)."""
-        return np.asarray(self.alphas[:self.size] @ self.differences[:self.size])
+        return np.asarray(self.alphas[: self.size] @ self.differences[: self.size])
 
     def dual(self, weights: FloatArray) -> float:
         """Dual objective, where `weights` are those of the variables."""
-        linear = float(self.alphas[:self.size] @ self.losses[:self.size])
+        linear = float(self.alphas[: self.size] @ self.losses[: self.size])
         return linear - 0.5 * float(weights @ weights)
 
     def drop_idle(self) -> None:
         """Forget the constraints whose variable is 0."""
-        kept = np.flatnonzero(self.alphas[:self.size] > 0)
-        self.known[self.row[:self.size]] = False
+        kept = np.flatnonzero(self.alphas[: self.size] > 0)
+        self.known[self.row[: self.size]] = False
         self.known[self.row[kept]] = True
         for name in ("differences", "losses", "alphas", "image", "row"):
             values = getattr(self, name)
-            values[:len(kept)] = values[kept]
+            values[: len(kept)] = values[kept]
         self.size = len(kept)
         self.slots[:] = -1
         self.counts[:] = 0
@@ -112,8 +135,24 @@ def inner(first, second):
 
 
 @njit(cache=True)
-def append(block, local_row, local_best, row, i, loss, differences, losses, alphas, image, rows,
-           slots, counts, gram, known, size):
+def append(
+    block,
+    local_row,
+    local_best,
+    row,
+    i,
+    loss,
+    differences,
+    losses,
+    alphas,
+    image,
+    rows,
+    slots,
+    counts,
+    gram,
+    known,
+    size,
+):
     """Append one constraint in place; there must be room for it."""
     difference = differences[size]
     for column in range(difference.shape[0]):
@@ -133,12 +172,44 @@ def append(block, local_row, local_best, row, i, loss, differences, losses, alph
 
 
 @njit(cache=True)
-def _add_rows(block, first_row, new_rows, images, best, row_losses, differences, losses, alphas,
-              image, rows, slots, counts, gram, known, size):
+def _add_rows(
+    block,
+    first_row,
+    new_rows,
+    images,
+    best,
+    row_losses,
+    differences,
+    losses,
+    alphas,
+    image,
+    rows,
+    slots,
+    counts,
+    gram,
+    known,
+    size,
+):
     for k in range(len(new_rows)):
         row, i = new_rows[k], images[k]
-        append(block, row - first_row, best[i] - first_row, row, i, row_losses[row], differences,
-               losses, alphas, image, rows, slots, counts, gram, known, size)
+        append(
+            block,
+            row - first_row,
+            best[i] - first_row,
+            row,
+            i,
+            row_losses[row],
+            differences,
+            losses,
+            alphas,
+            image,
+            rows,
+            slots,
+            counts,
+            gram,
+            known,
+            size,
+        )
         size += 1
     return size
 

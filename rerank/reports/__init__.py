@@ -1,16 +1,36 @@
 """What people read: evaluations with intervals, curves, tables, and the page that holds them."""
 
 from rerank.reports.evaluation import Evaluation, chosen_counts, evaluate, evaluation_rows
-from rerank.reports.figures import (draw_bars, draw_class_iou, draw_oracle_curve, draw_pictures,
-                                    to_png)
-from rerank.reports.page import (TIMINGS, Example, Page, Panel, Section, render_page,
-                                 render_timings)
+from rerank.reports.figures import (
+    draw_bars,
+    draw_class_iou,
+    draw_oracle_curve,
+    draw_pictures,
+    to_png,
+)
+from rerank.reports.page import TIMINGS, Example, Page, Panel, Section, render_page, render_timings
 from rerank.reports.pictures import data_uri, label_picture, photograph
 from rerank.reports.tables import to_csv
 
 __all__ = [
-    "TIMINGS", "Evaluation", "Example", "Page", "Panel", "Section", "chosen_counts", "data_uri",
-    "draw_bars", "draw_class_iou", "draw_oracle_curve", "draw_pictures", "evaluate",
+    "TIMINGS",
+    "Evaluation",
+    "Example",
+    "Page",
+    "Panel",
+    "Section",
+    "chosen_counts",
+    "data_uri",
+    "draw_bars",
+    "draw_class_iou",
+    "draw_oracle_curve",
+    "draw_pictures",
+    "evaluate",
     "evaluation_rows",
-    "label_picture", "photograph", "render_page", "render_timings", "to_csv", "to_png",
+    "label_picture",
+    "photograph",
+    "render_page",
+    "render_timings",
+    "to_csv",
+    "to_png",
 ]

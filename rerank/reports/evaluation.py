@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.metrics import (IntersectionUnion, Interval, bootstrap_interval, corpus_iou,
-                            mean_image_iou)
+from rerank.metrics import (
+    IntersectionUnion,
+    Interval,
+    bootstrap_interval,
+    corpus_iou,
+    mean_image_iou,
+)
 from rerank.types import FloatArray, IntArray
 
 
@@ -36,10 +40,10 @@ class Evaluation:
     corpus_iou: float
     image_iou: float
     per_class: FloatArray
-    corpus_interval: Optional[Interval] = None
-    image_interval: Optional[Interval] = None
-    corpus_gain: Optional[Interval] = None
-    image_gain: Optional[Interval] = None
+    corpus_interval: Interval | None = None
+    image_interval: Interval | None = None
+    corpus_gain: Interval | None = None
+    image_gain: Interval | None = None
 
 
 def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUnion:
@@ -58,8 +62,13 @@ def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUn
     return IntersectionUnion(counts.intersections[rows, choice], counts.unions[rows, choice])
 
 
-def evaluate(name: str, counts: IntersectionUnion, baseline: Optional[IntersectionUnion] = None,
-             n_resamples: int = 1000, random_state: int = 0) -> Evaluation:
+def evaluate(
+    name: str,
+    counts: IntersectionUnion,
+    baseline: IntersectionUnion | None = None,
+    n_resamples: int = 1000,
+    random_state: int = 0,
+) -> Evaluation:
     """Measure one labeling per image, counts (n_images, n_classes).
 
     Parameters
@@ -75,14 +84,19 @@ def evaluate(name: str, counts: IntersectionUnion, baseline: Optional[Intersecti
     found = Evaluation(name, iou.mean, mean_image_iou(counts), iou.per_class)
     if n_resamples == 0:
         return found
-    intervals: dict[str, Optional[Interval]] = {}
+    intervals: dict[str, Interval | None] = {}
     for measure in ("corpus", "image"):
         intervals[f"{measure}_interval"] = bootstrap_interval(
-            counts, None, measure, n_resamples, random_state=random_state)
-        intervals[f"{measure}_gain"] = None if baseline is None else bootstrap_interval(
-            counts, baseline, measure, n_resamples, random_state=random_state)
-    return Evaluation(found.name, found.corpus_iou, found.image_iou, found.per_class,
-                      **intervals)
+            counts, None, measure, n_resamples, random_state=random_state
+        )
+        intervals[f"{measure}_gain"] = (
+            None
+            if baseline is None
+            else bootstrap_interval(
+                counts, baseline, measure, n_resamples, random_state=random_state
+            )
+        )
+    return Evaluation(found.name, found.corpus_iou, found.image_iou, found.per_class, **intervals)
 
 
 def evaluation_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, object]]:
@@ -97,8 +111,9 @@ def evaluation_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, obj
                 if kind == "gain":
                     row[f"{measure}_gain"] = "" if interval is None else _points(interval.estimate)
                 for end in ("low", "high"):
-                    row[f"{measure}_{kind}_{end}"] = \
+                    row[f"{measure}_{kind}_{end}"] = (
                         "" if interval is None else _points(getattr(interval, end))
+                    )
         rows.append(row)
     return rows
 

@@ -24,8 +24,9 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def draw_oracle_curve(curve: OracleCurve, lines: Mapping[str, tuple[float, float]],
-                      title: str) -> Figure:
+def draw_oracle_curve(
+    curve: OracleCurve, lines: Mapping[str, tuple[float, float]], title: str
+) -> Figure:
     """Oracle accuracy against the number of proposals, with each rule as a level line.
 
     Parameters
@@ -36,17 +37,31 @@ def draw_oracle_curve(curve: OracleCurve, lines: Mapping[str, tuple[float, float
     title : str
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    measures = (("corpus mIoU", curve.image_oracle_miou, curve.corpus_oracle_miou),
-                ("mean image IoU", curve.image_oracle_image_iou, curve.corpus_oracle_image_iou))
+    measures = (
+        ("corpus mIoU", curve.image_oracle_miou, curve.corpus_oracle_miou),
+        ("mean image IoU", curve.image_oracle_image_iou, curve.corpus_oracle_image_iou),
+    )
     for index, (label, by_image, by_corpus) in enumerate(measures):
         axes = figure.add_subplot(1, 2, index + 1)
-        axes.plot(curve.n_proposals, 100 * by_corpus, color=_INK, lw=1.4, ls="--",
-                  label="oracle of the corpus" if index == 0 else None)
-        axes.plot(curve.n_proposals, 100 * by_image, color=_INK, lw=2,
-                  label="oracle of each image" if index == 0 else None)
+        axes.plot(
+            curve.n_proposals,
+            100 * by_corpus,
+            color=_INK,
+            lw=1.4,
+            ls="--",
+            label="oracle of the corpus" if index == 0 else None,
+        )
+        axes.plot(
+            curve.n_proposals,
+            100 * by_image,
+            color=_INK,
+            lw=2,
+            label="oracle of each image" if index == 0 else None,
+        )
         for (name, levels), colour in zip(lines.items(), _COLOURS * 3):
-            axes.axhline(100 * levels[index], color=colour, lw=1.5,
-                         label=name if index == 0 else None)
+            axes.axhline(
+                100 * levels[index], color=colour, lw=1.5, label=name if index == 0 else None
+            )
         axes.set_xlabel("number of proposals")
         axes.set_ylabel(f"{label} (points)")
         axes.set_xlim(1, max(2, int(curve.n_proposals[-1])))
@@ -56,8 +71,14 @@ def draw_oracle_curve(curve: OracleCurve, lines: Mapping[str, tuple[float, float
     return figure
 
 
-def draw_bars(names: Sequence[str], values: Sequence[float], low: Sequence[float],
-              high: Sequence[float], baseline: float, label: str) -> Figure:
+def draw_bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    baseline: float,
+    label: str,
+) -> Figure:
     """Horizontal bars with intervals against a baseline, all in points.
 
     Parameters
@@ -91,12 +112,18 @@ def draw_class_iou(class_names: Sequence[str], values: Mapping[str, FloatArray])
     axes = figure.add_subplot()
     width = 0.8 / max(1, len(values))
     for index, (name, ious) in enumerate(values.items()):
-        axes.bar(np.arange(len(class_names)) + (index - (len(values) - 1) / 2) * width,
-                 100 * np.nan_to_num(ious), width, label=name, color=_COLOURS[index])
+        axes.bar(
+            np.arange(len(class_names)) + (index - (len(values) - 1) / 2) * width,
+            100 * np.nan_to_num(ious),
+            width,
+            label=name,
+            color=_COLOURS[index],
+        )
     axes.set_xticks(np.arange(len(class_names)), class_names, rotation=45, ha="right")
     axes.set_ylabel("IoU (points)")
-    axes.legend(frameon=False, fontsize=9, ncols=len(values), loc="lower left",
-                bbox_to_anchor=(0, 1))
+    axes.legend(
+        frameon=False, fontsize=9, ncols=len(values), loc="lower left", bbox_to_anchor=(0, 1)
+    )
     _quiet(axes)
     return figure
 

@@ -85,8 +85,14 @@ def render_timings(rows: Sequence[Mapping[str, object]]) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rerank", "reports"), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["points"] = lambda value: "–" if value != value else f"{100 * value:.1f}"
+        loader=jinja2.PackageLoader("rerank", "reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["points"] = lambda value: (
+        "\N{EN DASH}" if value != value else f"{100 * value:.1f}"
+    )
     environment.filters["signed"] = lambda value: f"{100 * value:+.1f}"
     return environment

@@ -13,8 +13,11 @@ from rerank.types import Array
 
 def photograph(image: Array, width: int = 0) -> bytes:
     """An RGB image, (H, W, 3) uint8, as the bytes of a JPEG file, scaled down to `width` if set."""
-    return _encode(_fit(Image.fromarray(np.ascontiguousarray(image)), width,
-                        Image.Resampling.LANCZOS), "JPEG", quality=85)
+    return _encode(
+        _fit(Image.fromarray(np.ascontiguousarray(image)), width, Image.Resampling.LANCZOS),
+        "JPEG",
+        quality=85,
+    )
 
 
 def label_picture(labels: Array, palette: Array, width: int = 0) -> bytes:

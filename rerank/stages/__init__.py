@@ -1,8 +1,24 @@
 """The pipeline's stages in their order, and the workflow that runs them."""
 
-from rerank.stages import (ablation, activations, classifiers, crf_settings, dense_crf, features,
-                           fusion, generators, oracle, posterior, proposals, ranking, report,
-                           segnet, superpixel_features, superpixels, unaries)
+from rerank.stages import (
+    ablation,
+    activations,
+    classifiers,
+    crf_settings,
+    dense_crf,
+    features,
+    fusion,
+    generators,
+    oracle,
+    posterior,
+    proposals,
+    ranking,
+    report,
+    segnet,
+    superpixel_features,
+    superpixels,
+    unaries,
+)
 from rerank.stages.base import Job, Stage
 from rerank.stages.workflow import Task, TaskStatus, Workflow
 

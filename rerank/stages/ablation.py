@@ -15,8 +15,15 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.hdf5 import write_array, write_strings
 from rerank.stages.base import Job, Stage
-from rerank.stages.ranking import (INPUTS, choose_ranker, fit_ranker, join, load_parts,
-                                   rank_candidates, ranker_scores)
+from rerank.stages.ranking import (
+    INPUTS,
+    choose_ranker,
+    fit_ranker,
+    join,
+    load_parts,
+    rank_candidates,
+    ranker_scores,
+)
 
 
 def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -40,8 +47,11 @@ def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"ranking": recipe.ranking.model_dump(mode="json"), "groups": wanted_subsets(recipe),
-            "random_state": recipe.random_state}
+    return {
+        "ranking": recipe.ranking.model_dump(mode="json"),
+        "groups": wanted_subsets(recipe),
+        "random_state": recipe.random_state,
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -57,11 +67,17 @@ def _run(job: Job, file: h5py.File) -> None:
             scores = ranker_scores(fitted, final, groups)
         else:
             # Without an evaluation split each fold is judged by a ranker fitted on the others.
-            scores = np.concatenate([ranker_scores(
-                fit_ranker(join(folds[:i] + folds[i + 1:]), groups, ranker, job.recipe), part,
-                groups) for i, part in enumerate(folds)])
+            scores = np.concatenate(
+                [
+                    ranker_scores(
+                        fit_ranker(join(folds[:i] + folds[i + 1 :]), groups, ranker, job.recipe),
+                        part,
+                        groups,
+                    )
+                    for i, part in enumerate(folds)
+                ]
+            )
         write_array(place, "choice", scores.argmax(axis=1))
 
 
-STAGE = Stage("ablation", 8, _settings, INPUTS, _run,
-              "the feature ablation", split=False, cost=1.0)
+STAGE = Stage("ablation", 8, _settings, INPUTS, _run, "the feature ablation", split=False, cost=1.0)

@@ -7,20 +7,26 @@ gets the warped image itself. The coarse truth lies beside them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.hdf5 import write_array
-from rerank.nets import (backbone_activations, build_backbone, labelled_share,
-                         load_backbone_weights, soft_target, warp_image)
+from rerank.nets import (
+    backbone_activations,
+    build_backbone,
+    labelled_share,
+    load_backbone_weights,
+    soft_target,
+    warp_image,
+)
 from rerank.stages.base import Job, Stage
 from rerank.types import Array
 
 
-def make_coarse_input(recipe: Recipe, weights: Optional[str]) -> Callable[[Array], Array]:
+def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], Array]:
     """A function from an RGB image to what the SegNet of that recipe is trained on.
 
     Activations (D, grid, grid) float16 of a backbone with weights; for `small` the warped image,
@@ -31,15 +37,19 @@ def make_coarse_input(recipe: Recipe, weights: Optional[str]) -> Callable[[Array
     if name == "small":
         size = build_backbone("small", None, 0).input_size(grid)
         return lambda image: warp_image(image, size)
-    backbone = build_backbone(name, None if weights is None else load_backbone_weights(weights),
-                              recipe.random_state)
+    backbone = build_backbone(
+        name, None if weights is None else load_backbone_weights(weights), recipe.random_state
+    )
     size = backbone.input_size(grid)
     return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"architecture": recipe.backbone.architecture, "grid": recipe.segnet.grid,
-            "random_state": recipe.random_state if recipe.backbone.weights is None else 0}
+    return {
+        "architecture": recipe.backbone.architecture,
+        "grid": recipe.segnet.grid,
+        "random_state": recipe.random_state if recipe.backbone.weights is None else 0,
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -56,5 +66,13 @@ def _run(job: Job, file: h5py.File) -> None:
     write_array(file, "weights", np.array(shares, dtype=np.float32))
 
 
-STAGE = Stage("activations", 1, _settings, (), _run, "activations of the backbone",
-              reads=("images", "weights"), cost=0.15)
+STAGE = Stage(
+    "activations",
+    1,
+    _settings,
+    (),
+    _run,
+    "activations of the backbone",
+    reads=("images", "weights"),
+    cost=0.15,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal
 
 import h5py
 
@@ -58,10 +58,10 @@ class Stage:
     name: str
     version: int
     settings: Callable[[Recipe], dict[str, Any]]
-    inputs: Union[Inputs, Callable[[Recipe], Inputs]]
+    inputs: Inputs | Callable[[Recipe], Inputs]
     run: Callable[[Job, h5py.File], None]
     summary: str
-    reads: Union[tuple[External, ...], Callable[[Recipe], tuple[External, ...]]] = ()
+    reads: tuple[External, ...] | Callable[[Recipe], tuple[External, ...]] = ()
     split: bool = True
     fits: bool = False
     cost: float = 0.05
@@ -81,7 +81,7 @@ class Classes:
 
     class_names: tuple[str, ...]
     palette: Array
-    background: Optional[int]
+    background: int | None
 
     @property
     def n_classes(self) -> int:
@@ -114,10 +114,10 @@ class Job:
     part: Part
     parts: tuple[Part, ...]
     train: Dataset
-    evaluate: Optional[Dataset]
+    evaluate: Dataset | None
     store: Store
     inputs: Mapping[tuple[str, str], ArtefactRef]
-    weights: Optional[str] = None
+    weights: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -142,7 +142,7 @@ class Job:
         return tuple(part for part in self.folds if part.name != self.part.name)
 
     @contextmanager
-    def open(self, stage: str, part: Optional[str] = None) -> Iterator[h5py.File]:
+    def open(self, stage: str, part: str | None = None) -> Iterator[h5py.File]:
         """Open an input of this stage, after checking its images and that none of them leaked."""
         name = self.part.name if part is None else part
         ref = self.inputs[stage, name]
@@ -160,8 +160,7 @@ def write_image(file: h5py.Group, index: int, arrays: Mapping[str, Any]) -> None
     write_arrays(file.create_group(f"images/{index:06d}"), arrays)
 
 
-def read_image(file: h5py.Group, index: int,
-               names: Optional[Sequence[str]] = None) -> dict[str, Any]:
+def read_image(file: h5py.Group, index: int, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Read the arrays of one image, all or the named ones."""
     group = file[f"images/{index:06d}"]
     if names is None:

@@ -9,8 +9,12 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.features import (CooccurrencePrior, ImageClassifiers, LocationPrior,
-                             SizeThresholdClassifiers)
+from rerank.features import (
+    CooccurrencePrior,
+    ImageClassifiers,
+    LocationPrior,
+    SizeThresholdClassifiers,
+)
 from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.segnet import is_held_out, read_training
@@ -29,9 +33,17 @@ class ImageModels:
 
 def load_models(file: h5py.File) -> ImageModels:
     """The models of a part's `classifiers` stage."""
-    return ImageModels(*(kind.from_arrays(read_arrays(file[name])) for name, kind in (
-        ("presence", ImageClassifiers), ("sizes", SizeThresholdClassifiers),
-        ("location", LocationPrior), ("cooccurrence", CooccurrencePrior))))
+    return ImageModels(
+        *(
+            kind.from_arrays(read_arrays(file[name]))
+            for name, kind in (
+                ("presence", ImageClassifiers),
+                ("sizes", SizeThresholdClassifiers),
+                ("location", LocationPrior),
+                ("cooccurrence", CooccurrencePrior),
+            )
+        )
+    )
 
 
 def class_shares(histograms: list[Array]) -> FloatArray:
@@ -53,9 +65,11 @@ def image_vector(recipe: Recipe, pooled_features: FloatArray, coarse_input: Arra
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"classifiers": recipe.classifiers.model_dump(mode="json"),
-            "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
-            "random_state": recipe.random_state}
+    return {
+        "classifiers": recipe.classifiers.model_dump(mode="json"),
+        "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
+        "random_state": recipe.random_state,
+    }
 
 
 def _fit(job: Job, rows: FloatArray, shares: FloatArray, targets: Array) -> ImageModels:
@@ -63,8 +77,11 @@ def _fit(job: Job, rows: FloatArray, shares: FloatArray, targets: Array) -> Imag
     return ImageModels(
         ImageClassifiers(C=chosen.C, background=background).fit(rows, shares),
         SizeThresholdClassifiers(chosen.percentiles, C=chosen.C, background=background).fit(
-            rows, shares),
-        LocationPrior().fit(targets), CooccurrencePrior().fit(shares))
+            rows, shares
+        ),
+        LocationPrior().fit(targets),
+        CooccurrencePrior().fit(shares),
+    )
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -98,13 +115,28 @@ def _write_scores(group: h5py.Group, models: ImageModels, rows: FloatArray) -> N
 def _vectors(job: Job, part: str, count: int) -> FloatArray:
     if count == 0:
         return np.zeros((0, 0), dtype=np.float32)
-    with job.open("superpixel_features", part) as features, \
-            job.open("activations", part) as activations:
-        found = [image_vector(job.recipe, read_image(features, index, ("pooled",))["pooled"],
-                              activations["inputs"][index]) for index in range(count)]
+    with (
+        job.open("superpixel_features", part) as features,
+        job.open("activations", part) as activations,
+    ):
+        found = [
+            image_vector(
+                job.recipe,
+                read_image(features, index, ("pooled",))["pooled"],
+                activations["inputs"][index],
+            )
+            for index in range(count)
+        ]
     return np.array(found, dtype=np.float32)
 
 
-STAGE = Stage("classifiers", 3, _settings,
-              (("superpixels", "fit"), ("superpixel_features", "fit"), ("activations", "fit")),
-              _run, "image classifiers and priors", fits=True, cost=0.3)
+STAGE = Stage(
+    "classifiers",
+    3,
+    _settings,
+    (("superpixels", "fit"), ("superpixel_features", "fit"), ("activations", "fit")),
+    _run,
+    "image classifiers and priors",
+    fits=True,
+    cost=0.3,
+)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,11 +23,9 @@ from rerank.hdf5 import read_strings, write_array, write_strings
 from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.energy_settings import (EnergySettings, UnseenImage, choose_energy,
-                                           potts_energy)
+from rerank.stages.energy_settings import EnergySettings, UnseenImage, choose_energy, potts_energy
 from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.pool import (PoolRow, choose_pool, evaluate_candidates, from_text,
-                                to_text)
+from rerank.stages.pool import PoolRow, choose_pool, evaluate_candidates, from_text, to_text
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
 from rerank.superpixels import RegionGraph
@@ -58,7 +56,7 @@ class CRFChoice:
     """
 
     unary: EnergySettings
-    fusion: Optional[EnergySettings]
+    fusion: EnergySettings | None
     diversity: float
     pool: tuple[PoolRow, ...] = ()
     pool_of_unary: tuple[PoolRow, ...] = ()
@@ -75,34 +73,51 @@ class CRFChoice:
 def load_choice(file: h5py.File) -> CRFChoice:
     """Read what a part's `crf_settings` hold."""
     fusion = _read_settings(file["fusion"]) if "fusion" in file else None
-    pools = [from_text(read_strings(file[name])) if name in file else ()
-             for name in ("pool", "pool_of_unary")]
+    pools = [
+        from_text(read_strings(file[name])) if name in file else ()
+        for name in ("pool", "pool_of_unary")
+    ]
     return CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]), *pools)
 
 
 def _read_settings(group: h5py.Group) -> EnergySettings:
-    return EnergySettings(float(group["potts_weight"][()]), float(group["contrast_scale"][()]),
-                          float(group["base"][()]), tuple(group["class_bias"][()].tolist()))
+    return EnergySettings(
+        float(group["potts_weight"][()]),
+        float(group["contrast_scale"][()]),
+        float(group["base"][()]),
+        tuple(group["class_bias"][()].tolist()),
+    )
 
 
-def propose(energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: float,
-            n_proposals: int) -> ProposalSet:
+def propose(
+    energy: PottsEnergy, graph: RegionGraph, recipe: Recipe, diversity: float, n_proposals: int
+) -> ProposalSet:
     """DivMBest proposals of an image; their diversity counts by area."""
     chosen = recipe.proposals
-    return div_mbest(energy, n_proposals, diversity, method=chosen.inference,
-                     node_weights=graph.areas / graph.areas.mean())
+    return div_mbest(
+        energy,
+        n_proposals,
+        diversity,
+        method=chosen.inference,
+        node_weights=graph.areas / graph.areas.mean(),
+    )
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.proposals
     searched = recipe.crf.parameters == "search"
     unused = {"parameters", "learner_C"} if searched else {"potts_weights", "prior_exponents"}
-    return {"crf": recipe.crf.model_dump(mode="json", exclude=unused),
-            "fusion": recipe.fusion.enabled, "diversities": list(chosen.diversities),
-            "proposal_inference": chosen.inference, "generator": chosen.generator,
-            "random_state": recipe.random_state,
-            "n_proposals": chosen.n_proposals if chosen.generator == "pool"
-            else min(TUNING_PROPOSALS, chosen.n_proposals)}
+    return {
+        "crf": recipe.crf.model_dump(mode="json", exclude=unused),
+        "fusion": recipe.fusion.enabled,
+        "diversities": list(chosen.diversities),
+        "proposal_inference": chosen.inference,
+        "generator": chosen.generator,
+        "random_state": recipe.random_state,
+        "n_proposals": chosen.n_proposals
+        if chosen.generator == "pool"
+        else min(TUNING_PROPOSALS, chosen.n_proposals),
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -112,13 +127,16 @@ def _run(job: Job, file: h5py.File) -> None:
         shares = unaries["class_shares"][()]
     some = _spread(images, TUNING_IMAGES)
     sources = tuple(some[0].probabilities)
-    settings = {source: choose_energy(some, source, shares, recipe, file.create_group(source))
-                for source in sources}
+    settings = {
+        source: choose_energy(some, source, shares, recipe, file.create_group(source))
+        for source in sources
+    }
     main = sources[-1]
     energies = [potts_energy(i.probabilities[main], i.graph, settings[main]) for i in some]
     diversities = recipe.proposals.diversities
-    scores = np.array([_oracle_score(some, energies, diversity, recipe)
-                       for diversity in diversities])
+    scores = np.array(
+        [_oracle_score(some, energies, diversity, recipe) for diversity in diversities]
+    )
     diversity = diversities[int(scores.argmax())]
     write_array(file, "diversity", diversity)
     write_array(file, "diversity_scores", scores)
@@ -127,20 +145,27 @@ def _run(job: Job, file: h5py.File) -> None:
     some = _spread(images, FINAL_POOL_IMAGES if job.is_final else POOL_IMAGES)
     contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some]
     n_proposals = recipe.proposals.n_proposals
-    table = evaluate_candidates(contexts, [i.histogram for i in some], diversity, n_proposals,
-                                recipe.random_state)
+    table = evaluate_candidates(
+        contexts, [i.histogram for i in some], diversity, n_proposals, recipe.random_state
+    )
     write_strings(file, "pool", to_text(choose_pool(table, n_proposals, sources)))
     # What a pool could do without stage 2, for the analysis of the generators.
     write_strings(file, "pool_of_unary", to_text(choose_pool(table, n_proposals, sources[:1])))
 
 
-def pool_contexts(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
-                  appearance: FloatArray, settings: Mapping[str, EnergySettings]
-                  ) -> dict[str, ProposalContext]:
+def pool_contexts(
+    probabilities: Mapping[str, FloatArray],
+    graph: RegionGraph,
+    appearance: FloatArray,
+    settings: Mapping[str, EnergySettings],
+) -> dict[str, ProposalContext]:
     """The energy of each source as the generators see it, the main one last."""
-    return {source: ProposalContext(potts_energy(probabilities[source], graph, chosen),
-                                    graph.areas, appearance=appearance)
-            for source, chosen in settings.items()}
+    return {
+        source: ProposalContext(
+            potts_energy(probabilities[source], graph, chosen), graph.areas, appearance=appearance
+        )
+        for source, chosen in settings.items()
+    }
 
 
 def _spread(images: Sequence[UnseenImage], count: int) -> list[UnseenImage]:
@@ -158,35 +183,51 @@ def _held_out_images(job: Job) -> Iterator[UnseenImage]:
                 for index, image_id in enumerate(fold.image_ids):
                     if image_id in held:
                         key = f"holdout/{image_id_key(held, image_id)}/probabilities"
-                        yield _unseen_image({source: file[key][()] for source, file
-                                             in files.items()}, read_image(regions, index))
+                        yield _unseen_image(
+                            {source: file[key][()] for source, file in files.items()},
+                            read_image(regions, index),
+                        )
 
 
 def _out_of_fold_images(job: Job) -> Iterator[UnseenImage]:
     """All training images, each as the models of its fold judge it."""
     for fold in job.folds:
-        with job.open("superpixels", fold.name) as regions, \
-                open_sources(job, fold.name) as files:
+        with job.open("superpixels", fold.name) as regions, open_sources(job, fold.name) as files:
             for index in range(len(fold.image_ids)):
                 yield _unseen_image(read_probabilities(files, index), read_image(regions, index))
 
 
-def _unseen_image(probabilities: Mapping[str, FloatArray], regions: Mapping[str, Array]
-                  ) -> UnseenImage:
-    return UnseenImage(probabilities, graph_of(regions), regions["region_values"],
-                       regions["histogram"])
+def _unseen_image(
+    probabilities: Mapping[str, FloatArray], regions: Mapping[str, Array]
+) -> UnseenImage:
+    return UnseenImage(
+        probabilities, graph_of(regions), regions["region_values"], regions["histogram"]
+    )
 
 
-def _oracle_score(images: Sequence[UnseenImage], energies: Sequence[PottsEnergy],
-                  diversity: float, recipe: Recipe) -> float:
+def _oracle_score(
+    images: Sequence[UnseenImage], energies: Sequence[PottsEnergy], diversity: float, recipe: Recipe
+) -> float:
     n_proposals = min(TUNING_PROPOSALS, recipe.proposals.n_proposals)
-    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, propose(
-        energy, i.graph, recipe, diversity, n_proposals).labelings)
-        for i, energy in zip(images, energies)])
+    counts = IntersectionUnion.stack(
+        [
+            region_intersection_union(
+                i.histogram, propose(energy, i.graph, recipe, diversity, n_proposals).labelings
+            )
+            for i, energy in zip(images, energies)
+        ]
+    )
     curve = oracle_curve(counts.intersections, counts.unions)
     return float(curve.image_oracle_image_iou[-1])
 
 
-STAGE = Stage("crf_settings", 6, _settings,
-              (("superpixels", "others"), ("unaries", "out_of_fold"), ("fusion", "out_of_fold")),
-              _run, "choosing the CRF's settings", fits=True, cost=0.5)
+STAGE = Stage(
+    "crf_settings",
+    6,
+    _settings,
+    (("superpixels", "others"), ("unaries", "out_of_fold"), ("fusion", "out_of_fold")),
+    _run,
+    "choosing the CRF's settings",
+    fits=True,
+    cost=0.5,
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -15,8 +15,15 @@ from scipy.optimize import minimize_scalar
 from rerank.config import Recipe
 from rerank.datasets import Dataset, Sample
 from rerank.errors import ConfigError, InputError
-from rerank.nets import (DenseSource, DenseSourceSettings, KeptActivations, fit_dense_source,
-                         keep_activations, load_backbone_weights, loss_from_name)
+from rerank.nets import (
+    DenseSource,
+    DenseSourceSettings,
+    KeptActivations,
+    fit_dense_source,
+    keep_activations,
+    load_backbone_weights,
+    loss_from_name,
+)
 from rerank.potentials import pool_probability_maps
 from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray, IntArray
@@ -40,21 +47,26 @@ def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
     if backbone.weights is None and not chosen.train_backbone:
         more = "" if backbone.architecture == "small" else "backbone.weights, or "
         asked = "unary.source: dense" if recipe.unary.source == "dense" else "posterior.dense"
-        raise ConfigError(f"{asked} needs a pretrained or a trained backbone, and "
-                          f"{backbone.architecture} has no weights; set {more}"
-                          "dense.train_backbone=true")
-    return DenseSourceSettings(architecture=backbone.architecture,
-                               random_state=recipe.random_state, **vars(chosen))
+        raise ConfigError(
+            f"{asked} needs a pretrained or a trained backbone, and "
+            f"{backbone.architecture} has no weights; set {more}"
+            "dense.train_backbone=true"
+        )
+    return DenseSourceSettings(
+        architecture=backbone.architecture, random_state=recipe.random_state, **vars(chosen)
+    )
 
 
 def settings_of_results(recipe: Recipe) -> dict[str, Any]:
     """The settings that the network's probabilities depend on, as plain values."""
     found = dense_source_settings(recipe)
     unused = set() if found.crf_layer else {"crf_epochs", "crf_learning_rate"}
-    values = {name: list(value) if isinstance(value, tuple) else value
-              for name, value in vars(found).items() if name not in unused}
-    return {"dense": values, "dense_crf": recipe.unary.dense_crf,
-            "holdout": recipe.unary.holdout}
+    values = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(found).items()
+        if name not in unused
+    }
+    return {"dense": values, "dense_crf": recipe.unary.dense_crf, "holdout": recipe.unary.holdout}
 
 
 class DenseTraining:
@@ -72,16 +84,18 @@ class DenseTraining:
         The file of backbone weights.
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, image_ids: Sequence[str],
-                 weights: Optional[str]) -> None:
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, image_ids: Sequence[str], weights: str | None
+    ) -> None:
         self._recipe = recipe
         self._settings = dense_source_settings(recipe)
         self._weights = None if weights is None else load_backbone_weights(weights)
         self._samples = _Samples(dataset, tuple(image_ids))
-        self._kept: Optional[KeptActivations] = None
+        self._kept: KeptActivations | None = None
         if not self._settings.train_backbone:
-            self._kept = keep_activations(self._samples, dataset.n_classes, self._settings,
-                                          self._weights)
+            self._kept = keep_activations(
+                self._samples, dataset.n_classes, self._settings, self._weights
+            )
 
     def fit(self, rows: IntArray) -> DenseUnary:
         """Train a network on the images at these places of `image_ids`; uncalibrated."""
@@ -90,8 +104,9 @@ class DenseTraining:
         else:
             ids = self._samples.image_ids
             data = _Samples(self._samples.dataset, tuple(ids[row] for row in rows))
-        source = fit_dense_source(data, self._samples.dataset.n_classes, self._settings,
-                                  self._weights)
+        source = fit_dense_source(
+            data, self._samples.dataset.n_classes, self._settings, self._weights
+        )
         return DenseUnary(source, self._recipe.unary.dense_crf)
 
 
@@ -124,8 +139,9 @@ class DenseUnary:
         return {**self.source.to_arrays(), "temperature": np.array(self.temperature)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], n_classes: int, recipe: Recipe,
-                    weights: Optional[str]) -> DenseUnary:
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], n_classes: int, recipe: Recipe, weights: str | None
+    ) -> DenseUnary:
         """Rebuild what `to_arrays` returned, with the same recipe and weights."""
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
         source = DenseSource.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
@@ -169,8 +185,12 @@ def choose_temperature(probabilities: Sequence[FloatArray], histograms: Sequence
     def cross_entropy(log_temperature: float) -> float:
         return -float((counts * np.log(at_temperature(rows, np.exp(log_temperature)))).sum())
 
-    found = minimize_scalar(cross_entropy, bounds=(np.log(COLDEST), np.log(HOTTEST)),
-                            method="bounded", options={"xatol": 1e-3})
+    found = minimize_scalar(
+        cross_entropy,
+        bounds=(np.log(COLDEST), np.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
     return float(np.exp(found.x))
 
 

@@ -7,7 +7,7 @@ measured on the evaluation images alone.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -34,7 +34,7 @@ def refine(probabilities: FloatArray, image: Array) -> FloatArray:
         return np.moveaxis(dense_crf(maps, image), 0, 2)
 
 
-def read_dense_crf(file: h5py.File) -> Optional[IntersectionUnion]:
+def read_dense_crf(file: h5py.File) -> IntersectionUnion | None:
     """Counts of the evaluation images, (n_images, n_classes); None where there are none."""
     if "unions" not in file:
         return None
@@ -56,10 +56,24 @@ def _run(job: Job, file: h5py.File) -> None:
             superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
             probabilities = read_image(unaries, index)["probabilities"][superpixels]
             labels = refine(probabilities, sample.image).argmax(axis=2)
-            counts.append(intersection_union(confusion_counts(
-                sample.labels, labels, job.evaluate.n_classes, job.evaluate.ignore_index)))
+            counts.append(
+                intersection_union(
+                    confusion_counts(
+                        sample.labels, labels, job.evaluate.n_classes, job.evaluate.ignore_index
+                    )
+                )
+            )
     write_arrays(file, vars(IntersectionUnion.stack(counts)))
 
 
-STAGE = Stage("dense_crf", 1, _settings, (("superpixels", "every"), ("unaries", "every")), _run,
-              "the dense CRF", reads=("images",), split=False, cost=0.1)
+STAGE = Stage(
+    "dense_crf",
+    1,
+    _settings,
+    (("superpixels", "every"), ("unaries", "every")),
+    _run,
+    "the dense CRF",
+    reads=("images",),
+    split=False,
+    cost=0.1,
+)

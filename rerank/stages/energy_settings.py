@@ -11,8 +11,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.crf import PottsEnergy, map_inference
 from rerank.hdf5 import write_array
-from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou,
-                            region_intersection_union)
+from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
 from rerank.ranking import CRFExample, StructuredCRFLearner
 from rerank.superpixels import RegionGraph
@@ -40,14 +39,17 @@ class EnergySettings:
     class_bias: tuple[float, ...] = ()
 
 
-def potts_energy(probabilities: FloatArray, graph: RegionGraph,
-                 settings: EnergySettings) -> PottsEnergy:
+def potts_energy(
+    probabilities: FloatArray, graph: RegionGraph, settings: EnergySettings
+) -> PottsEnergy:
     """The energy of an image: negative log-probabilities by area, contrast-sensitive Potts."""
     bias = np.array(settings.class_bias) if settings.class_bias else None
-    unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas,
-                                     class_bias=bias)
-    weights = contrast_potts_weights(graph, settings.potts_weight,
-                                     contrast_scale=settings.contrast_scale, base=settings.base)
+    unary = unary_from_probabilities(
+        np.asarray(probabilities, dtype=np.float64), graph.areas, class_bias=bias
+    )
+    weights = contrast_potts_weights(
+        graph, settings.potts_weight, contrast_scale=settings.contrast_scale, base=settings.base
+    )
     return PottsEnergy(unary, graph.edges, weights)
 
 
@@ -74,8 +76,13 @@ def prior_bias(class_shares: FloatArray, exponent: float) -> tuple[float, ...]:
     return tuple((bias - bias.mean()).tolist())
 
 
-def choose_energy(images: Sequence[UnseenImage], source: str, class_shares: FloatArray,
-                  recipe: Recipe, file: h5py.Group) -> EnergySettings:
+def choose_energy(
+    images: Sequence[UnseenImage],
+    source: str,
+    class_shares: FloatArray,
+    recipe: Recipe,
+    file: h5py.Group,
+) -> EnergySettings:
     """The settings whose MAP labelings have the highest corpus IoU plus mean image IoU.
 
     They are searched for, or learned by structured SVMs (`crf.parameters` of the recipe); what was
@@ -90,16 +97,20 @@ def choose_energy(images: Sequence[UnseenImage], source: str, class_shares: Floa
     return found
 
 
-def _search(images: Sequence[UnseenImage], source: str, class_shares: FloatArray,
-            recipe: Recipe, file: h5py.Group) -> EnergySettings:
+def _search(
+    images: Sequence[UnseenImage],
+    source: str,
+    class_shares: FloatArray,
+    recipe: Recipe,
+    file: h5py.Group,
+) -> EnergySettings:
     """First the class bias of the probabilities alone, then all pairs of weight and contrast scale
     with it, then the bias again with these."""
     chosen = recipe.crf
     biases = [prior_bias(class_shares, exponent) for exponent in chosen.prior_exponents]
 
     def score(weight: float, scale: float, bias: tuple[float, ...]) -> float:
-        return _map_score(images, source, EnergySettings(weight, scale, chosen.base, bias),
-                          recipe)
+        return _map_score(images, source, EnergySettings(weight, scale, chosen.base, bias), recipe)
 
     alone = [score(0.0, 0.0, bias) for bias in biases]
     bias = biases[int(np.argmax(alone))]
@@ -114,18 +125,26 @@ def _search(images: Sequence[UnseenImage], source: str, class_shares: FloatArray
     return found
 
 
-def _learn(images: Sequence[UnseenImage], source: str, recipe: Recipe,
-           file: h5py.Group) -> EnergySettings:
+def _learn(
+    images: Sequence[UnseenImage], source: str, recipe: Recipe, file: h5py.Group
+) -> EnergySettings:
     """Potts weight and class bias of one learner for each contrast scale and C."""
     chosen = recipe.crf
     tried = []
     for scale in chosen.contrast_scales:
-        examples = [_example(image, source, scale, chosen.base) for image in images
-                    if image.histogram.any()]
+        examples = [
+            _example(image, source, scale, chosen.base) for image in images if image.histogram.any()
+        ]
         for C in chosen.learner_C:
             learner = StructuredCRFLearner(C, random_state=recipe.random_state).fit(examples)
-            tried.append(EnergySettings(float(learner.potts_weights_[0]), scale, chosen.base,
-                                        tuple(learner.class_bias_.tolist())))
+            tried.append(
+                EnergySettings(
+                    float(learner.potts_weights_[0]),
+                    scale,
+                    chosen.base,
+                    tuple(learner.class_bias_.tolist()),
+                )
+            )
     scores = np.array([_map_score(images, source, settings, recipe) for settings in tried])
     write_array(file, "learner_scores", scores.reshape(len(chosen.contrast_scales), -1))
     return tried[int(scores.argmax())]
@@ -134,15 +153,26 @@ def _learn(images: Sequence[UnseenImage], source: str, recipe: Recipe,
 def _example(image: UnseenImage, source: str, contrast_scale: float, base: float) -> CRFExample:
     graph = image.graph
     unary = unary_from_probabilities(
-        np.asarray(image.probabilities[source], dtype=np.float64), graph.areas)
+        np.asarray(image.probabilities[source], dtype=np.float64), graph.areas
+    )
     weights = contrast_potts_weights(graph, 1.0, contrast_scale=contrast_scale, base=base)
-    return CRFExample(unary, graph.edges, weights[:, None], image.histogram,
-                      graph.areas / graph.areas.mean())
+    return CRFExample(
+        unary, graph.edges, weights[:, None], image.histogram, graph.areas / graph.areas.mean()
+    )
 
 
-def _map_score(images: Sequence[UnseenImage], source: str, settings: EnergySettings,
-               recipe: Recipe) -> float:
-    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, map_inference(
-        potts_energy(i.probabilities[source], i.graph, settings),
-        recipe.crf.inference).labeling) for i in images])
+def _map_score(
+    images: Sequence[UnseenImage], source: str, settings: EnergySettings, recipe: Recipe
+) -> float:
+    counts = IntersectionUnion.stack(
+        [
+            region_intersection_union(
+                i.histogram,
+                map_inference(
+                    potts_energy(i.probabilities[source], i.graph, settings), recipe.crf.inference
+                ).labeling,
+            )
+            for i in images
+        ]
+    )
     return corpus_iou(counts).mean + mean_image_iou(counts)

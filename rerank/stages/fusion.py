@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,11 +30,21 @@ from rerank.types import Array, FloatArray
 REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
-def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
-                   segnet_map: FloatArray, scores: FloatArray, size_scores: FloatArray,
-                   location: LocationPrior, class_shares: FloatArray,
-                   background: Optional[int],
-                   second: SecondOpinion = SecondOpinion()) -> PosteriorSignals:
+#: Of recipes without models that only stage 2 uses.
+NO_OPINION = SecondOpinion()
+
+
+def fusion_signals(
+    probabilities: FloatArray,
+    regions: Mapping[str, Array],
+    segnet_map: FloatArray,
+    scores: FloatArray,
+    size_scores: FloatArray,
+    location: LocationPrior,
+    class_shares: FloatArray,
+    background: int | None,
+    second: SecondOpinion = NO_OPINION,
+) -> PosteriorSignals:
     """What the sources say of each superpixel of one image, see `region_signals`.
 
     Parameters
@@ -56,10 +66,19 @@ def fusion_signals(probabilities: FloatArray, regions: Mapping[str, Array],
     grid = segnet_map.shape[:2]
     overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
     return region_signals(
-        probabilities, regions["areas"], segnet_map=segnet_map, cell_overlap=overlap,
-        scores=scores, size_scores=size_scores, location=location.transform(overlap),
-        prior=class_shares, appearance=regions["region_values"],
-        posterior=second.classifier, dense=second.dense, background=background)
+        probabilities,
+        regions["areas"],
+        segnet_map=segnet_map,
+        cell_overlap=overlap,
+        scores=scores,
+        size_scores=size_scores,
+        location=location.transform(overlap),
+        prior=class_shares,
+        appearance=regions["region_values"],
+        posterior=second.classifier,
+        dense=second.dense,
+        background=background,
+    )
 
 
 def load_fusion(file: h5py.File) -> StackedPosterior:
@@ -69,12 +88,11 @@ def load_fusion(file: h5py.File) -> StackedPosterior:
 
 def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
     """Class probabilities of one image by source, from the open files of the sources."""
-    return {source: read_image(opened, index)["probabilities"]
-            for source, opened in files.items()}
+    return {source: read_image(opened, index)["probabilities"] for source, opened in files.items()}
 
 
 @contextmanager
-def open_sources(job: Job, part: Optional[str] = None) -> Iterator[dict[str, h5py.File]]:
+def open_sources(job: Job, part: str | None = None) -> Iterator[dict[str, h5py.File]]:
     """The files that hold class probabilities of a part, by source, the main one last.
 
     Sources are `unary`, and `fusion` where it is enabled; the part is the job's own by default.
@@ -99,15 +117,18 @@ def _run(job: Job, file: h5py.File) -> None:
         for fold in job.folds:
             signals += list(_own_signals(job, fold))
             with job.open("superpixels", fold.name) as regions:
-                histograms += [read_image(regions, index, ("histogram",))["histogram"]
-                               for index in range(len(fold.image_ids))]
+                histograms += [
+                    read_image(regions, index, ("histogram",))["histogram"]
+                    for index in range(len(fold.image_ids))
+                ]
         model.fit(signals, histograms)
     else:
         held, signals, histograms = _held_out_signals(job)
         model.fit(signals, histograms)
         for image_id, signal in zip(held, signals):
-            write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
-                                model.predict_proba(signal))
+            write_probabilities(
+                file, f"holdout/{image_id_key(held, image_id)}", model.predict_proba(signal)
+            )
     write_arrays(file.create_group("model"), model.to_arrays())
     for index, signal in enumerate(_own_signals(job, job.part)):
         write_image(file, index, {"probabilities": model.predict_proba(signal).astype(np.float32)})
@@ -115,24 +136,37 @@ def _run(job: Job, file: h5py.File) -> None:
 
 def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
     """Signals of a part's own images, from models that have not seen them."""
-    with job.open("superpixels", part.name) as regions, \
-            job.open("unaries", part.name) as unaries, job.open("segnet", part.name) as segnet, \
-            job.open("classifiers", part.name) as classifiers, \
-            job.open("posterior", part.name) as posterior:
+    with (
+        job.open("superpixels", part.name) as regions,
+        job.open("unaries", part.name) as unaries,
+        job.open("segnet", part.name) as segnet,
+        job.open("classifiers", part.name) as classifiers,
+        job.open("posterior", part.name) as posterior,
+    ):
         location, shares = load_models(classifiers).location, unaries["class_shares"][()]
         for index in range(len(part.image_ids)):
             yield fusion_signals(
                 read_image(unaries, index)["probabilities"],
-                read_image(regions, index, REGION_ARRAYS), segnet["maps"][index],
-                classifiers["scores"][index], classifiers["size_scores"][index], location, shares,
-                job.train.background, read_posterior(posterior, index))
+                read_image(regions, index, REGION_ARRAYS),
+                segnet["maps"][index],
+                classifiers["scores"][index],
+                classifiers["size_scores"][index],
+                location,
+                shares,
+                job.train.background,
+                read_posterior(posterior, index),
+            )
 
 
 def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
     """Signals and truth of the held-out images, sorted as the unaries name them."""
     found: dict[str, tuple[PosteriorSignals, Array]] = {}
-    with job.open("unaries") as unaries, job.open("segnet") as segnet, \
-            job.open("classifiers") as classifiers, job.open("posterior") as posterior:
+    with (
+        job.open("unaries") as unaries,
+        job.open("segnet") as segnet,
+        job.open("classifiers") as classifiers,
+        job.open("posterior") as posterior,
+    ):
         held = read_strings(unaries["holdout_ids"])
         inner = classifiers["holdout"]
         location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
@@ -146,19 +180,36 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                     row = len(found)
                     name = f"holdout/{image_id_key(held, image_id)}/probabilities"
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
-                    found[image_id] = (fusion_signals(
-                        unaries[name][()], arrays, segnet["holdout_maps"][row],
-                        inner["scores"][row], inner["size_scores"][row], location, shares,
-                        job.train.background, read_held_out(posterior, name)),
-                        arrays["histogram"])
+                    found[image_id] = (
+                        fusion_signals(
+                            unaries[name][()],
+                            arrays,
+                            segnet["holdout_maps"][row],
+                            inner["scores"][row],
+                            inner["size_scores"][row],
+                            location,
+                            shares,
+                            job.train.background,
+                            read_held_out(posterior, name),
+                        ),
+                        arrays["histogram"],
+                    )
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
 def _inputs(recipe: Recipe) -> Inputs:
     # Without fusion nothing of stage 2 reaches the proposals, which need not be made anew for it.
-    return (("superpixels", "fit"), ("unaries", "out_of_fold"), ("segnet", "out_of_fold"),
+    return (
+        (
+            ("superpixels", "fit"),
+            ("unaries", "out_of_fold"),
+            ("segnet", "out_of_fold"),
             ("classifiers", "out_of_fold"),
-            ("posterior", "out_of_fold")) if recipe.fusion.enabled else ()
+            ("posterior", "out_of_fold"),
+        )
+        if recipe.fusion.enabled
+        else ()
+    )
 
 
 STAGE = Stage("fusion", 3, _settings, _inputs, _run, "joining the signals", fits=True, cost=0.1)

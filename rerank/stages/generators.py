@@ -25,8 +25,9 @@ FEW = 10
 MEASURES = ("corpus_miou", "image_iou", "corpus_oracle_miou")
 
 
-def image_sets(contexts: dict[str, ProposalContext], choice: CRFChoice, n_proposals: int,
-               random_state: int) -> dict[str, ProposalSet]:
+def image_sets(
+    contexts: dict[str, ProposalContext], choice: CRFChoice, n_proposals: int, random_state: int
+) -> dict[str, ProposalSet]:
     """The proposals of each generator on each source of one image, and of both pools, by name.
 
     Names are ``generator(settings) on source``; a diversity of 1.0 is the chosen one.
@@ -34,8 +35,11 @@ def image_sets(contexts: dict[str, ProposalContext], choice: CRFChoice, n_propos
     found = {}
     for source, context in contexts.items():
         for generator, named in zip(all_generators(choice.diversity), all_generators(1.0)):
-            settings = ", ".join(str(value) for value in named.settings.values()
-                                 if isinstance(value, (int, float, str)))
+            settings = ", ".join(
+                str(value)
+                for value in named.settings.values()
+                if isinstance(value, (int, float, str))
+            )
             name = f"{generator.name}({settings}) on {source}"
             found[name] = run_generator(generator, context, n_proposals, random_state)
     first = {source: contexts[source] for source in list(contexts)[:1]}
@@ -47,8 +51,11 @@ def image_sets(contexts: dict[str, ProposalContext], choice: CRFChoice, n_propos
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"generators": recipe.report.generators, "random_state": recipe.random_state,
-            "n_proposals": recipe.proposals.n_proposals}
+    return {
+        "generators": recipe.report.generators,
+        "random_state": recipe.random_state,
+        "n_proposals": recipe.proposals.n_proposals,
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -59,38 +66,59 @@ def _run(job: Job, file: h5py.File) -> None:
     parts = job.parts[-1:] if job.parts[-1].image_ids else job.folds
     for part in parts:
         for contexts, histogram, choice in _contexts(job, part.name, len(part.image_ids)):
-            for name, made in image_sets(contexts, choice, wanted,
-                                         job.recipe.random_state).items():
+            for name, made in image_sets(contexts, choice, wanted, job.recipe.random_state).items():
                 found = region_intersection_union(histogram, fill(made, wanted).labelings)
                 rows = counts.setdefault(name, ([], []))
                 rows[0].append(found.intersections)
                 rows[1].append(found.unions)
-    curves = {name: oracle_curve(np.array(inter), np.array(union))
-              for name, (inter, union) in counts.items()}
+    curves = {
+        name: oracle_curve(np.array(inter), np.array(union))
+        for name, (inter, union) in counts.items()
+    }
     write_strings(file, "names", tuple(curves))
     for place in dict.fromkeys((min(FEW, wanted), wanted)):
-        write_array(file, f"at_{place}", np.array([_measures(curve, place - 1)
-                                                   for curve in curves.values()]))
+        write_array(
+            file,
+            f"at_{place}",
+            np.array([_measures(curve, place - 1) for curve in curves.values()]),
+        )
 
 
-def _contexts(job: Job, part: str, count: int
-              ) -> Iterator[tuple[dict[str, ProposalContext], IntArray, CRFChoice]]:
+def _contexts(
+    job: Job, part: str, count: int
+) -> Iterator[tuple[dict[str, ProposalContext], IntArray, CRFChoice]]:
     with job.open("crf_settings", part) as file:
         choice = load_choice(file)
     with job.open("superpixels", part) as regions, open_sources(job, part) as sources:
         for index in range(count):
             arrays = read_image(regions, index)
-            yield (pool_contexts(read_probabilities(sources, index), graph_of(arrays),
-                                 arrays["region_values"], choice.energies),
-                   arrays["histogram"], choice)
+            yield (
+                pool_contexts(
+                    read_probabilities(sources, index),
+                    graph_of(arrays),
+                    arrays["region_values"],
+                    choice.energies,
+                ),
+                arrays["histogram"],
+                choice,
+            )
 
 
 def _measures(curve: OracleCurve, row: int) -> tuple[float, float, float]:
-    return (float(curve.image_oracle_miou[row]), float(curve.image_oracle_image_iou[row]),
-            float(curve.corpus_oracle_miou[row]))
+    return (
+        float(curve.image_oracle_miou[row]),
+        float(curve.image_oracle_image_iou[row]),
+        float(curve.corpus_oracle_miou[row]),
+    )
 
 
-STAGE = Stage("generators", 2, _settings,
-              tuple((name, "every") for name in ("superpixels", "unaries", "fusion",
-                                                 "crf_settings")),
-              _run, "what each generator makes possible", split=False, cost=0.3)
+STAGE = Stage(
+    "generators",
+    2,
+    _settings,
+    tuple((name, "every") for name in ("superpixels", "unaries", "fusion", "crf_settings")),
+    _run,
+    "what each generator makes possible",
+    split=False,
+    cost=0.3,
+)

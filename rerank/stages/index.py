@@ -17,10 +17,11 @@ from rerank.types import Array
 
 def class_pixels(dataset: Dataset) -> Array:
     """Pixels of each class in each image, (n_images, n_classes) int64; void is left out."""
+
     def count(image_id: str) -> Array:
         labels = dataset.labels(image_id)
         kept = labels[labels != dataset.ignore_index]
-        return np.bincount(kept, minlength=dataset.n_classes)[:dataset.n_classes]
+        return np.bincount(kept, minlength=dataset.n_classes)[: dataset.n_classes]
 
     with ThreadPoolExecutor(2) as pool:
         rows = list(pool.map(count, dataset.ids))
@@ -38,5 +39,4 @@ def _run(job: Job, file: h5py.File) -> None:
     write_array(file, "class_pixels", np.concatenate(rows))
 
 
-STAGE = Stage("index", 1, _settings, (), _run, "reading the labels",
-              reads=("images",), split=False)
+STAGE = Stage("index", 1, _settings, (), _run, "reading the labels", reads=("images",), split=False)

@@ -21,8 +21,11 @@ POPULATIONS = ("evaluation", "cross_fitted")
 def population_parts(job: Job, population: str) -> tuple[str, ...]:
     """The parts whose images a population holds; empty where there is no evaluation split."""
     parts = job.parts if population == "cross_fitted" else job.parts[-1:]
-    return tuple(part.name for part in parts if part.image_ids and
-                 (population == "cross_fitted" or part.name == FINAL))
+    return tuple(
+        part.name
+        for part in parts
+        if part.image_ids and (population == "cross_fitted" or part.name == FINAL)
+    )
 
 
 def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> IntersectionUnion:
@@ -57,5 +60,6 @@ def _run(job: Job, file: h5py.File) -> None:
             write_arrays(file.create_group(population), vars(curve))
 
 
-STAGE = Stage("oracle", 1, _settings, (("quality", "every"),), _run, "oracle accuracy",
-              split=False, cost=0.02)
+STAGE = Stage(
+    "oracle", 1, _settings, (("quality", "every"),), _run, "oracle accuracy", split=False, cost=0.02
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from rerank.superpixels import draw_boundaries, to_pixels
 from rerank.types import Array
 
 
-def find_image(job: Job, image_id: Optional[str] = None) -> tuple[str, int]:
+def find_image(job: Job, image_id: str | None = None) -> tuple[str, int]:
     """The part and the place in it of an image; the first evaluated one by default.
 
     Raises
@@ -33,11 +32,12 @@ def find_image(job: Job, image_id: Optional[str] = None) -> tuple[str, int]:
             return part.name, 0
         if image_id in part.image_ids:
             return part.name, part.image_ids.index(image_id)
-    raise InputError(f"no image {image_id} in this run; its ids are like "
-                     f"{', '.join(job.train.ids[:3])}")
+    raise InputError(
+        f"no image {image_id} in this run; its ids are like {', '.join(job.train.ids[:3])}"
+    )
 
 
-def stage_pictures(workflow: Workflow, image_id: Optional[str] = None) -> dict[str, Array]:
+def stage_pictures(workflow: Workflow, image_id: str | None = None) -> dict[str, Array]:
     """What each stage made of one image, as RGB pictures by name, (H, W, 3) uint8.
 
     Parameters
@@ -73,7 +73,8 @@ def stage_pictures(workflow: Workflow, image_id: Optional[str] = None) -> dict[s
 
     confidence = to_pixels(np.rint(255 * probabilities.max(axis=1)).astype(np.uint8), superpixels)
     pictures = {
-        "image": sample.image, "ground truth": drawn(sample.labels),
+        "image": sample.image,
+        "ground truth": drawn(sample.labels),
         "superpixels": draw_boundaries(superpixels, sample.image),
         "unary": labeling(probabilities.argmax(axis=1)),
         "confidence of the unary": np.repeat(confidence[..., None], 3, axis=2),
@@ -86,7 +87,7 @@ def stage_pictures(workflow: Workflow, image_id: Optional[str] = None) -> dict[s
     return pictures
 
 
-def write_pictures(workflow: Workflow, image_id: Optional[str], out: Path) -> list[Path]:
+def write_pictures(workflow: Workflow, image_id: str | None, out: Path) -> list[Path]:
     """Write each picture of `stage_pictures` as PNG, and `overview.png` with the first of them."""
     out.mkdir(parents=True, exist_ok=True)
     pictures = stage_pictures(workflow, image_id)

@@ -9,10 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rerank.metrics import region_intersection_union
-from rerank.proposals import (Candidate, ClassBias, DivMBest, ImageColours, LabelCoverage,
-                              LabelSwap, PerturbAndMAP, ProposalContext, ProposalGenerator,
-                              ProposalSet, RegionMerging, SettingsGrid, greedy_pool,
-                              run_candidates, run_generator)
+from rerank.proposals import (
+    Candidate,
+    ClassBias,
+    DivMBest,
+    ImageColours,
+    LabelCoverage,
+    LabelSwap,
+    PerturbAndMAP,
+    ProposalContext,
+    ProposalGenerator,
+    ProposalSet,
+    RegionMerging,
+    SettingsGrid,
+    greedy_pool,
+    run_candidates,
+    run_generator,
+)
 from rerank.types import Array, IntArray
 
 #: Candidates chosen for each proposal wanted: the later ones stand in where labelings repeat.
@@ -22,14 +35,21 @@ RESERVE = 2
 def candidate_generators(diversity: float) -> tuple[ProposalGenerator, ...]:
     """The generators that the pool draws from, MAP's own first."""
     return (
-        DivMBest(diversity, per="area"), DivMBest(2 * diversity, per="area"),
+        DivMBest(diversity, per="area"),
+        DivMBest(2 * diversity, per="area"),
         DivMBest(diversity, per="area", regions="components"),
         DivMBest(2 * diversity, per="area", regions="components"),
         DivMBest(diversity, per="area", regions=40),
-        ClassBias(0.5), ClassBias(1.0), LabelSwap(), RegionMerging(), SettingsGrid(),
+        ClassBias(0.5),
+        ClassBias(1.0),
+        LabelSwap(),
+        RegionMerging(),
+        SettingsGrid(),
         ImageColours(),
-        PerturbAndMAP(0.5, "class"), PerturbAndMAP(1.0, "class"),
-        PerturbAndMAP(1.0, 20), PerturbAndMAP(1.0, 60),
+        PerturbAndMAP(0.5, "class"),
+        PerturbAndMAP(1.0, "class"),
+        PerturbAndMAP(1.0, 20),
+        PerturbAndMAP(1.0, 60),
     )
 
 
@@ -40,10 +60,13 @@ def all_generators(diversity: float) -> tuple[ProposalGenerator, ...]:
     5,010 rows that pools chose on three data sets, 17 were its, for a sixth of the time. On whole
     components it does better, but less than others.
     """
-    return (*candidate_generators(diversity),
-            LabelCoverage(of="presence"), LabelCoverage(of="transition"),
-            LabelCoverage(1000.0, of="presence", regions="components"),
-            LabelCoverage(1000.0, of="transition", regions="components"))
+    return (
+        *candidate_generators(diversity),
+        LabelCoverage(of="presence"),
+        LabelCoverage(of="transition"),
+        LabelCoverage(1000.0, of="presence", regions="components"),
+        LabelCoverage(1000.0, of="transition", regions="components"),
+    )
 
 
 @dataclass(frozen=True)
@@ -74,9 +97,13 @@ class CandidateTable:
     labeling_ids: IntArray
 
 
-def evaluate_candidates(contexts: Sequence[Mapping[str, ProposalContext]],
-                        histograms: Sequence[Array], diversity: float, n_proposals: int,
-                        random_state: int) -> CandidateTable:
+def evaluate_candidates(
+    contexts: Sequence[Mapping[str, ProposalContext]],
+    histograms: Sequence[Array],
+    diversity: float,
+    n_proposals: int,
+    random_state: int,
+) -> CandidateTable:
     """Run every generator on every source of every held-out image.
 
     Parameters
@@ -91,10 +118,16 @@ def evaluate_candidates(contexts: Sequence[Mapping[str, ProposalContext]],
         How many rows each generator may make.
     random_state : int
     """
-    runs = [(source, generator) for source in contexts[0]
-            for generator in candidate_generators(diversity)]
-    rows = tuple(PoolRow(source, Candidate(generator, index)) for source, generator in runs
-                 for index in range(n_proposals))
+    runs = [
+        (source, generator)
+        for source in contexts[0]
+        for generator in candidate_generators(diversity)
+    ]
+    rows = tuple(
+        PoolRow(source, Candidate(generator, index))
+        for source, generator in runs
+        for index in range(n_proposals)
+    )
     shape = (len(contexts), len(rows), histograms[0].shape[1])
     intersections, unions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     names = np.full(shape[:2], -1, np.int64)
@@ -113,8 +146,9 @@ def evaluate_candidates(contexts: Sequence[Mapping[str, ProposalContext]],
     return CandidateTable(rows, intersections, unions, names)
 
 
-def choose_pool(table: CandidateTable, n_proposals: int, sources: Sequence[str]
-                ) -> tuple[PoolRow, ...]:
+def choose_pool(
+    table: CandidateTable, n_proposals: int, sources: Sequence[str]
+) -> tuple[PoolRow, ...]:
     """Choose rows of some sources greedily by the oracle's gain in mean image IoU.
 
     The MAP labelings of the sources, in their order, come first.
@@ -122,16 +156,25 @@ def choose_pool(table: CandidateTable, n_proposals: int, sources: Sequence[str]
     kept = np.array([k for k, row in enumerate(table.rows) if row.source in sources])
     rows = [table.rows[k] for k in kept]
     # Each source's first generator starts with its MAP labeling.
-    maps = tuple(next(k for k, row in enumerate(rows) if row.source == source)
-                 for source in sources)
-    chosen = greedy_pool(table.intersections[:, kept], table.unions[:, kept],
-                         min(RESERVE * n_proposals, len(rows)), first=maps,
-                         labeling_ids=table.labeling_ids[:, kept])
+    maps = tuple(
+        next(k for k, row in enumerate(rows) if row.source == source) for source in sources
+    )
+    chosen = greedy_pool(
+        table.intersections[:, kept],
+        table.unions[:, kept],
+        min(RESERVE * n_proposals, len(rows)),
+        first=maps,
+        labeling_ids=table.labeling_ids[:, kept],
+    )
     return tuple(rows[k] for k in chosen.order)
 
 
-def run_rows(rows: Sequence[PoolRow], contexts: Mapping[str, ProposalContext], n_proposals: int,
-             random_state: int) -> ProposalSet:
+def run_rows(
+    rows: Sequence[PoolRow],
+    contexts: Mapping[str, ProposalContext],
+    n_proposals: int,
+    random_state: int,
+) -> ProposalSet:
     """Make the chosen rows of one image, without repeated labelings.
 
     Energies are those of the last source's energy, and so are bounds; rows that another source's
@@ -140,9 +183,13 @@ def run_rows(rows: Sequence[PoolRow], contexts: Mapping[str, ProposalContext], n
     main = list(contexts)[-1]
     energy, bound = contexts[main].energy, contexts[main].map_result.lower_bound
     made: dict[str, Iterator[ProposalSet]] = {
-        source: iter(run_candidates([row.candidate for row in rows if row.source == source],
-                                    context, random_state))
-        for source, context in contexts.items()}
+        source: iter(
+            run_candidates(
+                [row.candidate for row in rows if row.source == source], context, random_state
+            )
+        )
+        for source, context in contexts.items()
+    }
     parts = []
     for row in rows:
         found = next(made[row.source])
@@ -150,8 +197,9 @@ def run_rows(rows: Sequence[PoolRow], contexts: Mapping[str, ProposalContext], n
             energies = energy.evaluate(found.labelings)
             found = replace(found, energies=energies, lower_bounds=np.minimum(energies, bound))
         if len(contexts) > 1:
-            found = replace(found, parameters=tuple({**p, "source": row.source}
-                                                    for p in found.parameters))
+            found = replace(
+                found, parameters=tuple({**p, "source": row.source} for p in found.parameters)
+            )
         parts.append(found)
     distinct = ProposalSet.concatenate(parts).distinct()
     return distinct.take(range(min(n_proposals, len(distinct))))
@@ -159,8 +207,10 @@ def run_rows(rows: Sequence[PoolRow], contexts: Mapping[str, ProposalContext], n
 
 def to_text(rows: Sequence[PoolRow]) -> tuple[str, ...]:
     """Rows as JSON, one string each, as they are stored."""
-    return tuple(json.dumps({"source": row.source, **row.candidate.describe()}, sort_keys=True)
-                 for row in rows)
+    return tuple(
+        json.dumps({"source": row.source, **row.candidate.describe()}, sort_keys=True)
+        for row in rows
+    )
 
 
 def from_text(texts: Sequence[str]) -> tuple[PoolRow, ...]:

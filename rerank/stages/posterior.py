@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -36,8 +36,8 @@ class SecondOpinion:
     dense : (n, C) float array or None
     """
 
-    classifier: Optional[FloatArray] = None
-    dense: Optional[FloatArray] = None
+    classifier: FloatArray | None = None
+    dense: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +52,25 @@ class SecondModels:
     dense : DenseUnary or None
     """
 
-    describe: Optional[Descriptor] = None
-    classifier: Optional[SuperpixelClassifier] = None
-    dense: Optional[DenseUnary] = None
+    describe: Descriptor | None = None
+    classifier: SuperpixelClassifier | None = None
+    dense: DenseUnary | None = None
 
     @classmethod
-    def load(cls, file: h5py.File, recipe: Recipe, n_classes: int,
-             weights: Optional[str]) -> SecondModels:
+    def load(
+        cls, file: h5py.File, recipe: Recipe, n_classes: int, weights: str | None
+    ) -> SecondModels:
         """Read them from the part's file; `weights` is the file of backbone weights."""
         describe, classifier, dense = None, None, None
         if recipe.posterior.features is not None:
-            describe = make_descriptor(recipe, weights, recipe.posterior.features,
-                                       posterior_scales(recipe))
+            describe = make_descriptor(
+                recipe, weights, recipe.posterior.features, posterior_scales(recipe)
+            )
             classifier = load_classifier(file)
         if recipe.posterior.dense:
-            dense = DenseUnary.from_arrays(read_arrays(file[DENSE]["model"]), n_classes, recipe,
-                                           weights)
+            dense = DenseUnary.from_arrays(
+                read_arrays(file[DENSE]["model"]), n_classes, recipe, weights
+            )
         return cls(describe, classifier, dense)
 
     def ask(self, image: Array, superpixels: Array) -> SecondOpinion:
@@ -85,8 +88,9 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if recipe.posterior.features is not None:
         names = ("hidden", "n_steps", "weight_decay", "class_balance", "n_members", "holdout")
-        found.update({name: getattr(recipe.unary, name) for name in names},
-                     random_state=recipe.random_state)
+        found.update(
+            {name: getattr(recipe.unary, name) for name in names}, random_state=recipe.random_state
+        )
     if recipe.posterior.dense:
         found[DENSE] = settings_of_results(recipe)
     return found
@@ -114,10 +118,20 @@ def read_held_out(file: h5py.File, name: str) -> SecondOpinion:
 
 
 def _opinion(file: h5py.File, read: Callable[[h5py.Group], FloatArray]) -> SecondOpinion:
-    return SecondOpinion(classifier=read(file) if "model" in file else None,
-                         dense=read(file[DENSE]) if DENSE in file else None)
+    return SecondOpinion(
+        classifier=read(file) if "model" in file else None,
+        dense=read(file[DENSE]) if DENSE in file else None,
+    )
 
 
-STAGE = Stage("posterior", 1, _settings,
-              (("superpixels", "fit"), ("posterior_features", "fit")), _run,
-              "the second opinion on superpixels", reads=_reads, fits=True, cost=0.4)
+STAGE = Stage(
+    "posterior",
+    1,
+    _settings,
+    (("superpixels", "fit"), ("posterior_features", "fit")),
+    _run,
+    "the second opinion on superpixels",
+    reads=_reads,
+    fits=True,
+    cost=0.4,
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Optional
 
 from tqdm import tqdm
 
@@ -22,14 +21,21 @@ class Progress:
 
     def __init__(self, total: float, quiet: bool = False) -> None:
         self._bar = tqdm(
-            total=total, disable=quiet or total == 0 or not sys.stderr.isatty(), leave=False,
-            bar_format="{desc:<24} {percentage:3.0f}% |{bar:30}| {elapsed} done, {remaining} left")
+            total=total,
+            disable=quiet or total == 0 or not sys.stderr.isatty(),
+            leave=False,
+            bar_format="{desc:<24} {percentage:3.0f}% |{bar:30}| {elapsed} done, {remaining} left",
+        )
 
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._bar.close()
 
     def stage(self, name: str) -> None:

@@ -22,8 +22,13 @@ from rerank.superpixels import RegionGraph, majority_labels
 from rerank.types import FloatArray
 
 
-def image_proposals(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
-                    appearance: FloatArray, recipe: Recipe, choice: CRFChoice) -> dict[str, Any]:
+def image_proposals(
+    probabilities: Mapping[str, FloatArray],
+    graph: RegionGraph,
+    appearance: FloatArray,
+    recipe: Recipe,
+    choice: CRFChoice,
+) -> dict[str, Any]:
     """The proposals of one image as the arrays that are stored.
 
     Parameters
@@ -55,26 +60,39 @@ def image_proposals(probabilities: Mapping[str, FloatArray], graph: RegionGraph,
     labelings = np.array([result.labeling for result in maps])
     energies = main.evaluate(labelings)
     bound = maps[-1].lower_bound
-    best = ProposalSet.of("map", labelings, energies, np.minimum(energies, bound),
-                          each=[{"source": source} for source in contexts])
+    best = ProposalSet.of(
+        "map",
+        labelings,
+        energies,
+        np.minimum(energies, bound),
+        each=[{"source": source} for source in contexts],
+    )
     found = fill(_with_maps(best, found), wanted)
-    return {"labelings": found.labelings.astype(np.uint8), "energies": found.energies,
-            "lower_bounds": found.lower_bounds, "generators": found.generators,
-            "parameters": tuple(json.dumps(dict(p), sort_keys=True) for p in found.parameters)}
+    return {
+        "labelings": found.labelings.astype(np.uint8),
+        "energies": found.energies,
+        "lower_bounds": found.lower_bounds,
+        "generators": found.generators,
+        "parameters": tuple(json.dumps(dict(p), sort_keys=True) for p in found.parameters),
+    }
 
 
 def _with_maps(maps: ProposalSet, found: ProposalSet) -> ProposalSet:
     """The MAPs, then the others without what equals them; equal MAPs are both kept."""
-    others = [k for k, row in enumerate(found.labelings)
-              if not (row == maps.labelings).all(axis=1).any()]
+    others = [
+        k for k, row in enumerate(found.labelings) if not (row == maps.labelings).all(axis=1).any()
+    ]
     return ProposalSet.concatenate([maps, found.take(others)])
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.proposals
-    return {"n_proposals": chosen.n_proposals, "random_state": recipe.random_state,
-            "inference": recipe.crf.inference,
-            "proposal_inference": chosen.inference}
+    return {
+        "n_proposals": chosen.n_proposals,
+        "random_state": recipe.random_state,
+        "inference": recipe.crf.inference,
+        "proposal_inference": chosen.inference,
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -83,14 +101,25 @@ def _run(job: Job, file: h5py.File) -> None:
     with job.open("superpixels") as regions, open_sources(job) as sources:
         for index in range(len(job.part.image_ids)):
             arrays = read_image(regions, index)
-            write_image(file, index, image_proposals(
-                read_probabilities(sources, index), graph_of(arrays), arrays["region_values"],
-                job.recipe, choice))
+            write_image(
+                file,
+                index,
+                image_proposals(
+                    read_probabilities(sources, index),
+                    graph_of(arrays),
+                    arrays["region_values"],
+                    job.recipe,
+                    choice,
+                ),
+            )
 
 
 def _run_quality(job: Job, file: h5py.File) -> None:
-    with job.open("superpixels") as regions, job.open("proposals") as proposals, \
-            job.open("unaries") as unaries:
+    with (
+        job.open("superpixels") as regions,
+        job.open("proposals") as proposals,
+        job.open("unaries") as unaries,
+    ):
         for index in range(len(job.part.image_ids)):
             histogram = read_image(regions, index, ("histogram",))["histogram"]
             labelings = read_image(proposals, index, ("labelings",))["labelings"]
@@ -98,18 +127,32 @@ def _run_quality(job: Job, file: h5py.File) -> None:
             # A superpixel without a labelled pixel counts nowhere: any class will do for it.
             bound = majority_labels(histogram, void=0)
             arrays: dict[str, Any] = {}
-            for name, labeling in (("", labelings), ("unary_", probabilities.argmax(axis=1)),
-                                   ("bound_", bound)):
+            for name, labeling in (
+                ("", labelings),
+                ("unary_", probabilities.argmax(axis=1)),
+                ("bound_", bound),
+            ):
                 counts = region_intersection_union(histogram, labeling)
                 arrays[f"{name}intersections"] = counts.intersections.astype(np.int32)
                 arrays[f"{name}unions"] = counts.unions.astype(np.int32)
             write_image(file, index, arrays)
 
 
-STAGE = Stage("proposals", 4, _settings,
-              (("superpixels", "own"), ("unaries", "own"), ("fusion", "own"),
-               ("crf_settings", "own")), _run,
-              "MAP and diverse proposals", cost=0.4)
-QUALITY = Stage("quality", 1, lambda recipe: {},
-                (("superpixels", "own"), ("unaries", "own"), ("proposals", "own")), _run_quality,
-                "comparing proposals with the truth", cost=0.01)
+STAGE = Stage(
+    "proposals",
+    4,
+    _settings,
+    (("superpixels", "own"), ("unaries", "own"), ("fusion", "own"), ("crf_settings", "own")),
+    _run,
+    "MAP and diverse proposals",
+    cost=0.4,
+)
+QUALITY = Stage(
+    "quality",
+    1,
+    lambda recipe: {},
+    (("superpixels", "own"), ("unaries", "own"), ("proposals", "own")),
+    _run_quality,
+    "comparing proposals with the truth",
+    cost=0.01,
+)

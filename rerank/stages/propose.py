@@ -28,8 +28,9 @@ from rerank.types import Array
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def propose_image(image: Array, probabilities: Array, recipe: Recipe,
-                  where: str = "") -> Prediction:
+def propose_image(
+    image: Array, probabilities: Array, recipe: Recipe, where: str = ""
+) -> Prediction:
     """Proposals of one image and the choice of minimum Bayes risk.
 
     Parameters
@@ -48,20 +49,30 @@ def propose_image(image: Array, probabilities: Array, recipe: Recipe,
     found = pool_own_map(recipe, probabilities, image, regions["superpixels"], where=where)
     if found.shape[1] > 255:
         raise DataError(f"{where}: {found.shape[1]} classes; at most 255 can be written as PNG")
-    energy = EnergySettings(_middle(recipe.crf.potts_weights),
-                            _middle(recipe.crf.contrast_scales), recipe.crf.base)
+    energy = EnergySettings(
+        _middle(recipe.crf.potts_weights), _middle(recipe.crf.contrast_scales), recipe.crf.base
+    )
     choice = CRFChoice(energy, None, _middle(recipe.proposals.diversities))
     proposals = image_proposals({"unary": found}, graph, regions["region_values"], recipe, choice)
     labelings = proposals["labelings"]
     energies = proposals["energies"]
-    scores = expected_quality(energies, agreement(labelings, graph.areas, found.shape[1]),
-                              temperature=max(float(energies.std()), 1e-9))
-    return Prediction(regions["superpixels"].astype(np.int32), labelings, proposals["energies"],
-                      scores, int(scores.argmax()))
+    scores = expected_quality(
+        energies,
+        agreement(labelings, graph.areas, found.shape[1]),
+        temperature=max(float(energies.std()), 1e-9),
+    )
+    return Prediction(
+        regions["superpixels"].astype(np.int32),
+        labelings,
+        proposals["energies"],
+        scores,
+        int(scores.argmax()),
+    )
 
 
-def propose_files(probabilities: Path, images: Path, out: Path, overrides: Sequence[str] = (),
-                  quiet: bool = False) -> list[Path]:
+def propose_files(
+    probabilities: Path, images: Path, out: Path, overrides: Sequence[str] = (), quiet: bool = False
+) -> list[Path]:
     """Write proposals and a choice for each image of a folder; returns the choices' paths.
 
     Raises
@@ -96,8 +107,9 @@ def _pairs(probabilities: Path, images: Path) -> list[tuple[Path, Path]]:
         raise DataError(f"{probabilities}: no probability maps (.npy or .npz)")
     for stem in sorted(set(pictures) ^ set(maps)):
         if stem in pictures:
-            raise DataError(f"{pictures[stem]}: no probability map; expected "
-                            f"{probabilities / stem}.npy")
+            raise DataError(
+                f"{pictures[stem]}: no probability map; expected {probabilities / stem}.npy"
+            )
         raise DataError(f"{maps[stem]}: no image called {stem} in {images}")
     return [(pictures[stem], maps[stem]) for stem in pictures]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,9 +19,16 @@ from rerank.features import FeatureTable
 from rerank.folds import FINAL
 from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
-from rerank.ranking import (BoostingRanker, MinimumBayesRiskRanker, PairwiseRankSVM, Ranker,
-                            RidgeRanker, StructuredRankSVM, corpus_quality,
-                            minimum_bayes_risk_columns)
+from rerank.ranking import (
+    BoostingRanker,
+    MinimumBayesRiskRanker,
+    PairwiseRankSVM,
+    Ranker,
+    RidgeRanker,
+    StructuredRankSVM,
+    corpus_quality,
+    minimum_bayes_risk_columns,
+)
 from rerank.reports import chosen_counts
 from rerank.stages.base import Job, Reach, Stage, read_image
 from rerank.types import Array, FloatArray
@@ -63,8 +70,9 @@ class PartTable:
     @property
     def risk_columns(self) -> FloatArray:
         """What `MinimumBayesRiskRanker` reads."""
-        return minimum_bayes_risk_columns(self.energies.ravel(), list(self.similarity),
-                                          self.table.image_index)
+        return minimum_bayes_risk_columns(
+            self.energies.ravel(), list(self.similarity), self.table.image_index
+        )
 
 
 def load_part(job: Job, part: str) -> PartTable:
@@ -78,10 +86,15 @@ def load_part(job: Job, part: str) -> PartTable:
         read = [read_image(file, i, ("intersections", "unions")) for i in range(len(ids))]
     shape = (len(ids), job.recipe.proposals.n_proposals, job.train.n_classes)
     with job.open("proposals", part) as file:
-        energies = np.array([read_image(file, i, ("energies",))["energies"]
-                             for i in range(len(ids))]).reshape(shape[:2])
-    counts = IntersectionUnion(*(np.array([r[name] for r in read], dtype=np.int64).reshape(shape)
-                                 for name in ("intersections", "unions")))
+        energies = np.array(
+            [read_image(file, i, ("energies",))["energies"] for i in range(len(ids))]
+        ).reshape(shape[:2])
+    counts = IntersectionUnion(
+        *(
+            np.array([r[name] for r in read], dtype=np.int64).reshape(shape)
+            for name in ("intersections", "unions")
+        )
+    )
     return PartTable(part, ids, table, counts, kl, similarity, energies)
 
 
@@ -91,14 +104,17 @@ def join(parts: Sequence[PartTable]) -> PartTable:
         "+".join(part.name for part in parts),
         tuple(i for part in parts for i in part.image_ids),
         FeatureTable.concatenate([part.table for part in parts]),
-        IntersectionUnion(np.concatenate([part.counts.intersections for part in parts]),
-                          np.concatenate([part.counts.unions for part in parts])),
+        IntersectionUnion(
+            np.concatenate([part.counts.intersections for part in parts]),
+            np.concatenate([part.counts.unions for part in parts]),
+        ),
         {name: np.concatenate([part.kl[name] for part in parts]) for name in parts[0].kl},
         np.concatenate([part.similarity for part in parts]),
-        np.concatenate([part.energies for part in parts]))
+        np.concatenate([part.energies for part in parts]),
+    )
 
 
-def load_parts(job: Job) -> tuple[list[PartTable], Optional[PartTable]]:
+def load_parts(job: Job) -> tuple[list[PartTable], PartTable | None]:
     """The folds and, if there are any, the evaluation images, less what ranks nothing.
 
     Columns of one value over all folds are left out of every part.
@@ -127,9 +143,12 @@ def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
     if loss == "image":
         return image_iou(counts).ravel()
     groups = np.repeat(np.arange(n_images), n_proposals)
-    gains = corpus_quality(counts.intersections.reshape(-1, n_classes),
-                           counts.unions.reshape(-1, n_classes), groups,
-                           np.arange(n_images) * n_proposals)
+    gains = corpus_quality(
+        counts.intersections.reshape(-1, n_classes),
+        counts.unions.reshape(-1, n_classes),
+        groups,
+        np.arange(n_images) * n_proposals,
+    )
     return gains * n_images
 
 
@@ -143,16 +162,25 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
     seed = recipe.random_state
     if kind == "svm":
         fixed = recipe.ranking.C
-        return [StructuredRankSVM(C=C, tol=recipe.ranking.tol, random_state=seed,
-                                  max_passes=recipe.ranking.max_iter)
-                for C in (recipe.ranking.candidates if fixed is None else (fixed,))]
+        return [
+            StructuredRankSVM(
+                C=C, tol=recipe.ranking.tol, random_state=seed, max_passes=recipe.ranking.max_iter
+            )
+            for C in (recipe.ranking.candidates if fixed is None else (fixed,))
+        ]
     if kind == "pairwise":
-        return [PairwiseRankSVM(C=C, max_pairs=MAX_PAIRS, random_state=seed)
-                for C in PAIRWISE_C]
+        return [PairwiseRankSVM(C=C, max_pairs=MAX_PAIRS, random_state=seed) for C in PAIRWISE_C]
     if kind == "ridge":
         return [RidgeRanker(alpha=alpha) for alpha in RIDGE_ALPHAS]
-    return [BoostingRanker(max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40,
-                           random_state=seed)]
+    return [
+        BoostingRanker(
+            max_iter=60,
+            learning_rate=0.05,
+            max_leaf_nodes=8,
+            min_samples_leaf=40,
+            random_state=seed,
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -180,20 +208,25 @@ class FittedRanker:
         """A fitted ranker with the ranges of the rows (N, D) that it was fitted on."""
         # Trees do not extrapolate.
         weights = getattr(ranker, "coef_", np.zeros(values.shape[1]))
-        return cls(ranker, np.where(weights < 0, values.min(axis=0), -np.inf),
-                   np.where(weights > 0, values.max(axis=0), np.inf))
+        return cls(
+            ranker,
+            np.where(weights < 0, values.min(axis=0), -np.inf),
+            np.where(weights > 0, values.max(axis=0), np.inf),
+        )
 
     def decision_function(self, values: FloatArray) -> FloatArray:
         """Scores of rows (N, D), higher for better."""
         return self.ranker.decision_function(np.clip(values, self.lowest, self.highest))
 
 
-def fit_ranker(part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe
-               ) -> FittedRanker:
+def fit_ranker(
+    part: PartTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe
+) -> FittedRanker:
     """Fit a ranker on some groups of columns of a part."""
     table = part.table.select(groups=groups)
-    fitted = clone(ranker).fit(table.values, proposal_quality(part.counts, recipe.ranking.loss),
-                               table.image_index)
+    fitted = clone(ranker).fit(
+        table.values, proposal_quality(part.counts, recipe.ranking.loss), table.image_index
+    )
     return FittedRanker.of(fitted, table.values)
 
 
@@ -204,8 +237,9 @@ def ranker_scores(ranker: FittedRanker, part: PartTable, groups: Sequence[str]) 
     return ranker.decision_function(table.values).reshape(n_images, n_proposals)
 
 
-def choose_ranker(parts: Sequence[PartTable], groups: Sequence[str],
-                  candidates: Sequence[Ranker], recipe: Recipe) -> Ranker:
+def choose_ranker(
+    parts: Sequence[PartTable], groups: Sequence[str], candidates: Sequence[Ranker], recipe: Recipe
+) -> Ranker:
     """The candidate whose choices are best on folds that it was not fitted on.
 
     Best is the highest sum of corpus IoU and mean image IoU: an image-level loss alone gives up
@@ -224,7 +258,8 @@ def choose_ranker(parts: Sequence[PartTable], groups: Sequence[str],
     for parts_counts in chosen:
         counts_of_all = IntersectionUnion(
             np.concatenate([c.intersections for c in parts_counts]),
-            np.concatenate([c.unions for c in parts_counts]))
+            np.concatenate([c.unions for c in parts_counts]),
+        )
         merits.append(corpus_iou(counts_of_all).mean + mean_image_iou(counts_of_all))
     return candidates[int(np.argmax(merits))]
 
@@ -232,22 +267,25 @@ def choose_ranker(parts: Sequence[PartTable], groups: Sequence[str],
 def bayes_risk_scores(train: PartTable, part: PartTable, recipe: Recipe) -> FloatArray:
     """Scores of minimum Bayes risk, its temperature chosen on `train`."""
     ranker = MinimumBayesRiskRanker().fit(
-        train.risk_columns, proposal_quality(train.counts, recipe.ranking.loss),
-        train.table.image_index)
+        train.risk_columns,
+        proposal_quality(train.counts, recipe.ranking.loss),
+        train.table.image_index,
+    )
     return ranker.decision_function(part.risk_columns).reshape(part.counts.intersections.shape[:2])
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"ranking": recipe.ranking.model_dump(mode="json"),
-            "random_state": recipe.random_state}
+    return {"ranking": recipe.ranking.model_dump(mode="json"), "random_state": recipe.random_state}
 
 
 def _run(job: Job, file: h5py.File) -> None:
     recipe, groups = job.recipe, job.recipe.ranking.groups
     folds, final = load_parts(job)
     judged = folds if final is None else [*folds, final]
-    rankers = {kind: choose_ranker(folds, groups, rank_candidates(kind, recipe), recipe)
-               for kind in ("svm", *recipe.ranking.compared)}
+    rankers = {
+        kind: choose_ranker(folds, groups, rank_candidates(kind, recipe), recipe)
+        for kind in ("svm", *recipe.ranking.compared)
+    }
     write_array(file, "C", rankers["svm"].get_params()["C"])
     for index, part in enumerate(judged):
         # Final images are judged by rankers of all folds, those of a fold by rankers of the others.
@@ -260,10 +298,17 @@ def _run(job: Job, file: h5py.File) -> None:
     fitted = fit_ranker(join(folds), groups, rankers["svm"], recipe)
     model = fitted.ranker
     assert isinstance(model, StructuredRankSVM)
-    write_arrays(file.create_group("model"), {
-        "coef": model.coef_, "lowest": fitted.lowest, "highest": fitted.highest,
-        "columns": folds[0].table.select(groups=groups).columns,
-        "primal_objective": model.primal_objective_, "duality_gap": model.duality_gap_})
+    write_arrays(
+        file.create_group("model"),
+        {
+            "coef": model.coef_,
+            "lowest": fitted.lowest,
+            "highest": fitted.highest,
+            "columns": folds[0].table.select(groups=groups).columns,
+            "primal_objective": model.primal_objective_,
+            "duality_gap": model.duality_gap_,
+        },
+    )
 
 
 def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
@@ -272,7 +317,9 @@ def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
 
 
 #: What `load_parts` reads.
-INPUTS: tuple[tuple[str, Reach], ...] = (("features", "every"), ("quality", "every"),
-                                         ("proposals", "every"))
-STAGE = Stage("ranking", 9, _settings, INPUTS, _run,
-              "the rankers", split=False, cost=0.5)
+INPUTS: tuple[tuple[str, Reach], ...] = (
+    ("features", "every"),
+    ("quality", "every"),
+    ("proposals", "every"),
+)
+STAGE = Stage("ranking", 9, _settings, INPUTS, _run, "the rankers", split=False, cost=0.5)

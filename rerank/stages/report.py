@@ -12,9 +12,25 @@ import numpy as np
 from rerank.config import Recipe, dump_recipe
 from rerank.hdf5 import read_strings, write_array
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou
-from rerank.reports import (Evaluation, Example, Page, Panel, Section, chosen_counts, data_uri,
-                            draw_bars, draw_class_iou, draw_oracle_curve, evaluate,
-                            evaluation_rows, label_picture, photograph, render_page, to_csv, to_png)
+from rerank.reports import (
+    Evaluation,
+    Example,
+    Page,
+    Panel,
+    Section,
+    chosen_counts,
+    data_uri,
+    draw_bars,
+    draw_class_iou,
+    draw_oracle_curve,
+    evaluate,
+    evaluation_rows,
+    label_picture,
+    photograph,
+    render_page,
+    to_csv,
+    to_png,
+)
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
@@ -26,9 +42,15 @@ from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray, IntArray
 
 #: Names of the rules as people read them, by the name of their scores.
-RULES = {"svm": "ranking SVM", "kl": "symmetric KL (Eq. 17)",
-         "kl_cross_entropy": "symmetric KL, SegNet of CE alone", "mbr": "minimum Bayes risk",
-         "pairwise": "pairwise ranking SVM", "ridge": "ridge", "boosting": "gradient boosting"}
+RULES = {
+    "svm": "ranking SVM",
+    "kl": "symmetric KL (Eq. 17)",
+    "kl_cross_entropy": "symmetric KL, SegNet of CE alone",
+    "mbr": "minimum Bayes risk",
+    "pairwise": "pairwise ranking SVM",
+    "ridge": "ridge",
+    "boosting": "gradient boosting",
+}
 FUSION = "fusion (MAP of all signals)"
 DENSE_CRF = "dense CRF"
 #: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
@@ -37,7 +59,8 @@ TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-
 LEADS = {
     "evaluation": "Images of the evaluation split; every model was fitted on the training split.",
     "cross_fitted": "Training and evaluation images together, each judged by models and by a "
-                    "ranker that never saw it."}
+    "ranker that never saw it.",
+}
 PANEL_WIDTH, THUMB_WIDTH = 320, 110
 
 
@@ -67,8 +90,10 @@ def load_population(job: Job, name: str) -> Population:
         curve = load_curve(file, name)
     choices["oracle of each image"] = curve.image_oracle_choice[-1]
     choices["oracle of the corpus"] = curve.corpus_oracle_choice[-1]
-    fixed = {"superpixel bound": read_counts(job, parts, "bound_"),
-             "unary alone": read_counts(job, parts, "unary_")}
+    fixed = {
+        "superpixel bound": read_counts(job, parts, "bound_"),
+        "unary alone": read_counts(job, parts, "unary_"),
+    }
     with job.open("dense_crf") as file:
         refined = read_dense_crf(file)
     if refined is not None and name == "evaluation":
@@ -80,12 +105,15 @@ def load_population(job: Job, name: str) -> Population:
 def evaluations(population: Population, n_bootstrap: int, random_state: int) -> list[Evaluation]:
     """Every rule and baseline on a population, MAP's gain being the reference."""
     baseline = chosen_counts(population.counts, population.choices["MAP"])
-    found = [evaluate(name, counts, baseline, n_bootstrap, random_state)
-             for name, counts in population.fixed.items()]
+    found = [
+        evaluate(name, counts, baseline, n_bootstrap, random_state)
+        for name, counts in population.fixed.items()
+    ]
     for name, choice in population.choices.items():
         counts = chosen_counts(population.counts, choice)
-        found.append(evaluate(name, counts, None if name == "MAP" else baseline, n_bootstrap,
-                              random_state))
+        found.append(
+            evaluate(name, counts, None if name == "MAP" else baseline, n_bootstrap, random_state)
+        )
     return found
 
 
@@ -96,19 +124,30 @@ def oracle_files(job: Job) -> dict[str, bytes]:
         population = load_population(job, name)
         with job.open("oracle") as file:
             curve = load_curve(file, name)
-        rows = [{"n_proposals": int(m), **{key: round(100 * float(getattr(curve, key)[i]), 3)
-                                           for key in ("image_oracle_miou", "corpus_oracle_miou",
-                                                       "image_oracle_image_iou",
-                                                       "corpus_oracle_image_iou")}}
-                for i, m in enumerate(curve.n_proposals)]
+        rows = [
+            {
+                "n_proposals": int(m),
+                **{
+                    key: round(100 * float(getattr(curve, key)[i]), 3)
+                    for key in (
+                        "image_oracle_miou",
+                        "corpus_oracle_miou",
+                        "image_oracle_image_iou",
+                        "corpus_oracle_image_iou",
+                    )
+                },
+            }
+            for i, m in enumerate(curve.n_proposals)
+        ]
         lines = {}
         for rule, choice in population.choices.items():
             if rule in DRAWN:
                 counts = chosen_counts(population.counts, choice)
                 lines[rule] = (corpus_iou(counts).mean, float(np.nanmean(image_iou(counts))))
         files[f"oracle_{name}.csv"] = to_csv(rows).encode()
-        files[f"oracle_{name}.png"] = to_png(draw_oracle_curve(
-            curve, lines, f"{job.recipe.name}: {TITLES[name].lower()}"))
+        files[f"oracle_{name}.png"] = to_png(
+            draw_oracle_curve(curve, lines, f"{job.recipe.name}: {TITLES[name].lower()}")
+        )
     return files
 
 
@@ -124,8 +163,12 @@ def generator_files(job: Job) -> dict[str, bytes]:
     for k, name in enumerate(names):
         row: dict[str, object] = {"generator": name}
         for place, table in tables.items():
-            row.update({f"{measure}_at_{place}": _points(table[k, i])
-                        for i, measure in enumerate(MEASURES)})
+            row.update(
+                {
+                    f"{measure}_at_{place}": _points(table[k, i])
+                    for i, measure in enumerate(MEASURES)
+                }
+            )
         rows.append(row)
     return {"generators.csv": to_csv(rows).encode()}
 
@@ -142,19 +185,30 @@ def ablation_files(job: Job) -> dict[str, bytes]:
                 continue
             groups = " + ".join(read_strings(file[key]["groups"]))
             chosen = chosen_counts(counts, file[key]["choice"][()])
-            found = evaluate(groups, chosen, baseline, job.recipe.report.n_bootstrap,
-                             job.recipe.random_state)
-            rows.append({**evaluation_rows({groups: found})[0],
-                         "n_columns": int(file[key]["n_columns"][()]),
-                         "C": float(file[key]["C"][()])})
+            found = evaluate(
+                groups, chosen, baseline, job.recipe.report.n_bootstrap, job.recipe.random_state
+            )
+            rows.append(
+                {
+                    **evaluation_rows({groups: found})[0],
+                    "n_columns": int(file[key]["n_columns"][()]),
+                    "C": float(file[key]["C"][()]),
+                }
+            )
             bars.append(found)
     if not rows:
         return {}
     intervals = [b.corpus_interval for b in bars]
     low = [100 * (b.corpus_iou if i is None else i.low) for b, i in zip(bars, intervals)]
     high = [100 * (b.corpus_iou if i is None else i.high) for b, i in zip(bars, intervals)]
-    figure = draw_bars([b.name for b in bars], [100 * b.corpus_iou for b in bars], low, high,
-                       100 * corpus_iou(baseline).mean, "corpus mIoU (points); the line is MAP")
+    figure = draw_bars(
+        [b.name for b in bars],
+        [100 * b.corpus_iou for b in bars],
+        low,
+        high,
+        100 * corpus_iou(baseline).mean,
+        "corpus mIoU (points); the line is MAP",
+    )
     return {"ablation.csv": to_csv(rows).encode(), "ablation.png": to_png(figure)}
 
 
@@ -165,35 +219,66 @@ def report_files(job: Job) -> dict[str, bytes]:
     populations = [load_population(job, name) for name in _populations(job)]
     for population in populations:
         found = evaluations(population, job.recipe.report.n_bootstrap, job.recipe.random_state)
-        rules = [e for e in found if e.name in ("unary alone", "MAP", "ranking SVM",
-                                                "oracle of each image")]
-        files[f"rules_{population.name}.csv"] = to_csv(evaluation_rows(
-            {e.name: e for e in found})).encode()
-        files[f"classes_{population.name}.csv"] = to_csv([
-            {"class": name, **{e.name: _points(e.per_class[k]) for e in found}}
-            for k, name in enumerate(job.train.class_names)]).encode()
-        classes_png = to_png(draw_class_iou(job.train.class_names,
-                                            {e.name: e.per_class for e in rules}))
+        rules = [
+            e
+            for e in found
+            if e.name in ("unary alone", "MAP", "ranking SVM", "oracle of each image")
+        ]
+        files[f"rules_{population.name}.csv"] = to_csv(
+            evaluation_rows({e.name: e for e in found})
+        ).encode()
+        files[f"classes_{population.name}.csv"] = to_csv(
+            [
+                {"class": name, **{e.name: _points(e.per_class[k]) for e in found}}
+                for k, name in enumerate(job.train.class_names)
+            ]
+        ).encode()
+        classes_png = to_png(
+            draw_class_iou(job.train.class_names, {e.name: e.per_class for e in rules})
+        )
         files[f"classes_{population.name}.png"] = classes_png
-        figures = [Panel("Oracle accuracy against the number of proposals, with each rule as a "
-                         "line.", data_uri(files[f"oracle_{population.name}.png"])),
-                   Panel("IoU of each class.", data_uri(classes_png))]
-        sections.append(Section(f"{TITLES[population.name]} ({len(population.counts.unions)})",
-                                LEADS[population.name], found, figures, job.train.class_names,
-                                found))
+        figures = [
+            Panel(
+                "Oracle accuracy against the number of proposals, with each rule as a line.",
+                data_uri(files[f"oracle_{population.name}.png"]),
+            ),
+            Panel("IoU of each class.", data_uri(classes_png)),
+        ]
+        sections.append(
+            Section(
+                f"{TITLES[population.name]} ({len(population.counts.unions)})",
+                LEADS[population.name],
+                found,
+                figures,
+                job.train.class_names,
+                found,
+            )
+        )
     if "ablation.png" in files:
-        sections.append(Section(
-            "Feature ablation", "The ranking SVM on every subset of its groups of features, as in "
-            "section 5 of Cogswell et al. 2014; intervals are bootstrapped over images.", (),
-            [Panel("Corpus mIoU of each subset.", data_uri(files["ablation.png"]))]))
+        sections.append(
+            Section(
+                "Feature ablation",
+                "The ranking SVM on every subset of its groups of features, as in "
+                "section 5 of Cogswell et al. 2014; intervals are bootstrapped over images.",
+                (),
+                [Panel("Corpus mIoU of each subset.", data_uri(files["ablation.png"]))],
+            )
+        )
     page = Page(
         f"rerank: {job.recipe.name}",
         "Stage 1 draws diverse labelings of each image from a CRF over superpixels; stage 2 scores "
         "them and picks one. IoU is given in points and counted over all images of a section, "
         "void left out.",
-        _facts(job), [(name, "rgb({}, {}, {})".format(*job.train.palette[k]))
-                      for k, name in enumerate(job.train.class_names)],
-        sections, _examples(job, populations[0]), dump_recipe(job.recipe), software_versions())
+        _facts(job),
+        [
+            (name, "rgb({}, {}, {})".format(*job.train.palette[k]))
+            for k, name in enumerate(job.train.class_names)
+        ],
+        sections,
+        _examples(job, populations[0]),
+        dump_recipe(job.recipe),
+        software_versions(),
+    )
     files["report.html"] = render_page(page).encode()
     return files
 
@@ -208,11 +293,16 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
     for part in parts:
         with job.open("upsampling", part) as file:
             for name in names:
-                found[name].append(IntersectionUnion(file[f"{name}/intersections"][()],
-                                                     file[f"{name}/unions"][()]))
-    return {names[name]: IntersectionUnion(
-        np.concatenate([c.intersections for c in counts]),
-        np.concatenate([c.unions for c in counts])) for name, counts in found.items()}
+                found[name].append(
+                    IntersectionUnion(file[f"{name}/intersections"][()], file[f"{name}/unions"][()])
+                )
+    return {
+        names[name]: IntersectionUnion(
+            np.concatenate([c.intersections for c in counts]),
+            np.concatenate([c.unions for c in counts]),
+        )
+        for name, counts in found.items()
+    }
 
 
 def _features(kind: str) -> str:
@@ -220,20 +310,25 @@ def _features(kind: str) -> str:
 
 
 def _dense_network(recipe: Recipe) -> str:
-    return (f"a dense network on {recipe.backbone.architecture}"
-            + (", trained as a whole" if recipe.dense.train_backbone else "")
-            + (" with a CRF layer" if recipe.dense.crf_layer else ""))
+    return (
+        f"a dense network on {recipe.backbone.architecture}"
+        + (", trained as a whole" if recipe.dense.train_backbone else "")
+        + (" with a CRF layer" if recipe.dense.crf_layer else "")
+    )
 
 
 def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
-    unaries = {"classifier": _features(recipe.unary.features),
-               "dense": _dense_network(recipe),
-               "probabilities": "probability maps"}[recipe.unary.source]
+    unaries = {
+        "classifier": _features(recipe.unary.features),
+        "dense": _dense_network(recipe),
+        "probabilities": "probability maps",
+    }[recipe.unary.source]
     if recipe.unary.dense_crf:
         unaries += ", refined by the dense CRF"
-    drawn_by = "from a pool of all generators" if recipe.proposals.generator == "pool" \
-        else "by DivMBest"
+    drawn_by = (
+        "from a pool of all generators" if recipe.proposals.generator == "pool" else "by DivMBest"
+    )
     heard = ""
     if recipe.posterior.features is not None:
         heard = f"a second classifier on {_features(recipe.posterior.features)}"
@@ -245,12 +340,12 @@ def _facts(job: Job) -> dict[str, str]:
     evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "
-                    f"evaluation images, {job.train.n_classes} classes",
+        f"evaluation images, {job.train.n_classes} classes",
         "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
-                   f"{recipe.proposals.n_proposals} proposals {drawn_by}",
+        f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"SegNet on {recipe.backbone.architecture}, {recipe.segnet.grid}x"
-                   f"{recipe.segnet.grid} grid; {heard}"
-                   f"ranking SVM on {', '.join(recipe.ranking.groups)}",
+        f"{recipe.segnet.grid} grid; {heard}"
+        f"ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
     }
 
@@ -268,11 +363,13 @@ def _examples(job: Job, population: Population) -> dict[str, list[Example]]:
     worst = [i for i in order[::-1][:half] if gain[i] < 0]
     found = {"A sample of images": [_example(job, population, ious, i) for i in sample]}
     if best:
-        found["Choices that gained most over MAP"] = [_example(job, population, ious, i)
-                                                      for i in best]
+        found["Choices that gained most over MAP"] = [
+            _example(job, population, ious, i) for i in best
+        ]
     if worst:
-        found["Choices that lost most against MAP"] = [_example(job, population, ious, i)
-                                                       for i in worst]
+        found["Choices that lost most against MAP"] = [
+            _example(job, population, ious, i) for i in worst
+        ]
     return found
 
 
@@ -311,11 +408,19 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
         Panel(f"chosen (proposal {chosen})", labeling(chosen), note(chosen), "chosen"),
         Panel(f"oracle (proposal {best})", labeling(best), note(best), "oracle"),
     ]
-    thumbs = [Panel(f"{m}: {scores[m]:.2f}", labeling(m, THUMB_WIDTH),
-                    f"{note(m)}, {proposals['generators'][m].replace('_', ' ')}",
-                    _mark(m, chosen, best)) for m in range(len(labelings))]
-    summary = (f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
-               f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)")
+    thumbs = [
+        Panel(
+            f"{m}: {scores[m]:.2f}",
+            labeling(m, THUMB_WIDTH),
+            f"{note(m)}, {proposals['generators'][m].replace('_', ' ')}",
+            _mark(m, chosen, best),
+        )
+        for m in range(len(labelings))
+    ]
+    summary = (
+        f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
+        f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)"
+    )
     return Example(image_id, summary, panels, thumbs)
 
 
@@ -344,8 +449,11 @@ def _points(value: float) -> object:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"report": recipe.report.model_dump(mode="json"), "name": recipe.name,
-            "recipe": recipe.model_dump(mode="json")}
+    return {
+        "report": recipe.report.model_dump(mode="json"),
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json"),
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -355,8 +463,27 @@ def _run(job: Job, file: h5py.File) -> None:
 
 
 STAGE = Stage(
-    "pages", 8, _settings,
-    tuple((name, "every") for name in ("superpixels", "proposals", "quality", "segnet",
-                                       "upsampling", "ranking", "oracle", "dense_crf",
-                                       "generators", "ablation")),
-    _run, "drawing the report", reads=("images",), split=False, cost=0.1)
+    "pages",
+    8,
+    _settings,
+    tuple(
+        (name, "every")
+        for name in (
+            "superpixels",
+            "proposals",
+            "quality",
+            "segnet",
+            "upsampling",
+            "ranking",
+            "oracle",
+            "dense_crf",
+            "generators",
+            "ablation",
+        )
+    ),
+    _run,
+    "drawing the report",
+    reads=("images",),
+    split=False,
+    cost=0.1,
+)

@@ -15,10 +15,23 @@ import torch
 from rerank.config import Recipe
 from rerank.features import cells_to_regions
 from rerank.hdf5 import read_arrays, write_array, write_arrays
-from rerank.metrics import (IntersectionUnion, confusion_counts, intersection_union,
-                            region_intersection_union)
-from rerank.nets import (CoarseData, CoarseSegNet, Phase, SegNetHead, TrainConfig, cell_overlap,
-                         head_probabilities, train, train_head)
+from rerank.metrics import (
+    IntersectionUnion,
+    confusion_counts,
+    intersection_union,
+    region_intersection_union,
+)
+from rerank.nets import (
+    CoarseData,
+    CoarseSegNet,
+    Phase,
+    SegNetHead,
+    TrainConfig,
+    cell_overlap,
+    head_probabilities,
+    train,
+    train_head,
+)
 from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
@@ -31,31 +44,48 @@ def phases(recipe: Recipe) -> tuple[Phase, Phase]:
     """The two phases of training."""
     chosen = recipe.segnet
     uoi = chosen.uoi_weight
-    return (Phase("ce", chosen.epochs_cross_entropy, chosen.learning_rate),
-            Phase(f"{uoi:g} uoi + {1 - uoi:g} ce", chosen.epochs_mixed,
-                  CONTINUATION_RATE * chosen.learning_rate))
+    return (
+        Phase("ce", chosen.epochs_cross_entropy, chosen.learning_rate),
+        Phase(
+            f"{uoi:g} uoi + {1 - uoi:g} ce",
+            chosen.epochs_mixed,
+            CONTINUATION_RATE * chosen.learning_rate,
+        ),
+    )
 
 
-def fit_segnet(recipe: Recipe, inputs: Array, targets: FloatArray, weights: FloatArray
-               ) -> tuple[dict[str, Array], dict[str, Array]]:
+def fit_segnet(
+    recipe: Recipe, inputs: Array, targets: FloatArray, weights: FloatArray
+) -> tuple[dict[str, Array], dict[str, Array]]:
     """Train a SegNet; returns its arrays after each of the two phases."""
     chosen = recipe.segnet
     if recipe.backbone.architecture != "small":
-        trained = train_head(inputs, targets, weights, phases=phases(recipe),
-                             dropout=chosen.dropout, batch_size=chosen.batch_size,
-                             random_state=recipe.random_state)
+        trained = train_head(
+            inputs,
+            targets,
+            weights,
+            phases=phases(recipe),
+            dropout=chosen.dropout,
+            batch_size=chosen.batch_size,
+            random_state=recipe.random_state,
+        )
         first, last = trained.phase_heads
         return first.to_arrays(), last.to_arrays()
     net = _small_net(recipe, targets.shape[-1])
-    config = TrainConfig(phases(recipe), batch_size=chosen.batch_size,
-                         random_state=recipe.random_state, backbone_factor=1.0)
+    config = TrainConfig(
+        phases(recipe),
+        batch_size=chosen.batch_size,
+        random_state=recipe.random_state,
+        backbone_factor=1.0,
+    )
     history = train(net, CoarseData(inputs, targets, weights, flip=True), config)
     first_state, last_state = history.phase_states
     return _arrays(first_state), _arrays(last_state)
 
 
-def segnet_maps(recipe: Recipe, arrays: Mapping[str, Array], inputs: Array,
-                n_classes: int) -> FloatArray:
+def segnet_maps(
+    recipe: Recipe, arrays: Mapping[str, Array], inputs: Array, n_classes: int
+) -> FloatArray:
     """Class distributions (N, grid, grid, C) float32 of a trained SegNet."""
     grid = recipe.segnet.grid
     if len(inputs) == 0:
@@ -64,14 +94,18 @@ def segnet_maps(recipe: Recipe, arrays: Mapping[str, Array], inputs: Array,
         head = SegNetHead.from_arrays(arrays)
         return head_probabilities(head, np.asarray(inputs, dtype=np.float32))
     net = _small_net(recipe, n_classes)
-    net.load_state_dict({name: torch.from_numpy(np.array(value))
-                         for name, value in arrays.items()})
+    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
     return net.predict_proba(list(inputs))
 
 
 def _small_net(recipe: Recipe, n_classes: int) -> CoarseSegNet:
-    return CoarseSegNet(n_classes, "small", grid=(recipe.segnet.grid, recipe.segnet.grid),
-                        dropout=recipe.segnet.dropout, random_state=recipe.random_state)
+    return CoarseSegNet(
+        n_classes,
+        "small",
+        grid=(recipe.segnet.grid, recipe.segnet.grid),
+        dropout=recipe.segnet.dropout,
+        random_state=recipe.random_state,
+    )
 
 
 def _arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Array]:
@@ -95,9 +129,11 @@ def is_held_out(job: Job) -> Array:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"segnet": recipe.segnet.model_dump(mode="json"),
-            "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
-            "random_state": recipe.random_state}
+    return {
+        "segnet": recipe.segnet.model_dump(mode="json"),
+        "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
+        "random_state": recipe.random_state,
+    }
 
 
 def _run(job: Job, file: h5py.File) -> None:
@@ -105,14 +141,17 @@ def _run(job: Job, file: h5py.File) -> None:
     if job.recipe.fusion.enabled and not job.is_final:
         held = is_held_out(job)
         _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
-        write_array(file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held],
-                                                      job.train.n_classes))
+        write_array(
+            file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held], job.train.n_classes)
+        )
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
     with job.open("activations") as own:
         mine = own["inputs"][()]
-    for name, arrays, maps in (("model_cross_entropy", first, "maps_cross_entropy"),
-                               ("model", last, "maps")):
+    for name, arrays, maps in (
+        ("model_cross_entropy", first, "maps_cross_entropy"),
+        ("model", last, "maps"),
+    ):
         write_arrays(file.create_group(name), arrays)
         write_array(file, maps, segnet_maps(job.recipe, arrays, mine, job.train.n_classes))
 
@@ -148,13 +187,19 @@ def _run_upsampling(job: Job, file: h5py.File) -> None:
         for index, image_id in enumerate(job.part.image_ids):
             segnet_map = own["maps"][index]
             labels = dataset.labels(image_id)
-            naive.append(intersection_union(confusion_counts(
-                labels, enlarge(segnet_map.argmax(axis=-1), labels.shape), dataset.n_classes,
-                dataset.ignore_index)))
+            naive.append(
+                intersection_union(
+                    confusion_counts(
+                        labels,
+                        enlarge(segnet_map.argmax(axis=-1), labels.shape),
+                        dataset.n_classes,
+                        dataset.ignore_index,
+                    )
+                )
+            )
             arrays = read_image(regions, index, ("superpixels", "histogram"))
             region_map = superpixel_upsampling(segnet_map, arrays["superpixels"])
-            smooth.append(region_intersection_union(arrays["histogram"],
-                                                    region_map.argmax(axis=1)))
+            smooth.append(region_intersection_union(arrays["histogram"], region_map.argmax(axis=1)))
     for name, counts in (("naive", naive), ("superpixel", smooth)):
         group = file.create_group(name)
         if counts:
@@ -164,8 +209,23 @@ def _run_upsampling(job: Job, file: h5py.File) -> None:
             write_arrays(group, {"intersections": empty, "unions": empty})
 
 
-STAGE = Stage("segnet", 3, _settings, (("activations", "fit"),), _run,
-              "training the coarse SegNet", fits=True, cost=1.0)
-UPSAMPLING = Stage("upsampling", 1, lambda recipe: {},
-                   (("segnet", "own"), ("superpixels", "own")), _run_upsampling,
-                   "full-size segmentations from the SegNet alone", reads=("images",), cost=0.02)
+STAGE = Stage(
+    "segnet",
+    3,
+    _settings,
+    (("activations", "fit"),),
+    _run,
+    "training the coarse SegNet",
+    fits=True,
+    cost=1.0,
+)
+UPSAMPLING = Stage(
+    "upsampling",
+    1,
+    lambda recipe: {},
+    (("segnet", "own"), ("superpixels", "own")),
+    _run_upsampling,
+    "full-size segmentations from the SegNet alone",
+    reads=("images",),
+    cost=0.02,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,8 +25,9 @@ LAYERS = {
 Descriptor = Callable[[Array, Array], FloatArray]
 
 
-def make_descriptor(recipe: Recipe, weights: Optional[str], features: str,
-                    scales: Sequence[float]) -> Descriptor:
+def make_descriptor(
+    recipe: Recipe, weights: str | None, features: str, scales: Sequence[float]
+) -> Descriptor:
     """A function from an image and its superpixels to features, (n, D) float32.
 
     Parameters
@@ -41,8 +42,11 @@ def make_descriptor(recipe: Recipe, weights: Optional[str], features: str,
     parts: list[Descriptor] = []
     if features in ("appearance", "both"):
         whole = recipe.unary.image_mean
-        parts.append(lambda image, superpixels: appearance_features(
-            image, superpixels, image_mean=whole).values)
+        parts.append(
+            lambda image, superpixels: (
+                appearance_features(image, superpixels, image_mean=whole).values
+            )
+        )
     if features in ("deep", "both"):
         parts.append(_deep_descriptor(recipe, weights, scales))
 
@@ -65,15 +69,18 @@ def posterior_scales(recipe: Recipe) -> tuple[float, ...]:
     return recipe.unary.scales if own is None else own
 
 
-def _deep_descriptor(recipe: Recipe, weights: Optional[str],
-                     scales: Sequence[float]) -> Descriptor:
+def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float]) -> Descriptor:
     if weights is None:
-        raise ConfigError("deep features need pretrained weights; set backbone.weights, or "
-                          "unary.features=appearance and posterior.features=null")
+        raise ConfigError(
+            "deep features need pretrained weights; set backbone.weights, or "
+            "unary.features=appearance and posterior.features=null"
+        )
     name = recipe.backbone.architecture
     if name not in LAYERS:
-        raise ConfigError(f"deep features need a pretrained backbone.architecture, one of "
-                          f"{', '.join(LAYERS)}; got {name}")
+        raise ConfigError(
+            f"deep features need a pretrained backbone.architecture, one of "
+            f"{', '.join(LAYERS)}; got {name}"
+        )
     backbone = build_backbone(name, load_backbone_weights(weights))
     # Below that the last map would be empty; a small image is enlarged.
     least = backbone.input_size((1, 1))
@@ -81,33 +88,43 @@ def _deep_descriptor(recipe: Recipe, weights: Optional[str],
     def describe(image: Array, superpixels: Array) -> FloatArray:
         blocks: list[FloatArray] = []
         for scale in scales:
-            size = (max(least[0], round(image.shape[0] * scale)),
-                    max(least[1], round(image.shape[1] * scale)))
+            size = (
+                max(least[0], round(image.shape[0] * scale)),
+                max(least[1], round(image.shape[1] * scale)),
+            )
             maps = multi_layer_activations(backbone, image, LAYERS[name], size=size)
-            blocks.append(deep_features(
-                [layer.values for layer in maps], superpixels,
-                strides=[layer.stride for layer in maps],
-                first_centres=[layer.first_centre for layer in maps],
-                position=not blocks, image_mean=False, square_root=True))
+            blocks.append(
+                deep_features(
+                    [layer.values for layer in maps],
+                    superpixels,
+                    strides=[layer.stride for layer in maps],
+                    first_centres=[layer.first_centre for layer in maps],
+                    position=not blocks,
+                    image_mean=False,
+                    square_root=True,
+                )
+            )
             if recipe.unary.image_mean and len(blocks) == 1:
                 mean = np.sqrt(np.maximum(0, maps[-1].values.mean(axis=(1, 2))))
-                blocks[0] = np.concatenate(
-                    [blocks[0], np.tile(mean, (len(blocks[0]), 1))], axis=1)
+                blocks[0] = np.concatenate([blocks[0], np.tile(mean, (len(blocks[0]), 1))], axis=1)
         return np.concatenate(blocks, axis=1)
 
     return describe
 
 
-def _settings(recipe: Recipe, features: Optional[str],
-              scales: Sequence[float]) -> dict[str, Any]:
+def _settings(recipe: Recipe, features: str | None, scales: Sequence[float]) -> dict[str, Any]:
     if features is None:
         return {}
-    return {"features": features, "image_mean": recipe.unary.image_mean,
-            "scales": list(scales), "max_per_image": recipe.unary.max_per_image,
-            "architecture": recipe.backbone.architecture}
+    return {
+        "features": features,
+        "image_mean": recipe.unary.image_mean,
+        "scales": list(scales),
+        "max_per_image": recipe.unary.max_per_image,
+        "architecture": recipe.backbone.architecture,
+    }
 
 
-def _run(job: Job, file: h5py.File, features: Optional[str], scales: Sequence[float]) -> None:
+def _run(job: Job, file: h5py.File, features: str | None, scales: Sequence[float]) -> None:
     if features is None:
         return
     describe = make_descriptor(job.recipe, job.weights, features, scales)
@@ -117,15 +134,19 @@ def _run(job: Job, file: h5py.File, features: Optional[str], scales: Sequence[fl
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
             values = describe(job.dataset.image(image_id), arrays["superpixels"])
             sample = _sample(arrays["histogram"], limit, index)
-            write_image(file, index, {
-                "features": values.astype(np.float16),
-                "pooled": pooled(values, arrays["areas"]),
-                # Models are fitted on some superpixels of each image; reading only those is what
-                # keeps eleven models of a large data set affordable. They are the same for all
-                # seeds, which may then share these features.
-                "sample": values[sample].astype(np.float16),
-                "sample_histogram": arrays["histogram"][sample],
-            })
+            write_image(
+                file,
+                index,
+                {
+                    "features": values.astype(np.float16),
+                    "pooled": pooled(values, arrays["areas"]),
+                    # Models are fitted on some superpixels of each image; reading only those
+                    # keeps eleven models of a large data set affordable. They are the same for
+                    # all seeds, which may then share these features.
+                    "sample": values[sample].astype(np.float16),
+                    "sample_histogram": arrays["histogram"][sample],
+                },
+            )
 
 
 def _sample(histogram: Array, limit: int, index: int) -> Array:
@@ -136,16 +157,24 @@ def _sample(histogram: Array, limit: int, index: int) -> Array:
     return np.sort(chosen)
 
 
-STAGE = Stage("superpixel_features", 2,
-              lambda recipe: _settings(recipe, recipe.unary.features, recipe.unary.scales),
-              (("superpixels", "own"),),
-              lambda job, file: _run(job, file, job.recipe.unary.features, job.recipe.unary.scales),
-              "features of superpixels", reads=("images", "weights"), cost=0.5)
+STAGE = Stage(
+    "superpixel_features",
+    2,
+    lambda recipe: _settings(recipe, recipe.unary.features, recipe.unary.scales),
+    (("superpixels", "own"),),
+    lambda job, file: _run(job, file, job.recipe.unary.features, job.recipe.unary.scales),
+    "features of superpixels",
+    reads=("images", "weights"),
+    cost=0.5,
+)
 #: What the second classifier sees; empty where there is none.
-FOR_POSTERIOR = Stage("posterior_features", 1,
-                      lambda recipe: _settings(recipe, recipe.posterior.features,
-                                               posterior_scales(recipe)),
-                      (("superpixels", "own"),),
-                      lambda job, file: _run(job, file, job.recipe.posterior.features,
-                                             posterior_scales(job.recipe)),
-                      "features of the second classifier", reads=("images", "weights"), cost=0.2)
+FOR_POSTERIOR = Stage(
+    "posterior_features",
+    1,
+    lambda recipe: _settings(recipe, recipe.posterior.features, posterior_scales(recipe)),
+    (("superpixels", "own"),),
+    lambda job, file: _run(job, file, job.recipe.posterior.features, posterior_scales(job.recipe)),
+    "features of the second classifier",
+    reads=("images", "weights"),
+    cost=0.2,
+)

@@ -10,8 +10,14 @@ import numpy as np
 
 from rerank.config import Recipe, SuperpixelSettings
 from rerank.stages.base import Job, Stage, write_image
-from rerank.superpixels import (RegionGraph, adjacency_graph, lab_image, label_histogram,
-                                pool_mean, slic_superpixels)
+from rerank.superpixels import (
+    RegionGraph,
+    adjacency_graph,
+    lab_image,
+    label_histogram,
+    pool_mean,
+    slic_superpixels,
+)
 from rerank.types import Array, FloatArray
 
 #: Names of `region_values`: mean colour, and the deviation of lightness within the superpixel.
@@ -25,16 +31,19 @@ def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
     n = int(superpixels.max()) + 1
     return {
         "superpixels": superpixels.astype(np.uint16 if n <= 1 << 16 else np.uint32),
-        "edges": graph.edges, "boundary_length": graph.boundary_length,
-        "contrast": graph.contrast, "areas": graph.areas,
+        "edges": graph.edges,
+        "boundary_length": graph.boundary_length,
+        "contrast": graph.contrast,
+        "areas": graph.areas,
         "region_values": _region_values(image, superpixels),
     }
 
 
 def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:
     """The graph among the arrays of `segment`."""
-    return RegionGraph(arrays["edges"], arrays["boundary_length"], arrays["contrast"],
-                       arrays["areas"])
+    return RegionGraph(
+        arrays["edges"], arrays["boundary_length"], arrays["contrast"], arrays["areas"]
+    )
 
 
 def _region_values(image: Array, superpixels: Array) -> FloatArray:
@@ -53,10 +62,19 @@ def _run(job: Job, file: h5py.File) -> None:
     for index, image_id in enumerate(job.part.image_ids):
         sample = dataset[image_id]
         arrays = segment(sample.image, job.recipe.superpixels)
-        histogram = label_histogram(arrays["superpixels"], sample.labels, dataset.n_classes,
-                                    dataset.ignore_index)
+        histogram = label_histogram(
+            arrays["superpixels"], sample.labels, dataset.n_classes, dataset.ignore_index
+        )
         write_image(file, index, {**arrays, "histogram": histogram.astype(np.int32)})
 
 
-STAGE = Stage("superpixels", 1, _settings, (), _run, "SLIC superpixels and their graph",
-              reads=("images",), cost=0.3)
+STAGE = Stage(
+    "superpixels",
+    1,
+    _settings,
+    (),
+    _run,
+    "SLIC superpixels and their graph",
+    reads=("images",),
+    cost=0.3,
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,8 +19,12 @@ from rerank.errors import ConfigError, DataError
 from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.potentials import SuperpixelClassifier, pool_probability_maps
 from rerank.stages.base import External, Job, Stage, read_image, write_image
-from rerank.stages.dense import (DenseTraining, at_temperature, choose_temperature,
-                                 settings_of_results)
+from rerank.stages.dense import (
+    DenseTraining,
+    at_temperature,
+    choose_temperature,
+    settings_of_results,
+)
 from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray
 
@@ -37,8 +41,10 @@ def probability_map_path(folder: str, image_id: str) -> Path:
         path = Path(folder) / f"{image_id}{suffix}"
         if path.is_file():
             return path
-    raise DataError(f"{Path(folder) / image_id}.npy: no probability map for image {image_id}; "
-                    "write one array an image, (H, W, C) or (C, H, W), as .npy or .npz")
+    raise DataError(
+        f"{Path(folder) / image_id}.npy: no probability map for image {image_id}; "
+        "write one array an image, (H, W, C) or (C, H, W), as .npy or .npz"
+    )
 
 
 def read_probability_map(path: Path) -> FloatArray:
@@ -49,16 +55,26 @@ def read_probability_map(path: Path) -> FloatArray:
             return loaded
         with loaded:
             if len(loaded.files) != 1:
-                raise DataError(f"{path}: holds {len(loaded.files)} arrays "
-                                f"({', '.join(loaded.files[:5])}); keep one")
+                raise DataError(
+                    f"{path}: holds {len(loaded.files)} arrays "
+                    f"({', '.join(loaded.files[:5])}); keep one"
+                )
             return loaded[loaded.files[0]]
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
-                        "write it with numpy.save") from None
+        raise DataError(
+            f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
+            "write it with numpy.save"
+        ) from None
 
 
-def pool_own_map(recipe: Recipe, probabilities: Array, image: Array, superpixels: Array,
-                 n_classes: Optional[int] = None, where: str = "") -> FloatArray:
+def pool_own_map(
+    recipe: Recipe,
+    probabilities: Array,
+    image: Array,
+    superpixels: Array,
+    n_classes: int | None = None,
+    where: str = "",
+) -> FloatArray:
     """The user's probability map of an image pooled over its superpixels, (n, C) float64.
 
     Refined by `dense_crf` before that where the recipe says so.
@@ -79,10 +95,14 @@ def pool_own_map(recipe: Recipe, probabilities: Array, image: Array, superpixels
 def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
     """The classifier that a recipe asks for, not yet fitted."""
     chosen = recipe.unary
-    return SuperpixelClassifier(hidden=chosen.hidden, n_steps=chosen.n_steps,
-                                weight_decay=chosen.weight_decay,
-                                class_balance=chosen.class_balance,
-                                n_members=chosen.n_members, random_state=recipe.random_state)
+    return SuperpixelClassifier(
+        hidden=chosen.hidden,
+        n_steps=chosen.n_steps,
+        weight_decay=chosen.weight_decay,
+        class_balance=chosen.class_balance,
+        n_members=chosen.n_members,
+        random_state=recipe.random_state,
+    )
 
 
 def load_classifier(file: h5py.File) -> SuperpixelClassifier:
@@ -90,20 +110,22 @@ def load_classifier(file: h5py.File) -> SuperpixelClassifier:
     return SuperpixelClassifier.from_arrays(read_arrays(file["model"]))
 
 
-def holdout_ids(train_ids: tuple[str, ...], share: float, ordered: bool,
-                random_state: int) -> tuple[str, ...]:
+def holdout_ids(
+    train_ids: tuple[str, ...], share: float, ordered: bool, random_state: int
+) -> tuple[str, ...]:
     """Training images that the CRF's settings are chosen on: the last ones of a video, else any."""
     count = min(len(train_ids) - 1, max(1, round(share * len(train_ids))))
     if ordered:
-        return train_ids[len(train_ids) - count:]
+        return train_ids[len(train_ids) - count :]
     chosen = np.random.default_rng(random_state).permutation(len(train_ids))[:count]
     return tuple(train_ids[i] for i in sorted(chosen))
 
 
 def held_out(job: Job) -> tuple[str, ...]:
     """The images that a part's settings and its fusion are fitted on: see `holdout_ids`."""
-    return holdout_ids(job.part.train_ids, job.recipe.unary.holdout, job.train.ordered,
-                       job.recipe.random_state)
+    return holdout_ids(
+        job.part.train_ids, job.recipe.unary.holdout, job.train.ordered, job.recipe.random_state
+    )
 
 
 def training_shares(job: Job) -> FloatArray:
@@ -124,11 +146,15 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     if not chosen.dense_crf:
         unused.add("dense_crf")
     elif chosen.source == "classifier":
-        raise ConfigError("unary.dense_crf refines the probabilities of pixels, and a classifier "
-                          "of superpixels has none; set unary.source=dense, or "
-                          "unary.dense_crf=false")
-    return {"unary": chosen.model_dump(mode="json", exclude=unused),
-            "random_state": recipe.random_state}
+        raise ConfigError(
+            "unary.dense_crf refines the probabilities of pixels, and a classifier "
+            "of superpixels has none; set unary.source=dense, or "
+            "unary.dense_crf=false"
+        )
+    return {
+        "unary": chosen.model_dump(mode="json", exclude=unused),
+        "random_state": recipe.random_state,
+    }
 
 
 def _reads(recipe: Recipe) -> tuple[External, ...]:
@@ -166,8 +192,11 @@ def write_classified(job: Job, file: h5py.File, held: tuple[str, ...], stage: st
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     rows = read_image(source, index, ("features",))["features"]
-                    write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
-                                        first.predict_proba(rows.astype(np.float32)))
+                    write_probabilities(
+                        file,
+                        f"holdout/{image_id_key(held, image_id)}",
+                        first.predict_proba(rows.astype(np.float32)),
+                    )
     model = make_classifier(job.recipe).fit(features, histograms)
     # Held-out images are needed to choose it, and the second model has seen them all.
     model.temperature_ = first.temperature_
@@ -190,14 +219,18 @@ def write_dense(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     arrays = read_image(regions, index, ("superpixels", "histogram"))
-                    found[image_id] = first.predict_proba(job.train.image(image_id),
-                                                          arrays["superpixels"])
+                    found[image_id] = first.predict_proba(
+                        job.train.image(image_id), arrays["superpixels"]
+                    )
                     histograms.append(arrays["histogram"])
     del first
     temperature = choose_temperature(list(found.values()), histograms)
     for image_id, probabilities in found.items():
-        write_probabilities(file, f"holdout/{image_id_key(held, image_id)}",
-                            at_temperature(probabilities, temperature))
+        write_probabilities(
+            file,
+            f"holdout/{image_id_key(held, image_id)}",
+            at_temperature(probabilities, temperature),
+        )
     # As of the classifier: the second model has seen the images that could choose its own.
     model = replace(training.fit(np.arange(len(ids))), temperature=temperature)
     write_arrays(file.create_group("model"), model.to_arrays())
@@ -211,8 +244,9 @@ def write_dense(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
 def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
     folder = job.recipe.unary.probabilities
     if folder is None:
-        raise ConfigError("unary.source: probabilities needs the folder of the maps; set "
-                          "unary.probabilities")
+        raise ConfigError(
+            "unary.source: probabilities needs the folder of the maps; set unary.probabilities"
+        )
     for fold in (*job.other_folds, job.part):
         with job.open("superpixels", fold.name) as regions:
             for index, image_id in enumerate(fold.image_ids):
@@ -222,8 +256,14 @@ def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
                 path = probability_map_path(folder, image_id)
                 is_own = fold.name == job.part.name
                 image = (job.dataset if is_own else job.train).image(image_id)
-                found = pool_own_map(job.recipe, read_probability_map(path), image, superpixels,
-                                     job.train.n_classes, where=str(path))
+                found = pool_own_map(
+                    job.recipe,
+                    read_probability_map(path),
+                    image,
+                    superpixels,
+                    job.train.n_classes,
+                    where=str(path),
+                )
                 if is_own:
                     write_image(file, index, {"probabilities": found.astype(np.float32)})
                 else:
@@ -244,8 +284,11 @@ def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
                 features.append(rows["sample"])
                 histograms.append(rows["sample_histogram"])
                 owners += [image_id] * len(rows["sample"])
-    return (np.concatenate(features).astype(np.float32),
-            np.concatenate(histograms).astype(np.int64), np.array(owners))
+    return (
+        np.concatenate(features).astype(np.float32),
+        np.concatenate(histograms).astype(np.int64),
+        np.array(owners),
+    )
 
 
 def write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -> None:
@@ -253,6 +296,14 @@ def write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -
     write_array(file.require_group(name), "probabilities", probabilities.astype(np.float32))
 
 
-STAGE = Stage("unaries", 2, _settings,
-              (("superpixels", "fit"), ("superpixel_features", "fit")), _run,
-              "class probabilities of superpixels", reads=_reads, fits=True, cost=0.8)
+STAGE = Stage(
+    "unaries",
+    2,
+    _settings,
+    (("superpixels", "fit"), ("superpixel_features", "fit")),
+    _run,
+    "class probabilities of superpixels",
+    reads=_reads,
+    fits=True,
+    cost=0.8,
+)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import numpy as np
 
@@ -68,16 +68,24 @@ class Workflow:
         If the training and the evaluation split share an image.
     """
 
-    def __init__(self, recipe: Recipe, store: Store, data_root: Optional[str] = None,
-                 stages: Optional[Sequence[Stage]] = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: Store,
+        data_root: str | None = None,
+        stages: Sequence[Stage] | None = None,
+    ) -> None:
         from rerank.stages import PIPELINE
 
         self.recipe, self.store, self.data_root = recipe, store, data_root
         self.stages = tuple(PIPELINE if stages is None else stages)
         chosen = recipe.dataset
         self.train = open_dataset(chosen.name, data_root, chosen.train, **chosen.options)
-        self.evaluate = None if chosen.evaluate is None else \
-            open_dataset(chosen.name, data_root, chosen.evaluate, **chosen.options)
+        self.evaluate = (
+            None
+            if chosen.evaluate is None
+            else open_dataset(chosen.name, data_root, chosen.evaluate, **chosen.options)
+        )
         self.weights = find_weights(recipe, data_root)
         self._digests = _content_digests(self.train)
         if self.evaluate is not None:
@@ -86,8 +94,14 @@ class Workflow:
         self.parts = self._make_parts()
         self.tasks = self._plan()
 
-    def run(self, fold: Optional[str] = None, jobs: int = 1, backend: Backend = "loky",
-            scheduler: Optional[str] = None, quiet: bool = False) -> int:
+    def run(
+        self,
+        fold: str | None = None,
+        jobs: int = 1,
+        backend: Backend = "loky",
+        scheduler: str | None = None,
+        quiet: bool = False,
+    ) -> int:
         """Compute what is missing; returns the number of artefacts computed.
 
         Parameters
@@ -107,8 +121,10 @@ class Workflow:
             path.unlink(missing_ok=True)
         wanted = self._reachable(fold)
         todo = [task for task in wanted if not self.store.has(task.ref)]
-        with Progress(sum(_cost(task) for task in todo), quiet=quiet) as progress, \
-                cluster(backend, scheduler):
+        with (
+            Progress(sum(_cost(task) for task in todo), quiet=quiet) as progress,
+            cluster(backend, scheduler),
+        ):
             for stage in self.stages:
                 waiting = [task for task in todo if task.stage.name == stage.name]
                 # Batch jobs start with their own part, so that they seldom wait for others; else
@@ -134,8 +150,9 @@ class Workflow:
             if state == "fresh":
                 header = self.store.header(task.ref)
                 size = self.store.path(task.ref).stat().st_size
-                found.append(TaskStatus(task.stage.name, task.part.name, state, size,
-                                        header.seconds))
+                found.append(
+                    TaskStatus(task.stage.name, task.part.name, state, size, header.seconds)
+                )
             else:
                 if state == "missing" and (task.stage.name, task.part.name) in on_disk:
                     state = "stale"
@@ -186,13 +203,24 @@ class Workflow:
 
     def _make_index(self) -> dict[str, Array]:
         ids = self.train.ids + (self.evaluate.ids if self.evaluate is not None else ())
-        settings = {"dataset": self.recipe.dataset.model_dump(mode="json"),
-                    "content": [self._digests[i] for i in ids], "ids": list(ids)}
+        settings = {
+            "dataset": self.recipe.dataset.model_dump(mode="json"),
+            "content": [self._digests[i] for i in ids],
+            "ids": list(ids),
+        }
         ref = ArtefactRef("index", ALL, digest(["index", index_stage.STAGE.version, settings]))
         self.index_task = Task(index_stage.STAGE, Part(ALL, (), ()), ref, {}, ())
         if not self.store.has(ref):
-            job = Job(self.recipe, "index", self.index_task.part, (), self.train, self.evaluate,
-                      self.store, {})
+            job = Job(
+                self.recipe,
+                "index",
+                self.index_task.part,
+                (),
+                self.train,
+                self.evaluate,
+                self.store,
+                {},
+            )
             _execute(job, _Header(self.index_task, self.recipe))
         with self.store.open(ref) as file:
             return {"class_pixels": file["class_pixels"][()]}
@@ -202,12 +230,19 @@ class Workflow:
         scheme = chosen.scheme
         if scheme == "auto":
             scheme = "contiguous" if self.train.ordered else "stratified"
-        pixels = self.index["class_pixels"][:len(self.train)]
+        pixels = self.index["class_pixels"][: len(self.train)]
         if chosen.n_folds > len(self.train):
-            raise ConfigError(f"folds.n_folds is {chosen.n_folds}, but {self.recipe.dataset.name}/"
-                              f"{self.recipe.dataset.train} has {len(self.train)} images")
-        folds = assign_folds(len(self.train), chosen.n_folds, scheme, self.recipe.random_state,
-                             strata=_rarest_class(pixels, self.train.background))
+            raise ConfigError(
+                f"folds.n_folds is {chosen.n_folds}, but {self.recipe.dataset.name}/"
+                f"{self.recipe.dataset.train} has {len(self.train)} images"
+            )
+        folds = assign_folds(
+            len(self.train),
+            chosen.n_folds,
+            scheme,
+            self.recipe.random_state,
+            strata=_rarest_class(pixels, self.train.background),
+        )
         evaluate = self.evaluate.ids if self.evaluate is not None else ()
         return make_parts(self.train.ids, folds, evaluate)
 
@@ -227,14 +262,23 @@ class Workflow:
                             trained.update(by_name[name, other].trained_on)
                 if stage.fits and stage.split:
                     trained.update(seen_ids[part.name].train_ids)
-                key = digest({
-                    "stage": stage.name, "version": stage.version,
-                    "settings": stage.settings(self.recipe), "ids": list(part.image_ids),
-                    "inputs": [f"{ref}/{ref.key}" for ref in inputs.values()],
-                    "content": self._content(stage, part),
-                })
-                task = Task(stage, part, ArtefactRef(stage.name, part.name, key), inputs,
-                            tuple(sorted(trained)))
+                key = digest(
+                    {
+                        "stage": stage.name,
+                        "version": stage.version,
+                        "settings": stage.settings(self.recipe),
+                        "ids": list(part.image_ids),
+                        "inputs": [f"{ref}/{ref.key}" for ref in inputs.values()],
+                        "content": self._content(stage, part),
+                    }
+                )
+                task = Task(
+                    stage,
+                    part,
+                    ArtefactRef(stage.name, part.name, key),
+                    inputs,
+                    tuple(sorted(trained)),
+                )
                 tasks.append(task)
                 by_name[stage.name, part.name] = task
         return tasks
@@ -250,12 +294,15 @@ class Workflow:
         if "probabilities" in reads and self.recipe.unary.probabilities is not None:
             from rerank.stages.unaries import probability_map_path
 
-            found += [_file_digest(str(probability_map_path(self.recipe.unary.probabilities, i)))
-                      for i in sorted({*part.image_ids, *part.train_ids})]
+            found += [
+                _file_digest(str(probability_map_path(self.recipe.unary.probabilities, i)))
+                for i in sorted({*part.image_ids, *part.train_ids})
+            ]
         return found
 
-    def _reach(self, name: str, part: Part, reach: str,
-               known: dict[tuple[str, str], Task]) -> list[str]:
+    def _reach(
+        self, name: str, part: Part, reach: str, known: dict[tuple[str, str], Task]
+    ) -> list[str]:
         if (name, ALL) in known:
             return [ALL]
         folds = [p.name for p in self.parts if p.name != FINAL]
@@ -267,7 +314,7 @@ class Workflow:
             return list(dict.fromkeys([*folds, part.name]))
         return [*folds, FINAL]
 
-    def _reachable(self, fold: Optional[str]) -> list[Task]:
+    def _reachable(self, fold: str | None) -> list[Task]:
         if fold is None:
             return self.tasks
         if fold not in {part.name for part in self.parts}:
@@ -283,8 +330,17 @@ class Workflow:
         return [task for task in self.tasks if task.ref in wanted]
 
     def _job(self, task: Task) -> Job:
-        return Job(self.recipe, task.stage.name, task.part, self.parts, self.train, self.evaluate,
-                   self.store, task.inputs, self.weights)
+        return Job(
+            self.recipe,
+            task.stage.name,
+            task.part,
+            self.parts,
+            self.train,
+            self.evaluate,
+            self.store,
+            task.inputs,
+            self.weights,
+        )
 
 
 def part_name(fold: str) -> str:
@@ -296,7 +352,7 @@ def part_name(fold: str) -> str:
     return fold_name(int(fold))
 
 
-def find_weights(recipe: Recipe, data_root: Optional[str]) -> Optional[str]:
+def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     """The file of backbone weights: as given, or in or near the data root, or in `weights` there.
 
     Raises
@@ -310,14 +366,19 @@ def find_weights(recipe: Recipe, data_root: Optional[str]) -> Optional[str]:
     places = [Path(name)]
     if data_root is not None and not Path(name).is_absolute():
         root = Path(data_root).resolve()
-        places += [folder / name for base in (root, root.parent, root.parent.parent)
-                   for folder in (base, base / "weights")]
+        places += [
+            folder / name
+            for base in (root, root.parent, root.parent.parent)
+            for folder in (base, base / "weights")
+        ]
     for place in places:
         if place.is_file():
             return str(place)
     looked = ", ".join(str(place) for place in places)
-    raise DataError(f"{name}: no such weights file (looked for {looked}); give its path with "
-                    "--set backbone.weights=FILE")
+    raise DataError(
+        f"{name}: no such weights file (looked for {looked}); give its path with "
+        "--set backbone.weights=FILE"
+    )
 
 
 @dataclass(frozen=True)
@@ -329,10 +390,13 @@ class _Header:
 def _execute(job: Job, about: _Header) -> str:
     task = about.task
     header = Header(
-        version=task.stage.version, settings=task.stage.settings(about.recipe),
-        image_ids=task.part.image_ids, trained_on=task.trained_on,
+        version=task.stage.version,
+        settings=task.stage.settings(about.recipe),
+        image_ids=task.part.image_ids,
+        trained_on=task.trained_on,
         inputs=tuple(f"{ref}/{ref.key}" for ref in task.inputs.values()),
-        random_state=about.recipe.random_state)
+        random_state=about.recipe.random_state,
+    )
     with job.store.lock(task.ref):
         # Another run may have made it while this one waited for the lock.
         if not job.store.has(task.ref):
@@ -351,17 +415,20 @@ def _content_digests(dataset: Dataset) -> dict[str, str]:
         return dict(zip(dataset.ids, pool.map(dataset.content_digest, dataset.ids)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _file_digest(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest() \
-                if hasattr(hashlib, "file_digest") else hashlib.blake2b(file.read()).hexdigest()
+            return (
+                hashlib.file_digest(file, "blake2b").hexdigest()
+                if hasattr(hashlib, "file_digest")
+                else hashlib.blake2b(file.read()).hexdigest()
+            )
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _rarest_class(pixels: Array, background: Optional[int]) -> Array:
+def _rarest_class(pixels: Array, background: int | None) -> Array:
     """The class of each image that the fewest images hold: spreads rare classes over the folds."""
     present = pixels > 0
     if background is not None:

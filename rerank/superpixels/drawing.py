@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from rerank.errors import InputError
@@ -23,7 +21,7 @@ def boundary_mask(superpixels: IntArray) -> BoolArray:
 
 def draw_boundaries(
     superpixels: IntArray,
-    image: Optional[Array] = None,
+    image: Array | None = None,
     colour: tuple[int, int, int] = (255, 220, 0),
     scale: int = 1,
 ) -> Array:

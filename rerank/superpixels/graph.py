@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class RegionGraph:
 
     edges: IntArray
     boundary_length: FloatArray
-    contrast: Optional[FloatArray]
+    contrast: FloatArray | None
     areas: FloatArray
 
     @property
@@ -47,7 +46,7 @@ class RegionGraph:
 
 
 def adjacency_graph(
-    superpixels: IntArray, image: Optional[Array] = None, contrast_of: str = "mean"
+    superpixels: IntArray, image: Array | None = None, contrast_of: str = "mean"
 ) -> RegionGraph:
     """Build the adjacency graph of a superpixel map.
 
@@ -91,11 +90,9 @@ def adjacency_graph(
     left, right = left[across], right[across]
     low = np.minimum(flat[left], flat[right])
     high = np.maximum(flat[left], flat[right])
-    keys, edge_of_pair, pairs = np.unique(
-        low * n + high, return_inverse=True, return_counts=True
-    )
+    keys, edge_of_pair, pairs = np.unique(low * n + high, return_inverse=True, return_counts=True)
     edges = np.stack([keys // n, keys % n], axis=1).astype(np.int32)
-    contrast: Optional[FloatArray] = None
+    contrast: FloatArray | None = None
     if image is not None:
         image = check_image(image)
         if image.shape[:2] != superpixels.shape:

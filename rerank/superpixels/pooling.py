@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numba
 import numpy as np
 
@@ -105,10 +103,7 @@ def to_pixels(labeling: Array, superpixels: IntArray) -> Array:
 
 
 def label_histogram(
-    superpixels: IntArray,
-    labels: IntArray,
-    n_classes: int,
-    ignore_index: Optional[int] = VOID,
+    superpixels: IntArray, labels: IntArray, n_classes: int, ignore_index: int | None = VOID
 ) -> IntArray:
     """Count the pixels of each class in each superpixel.
 

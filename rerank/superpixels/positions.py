@@ -9,7 +9,13 @@ from rerank.types import FloatArray, IntArray
 
 #: Columns of `superpixel_positions`.
 POSITION_NAMES = (
-    "row", "column", "row_squared", "column_off_centre", "area", "row_extent", "column_extent",
+    "row",
+    "column",
+    "row_squared",
+    "column_off_centre",
+    "area",
+    "row_extent",
+    "column_extent",
     "touches_border",
 )
 

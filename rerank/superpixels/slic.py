@@ -91,8 +91,9 @@ def slic_superpixels(
         start_label=0,
         channel_axis=-1,
     )
-    return merge_fragments(assignment, lab_image(image), min_area_fraction * image[..., 0].size
-                           / n_segments)
+    return merge_fragments(
+        assignment, lab_image(image), min_area_fraction * image[..., 0].size / n_segments
+    )
 
 
 def check_image(image: Array, where: str = "") -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Optional
 
 import numpy as np
 import pytest
@@ -11,8 +10,13 @@ import pytest
 from rerank.crf import PottsEnergy
 
 
-def _random_energy(rng: np.random.Generator, n_nodes: int, n_labels: int,
-                   tables: Optional[str] = None, seeds: bool = True) -> PottsEnergy:
+def _random_energy(
+    rng: np.random.Generator,
+    n_nodes: int,
+    n_labels: int,
+    tables: str | None = None,
+    seeds: bool = True,
+) -> PottsEnergy:
     """A small problem with edges in mixed orders, some weights of zero, isolated nodes and seeds.
 
     `tables` is None (Potts), "metric", or "any" (one or one an edge, asymmetric, negative).
@@ -41,14 +45,17 @@ def _all_labelings(energy: PottsEnergy) -> np.ndarray:
     return np.array(list(itertools.product(range(energy.n_labels), repeat=energy.n_nodes)))
 
 
-def _grid_energy(rng: np.random.Generator, height: int, width: int, n_labels: int,
-                 strength: float) -> PottsEnergy:
+def _grid_energy(
+    rng: np.random.Generator, height: int, width: int, n_labels: int, strength: float
+) -> PottsEnergy:
     """A 4-connected grid of noisy blobs."""
     index = np.arange(height * width).reshape(height, width)
-    edges = np.concatenate([
-        np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
-        np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
-    ])
+    edges = np.concatenate(
+        [
+            np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
+            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
+        ]
+    )
     centres = rng.random((2 * n_labels, 2)) * [height, width]
     places = np.stack(np.divmod(np.arange(height * width), width), axis=1)
     nearest = ((places[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)

@@ -16,8 +16,9 @@ def test_energies_of_region_labelings_are_kept(random_energy, tables):
         joined = contract(energy, regions)
         assert joined.n_nodes == regions.max() + 1
         labelings = rng.integers(3, size=(10, joined.n_nodes))
-        np.testing.assert_allclose(joined.evaluate(labelings),
-                                   energy.evaluate(labelings[:, regions]), atol=1e-12)
+        np.testing.assert_allclose(
+            joined.evaluate(labelings), energy.evaluate(labelings[:, regions]), atol=1e-12
+        )
         if tables != "any":
             assert (joined.compatibility is None) == (tables is None)
 
@@ -29,12 +30,15 @@ def test_own_regions_change_nothing(random_energy):
     assert same.weights.sum() == pytest.approx(energy.weights.sum())
 
 
-@pytest.mark.parametrize("regions, message", [
-    (np.array([0, 1]), r"shape \(3,\)"),
-    (np.array([0.0, 1.0, 1.0]), "must be integers"),
-    (np.array([0, 2, 2]), "every number from 0 to the largest, got 2 numbers from 0 to 2"),
-    (np.array([1, 1, 1]), "every number"),
-])
+@pytest.mark.parametrize(
+    "regions, message",
+    [
+        (np.array([0, 1]), r"shape \(3,\)"),
+        (np.array([0.0, 1.0, 1.0]), "must be integers"),
+        (np.array([0, 2, 2]), "every number from 0 to the largest, got 2 numbers from 0 to 2"),
+        (np.array([1, 1, 1]), "every number"),
+    ],
+)
 def test_refuses(random_energy, regions, message):
     energy = random_energy(np.random.default_rng(2), 3, 2)
     with pytest.raises(InputError, match=message):

@@ -16,8 +16,9 @@ def arguments(energy):
 def test_components_escape_where_single_nodes_are_stuck():
     # Three nodes hold together so strongly that none leaves its label alone.
     edges = np.array([[0, 1], [1, 2], [2, 3]])
-    energy = PottsEnergy(np.array([[1.0, 0.5]] * 3 + [[5.0, 0.0]]), edges,
-                         np.array([3.0, 3.0, 0.1]))
+    energy = PottsEnergy(
+        np.array([[1.0, 0.5]] * 3 + [[5.0, 0.0]]), edges, np.array([3.0, 3.0, 0.1])
+    )
     labeling = np.array([0, 0, 0, 1])
     descend(*arguments(energy), labeling, 100)
     assert labeling.tolist() == [0, 0, 0, 1]

@@ -62,8 +62,9 @@ def test_takes_integers_lists_and_no_edges():
 
 
 def test_with_unary_changes_the_unary_alone():
-    energy = PottsEnergy(np.zeros((2, 2)), np.array([[1, 0]]), np.array([0.5]),
-                         np.array([[0.0, 2.0], [3.0, 0.0]]))
+    energy = PottsEnergy(
+        np.zeros((2, 2)), np.array([[1, 0]]), np.array([0.5]), np.array([[0.0, 2.0], [3.0, 0.0]])
+    )
     assert energy.lowest.shape == (2,)
     other = energy.with_unary(np.array([[1.0, 0.0], [0.0, 1.0]]))
     np.testing.assert_array_equal(energy.with_unary(np.full((2, 2), 3.0)).lowest, [3.0, 3.0])
@@ -87,38 +88,44 @@ def test_survives_pickling():
 GOOD = {"unary": np.zeros((3, 2)), "edges": np.array([[0, 1], [1, 2]]), "weights": np.ones(2)}
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"unary": np.array([[0.0, np.nan], [0, 0], [0, 0]])}, r"unary must be finite.*\[0, 1\]"),
-    ({"unary": np.full((3, 2), np.inf)}, "unary must be finite"),
-    ({"unary": np.zeros(3)}, r"unary must have shape \(n_nodes, n_labels\)"),
-    ({"unary": np.zeros((3, 0))}, "both at least 1"),
-    ({"unary": np.zeros((0, 2))}, "both at least 1"),
-    ({"unary": np.zeros((3, 2), dtype=complex)}, "real numbers, got complex128"),
-    ({"unary": np.full((3, 2), "a")}, "real numbers"),
-    ({"edges": np.array([[0, 1], [1, 0]])}, r"occur once.*edges\[1\] is \(1, 0\)"),
-    ({"edges": np.array([[0, 1], [0, 1]])}, "occur once"),
-    ({"edges": np.array([[0, 1], [2, 2]])}, r"two different nodes; edges\[1\] is \(2, 2\)"),
-    ({"edges": np.array([[0, 1], [1, 3]])}, r"nodes in 0..2; edges\[1\] is \(1, 3\)"),
-    ({"edges": np.array([[0, -1], [1, 2]])}, "nodes in 0..2"),
-    ({"edges": np.array([[0.0, 1.0], [1.0, 2.0]])}, "edges must be integers"),
-    ({"edges": np.array([0, 1])}, r"edges must have shape \(m, 2\)"),
-    ({"weights": np.ones(3)}, r"weights must have shape \(2,\)"),
-    ({"weights": np.array([1.0, -0.5])}, r"weights\[1\] is -0.5"),
-    ({"weights": np.array([1.0, np.nan])}, "weights must be finite"),
-    ({"compatibility": np.zeros((3, 3))}, r"shape \(2, 2\) or \(2, 2, 2\), got \(3, 3\)"),
-    ({"compatibility": np.full((2, 2), np.nan)}, "compatibility must be finite"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"unary": np.array([[0.0, np.nan], [0, 0], [0, 0]])}, r"unary must be finite.*\[0, 1\]"),
+        ({"unary": np.full((3, 2), np.inf)}, "unary must be finite"),
+        ({"unary": np.zeros(3)}, r"unary must have shape \(n_nodes, n_labels\)"),
+        ({"unary": np.zeros((3, 0))}, "both at least 1"),
+        ({"unary": np.zeros((0, 2))}, "both at least 1"),
+        ({"unary": np.zeros((3, 2), dtype=complex)}, "real numbers, got complex128"),
+        ({"unary": np.full((3, 2), "a")}, "real numbers"),
+        ({"edges": np.array([[0, 1], [1, 0]])}, r"occur once.*edges\[1\] is \(1, 0\)"),
+        ({"edges": np.array([[0, 1], [0, 1]])}, "occur once"),
+        ({"edges": np.array([[0, 1], [2, 2]])}, r"two different nodes; edges\[1\] is \(2, 2\)"),
+        ({"edges": np.array([[0, 1], [1, 3]])}, r"nodes in 0..2; edges\[1\] is \(1, 3\)"),
+        ({"edges": np.array([[0, -1], [1, 2]])}, "nodes in 0..2"),
+        ({"edges": np.array([[0.0, 1.0], [1.0, 2.0]])}, "edges must be integers"),
+        ({"edges": np.array([0, 1])}, r"edges must have shape \(m, 2\)"),
+        ({"weights": np.ones(3)}, r"weights must have shape \(2,\)"),
+        ({"weights": np.array([1.0, -0.5])}, r"weights\[1\] is -0.5"),
+        ({"weights": np.array([1.0, np.nan])}, "weights must be finite"),
+        ({"compatibility": np.zeros((3, 3))}, r"shape \(2, 2\) or \(2, 2, 2\), got \(3, 3\)"),
+        ({"compatibility": np.full((2, 2), np.nan)}, "compatibility must be finite"),
+    ],
+)
 def test_refuses(changes, message):
     with pytest.raises(InputError, match=message):
         PottsEnergy(**{**GOOD, **changes})
 
 
-@pytest.mark.parametrize("labeling, message", [
-    (np.array([0, 1]), r"shape \(3,\) or \(M, 3\), got \(2,\)"),
-    (np.array([0, 1, 2]), "labels 0..1, found 2"),
-    (np.array([0, -1, 0]), "found -1"),
-    (np.array([0.0, 1.0, 0.0]), "must be integers"),
-])
+@pytest.mark.parametrize(
+    "labeling, message",
+    [
+        (np.array([0, 1]), r"shape \(3,\) or \(M, 3\), got \(2,\)"),
+        (np.array([0, 1, 2]), "labels 0..1, found 2"),
+        (np.array([0, -1, 0]), "found -1"),
+        (np.array([0.0, 1.0, 0.0]), "must be integers"),
+    ],
+)
 def test_evaluate_refuses(labeling, message):
     with pytest.raises(InputError, match=message):
         PottsEnergy(**GOOD).evaluate(labeling)

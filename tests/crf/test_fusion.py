@@ -27,14 +27,23 @@ def test_fuse_finds_the_best_mixture_of_components(random_energy, tables):
         one, two = rng.integers(3, size=(2, 9))
         two = np.where(rng.random(9) < 0.5, one, two)
         parts = components(energy, one != two)
-        mixtures = [np.where(sum(chosen, np.zeros(9, bool)), two, one)
-                    for size in range(len(parts) + 1)
-                    for chosen in itertools.combinations(parts, size)]
+        mixtures = [
+            np.where(sum(chosen, np.zeros(9, bool)), two, one)
+            for size in range(len(parts) + 1)
+            for chosen in itertools.combinations(parts, size)
+        ]
         labeling, other = one.copy(), two.copy()
-        changed = fuse(energy.unary.copy(), *energy.adjacency.arrays(), energy.weights,
-                       energy.tables, labeling, other)
+        changed = fuse(
+            energy.unary.copy(),
+            *energy.adjacency.arrays(),
+            energy.weights,
+            energy.tables,
+            labeling,
+            other,
+        )
         assert energy.evaluate(labeling) == pytest.approx(
-            min(energy.evaluate(mixture) for mixture in mixtures), abs=1e-12)
+            min(energy.evaluate(mixture) for mixture in mixtures), abs=1e-12
+        )
         np.testing.assert_array_equal(labeling, other)
         assert changed == sum((labeling[part] == two[part]).all() for part in parts)
         several += len(parts) > 1

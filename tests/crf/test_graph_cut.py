@@ -13,7 +13,7 @@ def test_a_series_of_unaries_is_solved_as_each_would_be_alone(grid_energy, all_l
     rng = np.random.default_rng(0)
     energy = grid_energy(rng, 13, 17, 2, 1.5)
     solver = GraphCutSolver(energy)
-    for step in range(60):
+    for _step in range(60):
         size = 10.0 ** rng.integers(-3, 4)
         unary = energy.unary + size * rng.normal(size=energy.unary.shape)
         reused = solver.solve(unary)
@@ -23,13 +23,14 @@ def test_a_series_of_unaries_is_solved_as_each_would_be_alone(grid_energy, all_l
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10 ** 6))
+@given(seed=st.integers(0, 10**6))
 def test_submodular_tables_are_exact_in_series(random_energy, all_labelings, seed):
     rng = np.random.default_rng(seed)
     plain = random_energy(rng, 6, 2, seeds=False)
     tables = rng.normal(size=(len(plain.edges), 2, 2))
-    tables[:, 0, 1] += np.maximum(0, tables[:, 0, 0] + tables[:, 1, 1]
-                                  - tables[:, 0, 1] - tables[:, 1, 0])
+    tables[:, 0, 1] += np.maximum(
+        0, tables[:, 0, 0] + tables[:, 1, 1] - tables[:, 0, 1] - tables[:, 1, 0]
+    )
     energy = PottsEnergy(plain.unary, plain.edges, plain.weights, tables)
     solver = GraphCutSolver(energy)
     for _ in range(3):
@@ -51,8 +52,9 @@ def test_refuses_what_is_not_submodular(table):
 
 
 def test_tables_of_edges_without_weight_do_not_count():
-    energy = PottsEnergy(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0, 1]]), np.zeros(1),
-                         np.eye(2))
+    energy = PottsEnergy(
+        np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0, 1]]), np.zeros(1), np.eye(2)
+    )
     assert map_inference(energy, "graph_cut").labeling.tolist() == [0, 1]
     assert map_inference(energy, "alpha_expansion").labeling.tolist() == [0, 1]
 

@@ -66,8 +66,7 @@ def test_degenerate_graphs(method):
     alone = PottsEnergy([[3.0, 1.0]], [], [])  # type: ignore[arg-type]
     one_label = PottsEnergy(np.array([[2.0], [3.0]]), np.array([[0, 1]]), np.ones(1))
     free = PottsEnergy(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0, 1]]), np.zeros(1))
-    for energy, labels, value in ((alone, [1], 1.0), (one_label, [0, 0], 5.0),
-                                  (free, [1, 0], 0.0)):
+    for energy, labels, value in ((alone, [1], 1.0), (one_label, [0, 0], 5.0), (free, [1, 0], 0.0)):
         result = map_inference(energy, method)
         assert result.labeling.tolist() == labels
         assert (result.energy, result.lower_bound, result.optimal) == (value, value, True)
@@ -88,8 +87,9 @@ def test_never_worse_than_init(random_energy, method):
 @pytest.mark.parametrize("n_labels, strength", [(3, 0.5), (6, 1.0), (6, 2.0)])
 def test_methods_agree_on_grids(grid_energy, n_labels, strength):
     energy = grid_energy(np.random.default_rng(n_labels), 17, 23, n_labels, strength)
-    results = {method: map_inference(energy, method) for method in ("icm", "alpha_expansion",
-                                                                    "trws")}
+    results = {
+        method: map_inference(energy, method) for method in ("icm", "alpha_expansion", "trws")
+    }
     bound = results["trws"].lower_bound
     assert all(result.energy >= bound - 1e-9 for result in results.values())
     assert results["trws"].gap <= 0.002 * abs(bound)
@@ -101,8 +101,12 @@ def test_methods_agree_on_grids(grid_energy, n_labels, strength):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), shift=st.floats(-100, 100), factor=st.floats(0.01, 100),
-       method=st.sampled_from(sorted(METHODS)))
+@given(
+    seed=st.integers(0, 10**6),
+    shift=st.floats(-100, 100),
+    factor=st.floats(0.01, 100),
+    method=st.sampled_from(sorted(METHODS)),
+)
 def test_constants_and_factors_do_not_move_the_energy(random_energy, seed, shift, factor, method):
     rng = np.random.default_rng(seed)
     energy = random_energy(rng, 6, 2, seeds=False)
@@ -113,33 +117,40 @@ def test_constants_and_factors_do_not_move_the_energy(random_energy, seed, shift
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), method=st.sampled_from(["trws", "alpha_expansion"]))
+@given(seed=st.integers(0, 10**6), method=st.sampled_from(["trws", "alpha_expansion"]))
 def test_names_of_nodes_and_labels_do_not_matter_where_optimal(random_energy, seed, method):
     rng = np.random.default_rng(seed)
     energy = random_energy(rng, 6, 3, seeds=False)
     nodes, labels = rng.permutation(6), rng.permutation(3)
-    renamed = PottsEnergy(energy.unary[np.ix_(nodes, labels)], np.argsort(nodes)[energy.edges],
-                          energy.weights)
+    renamed = PottsEnergy(
+        energy.unary[np.ix_(nodes, labels)], np.argsort(nodes)[energy.edges], energy.weights
+    )
     plain, other = map_inference(energy, method), map_inference(renamed, method)
     if plain.optimal and other.optimal:
         assert plain.energy == pytest.approx(other.energy, abs=1e-10)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"method": "belief"}, "method must be one of"),
-    ({"method": "icm", "max_iterations": 3}, "'icm' has no option 'max_iterations'.*max_sweeps"),
-    ({"method": "icm", "max_sweeps": 0}, "max_sweeps must be at least 1"),
-    ({"method": "icm", "bound_iterations": -1}, "bound_iterations must be at least 0"),
-    ({"method": "alpha_expansion", "max_cycles": 0}, "max_cycles must be at least 1"),
-    ({"method": "trws", "max_iterations": 0}, "max_iterations must be at least 1"),
-    ({"method": "trws", "relaxation": 0.9}, "relaxation must be finite and at least 1"),
-    ({"method": "trws", "tolerance": -1.0}, "tolerance must be at least 0"),
-    ({"method": "trws", "init_messages": np.zeros((1, 2))}, r"shape \(1, 3\), got \(1, 2\)"),
-    ({"method": "trws", "init_messages": np.full((1, 3), np.nan)}, "must be finite"),
-    ({"method": "graph_cut"}, "needs 2 labels, got 3"),
-    ({"init": np.array([0, 3])}, "init must hold labels 0..2, found 3"),
-    ({"init": np.array([0])}, r"init must have shape \(2,\), got \(1,\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"method": "belief"}, "method must be one of"),
+        (
+            {"method": "icm", "max_iterations": 3},
+            "'icm' has no option 'max_iterations'.*max_sweeps",
+        ),
+        ({"method": "icm", "max_sweeps": 0}, "max_sweeps must be at least 1"),
+        ({"method": "icm", "bound_iterations": -1}, "bound_iterations must be at least 0"),
+        ({"method": "alpha_expansion", "max_cycles": 0}, "max_cycles must be at least 1"),
+        ({"method": "trws", "max_iterations": 0}, "max_iterations must be at least 1"),
+        ({"method": "trws", "relaxation": 0.9}, "relaxation must be finite and at least 1"),
+        ({"method": "trws", "tolerance": -1.0}, "tolerance must be at least 0"),
+        ({"method": "trws", "init_messages": np.zeros((1, 2))}, r"shape \(1, 3\), got \(1, 2\)"),
+        ({"method": "trws", "init_messages": np.full((1, 3), np.nan)}, "must be finite"),
+        ({"method": "graph_cut"}, "needs 2 labels, got 3"),
+        ({"init": np.array([0, 3])}, "init must hold labels 0..2, found 3"),
+        ({"init": np.array([0])}, r"init must have shape \(2,\), got \(1,\)"),
+    ],
+)
 def test_refuses(arguments, message):
     energy = PottsEnergy(np.zeros((2, 3)), np.array([[0, 1]]), np.ones(1))
     with pytest.raises(InputError, match=message):

@@ -29,15 +29,20 @@ def scipy_flow(n, edges, forth, back, excess) -> int:
     columns = np.concatenate([edges[:, 1], edges[:, 0], nodes, np.full(n, n + 1)])
     values = np.concatenate([forth, back, np.maximum(excess, 0), np.maximum(-excess, 0)])
     some = values > 0
-    graph = csr_array((values[some].astype(np.int32), (rows[some], columns[some])),
-                      shape=(n + 2, n + 2))
+    graph = csr_array(
+        (values[some].astype(np.int32), (rows[some], columns[some])), shape=(n + 2, n + 2)
+    )
     return int(maximum_flow(graph, n, n + 1).flow_value)
 
 
 def cut_value(edges, forth, back, excess, in_sink) -> float:
     left, right = in_sink[edges[:, 0]], in_sink[edges[:, 1]]
-    return (forth[~left & right].sum() + back[left & ~right].sum()
-            + np.maximum(excess, 0)[in_sink].sum() + np.maximum(-excess, 0)[~in_sink].sum())
+    return (
+        forth[~left & right].sum()
+        + back[left & ~right].sum()
+        + np.maximum(excess, 0)[in_sink].sum()
+        + np.maximum(-excess, 0)[~in_sink].sum()
+    )
 
 
 def run(n, edges, forth, back, excess, budget):
@@ -49,7 +54,7 @@ def run(n, edges, forth, back, excess, budget):
     return in_sink, residual, left
 
 
-@pytest.mark.parametrize("budget", [0, 3, 10 ** 9])
+@pytest.mark.parametrize("budget", [0, 3, 10**9])
 def test_value_equals_scipys_flow(budget):
     # A budget of 0 is the shortest-path method alone, one of 3 changes over on the way.
     rng = np.random.default_rng(0)
@@ -57,17 +62,19 @@ def test_value_equals_scipys_flow(budget):
         n, edges, forth, back, excess = random_network(rng)
         in_sink, residual, left = run(n, edges, forth, back, excess, budget)
         assert cut_value(edges, forth, back, excess, in_sink) == scipy_flow(
-            n, edges, forth, back, excess)
+            n, edges, forth, back, excess
+        )
         assert (residual >= 0).all()
         assert np.maximum(excess, 0).sum() - np.maximum(left, 0).sum() == scipy_flow(
-            n, edges, forth, back, excess)
+            n, edges, forth, back, excess
+        )
 
 
 def test_both_searches_find_the_smallest_sink_side():
     rng = np.random.default_rng(1)
     for _ in range(200):
         problem = random_network(rng)
-        trees, _, _ = run(*problem, budget=10 ** 9)
+        trees, _, _ = run(*problem, budget=10**9)
         paths, _, _ = run(*problem, budget=0)
         np.testing.assert_array_equal(trees, paths)
 
@@ -79,10 +86,11 @@ def test_float_capacities_of_very_different_size_end():
         scale = 10.0 ** rng.integers(-12, 7, size=len(edges))
         forth, back = forth * scale * rng.random(len(edges)), back * scale / 3
         excess = excess * 10.0 ** rng.integers(-12, 7, size=n) * rng.random(n)
-        trees, _, _ = run(n, edges, forth, back, excess, budget=10 ** 9)
+        trees, _, _ = run(n, edges, forth, back, excess, budget=10**9)
         paths, _, _ = run(n, edges, forth, back, excess, budget=0)
         assert cut_value(edges, forth, back, excess, trees) == pytest.approx(
-            cut_value(edges, forth, back, excess, paths), rel=1e-13, abs=1e-18)
+            cut_value(edges, forth, back, excess, paths), rel=1e-13, abs=1e-18
+        )
 
 
 def test_shortest_paths_count_their_augmentations():

@@ -16,15 +16,15 @@ def linear_program(energy: PottsEnergy) -> float:
     table = 1.0 - np.eye(n_labels) if energy.compatibility is None else energy.compatibility
     pairwise = energy.weights[:, None, None] * np.broadcast_to(table, (m, n_labels, n_labels))
     rows, values = [], []
-    size = n * n_labels + m * n_labels ** 2
+    size = n * n_labels + m * n_labels**2
     for i in range(n):
         row = np.zeros(size)
-        row[i * n_labels:(i + 1) * n_labels] = 1
+        row[i * n_labels : (i + 1) * n_labels] = 1
         rows.append(row)
         values.append(1.0)
     for e, ends in enumerate(energy.edges):
-        joint = np.arange(n_labels ** 2).reshape(n_labels, n_labels)
-        joint = joint + n * n_labels + e * n_labels ** 2
+        joint = np.arange(n_labels**2).reshape(n_labels, n_labels)
+        joint = joint + n * n_labels + e * n_labels**2
         for side, node in enumerate(ends):
             for label in range(n_labels):
                 row = np.zeros(size)
@@ -32,17 +32,32 @@ def linear_program(energy: PottsEnergy) -> float:
                 row[node * n_labels + label] = -1
                 rows.append(row)
                 values.append(0.0)
-    solved = linprog(np.concatenate([energy.unary.ravel(), pairwise.ravel()]),
-                     A_eq=np.array(rows), b_eq=values, bounds=(0, 1))
+    solved = linprog(
+        np.concatenate([energy.unary.ravel(), pairwise.ravel()]),
+        A_eq=np.array(rows),
+        b_eq=values,
+        bounds=(0, 1),
+    )
     return float(solved.fun)
 
 
-def raw_bounds(energy: PottsEnergy, iterations: int, messages: np.ndarray,
-               relaxation: float = 1.0) -> np.ndarray:
+def raw_bounds(
+    energy: PottsEnergy, iterations: int, messages: np.ndarray, relaxation: float = 1.0
+) -> np.ndarray:
     bounds = np.empty(iterations)
     labeling = energy.unary.argmin(axis=1)
-    used = iterate(energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables,
-                   messages, labeling, bounds, -1.0, -np.inf, relaxation)
+    used = iterate(
+        energy.unary.copy(),
+        *energy.adjacency.arrays(),
+        energy.weights,
+        energy.tables,
+        messages,
+        labeling,
+        bounds,
+        -1.0,
+        -np.inf,
+        relaxation,
+    )
     return bounds[:used]
 
 
@@ -97,8 +112,12 @@ def test_relaxed_passes_find_better_labelings_sooner(grid_energy):
 def test_potts_path_equals_a_potts_table(grid_energy):
     energy = grid_energy(np.random.default_rng(3), 9, 7, 5, 1.0)
     shared = PottsEnergy(energy.unary, energy.edges, energy.weights, 1.0 - np.eye(5))
-    single = PottsEnergy(energy.unary, energy.edges, energy.weights,
-                         np.broadcast_to(1.0 - np.eye(5), (len(energy.edges), 5, 5)))
+    single = PottsEnergy(
+        energy.unary,
+        energy.edges,
+        energy.weights,
+        np.broadcast_to(1.0 - np.eye(5), (len(energy.edges), 5, 5)),
+    )
     results = [trws(each, max_iterations=15, tolerance=0.0) for each in (energy, shared, single)]
     for other in results[1:]:
         np.testing.assert_allclose(other.messages, results[0].messages, atol=1e-12)

@@ -28,8 +28,10 @@ def test_verify(tmp_path: Path) -> None:
     assert verify(path, Archive("a.bin", "url", md5)).endswith("its MD5 is the published one")
     assert hashlib.sha256(b"abc").hexdigest() in verify(path, Archive("a.bin", "url"))
     assert "no digest is published" in verify(path, None)
-    with pytest.raises(DataError, match=f"a.bin: its MD5 is {md5} and the published one is 00; "
-                                        "fetch it again from url"):
+    with pytest.raises(
+        DataError,
+        match=f"a.bin: its MD5 is {md5} and the published one is 00; fetch it again from url",
+    ):
         verify(path, Archive("a.bin", "url", "00"))
 
 
@@ -42,8 +44,10 @@ def test_fetch_names_a_file_only_when_it_is_right(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the published one is 00"):
         fetch(Archive("b.bin", origin.as_uri(), "00"), target)
     gone = (tmp_path / "gone.bin").as_uri()
-    with pytest.raises(DataError, match=f"c.bin: it could not be downloaded from {gone} .*; "
-                                        "fetch it by other means"):
+    with pytest.raises(
+        DataError,
+        match=f"c.bin: it could not be downloaded from {gone} .*; fetch it by other means",
+    ):
         fetch(Archive("c.bin", gone), target)
     assert [path.name for path in target.iterdir()] == ["a.bin"]
 
@@ -72,8 +76,7 @@ def test_unpack(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar"])
 @pytest.mark.parametrize("member", ["../x.txt", "top/../../x.txt", "/x.txt"])
-def test_members_that_leave_the_folder_are_refused(tmp_path: Path, name: str,
-                                                   member: str) -> None:
+def test_members_that_leave_the_folder_are_refused(tmp_path: Path, name: str, member: str) -> None:
     path = packed(tmp_path / name, {"good.txt": b"", member: b"x"})
     with pytest.raises(DataError, match="would land outside of the folder"):
         unpack(path, tmp_path / "below" / "out")

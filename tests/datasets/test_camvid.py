@@ -11,8 +11,9 @@ from rerank.errors import DataError
 
 
 @pytest.mark.parametrize("prefix", ["", "/SegNet/CamVid/"])
-def test_order_void_and_paths_of_other_machines(tmp_path: Path, files: SimpleNamespace,
-                                                prefix: str) -> None:
+def test_order_void_and_paths_of_other_machines(
+    tmp_path: Path, files: SimpleNamespace, prefix: str
+) -> None:
     files.camvid(tmp_path, prefix)
     train = open_dataset("camvid", tmp_path, "train")
     assert train.ids == ("0006_2", "0006_1")

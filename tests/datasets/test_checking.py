@@ -26,20 +26,27 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, files: SimpleNamespac
     files.list(tmp_path / "val.txt", ["9_4_s", "wrong", "both", "1_1_s"])
     files.list(tmp_path / "test.txt", [])
     findings = check_dataset("msrc21", tmp_path)
-    found = [(str(Path(f.path).relative_to(tmp_path)) if f.path != "1_1_s" else f.path,
-              f.problem.split(" (")[0]) for f in findings]
-    assert sorted(found) == sorted([
-        ("train.txt", "'1_1_s' is listed twice"),
-        ("images/gone", "the image is missing"),
-        ("labels/gone", "the mask is missing"),
-        ("test.txt", "the list is empty"),
-        ("1_1_s", "the image is in both train and val"),
-        ("labels/big.png", "the mask is 9x8"),
-        ("images/torn.png", "the image cannot be read"),
-        ("labels/wrong.png", "labels must be 0..20 or 255"),
-        ("images/both.png", "the image cannot be read"),
-        ("labels/both.png", "the mask cannot be read"),
-    ])
+    found = [
+        (
+            str(Path(f.path).relative_to(tmp_path)) if f.path != "1_1_s" else f.path,
+            f.problem.split(" (")[0],
+        )
+        for f in findings
+    ]
+    assert sorted(found) == sorted(
+        [
+            ("train.txt", "'1_1_s' is listed twice"),
+            ("images/gone", "the image is missing"),
+            ("labels/gone", "the mask is missing"),
+            ("test.txt", "the list is empty"),
+            ("1_1_s", "the image is in both train and val"),
+            ("labels/big.png", "the mask is 9x8"),
+            ("images/torn.png", "the image cannot be read"),
+            ("labels/wrong.png", "labels must be 0..20 or 255"),
+            ("images/both.png", "the image cannot be read"),
+            ("labels/both.png", "the mask cannot be read"),
+        ]
+    )
     assert all(finding.remedy for finding in findings)
     assert check_dataset("msrc21", tmp_path, n_threads=1) == findings
 
@@ -55,15 +62,20 @@ def test_an_open_data_set(tmp_path: Path, files: SimpleNamespace) -> None:
     files.folder(tmp_path)
     data = open_dataset("folder", tmp_path)
     (tmp_path / "images" / "b.jpg").unlink()
-    assert check_dataset(data) == [Finding(
-        str(tmp_path / "images" / "b.jpg"), "the image is missing",
-        "put it there or take its id off the list")]
+    assert check_dataset(data) == [
+        Finding(
+            str(tmp_path / "images" / "b.jpg"),
+            "the image is missing",
+            "put it there or take its id off the list",
+        )
+    ]
     empty = check_dataset(data.subset(()))
     assert [finding.problem for finding in empty] == ["the split has no image"]
 
 
-def test_what_keeps_a_data_set_from_opening_is_a_finding(tmp_path: Path,
-                                                         files: SimpleNamespace) -> None:
+def test_what_keeps_a_data_set_from_opening_is_a_finding(
+    tmp_path: Path, files: SimpleNamespace
+) -> None:
     nowhere = check_dataset("camvid", tmp_path / "nowhere")
     assert [finding.problem for finding in nowhere] == ["the data folder does not exist"]
     files.camvid(tmp_path)

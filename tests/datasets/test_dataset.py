@@ -25,8 +25,9 @@ def opened(name: str, root: Path, files: SimpleNamespace, split: str = "train") 
 
 
 @pytest.mark.parametrize("name", dataset_names())
-def test_every_data_set_keeps_the_contract(name: str, tmp_path: Path,
-                                           files: SimpleNamespace) -> None:
+def test_every_data_set_keeps_the_contract(
+    name: str, tmp_path: Path, files: SimpleNamespace
+) -> None:
     data = opened(name, tmp_path, files)
     assert (data.name, data.split, data.ignore_index) == (name, "train", 255)
     assert len(data) == len(data.ids) == len(set(data.ids)) >= 2
@@ -51,8 +52,9 @@ def test_every_data_set_keeps_the_contract(name: str, tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", dataset_names())
-def test_pickling_keeps_everything_and_no_pixels(name: str, tmp_path: Path,
-                                                 files: SimpleNamespace) -> None:
+def test_pickling_keeps_everything_and_no_pixels(
+    name: str, tmp_path: Path, files: SimpleNamespace
+) -> None:
     data = opened(name, tmp_path, files)
     data[0]
     packed = pickle.dumps(data)
@@ -104,8 +106,9 @@ def test_names_and_options() -> None:
         dataset_splits("msrc21", ".", n_classes=3)
 
 
-def test_the_digest_follows_the_content_and_the_reading(tmp_path: Path,
-                                                        files: SimpleNamespace) -> None:
+def test_the_digest_follows_the_content_and_the_reading(
+    tmp_path: Path, files: SimpleNamespace
+) -> None:
     files.folder(tmp_path)
     data = open_dataset("folder", tmp_path)
     before = data.content_digest("a")
@@ -136,14 +139,20 @@ def test_bad_masks_name_file_and_remedy(tmp_path: Path, files: SimpleNamespace) 
     data = open_dataset("folder", tmp_path)
     mask = tmp_path / "labels" / "a.png"
     files.mask(mask, files.make_labels(0, 3, (7, 9)))
-    with pytest.raises(DataError, match=r"a.png: the mask is 9x7 \(width x height\) and its image "
-                                        r".*a.png is 9x6; make them the same size"):
+    with pytest.raises(
+        DataError,
+        match=r"a.png: the mask is 9x7 \(width x height\) and its image "
+        r".*a.png is 9x6; make them the same size",
+    ):
         data["a"]
     labels = files.make_labels(0, 3)
     labels[3, 3] = 9
     files.mask(mask, labels)
-    with pytest.raises(DataError, match=r"a.png: labels must be 0..2 or 255 \(void\), found 9; "
-                                        "correct the mask"):
+    with pytest.raises(
+        DataError,
+        match=r"a.png: labels must be 0..2 or 255 \(void\), found 9; "
+        "correct the mask",
+    ):
         data["a"]
     mask.write_bytes(b"\x89PNG nothing")
     with pytest.raises(DataError, match="a.png: the mask cannot be read"):

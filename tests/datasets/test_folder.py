@@ -20,8 +20,11 @@ def test_without_lists_all_images_are_train(root: Path) -> None:
     assert open_dataset("folder", root).ids == ("a", "b", "c")
     assert open_dataset("folder", root, "all").ids == ("a", "b", "c")
     assert dataset_splits("folder", root) == ("all",)
-    with pytest.raises(DataError, match=r"val.txt: there is no list of the split 'val' \(lists "
-                                        r"there: none\)"):
+    with pytest.raises(
+        DataError,
+        match=r"val.txt: there is no list of the split 'val' \(lists "
+        r"there: none\)",
+    ):
         open_dataset("folder", root, "val")
 
 
@@ -48,8 +51,7 @@ def test_classes_from_options_list_or_masks(root: Path, files: SimpleNamespace) 
         open_dataset("folder", root)
 
 
-def test_classes_are_those_of_all_masks_in_every_split(root: Path,
-                                                       files: SimpleNamespace) -> None:
+def test_classes_are_those_of_all_masks_in_every_split(root: Path, files: SimpleNamespace) -> None:
     files.mask(root / "labels" / "c.png", np.full((6, 9), 7, dtype=np.uint8))
     files.list(root / "train.txt", ["a"])
     files.list(root / "val.txt", ["c"])
@@ -93,8 +95,9 @@ def test_other_names_of_folders_and_masks(tmp_path: Path, files: SimpleNamespace
     assert len(open_dataset("folder", tmp_path, images="in", labels="out", ordered=True)) == 1
 
 
-def test_an_image_without_mask_and_an_empty_folder(root: Path, tmp_path: Path,
-                                                   files: SimpleNamespace) -> None:
+def test_an_image_without_mask_and_an_empty_folder(
+    root: Path, tmp_path: Path, files: SimpleNamespace
+) -> None:
     files.image(root / "images" / "d.png", 5)
     with pytest.raises(DataError, match="labels/d: the mask is missing"):
         open_dataset("folder", root)
@@ -104,12 +107,15 @@ def test_an_image_without_mask_and_an_empty_folder(root: Path, tmp_path: Path,
         open_dataset("folder", root)
 
 
-@pytest.mark.parametrize("options, match", [
-    ({"n_classes": 0}, r"n_classes must be in 1..255, got 0"),
-    ({"n_classes": 256}, r"got 256"),
-    ({"ignore_index": 300}, r"ignore_index must be in 0..255 or None, got 300"),
-    ({"background": 3}, r"background must be one of 3 classes, got 3"),
-])
+@pytest.mark.parametrize(
+    "options, match",
+    [
+        ({"n_classes": 0}, r"n_classes must be in 1..255, got 0"),
+        ({"n_classes": 256}, r"got 256"),
+        ({"ignore_index": 300}, r"ignore_index must be in 0..255 or None, got 300"),
+        ({"background": 3}, r"background must be one of 3 classes, got 3"),
+    ],
+)
 def test_options_out_of_range(root: Path, options: dict[str, int], match: str) -> None:
     with pytest.raises(InputError, match=match):
         open_dataset("folder", root, **options)

@@ -36,13 +36,20 @@ def test_what_is_amiss_is_named(tmp_path: Path, files: SimpleNamespace) -> None:
         open_dataset("msrc21", tmp_path, "val")
 
 
-@pytest.mark.parametrize("lines, match", [
-    (["1_1_s", "2_7_s", "1_1_s"], "train.txt: '1_1_s' is listed twice; delete one of the lines"),
-    ([], "train.txt: the list is empty; write the images' names in it"),
-    (["", "  "], "train.txt: the list is empty"),
-])
-def test_faults_of_a_list(tmp_path: Path, files: SimpleNamespace, lines: list[str],
-                          match: str) -> None:
+@pytest.mark.parametrize(
+    "lines, match",
+    [
+        (
+            ["1_1_s", "2_7_s", "1_1_s"],
+            "train.txt: '1_1_s' is listed twice; delete one of the lines",
+        ),
+        ([], "train.txt: the list is empty; write the images' names in it"),
+        (["", "  "], "train.txt: the list is empty"),
+    ],
+)
+def test_faults_of_a_list(
+    tmp_path: Path, files: SimpleNamespace, lines: list[str], match: str
+) -> None:
     files.msrc21(tmp_path)
     files.list(tmp_path / "train.txt", lines)
     with pytest.raises(DataError, match=match):

@@ -51,24 +51,29 @@ def test_colourize_and_overlay() -> None:
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
 @settings(max_examples=10, deadline=None)
-def test_a_saved_mask_is_read_back(tmp_path_factory: pytest.TempPathFactory, height: int,
-                                   width: int, seed: int) -> None:
+def test_a_saved_mask_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int
+) -> None:
     labels = np.random.default_rng(seed).integers(0, 256, (height, width))
     path = tmp_path_factory.mktemp("mask") / "m.png"
     save_labels_png(path, labels, voc_palette())
     np.testing.assert_array_equal(read_index_mask(path), labels)
     with Image.open(path) as picture:
         assert picture.mode == "P"
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")),
-                                      colourize(labels, voc_palette()))
+        np.testing.assert_array_equal(
+            np.asarray(picture.convert("RGB")), colourize(labels, voc_palette())
+        )
 
 
-@pytest.mark.parametrize("labels, match", [
-    (np.zeros((2, 2, 3), dtype=int), r"shape \(H, W\)"),
-    (np.zeros((2, 2)), "must be integers"),
-    (np.array([[0, 256]]), r"0\.\.255, got 0\.\.256"),
-    (np.array([[0, -1]]), "got -1"),
-])
+@pytest.mark.parametrize(
+    "labels, match",
+    [
+        (np.zeros((2, 2, 3), dtype=int), r"shape \(H, W\)"),
+        (np.zeros((2, 2)), "must be integers"),
+        (np.array([[0, 256]]), r"0\.\.255, got 0\.\.256"),
+        (np.array([[0, -1]]), "got -1"),
+    ],
+)
 def test_bad_labels_are_refused(labels: np.ndarray, match: str) -> None:
     with pytest.raises(InputError, match=match):
         colourize(labels, voc_palette())

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rerank.datasets import open_dataset
 from rerank.datasets import archives as archives_module
+from rerank.datasets import open_dataset
 from rerank.datasets.arranging import msrc21_labels
 from rerank.datasets.msrc21 import COLOURS
 from rerank.datasets.prepare import main, prepare
@@ -43,25 +43,35 @@ def write_msrc_database(folder: Path, files: SimpleNamespace) -> None:
     for seed, image_id in enumerate(("1_1_s", "2_2_s", "3_3_s", "20_1_s")):
         files.image(top / "Images" / f"{image_id}.bmp", seed)
         index = np.random.default_rng(seed).integers(0, len(colours), (6, 9))
-        files.mask(top / "GroundTruth" / f"{image_id}_GT.bmp",
-                   np.array(colours, dtype=np.uint8)[index])
+        files.mask(
+            top / "GroundTruth" / f"{image_id}_GT.bmp", np.array(colours, dtype=np.uint8)[index]
+        )
 
 
 def write_texton_splits(folder: Path, files: SimpleNamespace) -> None:
-    for name, ids in (("Train", ["1_1_s", "3_3_s"]), ("Validation", ["2_2_s"]),
-                      ("Test", ["20_1_s"])):
+    for name, ids in (
+        ("Train", ["1_1_s", "3_3_s"]),
+        ("Validation", ["2_2_s"]),
+        ("Test", ["20_1_s"]),
+    ):
         files.list(folder / f"{name}.txt", [f"{image_id}.bmp" for image_id in ids])
 
 
 def test_msrc21_from_archives(tmp_path: Path, files: SimpleNamespace) -> None:
     write_msrc_database(tmp_path / "db", files)
     write_texton_splits(tmp_path / "splits", files)
-    archives = [zipped(tmp_path / "db", tmp_path / "db.zip"),
-                zipped(tmp_path / "splits", tmp_path / "splits.zip")]
+    archives = [
+        zipped(tmp_path / "db", tmp_path / "db.zip"),
+        zipped(tmp_path / "splits", tmp_path / "splits.zip"),
+    ]
     root = tmp_path / "data"
     lines = prepare("msrc21", root, archives)
-    assert lines[-4:] == ["msrc21 test: 1 images", "msrc21 train: 2 images",
-                          "msrc21 val: 1 images", "msrc21: every file is in order"]
+    assert lines[-4:] == [
+        "msrc21 test: 1 images",
+        "msrc21 train: 2 images",
+        "msrc21 val: 1 images",
+        "msrc21: every file is in order",
+    ]
     assert sum("SHA-256" in line for line in lines) == 2
     train = open_dataset("msrc21", root, "train")
     assert train.ids == ("1_1_s", "3_3_s")
@@ -152,10 +162,15 @@ def test_what_is_wrong_after_arranging_is_told(tmp_path: Path, files: SimpleName
     assert "horse002.jpg" in lines[-1] and "rerank data check weizmann_horse" in lines[-1]
 
 
-@pytest.mark.parametrize("name, parts", [
-    ("voc2012", "JPEGImages, SegmentationClass"), ("msrc21", "Images and GroundTruth"),
-    ("camvid", "train, trainannot and train.txt"), ("weizmann_horse", "rgb and figure_ground"),
-])
+@pytest.mark.parametrize(
+    "name, parts",
+    [
+        ("voc2012", "JPEGImages, SegmentationClass"),
+        ("msrc21", "Images and GroundTruth"),
+        ("camvid", "train, trainannot and train.txt"),
+        ("weizmann_horse", "rgb and figure_ground"),
+    ],
+)
 def test_archives_of_something_else(tmp_path: Path, name: str, parts: str) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").write_text("x", encoding="utf-8")
@@ -166,8 +181,11 @@ def test_archives_of_something_else(tmp_path: Path, name: str, parts: str) -> No
 
 
 def test_archives_are_found_by_name_and_verified(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"VOCtrainval_11-May-2012.tar: the archive is missing, "
-                                        r"which is published at http.*prepare_voc2012.py"):
+    with pytest.raises(
+        DataError,
+        match=r"VOCtrainval_11-May-2012.tar: the archive is missing, "
+        r"which is published at http.*prepare_voc2012.py",
+    ):
         prepare("voc2012", tmp_path)
     (tmp_path / "VOCtrainval_11-May-2012.tar").write_bytes(b"not it")
     with pytest.raises(DataError, match="its MD5 is .* and the published one is 6cd6e144f989"):
@@ -176,8 +194,9 @@ def test_archives_are_found_by_name_and_verified(tmp_path: Path) -> None:
         prepare("camvid", tmp_path, [tmp_path / "gone.zip"])
 
 
-def test_downloading(tmp_path: Path, files: SimpleNamespace,
-                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downloading(
+    tmp_path: Path, files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files.weizmann_horse(tmp_path / "tar" / "weizmann_horse_db")
     served = tarred(tmp_path / "tar", tmp_path / "served.tar.gz")
     offer = (archives_module.Archive("horses.tar.gz", served.as_uri()),)
@@ -196,8 +215,9 @@ def test_names_and_roots(tmp_path: Path) -> None:
         prepare("msrc21", None)
 
 
-def test_the_command_line(tmp_path: Path, files: SimpleNamespace,
-                          capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line(
+    tmp_path: Path, files: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
     files.weizmann_horse(tmp_path / "given")
     words = ["--root", str(tmp_path / "data"), "--archive", str(tmp_path / "given")]
     assert main("weizmann_horse", words) == 0
@@ -208,8 +228,9 @@ def test_the_command_line(tmp_path: Path, files: SimpleNamespace,
 
 
 @pytest.mark.parametrize("name", ["voc2012", "msrc21", "camvid", "weizmann_horse"])
-def test_the_scripts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_scripts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = DATA / f"prepare_{name}.py"
     monkeypatch.setattr("sys.argv", [str(script), "--root", str(tmp_path)])
     with pytest.raises(SystemExit) as left:

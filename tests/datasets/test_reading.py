@@ -7,12 +7,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from rerank.datasets.reading import (
-    read_image,
-    read_index_mask,
-    read_sbd_mask,
-    read_threshold_mask,
-)
+from rerank.datasets.reading import read_image, read_index_mask, read_sbd_mask, read_threshold_mask
 from rerank.errors import DataError
 
 RNG = np.random.default_rng(3)
@@ -65,12 +60,16 @@ def test_sixteen_bits_are_scaled_by_their_full_scale(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image[:, :, 0], [[0, 1, 255], [0, 1, 4]])
 
 
-@pytest.mark.parametrize("values, match", [
-    (np.full((2, 3), 70000, dtype=np.int32), r"32-bit values \(70000\.\.70000\)"),
-    (np.full((2, 3), 0.5, dtype=np.float32), "floating-point values"),
-])
-def test_values_without_a_full_scale_are_refused(tmp_path: Path, values: np.ndarray,
-                                                 match: str) -> None:
+@pytest.mark.parametrize(
+    "values, match",
+    [
+        (np.full((2, 3), 70000, dtype=np.int32), r"32-bit values \(70000\.\.70000\)"),
+        (np.full((2, 3), 0.5, dtype=np.float32), "floating-point values"),
+    ],
+)
+def test_values_without_a_full_scale_are_refused(
+    tmp_path: Path, values: np.ndarray, match: str
+) -> None:
     with pytest.raises(DataError, match=f"i.tif: the image holds {match}.*; save it with 8 or 16"):
         read_image(saved(tmp_path / "i.tif", values))
 
@@ -121,8 +120,15 @@ def test_damage_within_a_png(tmp_path: Path) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize("read, what", [(read_image, "image"), (read_index_mask, "mask"),
-                                        (read_threshold_mask, "mask"), (read_sbd_mask, "mask")])
+@pytest.mark.parametrize(
+    "read, what",
+    [
+        (read_image, "image"),
+        (read_index_mask, "mask"),
+        (read_threshold_mask, "mask"),
+        (read_sbd_mask, "mask"),
+    ],
+)
 def test_missing_files_folders_and_texts(tmp_path: Path, read, what: str) -> None:
     with pytest.raises(DataError, match=f"x.mat: the {what} is missing; put it there"):
         read(tmp_path / "x.mat")
@@ -151,8 +157,9 @@ def test_index_masks_of_every_kind(tmp_path: Path) -> None:
         values = read_index_mask(tmp_path / f"{name}.png")
         assert np.issubdtype(values.dtype, np.integer)
         np.testing.assert_array_equal(values, labels)
-    np.testing.assert_array_equal(read_index_mask(saved(tmp_path / "b.png", labels > 9)),
-                                  labels > 9)
+    np.testing.assert_array_equal(
+        read_index_mask(saved(tmp_path / "b.png", labels > 9)), labels > 9
+    )
 
 
 def test_a_mask_of_colours_is_refused(tmp_path: Path) -> None:

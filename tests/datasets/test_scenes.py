@@ -24,8 +24,20 @@ def test_what_is_promised_of_them() -> None:
     train, val = open_dataset("scenes", split="train"), open_dataset("scenes", split="val")
     assert (len(train), len(val)) == (80, 40)
     assert train[0].image.shape == (120, 160, 3)
-    assert train.class_names == ("background", "grass", "water", "road", "tree", "bush", "house",
-                                 "wall", "car", "boat", "cow", "dog")
+    assert train.class_names == (
+        "background",
+        "grass",
+        "water",
+        "road",
+        "tree",
+        "bush",
+        "house",
+        "wall",
+        "car",
+        "boat",
+        "cow",
+        "dog",
+    )
     assert train.background == 0 and not train.ordered
     assert open_dataset("scenes", size=(48, 33), n_images=1)[0].labels.shape == (48, 33)
 
@@ -41,9 +53,15 @@ def test_an_image_is_the_same_however_many_there_are() -> None:
 
 
 def test_seeds_splits_and_sizes_differ_in_pixels_and_digests() -> None:
-    variants = [open_dataset("scenes", split=split, n_images=2, seed=seed, size=size)
-                for split, seed, size in (("train", 0, (60, 80)), ("train", 1, (60, 80)),
-                                          ("val", 0, (60, 80)), ("train", 0, (80, 60)))]
+    variants = [
+        open_dataset("scenes", split=split, n_images=2, seed=seed, size=size)
+        for split, seed, size in (
+            ("train", 0, (60, 80)),
+            ("train", 1, (60, 80)),
+            ("val", 0, (60, 80)),
+            ("train", 0, (80, 60)),
+        )
+    ]
     samples = [sample for data in variants for sample in data]
     assert len({sample.image.tobytes() for sample in samples}) == len(samples)
     digests = {data.content_digest(i) for data in variants for i in data.ids}
@@ -69,6 +87,7 @@ def iou(truth: np.ndarray, guess: np.ndarray, n_classes: int = 12) -> np.ndarray
 
 def test_a_colour_look_up_fails(drawn: Drawn) -> None:
     """The best label of each of 4,096 colours, learnt from 80 images."""
+
     def colours(image: np.ndarray) -> np.ndarray:
         return ((image >> 4).astype(int) @ [256, 16, 1]).ravel()
 
@@ -92,9 +111,12 @@ def cells(data: list[Sample], side: int = 8) -> tuple[np.ndarray, np.ndarray]:
         maps = [*np.moveaxis(lab, 2, 0)]
         for sigma in (0.8, 1.6, 3.2):
             light = cv2.GaussianBlur(lab[:, :, 0], (0, 0), sigma)
-            maps += [np.abs(cv2.Sobel(light, cv2.CV_32F, 1, 0)),
-                     np.abs(cv2.Sobel(light, cv2.CV_32F, 0, 1)),
-                     np.abs(cv2.Laplacian(light, cv2.CV_32F)), (lab[:, :, 0] - light) ** 2]
+            maps += [
+                np.abs(cv2.Sobel(light, cv2.CV_32F, 1, 0)),
+                np.abs(cv2.Sobel(light, cv2.CV_32F, 0, 1)),
+                np.abs(cv2.Laplacian(light, cv2.CV_32F)),
+                (lab[:, :, 0] - light) ** 2,
+            ]
         maps += [*np.mgrid[:height, :width].astype(np.float32)]
         stack = np.stack(maps, axis=2).reshape(height // side, side, width // side, side, -1)
         rows.append(stack.mean(axis=(1, 3)).reshape(-1, len(maps)))
@@ -106,8 +128,9 @@ def cells(data: list[Sample], side: int = 8) -> tuple[np.ndarray, np.ndarray]:
 
 def test_grain_helps_and_what_is_left_is_one_of_a_pair(drawn: Drawn) -> None:
     """A small window learns the surfaces, but takes a thing for its counterpart."""
-    classifier = ExtraTreesClassifier(30, min_samples_leaf=2, class_weight="balanced",
-                                      random_state=0)
+    classifier = ExtraTreesClassifier(
+        30, min_samples_leaf=2, class_weight="balanced", random_state=0
+    )
     classifier.fit(*cells(drawn["train"]))
     values, truth = cells(drawn["val"])
     guess = classifier.predict(values)
@@ -122,13 +145,16 @@ def test_grain_helps_and_what_is_left_is_one_of_a_pair(drawn: Drawn) -> None:
     assert iou(truth, resolved).mean() > alone + 0.08
 
 
-@pytest.mark.parametrize("options, match", [
-    ({"split": "dev"}, "splits train, val, test, not 'dev'"),
-    ({"n_images": 0}, "n_images must be at least 1, got 0"),
-    ({"size": (31, 64)}, r"\(height, width\) of at least 32 pixels, got \(31, 64\)"),
-    ({"size": (64, 64, 3)}, r"got \(64, 64, 3\)"),
-    ({"seed": -1}, "seed must be 0 or more, got -1"),
-])
+@pytest.mark.parametrize(
+    "options, match",
+    [
+        ({"split": "dev"}, "splits train, val, test, not 'dev'"),
+        ({"n_images": 0}, "n_images must be at least 1, got 0"),
+        ({"size": (31, 64)}, r"\(height, width\) of at least 32 pixels, got \(31, 64\)"),
+        ({"size": (64, 64, 3)}, r"got \(64, 64, 3\)"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+    ],
+)
 def test_options_out_of_range(options: dict[str, object], match: str) -> None:
     with pytest.raises(InputError, match=match):
         open_dataset("scenes", **options)  # type: ignore[arg-type]

@@ -12,13 +12,23 @@ from rerank.datasets import check_dataset, dataset_splits, open_dataset
 pytestmark = pytest.mark.shared
 
 
-@pytest.mark.parametrize("name, n_train, n_val, n_classes, background, ordered", [
-    ("msrc21", 276, 59, 21, None, False),
-    ("camvid", 367, 101, 11, None, True),
-    ("weizmann_horse", 150, 50, 2, 0, False),
-])
-def test_counts_and_description(shared_root: Path, name: str, n_train: int, n_val: int,
-                                n_classes: int, background: int | None, ordered: bool) -> None:
+@pytest.mark.parametrize(
+    "name, n_train, n_val, n_classes, background, ordered",
+    [
+        ("msrc21", 276, 59, 21, None, False),
+        ("camvid", 367, 101, 11, None, True),
+        ("weizmann_horse", 150, 50, 2, 0, False),
+    ],
+)
+def test_counts_and_description(
+    shared_root: Path,
+    name: str,
+    n_train: int,
+    n_val: int,
+    n_classes: int,
+    background: int | None,
+    ordered: bool,
+) -> None:
     above = shared_root / "datasets"
     train, val = (open_dataset(name, above, split) for split in ("train", "val"))
     assert (len(train), len(val)) == (n_train, n_val)
@@ -40,7 +50,7 @@ def test_labels_are_in_range_and_every_class_occurs(shared_root: Path, name: str
         assert labels.dtype == np.uint8
         seen[np.unique(labels)] = True
     assert seen[: val.n_classes].all()
-    assert not seen[val.n_classes:255].any()
+    assert not seen[val.n_classes : 255].any()
     assert seen[255] == (name != "weizmann_horse")
 
 

@@ -37,8 +37,14 @@ def test_train_with_sbd_is_all_but_val(root: Path) -> None:
 
 def test_trainval_with_sbd_is_everything(root: Path) -> None:
     data = open_dataset("voc2012", root, "trainval_sbd")
-    assert set(data.ids) == {"2007_000032", "2008_000002", "2007_000033", "2010_000001",
-                             "2008_000008", "2009_000009"}
+    assert set(data.ids) == {
+        "2007_000032",
+        "2008_000002",
+        "2007_000033",
+        "2010_000001",
+        "2008_000008",
+        "2009_000009",
+    }
     assert data.ids[:4] == open_dataset("voc2012", root, "trainval").ids
 
 
@@ -55,8 +61,7 @@ def test_vocs_image_is_taken_where_both_have_one(root: Path) -> None:
     data = open_dataset("voc2012", root, "train_sbd")
     devkit = root / "VOCdevkit" / "VOC2012" / "JPEGImages"
     sbd = root / "benchmark_RELEASE" / "dataset" / "img"
-    np.testing.assert_array_equal(data.image("2008_000008"),
-                                  read_image(devkit / "2008_000008.jpg"))
+    np.testing.assert_array_equal(data.image("2008_000008"), read_image(devkit / "2008_000008.jpg"))
     np.testing.assert_array_equal(data.image("2009_000009"), read_image(sbd / "2009_000009.jpg"))
 
 
@@ -64,8 +69,13 @@ def test_vocs_image_is_taken_where_both_have_one(root: Path) -> None:
 def test_root_at_any_level(root: Path, below: str) -> None:
     assert len(open_dataset("voc2012", root / below, "train")) == 2
     assert len(open_dataset("voc2012", root / below, "train_sbd")) == 4
-    assert dataset_splits("voc2012", root / below) == ("train", "trainval", "val", "train_sbd",
-                                                       "trainval_sbd")
+    assert dataset_splits("voc2012", root / below) == (
+        "train",
+        "trainval",
+        "val",
+        "train_sbd",
+        "trainval_sbd",
+    )
 
 
 def test_sbd_elsewhere_or_nowhere(tmp_path: Path, files: SimpleNamespace) -> None:
@@ -105,8 +115,11 @@ def test_what_is_amiss_is_named(root: Path) -> None:
     (devkit / "JPEGImages" / "2007_000032.jpg").unlink()
     (devkit / "SegmentationClass" / "2008_000002.png").unlink()
     (root / "benchmark_RELEASE" / "dataset" / "cls" / "2009_000009.mat").write_bytes(b"?")
-    with pytest.raises(DataError, match=r"2007_000032.jpg: the image is missing; put it there or "
-                                        r"take its id off the list \(1 more such"):
+    with pytest.raises(
+        DataError,
+        match=r"2007_000032.jpg: the image is missing; put it there or "
+        r"take its id off the list \(1 more such",
+    ):
         open_dataset("voc2012", root, "train")
     found = {(Path(f.path).name, f.problem[:22]) for f in check_dataset("voc2012", root)}
     assert found == {

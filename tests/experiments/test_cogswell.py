@@ -10,11 +10,22 @@ from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.table import Row, Scope, Table
 
-TINY = ("dataset.options={n_images: 12, size: [64, 48]}", "folds.n_folds=3",
-        "superpixels.n_segments=40", "unary.n_steps=20", "unary.hidden=8",
-        "unary.max_per_image=20", "crf.potts_weights=[0.5, 1.0]", "proposals.n_proposals=4",
-        "proposals.diversities=[0.1, 0.3]", "segnet.grid=5", "segnet.epochs_cross_entropy=1",
-        "segnet.epochs_mixed=1", "ranking.candidates=[0.01]", "report.n_examples=2")
+TINY = (
+    "dataset.options={n_images: 12, size: [64, 48]}",
+    "folds.n_folds=3",
+    "superpixels.n_segments=40",
+    "unary.n_steps=20",
+    "unary.hidden=8",
+    "unary.max_per_image=20",
+    "crf.potts_weights=[0.5, 1.0]",
+    "proposals.n_proposals=4",
+    "proposals.diversities=[0.1, 0.3]",
+    "segnet.grid=5",
+    "segnet.epochs_cross_entropy=1",
+    "segnet.epochs_mixed=1",
+    "ranking.candidates=[0.01]",
+    "report.n_examples=2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +54,16 @@ def test_the_three_tables_share_one_pipeline_a_loss(work: Path) -> None:
     assert ablated["segnet-classification-proposal"].per_seed == rows["svm"].per_seed
     assert len({spread.per_seed for spread in ablated.values()}) > 1
     bench = bench_of(scope)
-    maps = [bench.measure(Row(loss, loss, None, PipelineRecipe(loss, "MAP")), 0, work / loss, None,
-                          lambda share: None).counts for loss in ("ce", "uoi", "mix")]
+    maps = [
+        bench.measure(
+            Row(loss, loss, None, PipelineRecipe(loss, "MAP")),
+            0,
+            work / loss,
+            None,
+            lambda share: None,
+        ).counts
+        for loss in ("ce", "uoi", "mix")
+    ]
     for counts in maps[1:]:
         np.testing.assert_array_equal(counts.intersections, maps[0].intersections)
 
@@ -61,8 +80,10 @@ def test_losses_differ_in_the_second_phase_alone(work: Path) -> None:
 
 def test_settings_tell_rows_and_seeds_apart(work: Path) -> None:
     bench = bench_of(Scope(work, work / "recipes"))
-    rows = [Row("a", "a", None, PipelineRecipe("ce", "MAP")),
-            Row("b", "b", None, PipelineRecipe("uoi", "MAP"))]
+    rows = [
+        Row("a", "a", None, PipelineRecipe("ce", "MAP")),
+        Row("b", "b", None, PipelineRecipe("uoi", "MAP")),
+    ]
     found = [str(bench.settings(row, seed)) for row in rows for seed in (0, 1)]
     assert len(set(found)) == 4
 
@@ -71,12 +92,27 @@ def test_settings_tell_rows_and_seeds_apart(work: Path) -> None:
 def test_an_unknown_rule_is_named(work: Path) -> None:
     bench = bench_of(Scope(work, work / "all", quiet=True))
     with pytest.raises(DataError, match="no rule 'best'"):
-        bench.measure(Row("a", "a", None, PipelineRecipe("mix", "best")), 0, work / "a", None,
-                      lambda share: None)
+        bench.measure(
+            Row("a", "a", None, PipelineRecipe("mix", "best")),
+            0,
+            work / "a",
+            None,
+            lambda share: None,
+        )
     with pytest.raises(DataError, match="no subset summary"):
-        bench.measure(Row("a", "a", None, PipelineRecipe("mix", groups=("summary",))), 0,
-                      work / "a", None, lambda share: None)
-    naive = bench.measure(Row("a", "a", None, PipelineRecipe("mix", "SegNet, naive upsampling")),
-                          0, work / "a", None, lambda share: None)
+        bench.measure(
+            Row("a", "a", None, PipelineRecipe("mix", groups=("summary",))),
+            0,
+            work / "a",
+            None,
+            lambda share: None,
+        )
+    naive = bench.measure(
+        Row("a", "a", None, PipelineRecipe("mix", "SegNet, naive upsampling")),
+        0,
+        work / "a",
+        None,
+        lambda share: None,
+    )
     assert naive.counts.unions.shape[1] == len(bench.class_names)
     assert np.all(naive.counts.intersections <= naive.counts.unions)

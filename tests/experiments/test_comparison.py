@@ -13,8 +13,7 @@ def outcome(seed: int, lift: float = 0.0, n_images: int = 12, n_classes: int = 3
     rng = np.random.default_rng(seed)
     unions = rng.integers(50, 100, (n_images, n_classes))
     shares = np.clip(rng.normal(0.5 + lift, 0.1, unions.shape), 0, 1)
-    return Outcome(IntersectionUnion((unions * shares).astype(np.int64), unions), 1.5,
-                   {"fit": 0.5})
+    return Outcome(IntersectionUnion((unions * shares).astype(np.int64), unions), 1.5, {"fit": 0.5})
 
 
 def by_loops(item: Outcome, images: np.ndarray) -> float:
@@ -43,8 +42,12 @@ def test_spread_over_seeds() -> None:
     assert found.per_seed == pytest.approx(values)
     assert found.mean == pytest.approx(np.mean(values))
     assert found.deviation == pytest.approx(np.std(values, ddof=1))
-    expected = 100 * np.mean([item.counts.intersections[:, 2].sum()
-                              / item.counts.unions[:, 2].sum() for item in items[1:]])
+    expected = 100 * np.mean(
+        [
+            item.counts.intersections[:, 2].sum() / item.counts.unions[:, 2].sum()
+            for item in items[1:]
+        ]
+    )
     assert found.per_class[2] == pytest.approx(expected)
     assert np.isnan(spread(items[:1]).deviation) and np.isnan(spread(items[:1]).per_class[2])
 
@@ -73,8 +76,9 @@ def test_gain_is_paired(measure, value) -> None:
     for size in (256, 144):
         for draw in rng.multinomial(12, np.full(12, 1 / 12), size=size):
             images = np.repeat(every, draw)
-            resampled.append(np.mean([value(a, images) - value(b, images)
-                                      for a, b in zip(items, base)]))
+            resampled.append(
+                np.mean([value(a, images) - value(b, images) for a, b in zip(items, base)])
+            )
     low, high = np.quantile(resampled, [0.025, 0.975])
     assert (found.low, found.high) == pytest.approx((low, high))
     assert found.p_images == 1 / 400
@@ -92,8 +96,7 @@ def test_a_row_has_nothing_over_itself() -> None:
 
 def test_no_difference_is_seldom_found_significant() -> None:
     """Of rows that differ by chance alone, few have a small p over images."""
-    ps = [gain([outcome(3 * s)], [outcome(3 * s + 1)], n_resamples=200).p_images
-          for s in range(60)]
+    ps = [gain([outcome(3 * s)], [outcome(3 * s + 1)], n_resamples=200).p_images for s in range(60)]
     assert np.mean(np.array(ps) < 0.05) < 0.2 < np.mean(np.array(ps) > 0.2)
 
 

@@ -11,30 +11,73 @@ from rerank.experiments.table import Row, Scope, Table
 from rerank.metrics import corpus_iou
 from rerank.nets import Phase
 
-SETTING = DenseSetting("scenes", (24, 36), (24, 36), batch_size=4, architecture="small",
-                       options={"n_images": 8, "size": (32, 48)}, full_factor=0.5)
+SETTING = DenseSetting(
+    "scenes",
+    (24, 36),
+    (24, 36),
+    batch_size=4,
+    architecture="small",
+    options={"n_images": 8, "size": (32, 48)},
+    full_factor=0.5,
+)
 KERNELS = {"spatial_radius": 2, "position_std": 0.2}
 
 
 def table() -> Table:
-    rows = (Row("base", "start", None, DenseRecipe((Phase("ce", 6, 0.05),)), shown=False),
-            Row("net", "net", None, DenseRecipe((Phase("ce", 1, 0.01),)), start="base"),
-            Row("crf", "net + CRF", None,
-                DenseRecipe((Phase("ce", 1, 0.01),), layer=KERNELS), start="base"),
-            Row("dense", "net + dense CRF", None,
-                DenseRecipe(dense_crf={"n_iterations": 1}), start="net"),
-            Row("neuro", "NeuroIoU", None, DenseRecipe(
-                (Phase("neuro(first_steps=20, batch_size=32)", 1, 0.01),)), start="base"))
-    return Table("dense", "Dense", "nowhere", "none", "scenes", ("Method", "Mean"), (), rows,
-                 "net", lambda scope: DenseBench(scope, SETTING))
+    rows = (
+        Row("base", "start", None, DenseRecipe((Phase("ce", 6, 0.05),)), shown=False),
+        Row("net", "net", None, DenseRecipe((Phase("ce", 1, 0.01),)), start="base"),
+        Row(
+            "crf",
+            "net + CRF",
+            None,
+            DenseRecipe((Phase("ce", 1, 0.01),), layer=KERNELS),
+            start="base",
+        ),
+        Row(
+            "dense",
+            "net + dense CRF",
+            None,
+            DenseRecipe(dense_crf={"n_iterations": 1}),
+            start="net",
+        ),
+        Row(
+            "neuro",
+            "NeuroIoU",
+            None,
+            DenseRecipe((Phase("neuro(first_steps=20, batch_size=32)", 1, 0.01),)),
+            start="base",
+        ),
+    )
+    return Table(
+        "dense",
+        "Dense",
+        "nowhere",
+        "none",
+        "scenes",
+        ("Method", "Mean"),
+        (),
+        rows,
+        "net",
+        lambda scope: DenseBench(scope, SETTING),
+    )
 
 
 def test_rows_go_on_from_each_other_and_are_kept(tmp_path: Path) -> None:
     scope = Scope(tmp_path, tmp_path / "work", quiet=True)
     found = reproduce(table(), scope, (0,))
     files = {p.name.split("-seed")[0] + p.suffix for p in scope.work.iterdir()}
-    assert files == {"base.npz", "base.pt", "net.npz", "net.pt", "crf.npz", "crf.pt",
-                     "dense.npz", "neuro.npz", "neuro.pt"}
+    assert files == {
+        "base.npz",
+        "base.pt",
+        "net.npz",
+        "net.pt",
+        "crf.npz",
+        "crf.pt",
+        "dense.npz",
+        "neuro.npz",
+        "neuro.pt",
+    }
     assert "surrogate fit (held out)" in found.notes["neuro"]
     assert "surrogate fit (held out)" not in found.notes["net"]
     assert all(0 < found.spreads[key].mean < 100 for key in ("net", "crf", "dense", "neuro"))
@@ -47,14 +90,20 @@ def test_rows_go_on_from_each_other_and_are_kept(tmp_path: Path) -> None:
 def test_judged_at_the_labels_own_size(tmp_path: Path) -> None:
     """A finer second implementation of the counts, by hand, from the kept state."""
     scope = Scope(tmp_path, tmp_path / "work", quiet=True)
-    bench = DenseBench(scope, DenseSetting(
-        "scenes", (16, 24), (16, 24), architecture="small",
-        options={"n_images": 3, "size": (32, 48)}))
+    bench = DenseBench(
+        scope,
+        DenseSetting(
+            "scenes",
+            (16, 24),
+            (16, 24),
+            architecture="small",
+            options={"n_images": 3, "size": (32, 48)},
+        ),
+    )
     row = Row("a", "a", None, DenseRecipe((Phase("ce", 1, 0.05),)))
     outcome = bench.measure(row, 0, tmp_path / "a", None, lambda share: None)
     labelled = [(sample.labels != 255).sum() for sample in bench.val]
-    truth = [np.bincount(sample.labels[sample.labels != 255], minlength=12)
-             for sample in bench.val]
+    truth = [np.bincount(sample.labels[sample.labels != 255], minlength=12) for sample in bench.val]
     assert bench.val[0].labels.shape == (32, 48)
     assert (outcome.counts.unions >= truth).all()
     assert (outcome.counts.unions.sum(1) <= 2 * np.array(labelled)).all()
@@ -83,7 +132,8 @@ def test_full_size_trains_the_backbone_too(tmp_path: Path) -> None:
     row = Row("a", "a", None, DenseRecipe((Phase("ce", 2, 0.05),)))
     frozen = DenseBench(Scope(tmp_path, tmp_path), SETTING)
     assert outcome_place(table(), bench, scope, row, 0) != outcome_place(
-        table(), frozen, Scope(tmp_path, tmp_path / "work"), row, 0)
+        table(), frozen, Scope(tmp_path, tmp_path / "work"), row, 0
+    )
     before = bench.model(row.recipe, 0, None)
     assert any(p.requires_grad for p in before.backbone.parameters())
     outcome = bench.measure(row, 0, tmp_path / "a", None, lambda share: None)

@@ -36,8 +36,9 @@ def test_both_layouts_are_those_of_the_layer() -> None:
     settings = DenseCRFSettings(3, bilateral_sxy=10.0)
     last, labels = refine_map(maps, image, settings)
     first, same = refine_map(np.moveaxis(maps, 2, 0), image, settings)
-    expected = dense_crf(np.moveaxis(maps, 2, 0).astype(np.float32), image, n_iterations=3,
-                         bilateral_sxy=10.0)
+    expected = dense_crf(
+        np.moveaxis(maps, 2, 0).astype(np.float32), image, n_iterations=3, bilateral_sxy=10.0
+    )
     np.testing.assert_array_equal(first, expected)
     np.testing.assert_array_equal(last, np.moveaxis(expected, 0, 2))
     np.testing.assert_array_equal(labels, same)
@@ -68,12 +69,32 @@ def test_command(folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture
     maps, images, out = folders
     np.savez(maps / "b.npz", np.moveaxis(picture()[1], 2, 0))
     Image.fromarray(picture()[0]).save(images / "b.jpg", quality=95)
-    assert main(["dense-crf", str(maps), str(images), "--out", str(out), "--iterations", "2",
-                 "--bilateral-sxy", "10", "--gaussian-compat", "0", "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "dense-crf",
+                str(maps),
+                str(images),
+                "--out",
+                str(out),
+                "--iterations",
+                "2",
+                "--bilateral-sxy",
+                "10",
+                "--gaussian-compat",
+                "0",
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out.split()
     assert printed == [str(out / "a_segmentation.png"), str(out / "b_segmentation.png")]
-    expected, labels = refine_map(np.load(maps / "a.npy"), picture()[0], DenseCRFSettings(
-        2, gaussian_compat=0.0, bilateral_sxy=10.0))
+    expected, labels = refine_map(
+        np.load(maps / "a.npy"),
+        picture()[0],
+        DenseCRFSettings(2, gaussian_compat=0.0, bilateral_sxy=10.0),
+    )
     np.testing.assert_array_equal(np.load(out / "a.npy"), expected)
     np.testing.assert_array_equal(np.asarray(Image.open(out / "a_segmentation.png")), labels)
     assert np.load(out / "b.npy").shape == (3, 18, 26)
@@ -98,15 +119,21 @@ def test_jobs_do_not_change_the_result(folders: tuple[Path, Path, Path]) -> None
         assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda m: m[:, :-1], r"a.npy: expected \(18, 26, C\).*got \(18, 25, 3\); resize"),
-    (lambda m: m[..., 0], r"got \(18, 26\)"),
-    (lambda m: (255 * m).astype(np.uint8), "a.npy: expected floats.*uint8"),
-    (lambda m: np.where(np.arange(3) == 1, -m, m), "a.npy: the value at row 0, column 0.*softmax"),
-    (lambda m: np.where((m == m.max()), np.inf, m), "a.npy: the value at row"),
-    (lambda m: np.where((m == m.max()), np.nan, m), "mark void pixels"),
-    (lambda m: np.repeat(m, 100, 2), "300 classes"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda m: m[:, :-1], r"a.npy: expected \(18, 26, C\).*got \(18, 25, 3\); resize"),
+        (lambda m: m[..., 0], r"got \(18, 26\)"),
+        (lambda m: (255 * m).astype(np.uint8), "a.npy: expected floats.*uint8"),
+        (
+            lambda m: np.where(np.arange(3) == 1, -m, m),
+            "a.npy: the value at row 0, column 0.*softmax",
+        ),
+        (lambda m: np.where((m == m.max()), np.inf, m), "a.npy: the value at row"),
+        (lambda m: np.where((m == m.max()), np.nan, m), "mark void pixels"),
+        (lambda m: np.repeat(m, 100, 2), "300 classes"),
+    ],
+)
 def test_unusable_maps_are_named(folders, change, message) -> None:
     maps, images, out = folders
     np.save(maps / "a.npy", change(np.load(maps / "a.npy")))
@@ -132,8 +159,16 @@ def test_unusable_folders_are_named(folders: tuple[Path, Path, Path], tmp_path: 
         refine_files(maps, images, out)
 
 
-@pytest.mark.parametrize("changed", [{"n_iterations": -1}, {"scale": 0.0}, {"clip": 1.0},
-                                     {"normalization": "all"}, {"bilateral_sxy": -1.0}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"n_iterations": -1},
+        {"scale": 0.0},
+        {"clip": 1.0},
+        {"normalization": "all"},
+        {"bilateral_sxy": -1.0},
+    ],
+)
 def test_unusable_settings(changed) -> None:
     with pytest.raises(ConfigError, match="dense CRF"):
         DenseCRFSettings(**changed)

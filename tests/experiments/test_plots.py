@@ -48,13 +48,16 @@ def test_energy_curves_are_those_of_the_layer() -> None:
     found = energy_curves(layer, [(logits, image, labels)] * 2, n_steps=5)
     assert found.energies.shape == (2, 6) and found.mean_iou.shape == (6,)
     assert found.energies[0, 0] == pytest.approx(
-        layer.energy(logits.softmax(1), logits, image).item())
+        layer.energy(logits.softmax(1), logits, image).item()
+    )
     q = layer(logits, image)
     assert found.energies[1, 5] == pytest.approx(layer.energy(q, logits, image).item(), rel=1e-5)
     prediction = q.argmax(1)[0].numpy()[1:]
     truth = labels[1:]
-    ious = [((prediction == k) & (truth == k)).sum() / ((prediction == k) | (truth == k)).sum()
-            for k in range(3)]
+    ious = [
+        ((prediction == k) & (truth == k)).sum() / ((prediction == k) | (truth == k)).sum()
+        for k in range(3)
+    ]
     assert found.mean_iou[5] == pytest.approx(np.mean(ious))
     lines = draw_energy(found).axes[0].get_lines()
     assert lines[-1].get_ydata()[0] == 1.0 and lines[-1].get_ydata()[-1] == 0.0
@@ -62,12 +65,16 @@ def test_energy_curves_are_those_of_the_layer() -> None:
         energy_curves(layer, [])
 
 
-@pytest.mark.parametrize("changed, message", [
-    ({"name": "fig9"}, "no such plot"), ({"out": Path("a.svg")}, ".png"),
-    ({"name": "discontinuity", "labels": Path("m.png")}, "--labels goes with flips"),
-    ({"name": "flips", "work": Path("w")}, "--work and --data-root go with"),
-    ({"name": "crfgrad-energy", "work": Path("w")}, "go together"),
-])
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"name": "fig9"}, "no such plot"),
+        ({"out": Path("a.svg")}, ".png"),
+        ({"name": "discontinuity", "labels": Path("m.png")}, "--labels goes with flips"),
+        ({"name": "flips", "work": Path("w")}, "--work and --data-root go with"),
+        ({"name": "crfgrad-energy", "work": Path("w")}, "go together"),
+    ],
+)
 def test_unusable_arguments(changed, message) -> None:
     with pytest.raises(ConfigError, match=message):
         draw_plot(**{"name": "flips", "out": Path("a.png"), **changed})
@@ -76,5 +83,9 @@ def test_unusable_arguments(changed, message) -> None:
 @pytest.mark.shared
 def test_energy_needs_a_measured_table(shared_root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="rerank reproduce larsson-table1"):
-        draw_plot("crfgrad-energy", tmp_path / "a.png", work=tmp_path,
-                  data_root=shared_root / "datasets" / "weizmann_horse")
+        draw_plot(
+            "crfgrad-energy",
+            tmp_path / "a.png",
+            work=tmp_path,
+            data_root=shared_root / "datasets" / "weizmann_horse",
+        )

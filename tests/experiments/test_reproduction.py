@@ -49,12 +49,25 @@ def make(scope_bench: list[FakeBench], better: float = 0.6) -> Table:
         return scope_bench[-1]
 
     return Table(
-        "fake-table", "A fake", "Nobody 2020, Table 9", "paper images", "few images",
-        ("Method", "Mean"), (PaperLine("CE", (70.5,)), PaperLine("Better", (72.0,))),
-        (Row("base", "start", None, 0.4, shown=False), Row("ce", "CE", 70.5, 0.5, start="base"),
-         Row("better", "Better", 72.0, better, start="base"), Row("own", "Own row", None, 0.3)),
-        "ce", bench, pairs=(("better", "own"),),
-        aims={("better", "ce"): 2.0, ("better", "own"): 40.0}, notes=("A note.",))
+        "fake-table",
+        "A fake",
+        "Nobody 2020, Table 9",
+        "paper images",
+        "few images",
+        ("Method", "Mean"),
+        (PaperLine("CE", (70.5,)), PaperLine("Better", (72.0,))),
+        (
+            Row("base", "start", None, 0.4, shown=False),
+            Row("ce", "CE", 70.5, 0.5, start="base"),
+            Row("better", "Better", 72.0, better, start="base"),
+            Row("own", "Own row", None, 0.3),
+        ),
+        "ce",
+        bench,
+        pairs=(("better", "own"),),
+        aims={("better", "ce"): 2.0, ("better", "own"): 40.0},
+        notes=("A note.",),
+    )
 
 
 def test_every_row_is_measured_once(tmp_path: Path) -> None:
@@ -62,8 +75,10 @@ def test_every_row_is_measured_once(tmp_path: Path) -> None:
     scope = Scope(tmp_path, tmp_path / "work")
     first = reproduce(make(benches), scope, (0, 1, 2))
     assert len(benches[0].calls) == 12 and benches[0].calls[0] == ("base", 0)
-    assert all(name.startswith(f"base-seed{seed}-") == (row in ("ce", "better"))
-               for (row, seed), name in zip(benches[0].calls, benches[0].starts))
+    assert all(
+        name.startswith(f"base-seed{seed}-") == (row in ("ce", "better"))
+        for (row, seed), name in zip(benches[0].calls, benches[0].starts)
+    )
     again = reproduce(make(benches), scope, (0, 1, 2))
     assert benches[1].calls == []
     assert first.spreads["ce"].per_seed == again.spreads["ce"].per_seed
@@ -100,7 +115,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
         reproduce(Table(**{**vars(table), "bench": stopping}), scope, (0, 1))
     reproduce(table, scope, (0, 1))
     assert benches[0].calls + benches[1].calls == [
-        (key, seed) for seed in (0, 1) for key in ("base", "ce", "better", "own")]
+        (key, seed) for seed in (0, 1) for key in ("base", "ce", "better", "own")
+    ]
 
 
 @pytest.mark.parametrize("seeds", [(), (1, 1), (-1,)])
@@ -168,8 +184,9 @@ def test_zhaos_mean_counts_a_twelfth_class() -> None:
     """As the table's note says: with a class of IoU 31 to 33 more, all lines but one add up."""
     lines = TABLES["zhao-table4"].printed
     left_over = [12 * line.values[-1] - sum(line.values[:-1]) for line in lines]
-    assert [30 < value < 34 for value in left_over] == [line.name != "DeepLabv3+ CE & CRF"
-                                                        for line in lines]
+    assert [30 < value < 34 for value in left_over] == [
+        line.name != "DeepLabv3+ CE & CRF" for line in lines
+    ]
 
 
 def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -177,8 +194,22 @@ def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
     assert main(["reproduce", "list"]) == 0
     assert "larsson-table1" in capsys.readouterr().out
     work = tmp_path / "w"
-    assert main(["reproduce", "fake-table", "--data-root", str(tmp_path), "--work", str(work),
-                 "--seeds", "0,3", "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "reproduce",
+                "fake-table",
+                "--data-root",
+                str(tmp_path),
+                "--work",
+                str(work),
+                "--seeds",
+                "0,3",
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "seed 3" in out and str(work / "fake-table" / "fake-table.html") in out
     assert {p.suffix for p in (work / "fake-table").iterdir()} == {".npz", ".html", ".md", ".json"}

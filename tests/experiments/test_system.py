@@ -12,12 +12,24 @@ from rerank.experiments.reproduction import reproduce
 from rerank.experiments.system import system_bench
 from rerank.experiments.table import Scope, Table
 
-TINY = ("dataset.options={n_images: 12, size: [64, 48]}", "folds.n_folds=3",
-        "superpixels.n_segments=40", "unary.n_steps=20", "unary.hidden=8",
-        "unary.max_per_image=20", "crf.potts_weights=[0.5, 1.0]", "proposals.n_proposals=30",
-        "proposals.diversities=[0.1, 0.3]", "segnet.grid=5", "segnet.epochs_cross_entropy=1",
-        "segnet.epochs_mixed=1", "ranking.candidates=[0.01]", "report.n_examples=1",
-        "posterior.features=appearance", "posterior.scales=null")
+TINY = (
+    "dataset.options={n_images: 12, size: [64, 48]}",
+    "folds.n_folds=3",
+    "superpixels.n_segments=40",
+    "unary.n_steps=20",
+    "unary.hidden=8",
+    "unary.max_per_image=20",
+    "crf.potts_weights=[0.5, 1.0]",
+    "proposals.n_proposals=30",
+    "proposals.diversities=[0.1, 0.3]",
+    "segnet.grid=5",
+    "segnet.epochs_cross_entropy=1",
+    "segnet.epochs_mixed=1",
+    "ranking.candidates=[0.01]",
+    "report.n_examples=1",
+    "posterior.features=appearance",
+    "posterior.scales=null",
+)
 
 
 def bench_of(scope: Scope) -> PipelineBench:
@@ -26,8 +38,11 @@ def bench_of(scope: Scope) -> PipelineBench:
 
 def test_every_data_set_and_feature_set_has_a_table() -> None:
     names = {name for name in TABLES if name.startswith("system-")}
-    assert names == {f"system-{data}-{features}" for data in ("weizmann-horse", "msrc21", "camvid")
-                     for features in ("appearance", "deep")}
+    assert names == {
+        f"system-{data}-{features}"
+        for data in ("weizmann-horse", "msrc21", "camvid")
+        for features in ("appearance", "deep")
+    }
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,54 +13,76 @@ from rerank.features import ImageInputs
 
 def block_map(rows: int, columns: int, size: int) -> np.ndarray:
     """A superpixel map of square blocks."""
-    y, x = np.mgrid[:rows * size, :columns * size] // size
+    y, x = np.mgrid[: rows * size, : columns * size] // size
     return (y * columns + x).astype(np.int32)
 
 
 def block_edges(rows: int, columns: int) -> np.ndarray:
     index = np.arange(rows * columns).reshape(rows, columns)
-    return np.concatenate([
-        np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
-        np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1)])
+    return np.concatenate(
+        [
+            np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
+            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
+        ]
+    )
 
 
 def block_overlap(superpixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Cells of whole pixels, by counting."""
     height, width = superpixels.shape
-    cells = (np.arange(height) * grid[0] // height)[:, None] * grid[1] \
-        + np.arange(width) * grid[1] // width
+    cells = (np.arange(height) * grid[0] // height)[:, None] * grid[1] + np.arange(width) * grid[
+        1
+    ] // width
     overlap = np.zeros((grid[0] * grid[1], superpixels.max() + 1))
     np.add.at(overlap, (cells.ravel(), superpixels.ravel()), 1)
     return overlap / overlap.sum(axis=1, keepdims=True)
 
 
-def _make_inputs(seed: int = 0, rows: int = 5, columns: int = 6, size: int = 4,
-                 n_proposals: int = 7, n_classes: int = 4, grid: tuple[int, int] = (3, 4),
-                 image_id: str = "cow", **changes: Any) -> ImageInputs:
+def _make_inputs(
+    seed: int = 0,
+    rows: int = 5,
+    columns: int = 6,
+    size: int = 4,
+    n_proposals: int = 7,
+    n_classes: int = 4,
+    grid: tuple[int, int] = (3, 4),
+    image_id: str = "cow",
+    **changes: Any,
+) -> ImageInputs:
     rng = np.random.default_rng(seed)
     superpixels = block_map(rows, columns, size)
     n = rows * columns
     edges = block_edges(rows, columns)
     base = rng.integers(0, n_classes - 1, n)
-    labelings = np.where(rng.random((n_proposals, n)) < 0.7, base,
-                         rng.integers(0, n_classes - 1, (n_proposals, n))).astype(np.uint8)
+    labelings = np.where(
+        rng.random((n_proposals, n)) < 0.7, base, rng.integers(0, n_classes - 1, (n_proposals, n))
+    ).astype(np.uint8)
     values: dict[str, Any] = dict(
-        image_id=image_id, classes=tuple(f"class{c}" for c in range(n_classes)),
-        superpixels=superpixels, edges=edges,
+        image_id=image_id,
+        classes=tuple(f"class{c}" for c in range(n_classes)),
+        superpixels=superpixels,
+        edges=edges,
         boundary_length=np.full(len(edges), float(size)),
-        contrast=rng.random(len(edges)) * 100, areas=np.full(n, float(size * size)),
-        labelings=labelings, energies=rng.random(n_proposals) * 50,
+        contrast=rng.random(len(edges)) * 100,
+        areas=np.full(n, float(size * size)),
+        labelings=labelings,
+        energies=rng.random(n_proposals) * 50,
         lower_bounds=np.where(np.arange(n_proposals) < 2, -1.0, np.nan),
         probabilities=rng.dirichlet(np.full(n_classes, 0.3), n),
-        generator=rng.integers(0, 2, n_proposals), generators=("div_mbest", "joint"),
+        generator=rng.integers(0, 2, n_proposals),
+        generators=("div_mbest", "joint"),
         segnet_map=rng.dirichlet(np.full(n_classes, 0.5), grid),
         cell_overlap=block_overlap(superpixels, grid),
-        scores=rng.normal(size=n_classes - 1), size_scores=rng.normal(size=4 * (n_classes - 1)),
-        size_thresholds=np.sort(rng.random((n_classes - 1, 4)) * 0.5, axis=1), background=0,
-        region_values=rng.normal(size=(n, 3)), value_names=("L", "a", "b"),
+        scores=rng.normal(size=n_classes - 1),
+        size_scores=rng.normal(size=4 * (n_classes - 1)),
+        size_thresholds=np.sort(rng.random((n_classes - 1, 4)) * 0.5, axis=1),
+        background=0,
+        region_values=rng.normal(size=(n, 3)),
+        value_names=("L", "a", "b"),
         location=rng.dirichlet(np.full(n_classes, 2.0), n),
         cooccurrence=_symmetric(rng.normal(size=(n_classes, n_classes))),
-        posterior=rng.dirichlet(np.full(n_classes, 0.2), n))
+        posterior=rng.dirichlet(np.full(n_classes, 0.2), n),
+    )
     return ImageInputs(**{**values, **changes})
 
 

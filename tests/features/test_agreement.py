@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rerank.errors import InputError
 from rerank.features import agreement_features, proposal_agreement
@@ -25,14 +26,23 @@ def test_agrees_with_loops(seed, n_proposals):
             assert agreement.painted[m, c] == pytest.approx(share[labels[m] == c].sum())
             assert agreement.voted[m, c] == pytest.approx(((others == c) @ share).mean())
             assert agreement.intersection[m, c] == pytest.approx(
-                ((same & (others == c)) @ share).mean(), abs=1e-12)
+                ((same & (others == c)) @ share).mean(), abs=1e-12
+            )
         union = agreement.painted[m] + agreement.voted[m] - agreement.intersection[m]
         iou = np.where(union > 1e-12, agreement.intersection[m] / np.maximum(union, 1e-12), 0)
         np.testing.assert_allclose(agreement.iou[m], iou, atol=1e-9)
         weight = np.where(agreement.painted[m] > 0, 1, np.minimum(10 * agreement.voted[m], 1))
-        np.testing.assert_allclose(agreement.scalars[m], [
-            (same @ share).mean(), (same @ share).max(), (same @ share).min(),
-            iou.sum() / weight.sum(), share[~same.any(axis=0)].sum()], atol=1e-9)
+        np.testing.assert_allclose(
+            agreement.scalars[m],
+            [
+                (same @ share).mean(),
+                (same @ share).max(),
+                (same @ share).min(),
+                iou.sum() / weight.sum(),
+                share[~same.any(axis=0)].sum(),
+            ],
+            atol=1e-9,
+        )
 
 
 def test_columns_by_hand():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rerank.errors import InputError
 from rerank.features import appearance_features
@@ -24,37 +25,51 @@ def test_agrees_with_loops(seed):
         for c, name in enumerate(CLASSES):
             inside = row == c
             if not inside.any():
-                got = [table.column(f"proposal.{f}[{name}]")[m] for f in
-                       ("separation", "uniformity", "inside_L", "spread_a")]
+                got = [
+                    table.column(f"proposal.{f}[{name}]")[m]
+                    for f in ("separation", "uniformity", "inside_L", "spread_a")
+                ]
                 assert got == [0, 0, 0, 0]
                 continue
             centre = np.average(z[inside], axis=0, weights=areas[inside])
             variance = np.average((z[inside] - centre) ** 2, axis=0, weights=areas[inside])
-            outside = np.average(z[~inside], axis=0, weights=areas[~inside]) \
-                if (~inside).any() else centre
+            outside = (
+                np.average(z[~inside], axis=0, weights=areas[~inside])
+                if (~inside).any()
+                else centre
+            )
             difference = centre - outside
-            explained += areas[inside].sum() / areas.sum() * (centre ** 2).mean()
-            separations.append(np.sqrt((difference ** 2).mean()))
-            expected = {"separation": separations[-1], "uniformity": 1 - variance.mean(),
-                        "inside_L": difference[0], "inside_a": difference[1],
-                        "spread_L": np.sqrt(variance[0]), "spread_a": np.sqrt(variance[1])}
+            explained += areas[inside].sum() / areas.sum() * (centre**2).mean()
+            separations.append(np.sqrt((difference**2).mean()))
+            expected = {
+                "separation": separations[-1],
+                "uniformity": 1 - variance.mean(),
+                "inside_L": difference[0],
+                "inside_a": difference[1],
+                "spread_L": np.sqrt(variance[0]),
+                "spread_a": np.sqrt(variance[1]),
+            }
             for feature, value in expected.items():
                 assert table.column(f"proposal.{feature}[{name}]")[m] == pytest.approx(
-                    value, abs=1e-7)
+                    value, abs=1e-7
+                )
         several = len(separations) > 1
-        np.testing.assert_allclose(table.values[m, :3], [
-            explained, np.mean(separations) * several, min(separations) * several], atol=1e-7)
+        np.testing.assert_allclose(
+            table.values[m, :3],
+            [explained, np.mean(separations) * several, min(separations) * several],
+            atol=1e-7,
+        )
 
 
 def test_a_value_that_all_regions_share_is_zero():
-    table = appearance_features(np.array([[0, 1, 1]]), np.ones(3), np.full((3, 1), 1e6), 2,
-                                ("L",), ("a", "b"))
+    table = appearance_features(
+        np.array([[0, 1, 1]]), np.ones(3), np.full((3, 1), 1e6), 2, ("L",), ("a", "b")
+    )
     assert table.column("proposal.separation[b]").tolist() == [0]
 
 
 def test_no_values_at_all():
-    table = appearance_features(np.array([[0, 1]]), np.ones(2), np.zeros((2, 0)), 2, (),
-                                ("a", "b"))
+    table = appearance_features(np.array([[0, 1]]), np.ones(2), np.zeros((2, 0)), 2, (), ("a", "b"))
     assert (table.values == 0).all() and table.shape == (1, 7)
 
 

@@ -13,8 +13,9 @@ SHARES = np.array([[1.0, 0.0, 0.0], [0.7, 0.3, 0.0], [0.8, 0.05, 0.15]])
 
 
 def table():
-    return classification_features(SCORES, SIZES, LIMITS, SHARES, background=0, classes=CLASSES,
-                                   image_id="moo")
+    return classification_features(
+        SCORES, SIZES, LIMITS, SHARES, background=0, classes=CLASSES, image_id="moo"
+    )
 
 
 def test_scores_alone():

@@ -27,13 +27,20 @@ def test_machines_agree_with_liblinear(d, balanced):
     machines = fit_linear_svms(X, labels, 2.0, balanced, 1e-12, 100)
     assert machines.duality_gap.max() <= 1e-12
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
-    scaled /= np.sqrt((scaled ** 2).sum(axis=1).mean())
+    scaled /= np.sqrt((scaled**2).sum(axis=1).mean())
     for t in range(3):
-        peer = LinearSVC(C=2.0, class_weight="balanced" if balanced else None, tol=1e-10,
-                         max_iter=1_000_000, random_state=0, dual=True)
+        peer = LinearSVC(
+            C=2.0,
+            class_weight="balanced" if balanced else None,
+            tol=1e-10,
+            max_iter=1_000_000,
+            random_state=0,
+            dual=True,
+        )
         peer.fit(scaled, labels[:, t])
-        np.testing.assert_allclose(machines.decision_function(X)[:, t],
-                                   peer.decision_function(scaled), atol=1e-5)
+        np.testing.assert_allclose(
+            machines.decision_function(X)[:, t], peer.decision_function(scaled), atol=1e-5
+        )
 
 
 def test_one_class_problems_score_a_constant():
@@ -69,8 +76,9 @@ def test_image_classifiers_learn_and_come_back():
     assert scores.shape == (50, 3) and classifiers.classes_.tolist() == [1, 2, 3]
     assert ((scores > 0) == (shares[150:, 1:] > 0)).mean() > 0.8
     back = ImageClassifiers.from_arrays(classifiers.to_arrays())
-    np.testing.assert_array_equal(back.decision_function(pooled),
-                                  classifiers.decision_function(pooled))
+    np.testing.assert_array_equal(
+        back.decision_function(pooled), classifiers.decision_function(pooled)
+    )
     assert ImageClassifiers().fit(pooled, shares).decision_function(pooled).shape == (200, 4)
 
 
@@ -86,10 +94,10 @@ def test_size_classifiers_label_by_threshold():
     scores = sizes.decision_function(pooled)
     assert scores.shape == (120, 12) and sizes.thresholds_.shape == (3, 4)
     assert (scores[:, 8:] == -1).all()
-    alone = fit_linear_svms(pooled, shares[:, [1]] >= sizes.thresholds_[1, 2], 1.0, True, 1e-10,
-                            100)
-    np.testing.assert_allclose(scores[:, 4 + 2], alone.decision_function(pooled)[:, 0],
-                               atol=0.02)
+    alone = fit_linear_svms(
+        pooled, shares[:, [1]] >= sizes.thresholds_[1, 2], 1.0, True, 1e-10, 100
+    )
+    np.testing.assert_allclose(scores[:, 4 + 2], alone.decision_function(pooled)[:, 0], atol=0.02)
     back = SizeThresholdClassifiers.from_arrays(sizes.to_arrays())
     np.testing.assert_array_equal(back.decision_function(pooled), scores)
     np.testing.assert_array_equal(back.thresholds_, sizes.thresholds_)

@@ -37,8 +37,11 @@ def slow_edges(labels, edge_map, n_classes, cap, radius):
                     border[y, x] = True
 
     def away(marked):
-        return np.minimum(distance_transform_edt(~marked), cap) if marked.any() \
+        return (
+            np.minimum(distance_transform_edt(~marked), cap)
+            if marked.any()
             else np.full(marked.shape, cap)
+        )
 
     def mean(values):
         return values.mean() if values.size else 0.0
@@ -47,13 +50,19 @@ def slow_edges(labels, edge_map, n_classes, cap, radius):
         return (distance > radius) | (distance >= cap)
 
     to_edges, to_border = away(edge_map), away(border)
-    row = [mean(to_edges[border]) / cap, mean(far(to_edges[border])),
-           mean(to_border[edge_map]) / cap, mean(far(to_border[edge_map]))]
+    row = [
+        mean(to_edges[border]) / cap,
+        mean(far(to_edges[border])),
+        mean(to_border[edge_map]) / cap,
+        mean(far(to_border[edge_map])),
+    ]
     of = [border & (labels == c) for c in range(n_classes)]
     row += [mean(to_edges[at]) / cap for at in of]
     row += [mean(far(to_edges[at])) for at in of]
-    row += [(far(to_border) & edge_map & (labels == c)).sum() / max(edge_map.sum(), 1)
-            for c in range(n_classes)]
+    row += [
+        (far(to_border) & edge_map & (labels == c)).sum() / max(edge_map.sum(), 1)
+        for c in range(n_classes)
+    ]
     return row
 
 
@@ -79,8 +88,9 @@ def test_the_labeling_that_follows_the_edges_is_best():
     labelings = np.stack([square, square | (np.arange(20) == 8), np.zeros(20)]).astype(np.uint8)
     table = edge_features(labelings, superpixels, detect_edges(image), 2, ("bg", "cow"))
     assert (table.values[0, :4] < 0.35).all()
-    assert table.column("proposal.chamfer_to_edges")[1] > table.column(
-        "proposal.chamfer_to_edges")[0]
+    assert (
+        table.column("proposal.chamfer_to_edges")[1] > table.column("proposal.chamfer_to_edges")[0]
+    )
     assert table.column("proposal.edges_missed").tolist()[0] == 0
     assert table.column("proposal.edges_missed")[2] == pytest.approx(1)
     assert table.column("proposal.chamfer_to_edges[cow]")[2] == 0
@@ -93,8 +103,9 @@ def test_edges_join_the_table(make_inputs):
     table = image_features(inputs)
     new = [c for c in with_edges.columns if c not in set(table.columns)]
     assert len(new) == 4 + 3 * 4 + 4
-    np.testing.assert_array_equal(with_edges.column("summary.edges_missed"),
-                                  with_edges.column("proposal.edges_missed"))
+    np.testing.assert_array_equal(
+        with_edges.column("summary.edges_missed"), with_edges.column("proposal.edges_missed")
+    )
     np.testing.assert_array_equal(with_edges.drop(new).values, table.values)
 
 
@@ -116,7 +127,8 @@ def test_distances_are_exact_to_the_last_bit():
     try:
         for seed in range(10):
             marked = np.random.default_rng(seed).random((213, 320)) < 0.002
-            np.testing.assert_array_equal(_distance(marked, 1e3),
-                                          distance_transform_edt(~marked).astype(np.float32))
+            np.testing.assert_array_equal(
+                _distance(marked, 1e3), distance_transform_edt(~marked).astype(np.float32)
+            )
     finally:
         cv2.setNumThreads(threads)

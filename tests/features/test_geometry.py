@@ -34,12 +34,15 @@ def test_it_agrees_with_masks(seed):
         assert frame[k] == (mask & outermost).sum()
 
 
-@pytest.mark.parametrize("labels, message", [
-    (np.zeros(3, dtype=int), r"must be \(H, W\) integers"),
-    (np.zeros((2, 2)), r"must be \(H, W\) integers"),
-    (np.array([[0, 3]]), r"superpixels must be 0\.\.1"),
-    (np.array([[0, 0]]), "region 1 has no pixel"),
-])
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (np.zeros(3, dtype=int), r"must be \(H, W\) integers"),
+        (np.zeros((2, 2)), r"must be \(H, W\) integers"),
+        (np.array([[0, 3]]), r"superpixels must be 0\.\.1"),
+        (np.array([[0, 0]]), "region 1 has no pixel"),
+    ],
+)
 def test_bad_maps_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         region_geometry(labels, 2)

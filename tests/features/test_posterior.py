@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.features import (cells_to_regions, class_log_prob, component_support,
-                             posterior_features, score_against, support_features)
+from rerank.features import (
+    cells_to_regions,
+    class_log_prob,
+    component_support,
+    posterior_features,
+    score_against,
+    support_features,
+)
 
 
 def make_case(seed, n=9, n_classes=4, n_proposals=5):
@@ -36,18 +43,26 @@ def test_scores_agree_with_loops(seed):
         for c in range(4):
             at = row == c
             assert scores.painted[m, c] == pytest.approx(share[at].sum())
-            assert scores.class_log_prob[m, c] == pytest.approx(
-                (share * log_p[:, c])[at].sum())
+            assert scores.class_log_prob[m, c] == pytest.approx((share * log_p[:, c])[at].sum())
             assert scores.class_margin[m, c] == pytest.approx((share * margin)[at].sum())
             assert scores.overruled[m, c] == pytest.approx(share[at & wrong].sum())
             assert scores.worst_margin[m, c] == pytest.approx(
-                np.min(np.array(margin)[at], initial=np.inf) if at.any() else 0)
+                np.min(np.array(margin)[at], initial=np.inf) if at.any() else 0
+            )
         play = np.where(painted, 1, p.max(axis=0))
-        np.testing.assert_allclose(scores.scalars[m], [
-            sum(share[i] * p[i, c] for i, c in enumerate(row)),
-            sum(share[i] * log_p[i, c] for i, c in enumerate(row)),
-            iou[painted].mean(), (play * iou).sum() / play.sum(), share @ margin,
-            share[wrong].sum(), (share @ p)[~painted].sum()], atol=1e-12)
+        np.testing.assert_allclose(
+            scores.scalars[m],
+            [
+                sum(share[i] * p[i, c] for i, c in enumerate(row)),
+                sum(share[i] * log_p[i, c] for i, c in enumerate(row)),
+                iou[painted].mean(),
+                (play * iou).sum() / play.sum(),
+                share @ margin,
+                share[wrong].sum(),
+                (share @ p)[~painted].sum(),
+            ],
+            atol=1e-12,
+        )
     np.testing.assert_allclose(class_log_prob(labels, p, areas), scores.class_log_prob)
 
 
@@ -80,12 +95,19 @@ def test_component_support_averages_before_the_logarithm():
     np.testing.assert_allclose(support.log_prob, [[0.5 * np.log(0.5), 0.5 * np.log(0.7)]])
     np.testing.assert_allclose(support.worst, [[0.5, 0.7]])
     table = support_features(score_against(labels, p, areas), support, ("bg", "cow"))
-    expected = {"support[cow]": 0.5 * np.log(0.7), "mean_support[cow]": np.log(0.7),
-                "margin[cow]": 0.5 * np.log(7 / 3), "mean_margin[cow]": np.log(7 / 3),
-                "worst_margin[bg]": np.log(1 / 9), "overruled[bg]": 0.25,
-                "unclaimed[bg]": 0.15, "unclaimed[cow]": 0.25,
-                "stage1_iou[cow]": 0.35 / (0.5 + 0.6 - 0.35),
-                "component_support[bg]": 0.5 * np.log(0.5), "worst_component[cow]": 0.7}
+    expected = {
+        "support[cow]": 0.5 * np.log(0.7),
+        "mean_support[cow]": np.log(0.7),
+        "margin[cow]": 0.5 * np.log(7 / 3),
+        "mean_margin[cow]": np.log(7 / 3),
+        "worst_margin[bg]": np.log(1 / 9),
+        "overruled[bg]": 0.25,
+        "unclaimed[bg]": 0.15,
+        "unclaimed[cow]": 0.25,
+        "stage1_iou[cow]": 0.35 / (0.5 + 0.6 - 0.35),
+        "component_support[bg]": 0.5 * np.log(0.5),
+        "worst_component[cow]": 0.7,
+    }
     for name, value in expected.items():
         assert table.column(f"proposal.{name}")[0] == pytest.approx(value)
 

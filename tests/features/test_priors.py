@@ -52,8 +52,7 @@ def test_cooccurrence_prior_by_hand():
     expected[[0, 1], 2] = expected[2, [0, 1]] = apart
     np.testing.assert_allclose(prior.log_ratio_, expected)
     painted = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 1, 1]], bool)
-    np.testing.assert_allclose(prior.score(painted), [
-        together, (together + 2 * apart) / 3, 0, 0])
+    np.testing.assert_allclose(prior.score(painted), [together, (together + 2 * apart) / 3, 0, 0])
     back = CooccurrencePrior.from_arrays(prior.to_arrays())
     np.testing.assert_array_equal(back.score(painted), prior.score(painted))
 
@@ -63,9 +62,15 @@ def test_columns_of_both_priors():
     painted = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
     location = np.array([[-1.0, -0.5, 0.0], [-0.2, -0.3, -1.0]])
     table = prior_features(location, log_ratio, painted, ("a", "b", "c"))
-    expected = {"location_log_prob": [-1.5, -1.5], "location[b]": [-0.5, -0.3],
-                "mean_location[b]": [-1, -1], "mean_location[c]": [0, -2],
-                "cooccurrence": [1, 0], "company[a]": [1, 1.5], "company[c]": [0, -0.5]}
+    expected = {
+        "location_log_prob": [-1.5, -1.5],
+        "location[b]": [-0.5, -0.3],
+        "mean_location[b]": [-1, -1],
+        "mean_location[c]": [0, -2],
+        "cooccurrence": [1, 0],
+        "company[a]": [1, 1.5],
+        "company[c]": [0, -0.5],
+    }
     for name, column in expected.items():
         np.testing.assert_allclose(table.column(f"proposal.{name}"), column, atol=1e-12)
     assert prior_features(None, log_ratio, painted, ("a", "b", "c")).shape == (2, 4)

@@ -13,8 +13,7 @@ def test_agrees_with_minimum_bayes_risk(scale):
     energies, similarity = scale * rng.normal(size=6), rng.random((6, 6))
     found = expected_qualities(energies, similarity)
     for k, temperature in enumerate(TEMPERATURES):
-        np.testing.assert_allclose(found[:, k],
-                                   expected_quality(energies, similarity, temperature))
+        np.testing.assert_allclose(found[:, k], expected_quality(energies, similarity, temperature))
 
 
 def test_columns_stand_in_both_groups_where_similarity_is_given(make_inputs):
@@ -23,8 +22,7 @@ def test_columns_stand_in_both_groups_where_similarity_is_given(make_inputs):
     inputs = make_inputs(similarity=similarity)
     table = image_features(inputs)
     new = [name for name in table.columns if name not in plain.columns]
-    assert new == [f"{group}.{name}" for group in ("proposal", "summary")
-                   for name in RISK_SCALARS]
+    assert new == [f"{group}.{name}" for group in ("proposal", "summary") for name in RISK_SCALARS]
     expected = expected_qualities(inputs.energies, similarity)
     for group in ("proposal", "summary"):
         names = [f"{group}.{name}" for name in RISK_SCALARS]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.features import (background_mass, coarsen_labelings, expected_counts,
-                             segnet_features)
+from rerank.features import background_mass, coarsen_labelings, expected_counts, segnet_features
 
 CLASSES = ("bg", "cow")
 
@@ -24,8 +24,7 @@ def slow_segnet(p, q, s, floor):
                     forward += a * np.log(a / b)
                     backward += b * np.log(b / a)
                     counts[0, c] += p[y, x, c] * q[m, y, x, c]
-                    counts[1, c] += (p[y, x, c] + q[m, y, x, c]
-                                     - p[y, x, c] * q[m, y, x, c])
+                    counts[1, c] += p[y, x, c] + q[m, y, x, c] - p[y, x, c] * q[m, y, x, c]
         for c in range(n_classes):
             counts[2, c] = counts[0, c] / counts[1, c] if counts[1, c] > 0 else 0
             counts[3, c] = counts[1, c] / max(counts[0, c], floor)
@@ -39,9 +38,11 @@ def test_two_by_two_grid_by_hand():
     table = segnet_features(p, q, smoothing=0.2, classes=CLASSES, image_id="moo")
     # Smoothed p of the first cell: 0.8 * 0.75 + 0.1 = 0.7 and 0.3; q: 0.9 and 0.1.
     assert table.column("segnet.kl_forward")[0] == pytest.approx(
-        0.7 * np.log(0.7 / 0.9) + 0.3 * np.log(0.3 / 0.1))
+        0.7 * np.log(0.7 / 0.9) + 0.3 * np.log(0.3 / 0.1)
+    )
     assert table.column("segnet.kl_backward")[0] == pytest.approx(
-        0.9 * np.log(0.9 / 0.7) + 0.1 * np.log(0.1 / 0.3))
+        0.9 * np.log(0.9 / 0.7) + 0.1 * np.log(0.1 / 0.3)
+    )
     # Cow: I = 0.25 * 0 + 0 + 0.5 * 0.5 + 1 (Eq. 24), U = 0.25 + 0 + 0.75 + 1 (Eq. 28).
     assert table.column("segnet.expected_intersection[cow]")[0] == pytest.approx(1.25)
     assert table.column("segnet.expected_union[cow]")[0] == pytest.approx(2.0)
@@ -80,8 +81,9 @@ def test_agrees_with_loops(seed, smoothing):
     q[0] = np.eye(4)[rng.integers(0, 4, (2, 3))]
     q[1] = p
     table = segnet_features(p, q, smoothing=smoothing)
-    np.testing.assert_allclose(table.values, slow_segnet(p, q, smoothing, 0.1), rtol=1e-9,
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        table.values, slow_segnet(p, q, smoothing, 0.1), rtol=1e-9, atol=1e-9
+    )
     assert (table.values[:, :2] >= -1e-12).all()
     intersection, union = expected_counts(p, q)
     np.testing.assert_allclose(np.hstack([intersection, union]), table.values[:, 2:10])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rerank.errors import InputError
 from rerank.features import labeling_statistics, layout_features, pair_features, region_geometry
@@ -24,17 +25,24 @@ def make_graph(seed, n=14):
     rng = np.random.default_rng(seed)
     pairs = np.array([(i, j) for i in range(n) for j in range(i + 1, n)])
     edges = pairs[rng.random(len(pairs)) < 0.2]
-    return (rng.integers(1, 9, n).astype(float), rng.random((n, 2)),
-            rng.integers(0, 3, n).astype(float), edges, rng.integers(1, 5, len(edges)) * 1.0,
-            rng.random(len(edges)), rng.integers(0, 3, (4, n)).astype(np.uint8))
+    return (
+        rng.integers(1, 9, n).astype(float),
+        rng.random((n, 2)),
+        rng.integers(0, 3, n).astype(float),
+        edges,
+        rng.integers(1, 5, len(edges)) * 1.0,
+        rng.random(len(edges)),
+        rng.integers(0, 3, (4, n)).astype(np.uint8),
+    )
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_statistics_agree_with_loops(seed):
     areas, centroids, frame, edges, length, contrast, labels = make_graph(seed)
-    s = labeling_statistics(labels, 4, areas, centroids, frame, edges, length, contrast,
-                            small_share=0.1)
+    s = labeling_statistics(
+        labels, 4, areas, centroids, frame, edges, length, contrast, small_share=0.1
+    )
     for m, row in enumerate(labels):
         component = slow_components(row, edges)
         same = component[:, None] == component
@@ -45,7 +53,8 @@ def test_statistics_agree_with_loops(seed):
             assert s.moment_y[m, c] == pytest.approx((areas * centroids[:, 0])[inside].sum())
             assert s.moment_x[m, c] == pytest.approx((areas * centroids[:, 1])[inside].sum())
             assert s.moment_rr[m, c] == pytest.approx(
-                (areas * (centroids ** 2).sum(axis=1))[inside].sum())
+                (areas * (centroids**2).sum(axis=1))[inside].sum()
+            )
             assert s.border[m, c] == frame[inside].sum()
             sizes = [areas[component == r].sum() for r in np.unique(component[inside])]
             assert s.n_components[m, c] == len(sizes)
@@ -70,8 +79,16 @@ def quarters():
     centroids, frame = region_geometry(superpixels, 4)
     edges = np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
     labels = np.array([[0, 0, 1, 2], [3, 3, 3, 3]], dtype=np.uint8)
-    return labeling_statistics(labels, 4, np.full(4, 8.0), centroids, frame, edges,
-                               np.array([2.0, 4.0, 4.0, 2.0]), np.ones(4))
+    return labeling_statistics(
+        labels,
+        4,
+        np.full(4, 8.0),
+        centroids,
+        frame,
+        edges,
+        np.array([2.0, 4.0, 4.0, 2.0]),
+        np.ones(4),
+    )
 
 
 CLASSES = ("sky", "cow", "grass", "void-like")
@@ -93,14 +110,26 @@ def test_geometry_by_hand():
 def test_layout_by_hand(quarters):
     t = layout_features(quarters, CLASSES, "moo")
     expected = {
-        "area[sky]": (0.5, 0), "area[cow]": (0.25, 0), "area[void-like]": (0, 1),
-        "root_area[cow]": (0.5, 0), "components[sky]": (np.log(2), 0),
-        "small_components[sky]": (0, 0), "largest[sky]": (0.5, 0),
-        "mean_component[sky]": (0.5, 0), "perimeter[sky]": (8 / np.sqrt(32), 0),
+        "area[sky]": (0.5, 0),
+        "area[cow]": (0.25, 0),
+        "area[void-like]": (0, 1),
+        "root_area[cow]": (0.5, 0),
+        "components[sky]": (np.log(2), 0),
+        "small_components[sky]": (0, 0),
+        "largest[sky]": (0.5, 0),
+        "mean_component[sky]": (0.5, 0),
+        "perimeter[sky]": (8 / np.sqrt(32), 0),
         "compactness[sky]": (64 * np.pi / (64 * np.pi + 64), 0),
-        "compactness[void-like]": (0, 1), "height[sky]": (-0.25, 0), "side[sky]": (0, 0),
-        "side[cow]": (-0.25, 0), "height[cow]": (0.25, 0), "spread[cow]": (0, 0),
-        "spread[sky]": (0.25, 0), "frame[sky]": (0.5, 0), "frame[grass]": (0.25, 0)}
+        "compactness[void-like]": (0, 1),
+        "height[sky]": (-0.25, 0),
+        "side[sky]": (0, 0),
+        "side[cow]": (-0.25, 0),
+        "height[cow]": (0.25, 0),
+        "spread[cow]": (0, 0),
+        "spread[sky]": (0.25, 0),
+        "frame[sky]": (0.5, 0),
+        "frame[grass]": (0.25, 0),
+    }
     for name, column in expected.items():
         np.testing.assert_allclose(t.column(f"proposal.{name}"), column, atol=1e-12)
 
@@ -109,9 +138,16 @@ def test_pairs_by_hand(quarters):
     t = pair_features(quarters, CLASSES)
     assert t.shape == (2, 4 * 6)
     root = np.sqrt(32)
-    expected = {"both[sky,cow]": 1, "both[sky,void-like]": 0, "touching[sky,cow]": 4 / root,
-                "touching[cow,grass]": 2 / root, "above[sky,cow]": 0.5, "above[cow,grass]": 0,
-                "beside[cow,grass]": 0.5, "beside[sky,grass]": 0.25}
+    expected = {
+        "both[sky,cow]": 1,
+        "both[sky,void-like]": 0,
+        "touching[sky,cow]": 4 / root,
+        "touching[cow,grass]": 2 / root,
+        "above[sky,cow]": 0.5,
+        "above[cow,grass]": 0,
+        "beside[cow,grass]": 0.5,
+        "beside[sky,grass]": 0.25,
+    }
     for name, value in expected.items():
         assert t.column(f"proposal.{name}").tolist() == pytest.approx([value, 0])
 
@@ -120,7 +156,15 @@ def test_structure_by_hand(quarters):
     values = structure_scalars(quarters)
     share = np.array([0.5, 0.25, 0.25])
     disc = 4 * np.pi * np.array([16, 8, 8])
-    np.testing.assert_allclose(values[0], [
-        np.log(3), np.log(4), 0, -(share * np.log(share)).sum(), 0.5,
-        (share * disc / (disc + np.array([8, 6, 6]) ** 2)).sum()])
+    np.testing.assert_allclose(
+        values[0],
+        [
+            np.log(3),
+            np.log(4),
+            0,
+            -(share * np.log(share)).sum(),
+            0.5,
+            (share * disc / (disc + np.array([8, 6, 6]) ** 2)).sum(),
+        ],
+    )
     np.testing.assert_allclose(values[1], [0, np.log(2), 0, 0, 1, 1], atol=1e-12)

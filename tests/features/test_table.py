@@ -7,8 +7,12 @@ from rerank.features import FeatureTable
 
 def make_table(dtype=np.float64, ids=("a", "a", "b", "b", "b")):
     values = np.arange(15, dtype=dtype).reshape(5, 3) ** 2
-    return FeatureTable(values, ("segnet.kl", "proposal.rank", "proposal.area[cow]"),
-                        ("segnet", "proposal", "proposal"), np.array(ids))
+    return FeatureTable(
+        values,
+        ("segnet.kl", "proposal.rank", "proposal.area[cow]"),
+        ("segnet", "proposal", "proposal"),
+        np.array(ids),
+    )
 
 
 def test_rows_are_counted_within_images():
@@ -123,8 +127,13 @@ def test_join_checks_rows():
 
 def test_arrays_come_back(tmp_path):
     h5py = pytest.importorskip("h5py")
-    table = FeatureTable(np.ones((2, 2), np.float32), ("x[tüür]", "y"), ("segnet", "proposal"),
-                         ["é", "b"], np.array([4, 2]))
+    table = FeatureTable(
+        np.ones((2, 2), np.float32),
+        ("x[tüür]", "y"),
+        ("segnet", "proposal"),
+        ["é", "b"],
+        np.array([4, 2]),
+    )
     with h5py.File(tmp_path / "t.h5", "w") as file:
         for name, value in table.to_arrays().items():
             file[name] = value
@@ -157,8 +166,16 @@ def test_leaking_columns():
     quality = rng.random(12)
     images = np.repeat(["a", "b", "c"], 4)
     offset = np.repeat([0.0, 3.0, -5.0], 4)
-    values = np.stack([quality, -2 * quality + 1, quality + offset,
-                       quality + 0.01 * rng.normal(size=12), np.ones(12)], axis=1)
+    values = np.stack(
+        [
+            quality,
+            -2 * quality + 1,
+            quality + offset,
+            quality + 0.01 * rng.normal(size=12),
+            np.ones(12),
+        ],
+        axis=1,
+    )
     table = FeatureTable(values, ("same", "loss", "shifted", "good", "flat"), "g", images)
     assert table.leaking_columns(quality) == ("same", "loss", "shifted")
     with pytest.raises(LeakError, match="'same', 'loss', 'shifted'"):

@@ -29,8 +29,9 @@ def _layer(seed: int = 0, scale: float = 0.3, **settings_) -> CRFGrad:
     with torch.no_grad():
         for name, parameter in crf.named_parameters():
             if name != "unary_weight":
-                parameter += scale * torch.randn(parameter.shape, generator=generator,
-                                                 dtype=torch.float64)
+                parameter += scale * torch.randn(
+                    parameter.shape, generator=generator, dtype=torch.float64
+                )
     return crf
 
 

@@ -16,10 +16,13 @@ H, W, L = 3, 4, 3
 ALL_VALID = np.ones((H, W), bool)
 
 
-@pytest.mark.parametrize("kinds", [
-    dict(), dict(bilateral="none"), dict(spatial="none"), dict(spatial="none", bilateral="none")])
-def test_agrees_with_algorithm_1_on_explicit_matrices(kinds, inputs, layer, pair_matrix,
-                                                      explicit_energy, explicit_gradient):
+@pytest.mark.parametrize(
+    "kinds",
+    [dict(), dict(bilateral="none"), dict(spatial="none"), dict(spatial="none", bilateral="none")],
+)
+def test_agrees_with_algorithm_1_on_explicit_matrices(
+    kinds, inputs, layer, pair_matrix, explicit_energy, explicit_gradient
+):
     crf = layer(**kinds)
     logits, image = inputs()
     matrix = pair_matrix(crf, image[0], ALL_VALID)
@@ -41,8 +44,9 @@ def test_the_step_follows_the_gradient_of_the_energy(inputs, layer, pair_matrix,
     logits, image = inputs()
     q = project_simplex(torch.randn(1, L, H, W, dtype=torch.float64), dim=1).requires_grad_()
     (slope,) = torch.autograd.grad(crf.energy(q, logits, image).sum(), q)
-    expected = explicit_gradient(crf, q.detach()[0].numpy(), logits[0].numpy(),
-                                 pair_matrix(crf, image[0], ALL_VALID))
+    expected = explicit_gradient(
+        crf, q.detach()[0].numpy(), logits[0].numpy(), pair_matrix(crf, image[0], ALL_VALID)
+    )
     np.testing.assert_allclose(slope[0].numpy(), expected, atol=1e-11)
 
 
@@ -51,8 +55,9 @@ def test_the_energy_of_a_labeling_is_that_of_its_indicator(inputs, layer):
     logits, image = inputs(batch=2)
     labels = torch.randint(0, L, (2, H, W), generator=torch.Generator().manual_seed(1))
     indicator = nn.functional.one_hot(labels, L).permute(0, 3, 1, 2).double()
-    torch.testing.assert_close(crf.energy(labels, logits, image),
-                               crf.energy(indicator, logits, image))
+    torch.testing.assert_close(
+        crf.energy(labels, logits, image), crf.energy(indicator, logits, image)
+    )
     assert crf.energy(labels, logits, image).dtype == torch.float64
 
 
@@ -70,7 +75,7 @@ def test_parameters_have_the_sizes_of_the_paper():
     assert crf.spatial is not None and crf.spatial.weight is not None
     assert crf.bilateral is not None and crf.bilateral.weight is not None
     assert crf.spatial.weight.shape == (5, 5, 9, 9) and crf.spatial.weight.abs().max() == 0
-    assert crf.bilateral.weight.shape == (5, 5, 2 ** 6 - 1)
+    assert crf.bilateral.weight.shape == (5, 5, 2**6 - 1)
     assert crf.bilateral.weight.diagonal().abs().max() == 0
     assert crf.unary_weight.item() == 0.5 and crf.n_steps == 5 and crf.step_size == 0.5
     fixed = CRFGrad(2, spatial="gaussian", bilateral="gaussian")
@@ -83,8 +88,9 @@ def test_the_fixed_gaussian_is_where_the_learned_one_starts(inputs):
     learned = CRFGrad(L, bilateral="learned", **arguments).double().eval()
     fixed = CRFGrad(L, bilateral="gaussian", **arguments).double().eval()
     torch.testing.assert_close(learned(logits, image), fixed(logits, image), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(learned.bilateral.kernel(), fixed.bilateral.kernel(),
-                               rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        learned.bilateral.kernel(), fixed.bilateral.kernel(), rtol=1e-6, atol=1e-6
+    )
     # A pixel that differs from all others pays nearly the strength.
     labels = torch.zeros(1, 30, 30, dtype=torch.long)
     flat = torch.full((1, 3, 30, 30), 100)
@@ -97,10 +103,13 @@ def test_the_fixed_gaussian_is_where_the_learned_one_starts(inputs):
 def test_the_fixed_spatial_gaussian_is_a_learned_kernel_of_its_values(inputs):
     logits, _ = inputs(batch=2)
     arguments = dict(bilateral="none", spatial_radius=2)
-    fixed = CRFGrad(L, spatial="gaussian", spatial_std=1.5, spatial_strength=0.8,
-                    **arguments).double().eval()
+    fixed = (
+        CRFGrad(L, spatial="gaussian", spatial_std=1.5, spatial_strength=0.8, **arguments)
+        .double()
+        .eval()
+    )
     reach = torch.arange(-2, 3, dtype=torch.float64)
-    gaussian = torch.exp(-(reach[:, None] ** 2 + reach ** 2) / (2 * 1.5 ** 2))
+    gaussian = torch.exp(-(reach[:, None] ** 2 + reach**2) / (2 * 1.5**2))
     gaussian[2, 2] = 0
     gaussian *= 0.8 / gaussian.sum()
     learned = CRFGrad(L, spatial="learned", **arguments).double().eval()
@@ -149,7 +158,7 @@ def test_images_of_a_batch_do_not_meet(inputs, layer):
     logits, image = inputs(batch=3)
     together = crf(logits, image)
     for b in range(3):
-        torch.testing.assert_close(together[b:b + 1], crf(logits[b:b + 1], image[b:b + 1]))
+        torch.testing.assert_close(together[b : b + 1], crf(logits[b : b + 1], image[b : b + 1]))
 
 
 def test_training_learns_to_mend_what_the_network_gets_wrong():

@@ -11,8 +11,9 @@ from rerank.layers import CRFGrad
 H, W = 3, 4
 
 
-def test_void_pixels_influence_nothing_and_keep_their_probabilities(inputs, layer, pair_matrix,
-                                                                    explicit_energy):
+def test_void_pixels_influence_nothing_and_keep_their_probabilities(
+    inputs, layer, pair_matrix, explicit_energy
+):
     crf = layer()
     logits, image = inputs()
     valid = torch.ones(1, H, W, dtype=torch.bool)
@@ -27,8 +28,9 @@ def test_void_pixels_influence_nothing_and_keep_their_probabilities(inputs, laye
     torch.testing.assert_close(again[inside], q[inside], rtol=0, atol=0)
     assert torch.isnan(again[:, :, 1, 1]).all()
     matrix = pair_matrix(crf, image[0], valid[0].numpy())
-    expected = explicit_energy(crf, q[0].detach().numpy(), logits[0].numpy(), matrix,
-                               valid[0].numpy())
+    expected = explicit_energy(
+        crf, q[0].detach().numpy(), logits[0].numpy(), matrix, valid[0].numpy()
+    )
     assert crf.energy(q, logits, image, valid).item() == pytest.approx(expected)
     nothing = torch.zeros(1, H, W, dtype=torch.bool)
     torch.testing.assert_close(crf(logits, image, nothing), logits.softmax(dim=1))
@@ -45,8 +47,7 @@ def test_precisions_and_autocast(dtype, inputs, layer):
     q = crf(given_, image)
     assert q.dtype == dtype
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
-    torch.testing.assert_close(q.double(), layer()(given_.double(), image), rtol=0,
-                               atol=tolerance)
+    torch.testing.assert_close(q.double(), layer()(given_.double(), image), rtol=0, atol=tolerance)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = crf(logits.float(), image)
     assert inside.dtype == torch.float32
@@ -91,39 +92,57 @@ def test_log_scores_are_a_smooth_logarithm():
     assert (slope[line < 0.09] == 10).all()
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda *_: CRFGrad(0), "n_labels must be at least 1"),
-    (lambda *_: CRFGrad(2, n_steps=0), "n_steps must be at least 1"),
-    (lambda *_: CRFGrad(2, spatial="potts"), "spatial must be one of learned, gaussian, none"),
-    (lambda *_: CRFGrad(2, bilateral=None), "bilateral must be one of"),
-    (lambda *_: CRFGrad(2, step_size=0.0), "step_size"),
-    (lambda *_: CRFGrad(2, leak=2.0), "leak"),
-    (lambda *_: CRFGrad(2, spatial_radius=0), "spatial_radius"),
-    (lambda *_: CRFGrad(2, spatial="gaussian", spatial_std=0.0), "spatial_std"),
-    (lambda *_: CRFGrad(2, bilateral_radius=0), "bilateral_radius"),
-    (lambda *_: CRFGrad(2, n_channels=0), "n_channels"),
-    (lambda crf, logits, image: crf(logits[:, :2], image), r"\(B, 3, H, W\).*got \(1, 2, 3, 4\)"),
-    (lambda crf, logits, image: crf(logits[0], image), r"got \(3, 3, 4\)"),
-    (lambda crf, logits, image: crf(logits.long(), image), "floating point"),
-    (lambda crf, logits, image: crf(logits), "image is needed"),
-    (lambda crf, logits, image: crf(logits, image[:, :, :2]),
-     r"shape \(1, 3, 3, 4\), got \(1, 3, 2, 4\)"),
-    (lambda crf, logits, image: crf(logits, image[:, :1]), "image must have 3 channels"),
-    (lambda crf, logits, image: crf(logits, image * torch.nan), "image must be finite"),
-    (lambda crf, logits, image: crf(logits, image, torch.ones(1, 4, 3, dtype=torch.bool)),
-     r"valid must be bool and of shape \(1, 3, 4\)"),
-    (lambda crf, logits, image: crf(logits, image, torch.ones(1, H, W)), "got torch.float32"),
-    (lambda crf, logits, image: crf.energy(logits[:, :2], logits, image),
-     r"q must be.*\(1, 2, 3, 4\)"),
-    (lambda crf, logits, image: crf.energy(torch.full((1, H, W), 3), logits, image),
-     "labels must be 0..2"),
-    (lambda crf, logits, image: crf.round_labeling(logits, logits, image),
-     "q must be on the simplex"),
-    (lambda crf, logits, image: crf.round_labeling(logits * torch.nan, logits, image),
-     "on the simplex"),
-    (lambda crf, logits, image: crf.trajectory(logits, image, n_steps=-1), "n_steps"),
-    (lambda crf, logits, image: crf.log_scores(logits, floor=0.0), "floor"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda *_: CRFGrad(0), "n_labels must be at least 1"),
+        (lambda *_: CRFGrad(2, n_steps=0), "n_steps must be at least 1"),
+        (lambda *_: CRFGrad(2, spatial="potts"), "spatial must be one of learned, gaussian, none"),
+        (lambda *_: CRFGrad(2, bilateral=None), "bilateral must be one of"),
+        (lambda *_: CRFGrad(2, step_size=0.0), "step_size"),
+        (lambda *_: CRFGrad(2, leak=2.0), "leak"),
+        (lambda *_: CRFGrad(2, spatial_radius=0), "spatial_radius"),
+        (lambda *_: CRFGrad(2, spatial="gaussian", spatial_std=0.0), "spatial_std"),
+        (lambda *_: CRFGrad(2, bilateral_radius=0), "bilateral_radius"),
+        (lambda *_: CRFGrad(2, n_channels=0), "n_channels"),
+        (
+            lambda crf, logits, image: crf(logits[:, :2], image),
+            r"\(B, 3, H, W\).*got \(1, 2, 3, 4\)",
+        ),
+        (lambda crf, logits, image: crf(logits[0], image), r"got \(3, 3, 4\)"),
+        (lambda crf, logits, image: crf(logits.long(), image), "floating point"),
+        (lambda crf, logits, image: crf(logits), "image is needed"),
+        (
+            lambda crf, logits, image: crf(logits, image[:, :, :2]),
+            r"shape \(1, 3, 3, 4\), got \(1, 3, 2, 4\)",
+        ),
+        (lambda crf, logits, image: crf(logits, image[:, :1]), "image must have 3 channels"),
+        (lambda crf, logits, image: crf(logits, image * torch.nan), "image must be finite"),
+        (
+            lambda crf, logits, image: crf(logits, image, torch.ones(1, 4, 3, dtype=torch.bool)),
+            r"valid must be bool and of shape \(1, 3, 4\)",
+        ),
+        (lambda crf, logits, image: crf(logits, image, torch.ones(1, H, W)), "got torch.float32"),
+        (
+            lambda crf, logits, image: crf.energy(logits[:, :2], logits, image),
+            r"q must be.*\(1, 2, 3, 4\)",
+        ),
+        (
+            lambda crf, logits, image: crf.energy(torch.full((1, H, W), 3), logits, image),
+            "labels must be 0..2",
+        ),
+        (
+            lambda crf, logits, image: crf.round_labeling(logits, logits, image),
+            "q must be on the simplex",
+        ),
+        (
+            lambda crf, logits, image: crf.round_labeling(logits * torch.nan, logits, image),
+            "on the simplex",
+        ),
+        (lambda crf, logits, image: crf.trajectory(logits, image, n_steps=-1), "n_steps"),
+        (lambda crf, logits, image: crf.log_scores(logits, floor=0.0), "floor"),
+    ],
+)
 def test_unusable_arguments_are_named(call, message, inputs, layer):
     with pytest.raises(InputError, match=message):
         call(layer(), *inputs())

@@ -36,8 +36,9 @@ def test_rounding_never_raises_the_energy(case, inputs, layer):
         assert (labels[~valid] == 255).all()
 
 
-def test_rounding_keeps_labelings_that_no_single_pixel_can_better(inputs, layer, pair_matrix,
-                                                                  explicit_energy):
+def test_rounding_keeps_labelings_that_no_single_pixel_can_better(
+    inputs, layer, pair_matrix, explicit_energy
+):
     crf = layer(scale=1.0)
     logits, image = inputs()
     best, least = None, np.inf
@@ -58,8 +59,15 @@ def test_rounding_keeps_labelings_that_no_single_pixel_can_better(inputs, layer,
     assert crf.energy(rounded, logits, image).item() <= least + 1e-9
 
 
-@pytest.mark.parametrize("kinds", [dict(), dict(bilateral="none"), dict(spatial="none"),
-                                   dict(spatial="gaussian", bilateral="gaussian")])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        dict(),
+        dict(bilateral="none"),
+        dict(spatial="none"),
+        dict(spatial="gaussian", bilateral="gaussian"),
+    ],
+)
 def test_rounding_reads_each_pixels_cost_from_all_others(kinds, inputs, layer):
     crf = layer(**kinds)
     logits, image = inputs()

@@ -17,16 +17,24 @@ def test_points_are_the_valid_pixels_row_by_row():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, size=(3, 5, 3)).astype(np.uint8)
     valid = rng.uniform(size=(3, 5)) < 0.6
-    features = np.array([[x / 2, y / 4, *(image[y, x] / [10, 20, 30])]
-                         for y in range(3) for x in range(5) if valid[y, x]])
+    features = np.array(
+        [
+            [x / 2, y / 4, *(image[y, x] / [10, 20, 30])]
+            for y in range(3)
+            for x in range(5)
+            if valid[y, x]
+        ]
+    )
     values = rng.uniform(size=(valid.sum(), 2))
     for radius in (None, 1):
         np.testing.assert_allclose(
             bilateral_lattice(image, valid, (2, 4), (10, 20, 30), radius).filter(values),
-            PermutohedralLattice(features, radius).filter(values))
+            PermutohedralLattice(features, radius).filter(values),
+        )
         np.testing.assert_allclose(
             position_lattice(valid, (2, 4), radius).filter(values),
-            PermutohedralLattice(features[:, :2], radius).filter(values))
+            PermutohedralLattice(features[:, :2], radius).filter(values),
+        )
 
 
 def test_the_cache_drops_what_was_used_longest_ago():
@@ -44,9 +52,12 @@ def test_arguments_of_the_same_bytes_are_told_apart():
     cache = LatticeCache(10)
     wide, tall = np.ones((2, 3), bool), np.ones((3, 2), bool)
     assert position_lattice(wide, 1.0, None, cache) is position_lattice(wide, 1.0, None, cache)
-    made = [position_lattice(wide, 1.0, None, cache), position_lattice(tall, 1.0, None, cache),
-            position_lattice(wide, (1.0, 2.0), None, cache),
-            position_lattice(wide, 1.0, 1, cache)]
+    made = [
+        position_lattice(wide, 1.0, None, cache),
+        position_lattice(tall, 1.0, None, cache),
+        position_lattice(wide, (1.0, 2.0), None, cache),
+        position_lattice(wide, 1.0, 1, cache),
+    ]
     assert len({id(lattice) for lattice in made}) == 4
 
 

@@ -24,8 +24,9 @@ def splat_matrix(lattice: PermutohedralLattice) -> np.ndarray:
     return lattice.splat(np.eye(lattice.n_points))
 
 
-def blur_matrix(lattice: PermutohedralLattice, features: np.ndarray,
-                weights: np.ndarray) -> np.ndarray:
+def blur_matrix(
+    lattice: PermutohedralLattice, features: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """The blur by looking for every pair of lattice points at every offset."""
     position = vertex_positions(lattice, features)
     d = features.shape[1]
@@ -45,7 +46,7 @@ def vertex_positions(lattice: PermutohedralLattice, features: np.ndarray) -> np.
     d = features.shape[1]
     basis = np.zeros((d + 1, d))
     for j in range(d):
-        basis[:j + 1, j] = 1.0
+        basis[: j + 1, j] = 1.0
         basis[j + 1, j] = -(j + 1)
     basis /= np.linalg.norm(basis, axis=0)
     assert lattice.radius is not None
@@ -59,11 +60,23 @@ def vertex_positions(lattice: PermutohedralLattice, features: np.ndarray) -> np.
 # Worst relative errors (in the 2-norm) of the unnormalised and the normalised sum, some way
 # above those measured: 0.017, 0.035, 0.066, 0.21 along the axes, 0.017, 0.045, 0.071, 0.23 with
 # radius 1, 0.010, 0.030, 0.047, 0.14 with radius 2 in 1, 2, 3 and 5 dimensions.
-@pytest.mark.parametrize("n_dims, radius, error", [
-    (1, None, 0.03), (2, None, 0.06), (3, None, 0.1), (5, None, 0.3),
-    (1, 1, 0.03), (2, 1, 0.07), (3, 1, 0.1), (5, 1, 0.3),
-    (1, 2, 0.02), (2, 2, 0.05), (3, 2, 0.07), (5, 2, 0.2),
-])
+@pytest.mark.parametrize(
+    "n_dims, radius, error",
+    [
+        (1, None, 0.03),
+        (2, None, 0.06),
+        (3, None, 0.1),
+        (5, None, 0.3),
+        (1, 1, 0.03),
+        (2, 1, 0.07),
+        (3, 1, 0.1),
+        (5, 1, 0.3),
+        (1, 2, 0.02),
+        (2, 2, 0.05),
+        (3, 2, 0.07),
+        (5, 2, 0.2),
+    ],
+)
 def test_agrees_with_the_dense_gaussian_sum(n_dims, radius, error):
     features = uniform(150, n_dims, 4 / math.sqrt(n_dims))
     values = np.random.default_rng(1).uniform(size=(150, 3))
@@ -121,11 +134,11 @@ def test_any_weights_agree_with_explicit_matrices(n_dims, radius):
             expected_mixed[:, o] += pair @ values[:, i]
             expected_others[:, o] += (pair - np.diag(np.diag(pair))) @ values[:, i]
     np.testing.assert_allclose(lattice.filter(values, mixing), expected_mixed, atol=1e-12)
-    np.testing.assert_allclose(lattice.filter_others(values, mixing), expected_others,
-                               atol=1e-12)
+    np.testing.assert_allclose(lattice.filter_others(values, mixing), expected_others, atol=1e-12)
     base = rng.normal(size=(120, 3))
-    np.testing.assert_allclose(lattice.filter_others(values, mixing, base),
-                               expected_others + base, atol=1e-12)
+    np.testing.assert_allclose(
+        lattice.filter_others(values, mixing, base), expected_others + base, atol=1e-12
+    )
 
 
 def test_mostly_zero_values_give_the_same_as_others():
@@ -136,8 +149,9 @@ def test_mostly_zero_values_give_the_same_as_others():
     values[np.arange(40), rng.integers(0, 9, 40)] = rng.normal(size=40)
     mixing = rng.normal(size=(9, 9, lattice.n_weights))
     dense = values + 1e-200
-    np.testing.assert_allclose(lattice.filter_others(values, mixing),
-                               lattice.filter_others(dense, mixing), atol=1e-12)
+    np.testing.assert_allclose(
+        lattice.filter_others(values, mixing), lattice.filter_others(dense, mixing), atol=1e-12
+    )
 
 
 def test_the_gaussian_is_the_default_weight():
@@ -160,14 +174,15 @@ def test_splat_and_slice_are_adjoint_and_so_are_the_blurs(radius):
     rng = np.random.default_rng(0)
     values, vertices = rng.normal(size=(20, 2)), rng.normal(size=(lattice.n_vertices, 2))
     assert np.vdot(lattice.splat(values), vertices) == pytest.approx(
-        np.vdot(values, lattice.slice(vertices)))
+        np.vdot(values, lattice.slice(vertices))
+    )
     # The gradient of <u, B x> to x is the transpose of B applied to u.
     start = torch.randn(lattice.n_vertices, 2, dtype=torch.float64, requires_grad=True)
-    (transposed,) = torch.autograd.grad(
-        lattice.blur(start), start, torch.from_numpy(vertices))
+    (transposed,) = torch.autograd.grad(lattice.blur(start), start, torch.from_numpy(vertices))
     other = rng.normal(size=(lattice.n_vertices, 2))
     assert np.vdot(lattice.blur(other), vertices) == pytest.approx(
-        np.vdot(other, transposed.numpy()))
+        np.vdot(other, transposed.numpy())
+    )
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -188,8 +203,7 @@ def test_gradcheck(radius, compiled, monkeypatch):
             assert torch.autograd.gradcheck(lattice.filter, (values, weights))
             assert torch.autograd.gradgradcheck(lattice.filter, (values, weights))
         assert torch.autograd.gradcheck(lattice.filter_others, (values, weights, random(6, 3)))
-        assert torch.autograd.gradgradcheck(lattice.filter_others,
-                                            (values, weights, random(6, 3)))
+        assert torch.autograd.gradgradcheck(lattice.filter_others, (values, weights, random(6, 3)))
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -202,19 +216,25 @@ def test_the_compiled_and_the_torch_loops_agree(dtype, tolerance, monkeypatch):
     for compiled in (True, False):
         monkeypatch.setattr(lattice_graph, "_compiled", lambda values, c=compiled: c)
         axes, whole = PermutohedralLattice(features), PermutohedralLattice(features, 1)
-        results.append([axes.filter(values), whole.filter(values),
-                        whole.filter(values, mixing), whole.filter_others(values, mixing)])
+        results.append(
+            [
+                axes.filter(values),
+                whole.filter(values),
+                whole.filter(values, mixing),
+                whole.filter_others(values, mixing),
+            ]
+        )
     for compiled_result, torch_result in zip(*results):
-        torch.testing.assert_close(compiled_result, torch_result, rtol=tolerance,
-                                   atol=tolerance)
+        torch.testing.assert_close(compiled_result, torch_result, rtol=tolerance, atol=tolerance)
 
 
 def test_scaling_multiplies_rows_and_columns():
     lattice = PermutohedralLattice(uniform(15, 2, 2.0), radius=1)
     factor = np.random.default_rng(0).uniform(0.5, 2.0, size=15)
     kernel = lattice.filter(np.eye(15))
-    np.testing.assert_allclose(lattice.scaled(factor).filter(np.eye(15)),
-                               factor[:, None] * kernel * factor, rtol=1e-12)
+    np.testing.assert_allclose(
+        lattice.scaled(factor).filter(np.eye(15)), factor[:, None] * kernel * factor, rtol=1e-12
+    )
     sums = kernel.sum(axis=1)
     np.testing.assert_allclose(lattice.row_sums(), sums, rtol=1e-12)
     normalized = lattice.normalized().filter(np.eye(15))
@@ -231,41 +251,63 @@ def test_types_come_back_as_given():
     for dtype, tolerance in ((torch.float16, 1e-2), (torch.bfloat16, 5e-2)):
         half = lattice.filter(torch.from_numpy(values).to(dtype))
         assert half.dtype == dtype
-        torch.testing.assert_close(half.double(), torch.from_numpy(expected),
-                                   rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(
+            half.double(), torch.from_numpy(expected), rtol=tolerance, atol=tolerance
+        )
     # Rows need not be contiguous.
     turned = torch.from_numpy(np.ascontiguousarray(values.T)).T
     np.testing.assert_allclose(lattice.filter(turned).numpy(), expected)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: PermutohedralLattice(np.zeros((0, 2))), "at least one point"),
-    (lambda: PermutohedralLattice(np.zeros((3, 0))), "at least one point"),
-    (lambda: PermutohedralLattice(np.zeros(3)), r"got \(3,\)"),
-    (lambda: PermutohedralLattice(np.full((2, 2), np.nan)), "features must be finite"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), radius=0), "radius"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), radius=1.5), "radius"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((3, 1))), r"\(2, C\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros(2)), r"got \(2,\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).slice(np.zeros((2, 1))), r"\(3, C\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((2, 1), int)), "floating"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((2, 1)), np.zeros(7)),
-     "radius None"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).gaussian_weights(), "radius None"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter(np.zeros((2, 1)), np.zeros(6)),
-     r"weights must be \(7,\).*got \(6,\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter(
-        np.zeros((2, 1)), np.zeros((1, 2, 7))), r"\(any, 1, 7\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter_others(
-        np.zeros((2, 1)), np.zeros(6)), r"weights must be \(7,\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).filter_others(np.zeros((2, 1))),
-     "radius None"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).slice(np.zeros((3, 1)), np.zeros((2, 2))),
-     "base has 2 channels"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).self_weights(np.zeros(3)), r"\(7,\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.zeros(3)), r"\(2,\)"),
-    (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.array([1, np.inf])), "finite"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: PermutohedralLattice(np.zeros((0, 2))), "at least one point"),
+        (lambda: PermutohedralLattice(np.zeros((3, 0))), "at least one point"),
+        (lambda: PermutohedralLattice(np.zeros(3)), r"got \(3,\)"),
+        (lambda: PermutohedralLattice(np.full((2, 2), np.nan)), "features must be finite"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2)), radius=0), "radius"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2)), radius=1.5), "radius"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((3, 1))), r"\(2, C\)"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros(2)), r"got \(2,\)"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).slice(np.zeros((2, 1))), r"\(3, C\)"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((2, 1), int)), "floating"),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2))).filter(np.zeros((2, 1)), np.zeros(7)),
+            "radius None",
+        ),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).gaussian_weights(), "radius None"),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter(np.zeros((2, 1)), np.zeros(6)),
+            r"weights must be \(7,\).*got \(6,\)",
+        ),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter(
+                np.zeros((2, 1)), np.zeros((1, 2, 7))
+            ),
+            r"\(any, 1, 7\)",
+        ),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2)), 1).filter_others(
+                np.zeros((2, 1)), np.zeros(6)
+            ),
+            r"weights must be \(7,\)",
+        ),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2))).filter_others(np.zeros((2, 1))),
+            "radius None",
+        ),
+        (
+            lambda: PermutohedralLattice(np.zeros((2, 2))).slice(
+                np.zeros((3, 1)), np.zeros((2, 2))
+            ),
+            "base has 2 channels",
+        ),
+        (lambda: PermutohedralLattice(np.zeros((2, 2)), 1).self_weights(np.zeros(3)), r"\(7,\)"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.zeros(3)), r"\(2,\)"),
+        (lambda: PermutohedralLattice(np.zeros((2, 2))).scaled(np.array([1, np.inf])), "finite"),
+    ],
+)
 def test_unusable_arguments_are_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
@@ -276,7 +318,10 @@ def test_cuda_agrees_with_the_cpu():
     lattice = PermutohedralLattice(uniform(200, 5, 1.5), radius=1)
     values = torch.randn(200, 4, dtype=torch.float64)
     weights = torch.randn(4, 4, 63, dtype=torch.float64)
-    torch.testing.assert_close(lattice.filter(values.cuda(), weights.cuda()).cpu(),
-                               lattice.filter(values, weights))
-    torch.testing.assert_close(lattice.filter_others(values.cuda(), weights.cuda()).cpu(),
-                               lattice.filter_others(values, weights))
+    torch.testing.assert_close(
+        lattice.filter(values.cuda(), weights.cuda()).cpu(), lattice.filter(values, weights)
+    )
+    torch.testing.assert_close(
+        lattice.filter_others(values.cuda(), weights.cuda()).cpu(),
+        lattice.filter_others(values, weights),
+    )

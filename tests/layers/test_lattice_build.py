@@ -23,7 +23,7 @@ def elevated(features: np.ndarray) -> np.ndarray:
     d = features.shape[1]
     basis = np.zeros((d + 1, d))
     for j in range(d):
-        basis[:j + 1, j] = 1.0
+        basis[: j + 1, j] = 1.0
         basis[j + 1, j] = -(j + 1)
     basis /= np.linalg.norm(basis, axis=0)
     return (d + 1) * math.sqrt(VARIANCE) * features @ basis.T
@@ -44,8 +44,8 @@ def corners_and_weights(position: np.ndarray) -> dict[tuple[int, ...], float]:
     found: dict[tuple[int, ...], float] = {}
     for k in range(size):
         corner = base.copy()
-        corner[order[:size - k]] += k
-        corner[order[size - k:]] += k - size
+        corner[order[: size - k]] += k
+        corner[order[size - k :]] += k - size
         if k == 0:
             weight = 1 - (sorted_off[0] - sorted_off[-1]) / size
         else:
@@ -71,8 +71,10 @@ def test_agrees_with_a_placement_by_sorting(n_dims):
     coordinates = full_coordinates(simplices)
     for p, position in enumerate(elevated(features)):
         expected = corners_and_weights(position)
-        ours = {tuple(int(c) for c in coordinates[m]): w
-                for m, w in zip(simplices.indices[p], simplices.weights[p])}
+        ours = {
+            tuple(int(c) for c in coordinates[m]): w
+            for m, w in zip(simplices.indices[p], simplices.weights[p])
+        }
         assert set(ours) == set(expected)
         for corner, weight in expected.items():
             assert ours[corner] == pytest.approx(weight, abs=1e-12)
@@ -93,8 +95,9 @@ def test_ties_still_give_a_simplex_that_holds_the_point(case):
     coordinates = full_coordinates(simplices)
     assert (coordinates % (n_dims + 1) == coordinates[:, :1] % (n_dims + 1)).all()
     corners = coordinates[simplices.indices].astype(float)
-    np.testing.assert_allclose((simplices.weights[..., None] * corners).sum(axis=1),
-                               elevated(features), atol=1e-10)
+    np.testing.assert_allclose(
+        (simplices.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-10
+    )
     for p in range(len(features)):
         assert len(set(simplices.indices[p])) == n_dims + 1
         for k, j in enumerate(simplices.directions[p]):
@@ -160,8 +163,9 @@ def test_many_dimensions_and_many_points_outgrow_the_first_tables():
     simplices = placed(features)
     assert simplices.coordinates.shape[1] == 24 and len(simplices.coordinates) > 4000
     corners = full_coordinates(simplices)[simplices.indices]
-    np.testing.assert_allclose((simplices.weights[..., None] * corners).sum(axis=1),
-                               elevated(features), atol=1e-9)
+    np.testing.assert_allclose(
+        (simplices.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-9
+    )
 
 
 def test_far_points_are_refused():
@@ -186,7 +190,7 @@ def test_binomial_weights_have_unit_mass_and_the_stated_variance(n_dims, radius)
     assert weights.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(weights, weights[opposite_offsets(offsets)])
     coordinates = offsets.sum(axis=1, keepdims=True) - (n_dims + 1) * offsets
-    spread = (weights * (coordinates ** 2).sum(axis=1)).sum() / n_dims
+    spread = (weights * (coordinates**2).sum(axis=1)).sum() / n_dims
     assert spread == pytest.approx((n_dims + 1) ** 2 * radius / 4)
 
 
@@ -198,5 +202,6 @@ def test_binomial_weights_are_a_product_over_the_axes():
         share = math.prod(math.comb(2, s) / 4 for s in steps)
         expected[folded] = expected.get(folded, 0.0) + share
     offsets = neighbour_offsets(2, 2)
-    np.testing.assert_allclose(binomial_weights(offsets, 2),
-                               [expected[tuple(c)] for c in offsets.tolist()])
+    np.testing.assert_allclose(
+        binomial_weights(offsets, 2), [expected[tuple(c)] for c in offsets.tolist()]
+    )

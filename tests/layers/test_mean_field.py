@@ -39,30 +39,65 @@ def mean_field_on_matrices(probabilities, image, kernels, n_iterations):
 
 
 def pixel_features(image, sxy, srgb):
-    y, x = np.mgrid[:image.shape[0], :image.shape[1]]
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     position = np.stack([x, y], -1).reshape(-1, 2) / sxy
     return np.concatenate([position, image.reshape(len(position), -1) / srgb], axis=1)
 
 
 # The first rows of the map of label 0 that pydensecrf2 1.1 gives for `scene()`.
-@pytest.mark.parametrize("settings, first_row", [
-    ({}, [0.00001, 0.99997, 0.99986, 0.99995, 0.00015, 0.00142]),
-    (dict(gaussian_compat=1, bilateral_sxy=10, bilateral_srgb=40, bilateral_compat=1.5,
-          n_iterations=3), [0.22485, 0.66569, 0.45038, 0.47886, 0.11553, 0.19526]),
-    (dict(gaussian_sxy=2, gaussian_compat=1, bilateral_sxy=10, bilateral_srgb=40,
-          bilateral_compat=1.5, normalization="before"),
-     [0.22555, 0.67633, 0.45455, 0.48002, 0.10928, 0.18863]),
-    (dict(gaussian_sxy=2, gaussian_compat=1, bilateral_sxy=10, bilateral_srgb=40,
-          bilateral_compat=1.5, normalization="after"),
-     [0.23911, 0.67793, 0.46588, 0.4902, 0.11826, 0.19944]),
-    (dict(gaussian_sxy=(2, 2), gaussian_compat=[-1, -2, 0], bilateral_sxy=10,
-          bilateral_srgb=[40, 40, 40], bilateral_compat=[[0, 1, 2], [0.5, 0, 1], [1, 2, 0]]),
-     [0.0954, 0.57354, 0.18457, 0.34871, 0.04171, 0.13917]),
-])
+@pytest.mark.parametrize(
+    "settings, first_row",
+    [
+        ({}, [0.00001, 0.99997, 0.99986, 0.99995, 0.00015, 0.00142]),
+        (
+            dict(
+                gaussian_compat=1,
+                bilateral_sxy=10,
+                bilateral_srgb=40,
+                bilateral_compat=1.5,
+                n_iterations=3,
+            ),
+            [0.22485, 0.66569, 0.45038, 0.47886, 0.11553, 0.19526],
+        ),
+        (
+            dict(
+                gaussian_sxy=2,
+                gaussian_compat=1,
+                bilateral_sxy=10,
+                bilateral_srgb=40,
+                bilateral_compat=1.5,
+                normalization="before",
+            ),
+            [0.22555, 0.67633, 0.45455, 0.48002, 0.10928, 0.18863],
+        ),
+        (
+            dict(
+                gaussian_sxy=2,
+                gaussian_compat=1,
+                bilateral_sxy=10,
+                bilateral_srgb=40,
+                bilateral_compat=1.5,
+                normalization="after",
+            ),
+            [0.23911, 0.67793, 0.46588, 0.4902, 0.11826, 0.19944],
+        ),
+        (
+            dict(
+                gaussian_sxy=(2, 2),
+                gaussian_compat=[-1, -2, 0],
+                bilateral_sxy=10,
+                bilateral_srgb=[40, 40, 40],
+                bilateral_compat=[[0, 1, 2], [0.5, 0, 1], [1, 2, 0]],
+            ),
+            [0.0954, 0.57354, 0.18457, 0.34871, 0.04171, 0.13917],
+        ),
+    ],
+)
 def test_known_answers_of_pydensecrf(settings, first_row):
     probabilities, image = scene()
-    np.testing.assert_allclose(dense_crf(probabilities, image, **settings)[0, 0], first_row,
-                               atol=1.1e-5)
+    np.testing.assert_allclose(
+        dense_crf(probabilities, image, **settings)[0, 0], first_row, atol=1.1e-5
+    )
 
 
 @pytest.mark.parametrize("n_iterations", [0, 1, 4])
@@ -72,24 +107,40 @@ def test_agrees_with_mean_field_on_the_lattice_matrices(n_iterations):
     features = pixel_features(image, 2.0, 50.0)
     kernel = PermutohedralLattice(features).filter(np.eye(H * W))
     expected = mean_field_on_matrices(probabilities, image, [(kernel, cost)], n_iterations)
-    ours = dense_crf(probabilities, image, n_iterations=n_iterations, gaussian_compat=0,
-                     bilateral_sxy=2.0, bilateral_srgb=50.0, bilateral_compat=cost,
-                     normalization="none")
+    ours = dense_crf(
+        probabilities,
+        image,
+        n_iterations=n_iterations,
+        gaussian_compat=0,
+        bilateral_sxy=2.0,
+        bilateral_srgb=50.0,
+        bilateral_compat=cost,
+        normalization="none",
+    )
     np.testing.assert_allclose(ours, expected, atol=1e-10)
 
 
 def test_comes_near_mean_field_on_dense_gaussians():
     probabilities, image = scene()
     kernels = []
-    for features, weight in ((pixel_features(image[..., :0], 2.0, 1.0), 1.0),
-                             (pixel_features(image, 5.0, 60.0), 1.5)):
+    for features, weight in (
+        (pixel_features(image[..., :0], 2.0, 1.0), 1.0),
+        (pixel_features(image, 5.0, 60.0), 1.5),
+    ):
         apart = features[:, None] - features[None]
-        kernel = np.exp(-(apart ** 2).sum(axis=2) / 2)
+        kernel = np.exp(-(apart**2).sum(axis=2) / 2)
         sums = kernel.sum(axis=1)
         kernels.append((kernel / np.sqrt(np.outer(sums, sums)), -weight * np.eye(3)))
     expected = mean_field_on_matrices(probabilities, image, kernels, 5)
-    ours = dense_crf(probabilities, image, gaussian_sxy=2, gaussian_compat=1, bilateral_sxy=5,
-                     bilateral_srgb=60, bilateral_compat=1.5)
+    ours = dense_crf(
+        probabilities,
+        image,
+        gaussian_sxy=2,
+        gaussian_compat=1,
+        bilateral_sxy=5,
+        bilateral_srgb=60,
+        bilateral_compat=1.5,
+    )
     assert np.abs(ours - expected).mean() < 0.02
     # One of the 24 pixels is nearly tied.
     assert (ours.argmax(axis=0) == expected.argmax(axis=0)).sum() >= 23
@@ -98,12 +149,12 @@ def test_comes_near_mean_field_on_dense_gaussians():
 def test_the_three_forms_of_a_potts_cost_agree():
     probabilities, image = scene()
     as_number = dense_crf(probabilities, image, bilateral_compat=2, gaussian_compat=0)
-    as_vector = dense_crf(probabilities, image, bilateral_compat=np.full(3, -2.0),
-                          gaussian_compat=np.zeros(3))
+    as_vector = dense_crf(
+        probabilities, image, bilateral_compat=np.full(3, -2.0), gaussian_compat=np.zeros(3)
+    )
     np.testing.assert_allclose(as_number, as_vector, atol=1e-12)
     # Off the diagonal the same cost differs by a constant only if all rows sum alike.
-    as_matrix = dense_crf(probabilities, image, bilateral_compat=-2 * np.eye(3),
-                          gaussian_compat=0)
+    as_matrix = dense_crf(probabilities, image, bilateral_compat=-2 * np.eye(3), gaussian_compat=0)
     np.testing.assert_allclose(as_number, as_matrix, atol=1e-12)
 
 
@@ -113,11 +164,15 @@ def test_no_terms_give_the_clipped_probabilities():
     refined = dense_crf(probabilities, image, gaussian_compat=0, bilateral_compat=0, clip=1e-3)
     clipped = np.clip(probabilities, 1e-3, 1)
     np.testing.assert_allclose(refined, clipped / clipped.sum(axis=0), atol=1e-12)
-    np.testing.assert_allclose(dense_crf(probabilities, image, n_iterations=0, scale=0.7)[:, 0, 0],
-                               [0.8, 0.1, 0.1], atol=1e-12)
+    np.testing.assert_allclose(
+        dense_crf(probabilities, image, n_iterations=0, scale=0.7)[:, 0, 0],
+        [0.8, 0.1, 0.1],
+        atol=1e-12,
+    )
     # Only the ratios within a pixel matter.
-    np.testing.assert_allclose(dense_crf(probabilities * 0.5, image),
-                               dense_crf(probabilities, image), atol=1e-4)
+    np.testing.assert_allclose(
+        dense_crf(probabilities * 0.5, image), dense_crf(probabilities, image), atol=1e-4
+    )
 
 
 def test_arrays_tensors_and_batches_agree():
@@ -130,21 +185,27 @@ def test_arrays_tensors_and_batches_agree():
     both = dense_crf(np.stack([probabilities, probabilities]), np.stack([image, other]))
     np.testing.assert_allclose(both[0], expected, atol=1e-12)
     np.testing.assert_allclose(both[1], dense_crf(probabilities, other), atol=1e-12)
-    tensors = dense_crf(torch.stack([maps, maps]),
-                        torch.stack([picture, as_tensors(probabilities, other)[1]]).float())
+    tensors = dense_crf(
+        torch.stack([maps, maps]),
+        torch.stack([picture, as_tensors(probabilities, other)[1]]).float(),
+    )
     np.testing.assert_allclose(tensors.numpy(), both, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [
-    (torch.float32, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(torch.float32, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 2e-2)]
+)
 def test_precisions(dtype, tolerance):
     probabilities, image = scene()
     maps, picture = as_tensors(probabilities, image)
     refined = dense_crf(maps.to(dtype), picture, bilateral_compat=2, gaussian_compat=1)
     assert refined.dtype == dtype
     torch.testing.assert_close(
-        refined.double(), dense_crf(maps, picture, bilateral_compat=2, gaussian_compat=1),
-        rtol=0, atol=tolerance)
+        refined.double(),
+        dense_crf(maps, picture, bilateral_compat=2, gaussian_compat=1),
+        rtol=0,
+        atol=tolerance,
+    )
 
 
 def test_void_pixels_influence_nothing_and_stay_as_they_are():
@@ -159,13 +220,18 @@ def test_void_pixels_influence_nothing_and_stay_as_they_are():
     assert np.isnan(refined[:, ~valid]).all()
     assert np.isfinite(refined[:, valid]).all()
     # The lattice's origin moves with the border, so that only other void values change nothing.
-    again = dense_crf(np.where(valid, padded, 7.0), np.where(valid[..., None], picture, 3.0),
-                      valid=valid)
+    again = dense_crf(
+        np.where(valid, padded, 7.0), np.where(valid[..., None], picture, 3.0), valid=valid
+    )
     np.testing.assert_array_equal(again[:, valid], refined[:, valid])
     assert (again[:, ~valid] == 7.0).all()
     rows = np.flatnonzero(valid)
-    assert np.abs(refined.reshape(3, -1)[:, rows].reshape(3, H, W)
-                  - dense_crf(probabilities, image)).mean() < 0.05
+    assert (
+        np.abs(
+            refined.reshape(3, -1)[:, rows].reshape(3, H, W) - dense_crf(probabilities, image)
+        ).mean()
+        < 0.05
+    )
 
 
 def test_padding_below_and_right_changes_nothing():
@@ -173,11 +239,11 @@ def test_padding_below_and_right_changes_nothing():
     padded = np.pad(probabilities, ((0, 0), (0, 2), (0, 3)))
     picture = np.pad(image, ((0, 2), (0, 3), (0, 0)), mode="edge")
     valid = np.pad(np.ones((H, W), bool), ((0, 2), (0, 3)))
-    both = dense_crf(np.stack([padded, padded]), np.stack([picture, picture]),
-                     valid=np.stack([valid, valid]))
+    both = dense_crf(
+        np.stack([padded, padded]), np.stack([picture, picture]), valid=np.stack([valid, valid])
+    )
     for refined in both:
-        np.testing.assert_allclose(refined[:, :H, :W], dense_crf(probabilities, image),
-                                   atol=1e-12)
+        np.testing.assert_allclose(refined[:, :H, :W], dense_crf(probabilities, image), atol=1e-12)
         assert (refined[:, H:] == 0).all() and (refined[:, :, W:] == 0).all()
 
 
@@ -213,17 +279,25 @@ def test_gradients_flow_to_the_probabilities(compiled, monkeypatch):
     maps, picture = as_tensors(probabilities[:, :2, :3], image[:2, :3])
     valid = torch.tensor([[True, True, False], [True, True, True]])
     assert torch.autograd.gradcheck(
-        lambda p: dense_crf(p, picture, n_iterations=2, gaussian_compat=0.5,
-                            bilateral_compat=[[0, 1, 2], [1, 0, 1], [2, 1, 0]],
-                            bilateral_sxy=2.0, bilateral_srgb=60.0, valid=valid),
-        (maps.requires_grad_(),))
+        lambda p: dense_crf(
+            p,
+            picture,
+            n_iterations=2,
+            gaussian_compat=0.5,
+            bilateral_compat=[[0, 1, 2], [1, 0, 1], [2, 1, 0]],
+            bilateral_sxy=2.0,
+            bilateral_srgb=60.0,
+            valid=valid,
+        ),
+        (maps.requires_grad_(),),
+    )
 
 
 def test_the_cache_knows_images_by_their_content():
     probabilities, image = scene()
     cache = LatticeCache(3)
     expected = dense_crf(probabilities, image)
-    for repeat in range(2):
+    for _repeat in range(2):
         np.testing.assert_array_equal(dense_crf(probabilities, image.copy(), cache=cache), expected)
     assert (cache.misses, cache.hits, len(cache)) == (2, 2, 2)
     changed = image.copy()
@@ -237,26 +311,29 @@ def test_the_cache_knows_images_by_their_content():
 PROBABILITIES, IMAGE = scene()
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(probabilities=PROBABILITIES[0]), r"\(B, L, H, W\).*got \(4, 6\)"),
-    (dict(probabilities=PROBABILITIES.astype(int)), "floating point"),
-    (dict(image=IMAGE[:3]), r"shape \(3, 4, 6\), got \(3, 6, 3\)"),
-    (dict(image=IMAGE.transpose(2, 0, 1)), r"\(H, W, C\).*got \(3, 4, 6\)"),
-    (dict(image=torch.from_numpy(IMAGE)), "both be tensors or both be arrays"),
-    (dict(probabilities=-PROBABILITIES), "not negative; 72 are not"),
-    (dict(probabilities=PROBABILITIES * np.nan), "the first is nan"),
-    (dict(image=np.full(IMAGE.shape, np.inf)), "image must be finite"),
-    (dict(valid=np.ones((3, 6), bool)), r"valid must be bool and of shape \(4, 6\)"),
-    (dict(valid=np.ones((4, 6))), "valid must be bool.*got float64"),
-    (dict(n_iterations=-1), "n_iterations"),
-    (dict(normalization="both"), "normalization must be one of symmetric"),
-    (dict(scale=0.0), "scale"),
-    (dict(clip=0.0), "clip"),
-    (dict(gaussian_sxy=0.0), "position_std must be"),
-    (dict(bilateral_srgb=(1.0, 2.0)), "colour_std must be a positive number or 3"),
-    (dict(bilateral_compat=np.zeros(2)), r"bilateral_compat must be a number, \(3,\)"),
-    (dict(gaussian_compat=float("nan")), "gaussian_compat must be finite"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(probabilities=PROBABILITIES[0]), r"\(B, L, H, W\).*got \(4, 6\)"),
+        (dict(probabilities=PROBABILITIES.astype(int)), "floating point"),
+        (dict(image=IMAGE[:3]), r"shape \(3, 4, 6\), got \(3, 6, 3\)"),
+        (dict(image=IMAGE.transpose(2, 0, 1)), r"\(H, W, C\).*got \(3, 4, 6\)"),
+        (dict(image=torch.from_numpy(IMAGE)), "both be tensors or both be arrays"),
+        (dict(probabilities=-PROBABILITIES), "not negative; 72 are not"),
+        (dict(probabilities=PROBABILITIES * np.nan), "the first is nan"),
+        (dict(image=np.full(IMAGE.shape, np.inf)), "image must be finite"),
+        (dict(valid=np.ones((3, 6), bool)), r"valid must be bool and of shape \(4, 6\)"),
+        (dict(valid=np.ones((4, 6))), "valid must be bool.*got float64"),
+        (dict(n_iterations=-1), "n_iterations"),
+        (dict(normalization="both"), "normalization must be one of symmetric"),
+        (dict(scale=0.0), "scale"),
+        (dict(clip=0.0), "clip"),
+        (dict(gaussian_sxy=0.0), "position_std must be"),
+        (dict(bilateral_srgb=(1.0, 2.0)), "colour_std must be a positive number or 3"),
+        (dict(bilateral_compat=np.zeros(2)), r"bilateral_compat must be a number, \(3,\)"),
+        (dict(gaussian_compat=float("nan")), "gaussian_compat must be finite"),
+    ],
+)
 def test_unusable_arguments_are_named(change, message):
     arguments = dict(probabilities=PROBABILITIES, image=IMAGE)
     arguments.update(change)

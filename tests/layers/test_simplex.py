@@ -14,7 +14,8 @@ from rerank.layers import project_simplex
 from rerank.layers.simplex import _jacobian_by_masks, _jacobian_product, _project_by_sorting
 
 ROWS = hnp.arrays(
-    np.float64, st.tuples(st.integers(1, 4), st.integers(1, 6)),
+    np.float64,
+    st.tuples(st.integers(1, 4), st.integers(1, 6)),
     elements=st.floats(-3, 3, allow_nan=False, width=32),
 )
 
@@ -80,7 +81,9 @@ def test_the_two_implementations_agree(leak):
     for transposed in (False, True):
         torch.testing.assert_close(
             _jacobian_product(vectors, sign, leak, transposed),
-            _jacobian_by_masks(vectors, sign, leak, transposed), rtol=0, atol=1e-14,
+            _jacobian_by_masks(vectors, sign, leak, transposed),
+            rtol=0,
+            atol=1e-14,
         )
 
 
@@ -109,8 +112,9 @@ def test_gradcheck_to_second_order(shape, dim, leak):
 
 def test_a_vertex_passes_gradients_to_the_entries_on_the_threshold():
     q = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
-    (grad,) = torch.autograd.grad((project_simplex(q, dim=0)
-                                   * torch.tensor([0.0, 1.0, 2.0])).sum(), q)
+    (grad,) = torch.autograd.grad(
+        (project_simplex(q, dim=0) * torch.tensor([0.0, 1.0, 2.0])).sum(), q
+    )
     # J[1, 1] = J[2, 2] = 1 and J[1, 0] = J[2, 0] = -1, whatever the leak.
     np.testing.assert_array_equal(grad.numpy(), [-3.0, 1.0, 2.0])
 
@@ -148,9 +152,9 @@ def test_dimensions_and_layouts_do_not_matter():
     q = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(5))
     expected = project_simplex(q, dim=1)
     torch.testing.assert_close(
-        project_simplex(q.contiguous(memory_format=torch.channels_last), dim=-3), expected)
-    torch.testing.assert_close(
-        project_simplex(q.movedim(1, 3), dim=3).movedim(3, 1), expected)
+        project_simplex(q.contiguous(memory_format=torch.channels_last), dim=-3), expected
+    )
+    torch.testing.assert_close(project_simplex(q.movedim(1, 3), dim=3).movedim(3, 1), expected)
     assert project_simplex(q[:0], dim=1).shape == (0, 5, 3, 4)
 
 
@@ -159,8 +163,9 @@ def test_half_precision_keeps_its_type(dtype):
     q = torch.randn(3, 4, generator=torch.Generator().manual_seed(2)).to(dtype)
     projected = project_simplex(q.requires_grad_(), dim=1)
     assert projected.dtype == dtype
-    torch.testing.assert_close(projected.float(), project_simplex(q.float(), dim=1),
-                               rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(
+        projected.float(), project_simplex(q.float(), dim=1), rtol=1e-2, atol=1e-2
+    )
     projected.sum().backward()
     assert q.grad is not None and q.grad.dtype == dtype
 
@@ -172,14 +177,17 @@ def test_a_row_with_nan_becomes_nan_and_no_other():
     torch.testing.assert_close(projected[1], q[1])
 
 
-@pytest.mark.parametrize("q, dim, leak, message", [
-    (torch.zeros(2, 3, dtype=torch.int64), 1, 0.0, "floating point"),
-    (np.zeros((2, 3)), 1, 0.0, "tensor"),
-    (torch.zeros(2, 3), 2, 0.0, "dim must be"),
-    (torch.zeros(2, 0), 1, 0.0, "empty"),
-    (torch.zeros(2, 3), 1, -0.1, "leak"),
-    (torch.zeros(2, 3), 1, 1.5, "leak"),
-])
+@pytest.mark.parametrize(
+    "q, dim, leak, message",
+    [
+        (torch.zeros(2, 3, dtype=torch.int64), 1, 0.0, "floating point"),
+        (np.zeros((2, 3)), 1, 0.0, "tensor"),
+        (torch.zeros(2, 3), 2, 0.0, "dim must be"),
+        (torch.zeros(2, 0), 1, 0.0, "empty"),
+        (torch.zeros(2, 3), 1, -0.1, "leak"),
+        (torch.zeros(2, 3), 1, 1.5, "leak"),
+    ],
+)
 def test_unusable_arguments_are_named(q, dim, leak, message):
     with pytest.raises(InputError, match=message):
         project_simplex(q, dim, leak)

@@ -49,12 +49,24 @@ def draw(seed=0, shape=(2, 3, 5, 4), scale=1.0):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 99), st.sampled_from([0.3, 1.0, 4.0]), st.integers(1, 3),
-       st.floats(0.0, 4.0), st.integers(1, 4))
+@given(
+    st.integers(0, 99),
+    st.sampled_from([0.3, 1.0, 4.0]),
+    st.integers(1, 3),
+    st.floats(0.0, 4.0),
+    st.integers(1, 4),
+)
 def test_agrees_with_loops(seed, scale, distance, margin, n_classes):
     logits, target, weights = draw(seed, (2, n_classes, 5, 4), scale)
-    found = affinity_field_loss(logits, target, weights=weights, distance=distance, margin=margin,
-                                edge_weight=0.7, region_weight=1.3)
+    found = affinity_field_loss(
+        logits,
+        target,
+        weights=weights,
+        distance=distance,
+        margin=margin,
+        edge_weight=0.7,
+        region_weight=1.3,
+    )
     if n_classes == 1:
         assert found == 0
         return
@@ -67,7 +79,8 @@ def test_gradient(distance):
     logits, target, weights = draw()
     assert torch.autograd.gradcheck(
         lambda z: affinity_field_loss(z, target, weights=weights, distance=distance),
-        logits.requires_grad_())
+        logits.requires_grad_(),
+    )
 
 
 def test_margin_on_every_edge_and_none_inside():
@@ -105,8 +118,10 @@ def test_module_passes_its_settings_on():
     assert "margin=1.5" in repr(module)
 
 
-@pytest.mark.parametrize("changed", [{"distance": 0}, {"margin": -1.0}, {"edge_weight": math.inf},
-                                     {"region_weight": -0.1}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"distance": 0}, {"margin": -1.0}, {"edge_weight": math.inf}, {"region_weight": -0.1}],
+)
 def test_unusable_settings(changed):
     with pytest.raises(InputError, match=next(iter(changed))):
         AffinityFieldLoss(**changed)

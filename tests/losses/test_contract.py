@@ -29,7 +29,12 @@ LOSSES = {
     ),
     "neuro": lambda: NeuroIoULoss(first_steps=40, steps=1, batch_size=64, memory=512),
     "neuro_hinge": lambda: NeuroIoULoss(
-        n_inputs=3, counts="hinge", scale="image", first_steps=40, steps=1, batch_size=64,
+        n_inputs=3,
+        counts="hinge",
+        scale="image",
+        first_steps=40,
+        steps=1,
+        batch_size=64,
         memory=512,
     ),
     "affinity": lambda: WeightedSumLoss(
@@ -162,18 +167,23 @@ def test_training_on_it_finds_the_labels(make):
 
 
 @every_loss
-@pytest.mark.parametrize("change, message", [
-    (lambda z, t: (z[0], t), r"floating \(B, C, H, W\) tensor, got shape \(4, 13, 9\)"),
-    (lambda z, t: (z.long(), t), "of torch.int64"),
-    (lambda z, t: (z, t[:, :5]), r"\(2, 4, 13, 9\) and target has shape \(2, 5, 9\)"),
-    (lambda z, t: (z, t.float()), r"\(2, 13, 9\) of torch.float32; expected integer labels"),
-    (lambda z, t: (z, torch.full_like(t, 4)), r"0\.\.3 for logits of 4 classes.*found 4"),
-    (lambda z, t: (z, torch.full_like(t, -1)), "found -1"),
-    (lambda z, t: (z, torch.full_like(z, 0.5)), "found a sum of 2"),
-    (lambda z, t: (z, torch.full_like(z, float("nan"))), "found a sum of nan"),
-    (lambda z, t: (z, torch.tensor([-0.5, 0.5, 0.5, 0.5]).view(1, 4, 1, 1).expand_as(z)),
-     "found a value of -0.5"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda z, t: (z[0], t), r"floating \(B, C, H, W\) tensor, got shape \(4, 13, 9\)"),
+        (lambda z, t: (z.long(), t), "of torch.int64"),
+        (lambda z, t: (z, t[:, :5]), r"\(2, 4, 13, 9\) and target has shape \(2, 5, 9\)"),
+        (lambda z, t: (z, t.float()), r"\(2, 13, 9\) of torch.float32; expected integer labels"),
+        (lambda z, t: (z, torch.full_like(t, 4)), r"0\.\.3 for logits of 4 classes.*found 4"),
+        (lambda z, t: (z, torch.full_like(t, -1)), "found -1"),
+        (lambda z, t: (z, torch.full_like(z, 0.5)), "found a sum of 2"),
+        (lambda z, t: (z, torch.full_like(z, float("nan"))), "found a sum of nan"),
+        (
+            lambda z, t: (z, torch.tensor([-0.5, 0.5, 0.5, 0.5]).view(1, 4, 1, 1).expand_as(z)),
+            "found a value of -0.5",
+        ),
+    ],
+)
 def test_unusable_inputs_are_named(make, change, message):
     logits, target = change(*draw())
     with pytest.raises(InputError, match=message):
@@ -181,11 +191,14 @@ def test_unusable_inputs_are_named(make, change, message):
 
 
 @every_loss
-@pytest.mark.parametrize("weights, message", [
-    (torch.ones(2, 9, 13), r"weights have shape \(2, 9, 13\).*must be \(2, 13, 9\)"),
-    (-torch.ones(2, 13, 9), "finite and at least 0"),
-    (torch.full((2, 13, 9), float("inf")), "finite and at least 0"),
-])
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        (torch.ones(2, 9, 13), r"weights have shape \(2, 9, 13\).*must be \(2, 13, 9\)"),
+        (-torch.ones(2, 13, 9), "finite and at least 0"),
+        (torch.full((2, 13, 9), float("inf")), "finite and at least 0"),
+    ],
+)
 def test_unusable_weights_are_named(make, weights, message):
     logits, target = draw()
     with pytest.raises(InputError, match=message):

@@ -19,7 +19,7 @@ def draw(seed=0, shape=(2, 3, 4, 5)):
 
 def slow(logits, target, weights):
     total = mass = 0.0
-    b, c, h, w = logits.shape
+    b, _c, h, w = logits.shape
     for n in range(b):
         for i in range(h):
             for j in range(w):

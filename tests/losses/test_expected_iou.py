@@ -118,9 +118,7 @@ def test_the_printed_steps_would_drop_the_coupling_of_classes():
 
 @pytest.mark.parametrize("loss", [expected_iou_loss, expected_uoi_loss])
 @pytest.mark.parametrize("soft", [True, False])
-@pytest.mark.parametrize("options", [
-    {}, {"reduction": "sum"}, {"leak": 0.1}, {"weights": True},
-])
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"leak": 0.1}, {"weights": True}])
 def test_gradcheck(loss, soft, options):
     logits, target = batch(3, soft, shape=(1, 3, 2, 3))
     options = dict(options)
@@ -199,7 +197,7 @@ def test_counts_over_the_corpus_give_the_corpus_value():
     for loss in (expected_iou_loss, expected_uoi_loss):
         counts = CorpusCounts(4)
         for start in range(0, 6, 2):
-            value = loss(logits[start:start + 2], target[start:start + 2], counts=counts)
+            value = loss(logits[start : start + 2], target[start : start + 2], counts=counts)
         assert value.item() == pytest.approx(loss(logits, target).item(), rel=1e-12)
         counts.reset()
         again = loss(logits[:2], target[:2], counts=counts)
@@ -212,7 +210,7 @@ def test_the_gradient_through_corpus_counts_is_that_of_the_corpus_at_the_batch()
     for rescale, factor in ((False, 1.0), (True, 3.0)):
         counts = CorpusCounts(4, rescale=rescale)
         for start in (0, 2):
-            expected_iou_loss(logits[start:start + 2], target[start:start + 2], counts=counts)
+            expected_iou_loss(logits[start : start + 2], target[start : start + 2], counts=counts)
         value = expected_iou_loss(logits[4:], target[4:], counts=counts)
         (last,) = torch.autograd.grad(value, logits)
         assert not last[:4].any()

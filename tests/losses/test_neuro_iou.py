@@ -90,7 +90,9 @@ def test_the_size_of_an_image_does_not_matter(counts, scale):
     small = surrogate_counts(logits, labels, counts=counts, scale=scale)
     doubled = surrogate_counts(
         logits.repeat_interleave(2, 2).repeat_interleave(3, 3),
-        labels.repeat_interleave(2, 1).repeat_interleave(3, 2), counts=counts, scale=scale,
+        labels.repeat_interleave(2, 1).repeat_interleave(3, 2),
+        counts=counts,
+        scale=scale,
     )
     torch.testing.assert_close(small.soft, doubled.soft)
     torch.testing.assert_close(small.means, doubled.means)
@@ -120,9 +122,7 @@ def test_gradcheck_and_the_chain_of_equation_5(counts, n_inputs):
     inputs, _ = found.examples(n_inputs)
     leaf = inputs.detach().requires_grad_()
     (by_inputs,) = torch.autograd.grad(surrogate(leaf).mean(), leaf)
-    (expected,) = torch.autograd.grad(
-        (found.soft[found.present] * by_inputs[:, :3]).sum(), logits
-    )
+    (expected,) = torch.autograd.grad((found.soft[found.present] * by_inputs[:, :3]).sum(), logits)
     torch.testing.assert_close(gradient, expected)
     if n_inputs == 3:
         assert torch.autograd.gradcheck(loss, (logits,))

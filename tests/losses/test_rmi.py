@@ -27,8 +27,9 @@ def direct_pool(maps, factor, pooling, mask=None, target=False):
             if pixels.shape[1] == 0:
                 cells.append(torch.full((len(maps),), math.nan, dtype=maps.dtype))
             else:
-                cells.append(pixels.mean(dim=1) if pooling == "average"
-                             else pixels.max(dim=1).values)
+                cells.append(
+                    pixels.mean(dim=1) if pooling == "average" else pixels.max(dim=1).values
+                )
     return torch.stack(cells, dim=1).reshape(
         len(maps), maps.shape[1] // factor, maps.shape[2] // factor
     )
@@ -36,10 +37,13 @@ def direct_pool(maps, factor, pooling, mask=None, target=False):
 
 def direct_points(channel, size):
     h, w = channel.shape
-    return torch.stack([
-        channel[i:i + size, j:j + size].reshape(-1)
-        for i in range(h - size + 1) for j in range(w - size + 1)
-    ])
+    return torch.stack(
+        [
+            channel[i : i + size, j : j + size].reshape(-1)
+            for i in range(h - size + 1)
+            for j in range(w - size + 1)
+        ]
+    )
 
 
 def direct_information(logits, labels, size=3, factor=4, pooling="average", xi=1e-6):
@@ -102,15 +106,19 @@ def relative(left, right):
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 8.0])
-@pytest.mark.parametrize("options", [
-    {"size": 3, "factor": 4},
-    {"size": 2, "factor": 3, "pooling": "maximum"},
-    {"size": 3, "factor": 3, "pooling": "interpolation"},
-    {"size": 2, "factor": 4, "pooling": "interpolation"},
-    {"size": 4, "factor": 2},
-    {"size": 1, "factor": 5},
-    {"size": 3, "factor": 1, "pooling": "maximum"},
-], ids=lambda o: "-".join(str(v) for v in o.values()))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 3, "factor": 4},
+        {"size": 2, "factor": 3, "pooling": "maximum"},
+        {"size": 3, "factor": 3, "pooling": "interpolation"},
+        {"size": 2, "factor": 4, "pooling": "interpolation"},
+        {"size": 4, "factor": 2},
+        {"size": 1, "factor": 5},
+        {"size": 3, "factor": 1, "pooling": "maximum"},
+    ],
+    ids=lambda o: "-".join(str(v) for v in o.values()),
+)
 def test_value_and_gradient_are_those_of_the_formulas(scale, options):
     shape = (2, 3, 26, 33) if options["factor"] * options["size"] > 5 else (1, 2, 14, 17)
     logits, labels = draw(scale, shape)
@@ -168,10 +176,18 @@ def test_maps_of_constant_pieces_are_finite_although_their_covariance_is_singula
         assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"pooling": "maximum"}, {"pooling": "interpolation"}, {"cross_entropy_weight": 0.0},
-    {"cross_entropy": "softmax"}, {"reduction": "mean"}, {"factor": 1, "region_size": 3},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pooling": "maximum"},
+        {"pooling": "interpolation"},
+        {"cross_entropy_weight": 0.0},
+        {"cross_entropy": "softmax"},
+        {"reduction": "mean"},
+        {"factor": 1, "region_size": 3},
+    ],
+)
 def test_gradcheck(options):
     logits, labels = draw(1.0, (2, 2, 13, 14))
     labels[0, :2, :3] = 255
@@ -197,12 +213,14 @@ def test_the_parts_add_up_as_equation_16_says():
     assert with_softmax.item() == pytest.approx(
         0.3 * soft_cross_entropy(logits, labels).item() - 0.7 * information.item()
     )
-    binary = F.binary_cross_entropy_with_logits(
-        logits, F.one_hot(labels, 3).permute(0, 3, 1, 2).double(), reduction="none"
-    ).sum(dim=1).mean()
-    assert rmi_loss(logits, labels, cross_entropy_weight=1.0).item() == pytest.approx(
-        binary.item()
+    binary = (
+        F.binary_cross_entropy_with_logits(
+            logits, F.one_hot(labels, 3).permute(0, 3, 1, 2).double(), reduction="none"
+        )
+        .sum(dim=1)
+        .mean()
     )
+    assert rmi_loss(logits, labels, cross_entropy_weight=1.0).item() == pytest.approx(binary.item())
 
 
 def test_a_soft_target_that_is_one_hot_gives_what_labels_give():
@@ -246,9 +264,7 @@ def test_a_perfect_prediction_has_more_information_than_a_noisy_one():
     _, labels = draw()
     truth = F.one_hot(labels, 3).permute(0, 3, 1, 2).double()
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0)).double()
-    values = [
-        region_mutual_information(20 * truth - 10 + s * noise, labels) for s in (0, 5, 20)
-    ]
+    values = [region_mutual_information(20 * truth - 10 + s * noise, labels) for s in (0, 5, 20)]
     assert (values[0] > values[1]).all() and (values[1] > values[2]).all()
 
 
@@ -300,27 +316,48 @@ def test_nan_logits_give_nan():
 
 def test_the_module_and_the_function_agree():
     logits, labels = draw()
-    module = RMILoss(region_size=2, factor=3, pooling="maximum", cross_entropy_weight=0.2,
-                     cross_entropy="softmax", xi=1e-4, prediction_ridge=1e-5,
-                     dtype=torch.float32, reduction="mean")
-    expected = rmi_loss(logits, labels, region_size=2, factor=3, pooling="maximum",
-                        cross_entropy_weight=0.2, cross_entropy="softmax", xi=1e-4,
-                        prediction_ridge=1e-5, dtype=torch.float32, reduction="mean")
+    module = RMILoss(
+        region_size=2,
+        factor=3,
+        pooling="maximum",
+        cross_entropy_weight=0.2,
+        cross_entropy="softmax",
+        xi=1e-4,
+        prediction_ridge=1e-5,
+        dtype=torch.float32,
+        reduction="mean",
+    )
+    expected = rmi_loss(
+        logits,
+        labels,
+        region_size=2,
+        factor=3,
+        pooling="maximum",
+        cross_entropy_weight=0.2,
+        cross_entropy="softmax",
+        xi=1e-4,
+        prediction_ridge=1e-5,
+        dtype=torch.float32,
+        reduction="mean",
+    )
     assert module(logits, labels).item() == expected.item()
     assert np.isfinite(expected.item())
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"pooling": "min"}, "average, maximum, interpolation; got 'min'"),
-    ({"cross_entropy": "focal"}, "binary, softmax; got 'focal'"),
-    ({"reduction": "none"}, "sum, mean; got 'none'"),
-    ({"region_size": 0}, "region_size must be a whole number of at least 1, got 0"),
-    ({"factor": 2.5}, "factor must be a whole number of at least 1, got 2.5"),
-    ({"xi": 0.0}, "xi must be positive and finite, got 0.0"),
-    ({"prediction_ridge": -1.0}, "prediction_ridge must be positive and finite, got -1.0"),
-    ({"cross_entropy_weight": 1.5}, r"\[0, 1\], got 1.5"),
-    ({"dtype": torch.float16}, "torch.float64 or torch.float32, got torch.float16"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"pooling": "min"}, "average, maximum, interpolation; got 'min'"),
+        ({"cross_entropy": "focal"}, "binary, softmax; got 'focal'"),
+        ({"reduction": "none"}, "sum, mean; got 'none'"),
+        ({"region_size": 0}, "region_size must be a whole number of at least 1, got 0"),
+        ({"factor": 2.5}, "factor must be a whole number of at least 1, got 2.5"),
+        ({"xi": 0.0}, "xi must be positive and finite, got 0.0"),
+        ({"prediction_ridge": -1.0}, "prediction_ridge must be positive and finite, got -1.0"),
+        ({"cross_entropy_weight": 1.5}, r"\[0, 1\], got 1.5"),
+        ({"dtype": torch.float16}, "torch.float64 or torch.float32, got torch.float16"),
+    ],
+)
 def test_unusable_settings_are_named(options, message):
     logits, labels = draw()
     with pytest.raises(InputError, match=message):

@@ -16,7 +16,7 @@ def test_flips_give_the_iou_of_flipped_images():
     labels = image()
     flips = simulate_flips(labels, 6, random_state=3)
     rng = np.random.default_rng(3)
-    present, truth = np.unique(labels[labels != 255], return_inverse=True)
+    _present, truth = np.unique(labels[labels != 255], return_inverse=True)
     truth = rng.permutation(truth)
     wrong = (truth + rng.integers(1, 3, len(truth))) % 3
     assert (wrong != truth).all()

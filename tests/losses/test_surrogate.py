@@ -29,14 +29,17 @@ def test_the_default_network_is_that_of_the_paper():
     assert shapes == [(100, 6), (100, 100), (100, 100), (100, 100), (1, 100)]
 
 
-@pytest.mark.parametrize("inputs, values, options, message", [
-    (torch.rand(5, 2), torch.rand(5), {}, r"\(n, 3\).*got \(5, 2\)"),
-    (torch.rand(5, 3), torch.rand(4), {}, r"values have shape \(4,\)"),
-    (torch.rand(5, 3) / 0, torch.rand(5), {}, "must be finite"),
-    (torch.rand(5, 3), torch.rand(5), {"held_out": 1.0}, "got 1.0 of 5"),
-    (torch.rand(5, 3), torch.rand(5), {"held_out": 0.01}, "got 0.01 of 5"),
-    (torch.rand(5, 3), torch.rand(5), {"n_steps": 0}, "n_steps must be at least 1, got 0"),
-])
+@pytest.mark.parametrize(
+    "inputs, values, options, message",
+    [
+        (torch.rand(5, 2), torch.rand(5), {}, r"\(n, 3\).*got \(5, 2\)"),
+        (torch.rand(5, 3), torch.rand(4), {}, r"values have shape \(4,\)"),
+        (torch.rand(5, 3) / 0, torch.rand(5), {}, "must be finite"),
+        (torch.rand(5, 3), torch.rand(5), {"held_out": 1.0}, "got 1.0 of 5"),
+        (torch.rand(5, 3), torch.rand(5), {"held_out": 0.01}, "got 0.01 of 5"),
+        (torch.rand(5, 3), torch.rand(5), {"n_steps": 0}, "n_steps must be at least 1, got 0"),
+    ],
+)
 def test_unusable_examples_are_named(inputs, values, options, message):
     with pytest.raises(InputError, match=message):
         fit_surrogate(SurrogateNetwork(3), inputs, values, **options)

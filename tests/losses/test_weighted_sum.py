@@ -18,8 +18,9 @@ def test_it_is_the_weighted_sum_of_its_terms():
     target = torch.randint(0, 3, (2, 4, 5), generator=generator)
     weights = torch.rand(2, 4, 5, generator=generator)
     loss = WeightedSumLoss([(0.7, ExpectedUoILoss()), (0.3, SoftCrossEntropyLoss())])
-    expected = (0.7 * expected_uoi_loss(logits, target, weights=weights)
-                + 0.3 * soft_cross_entropy(logits, target, weights=weights))
+    expected = 0.7 * expected_uoi_loss(logits, target, weights=weights) + 0.3 * soft_cross_entropy(
+        logits, target, weights=weights
+    )
     value = loss(logits, target, weights)
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(
@@ -32,11 +33,14 @@ def test_state_of_the_terms_travels_with_it():
     assert "losses.0.counts.unions" in loss.state_dict()
 
 
-@pytest.mark.parametrize("terms, message", [
-    ([], "at least one"),
-    ([(float("nan"), SoftCrossEntropyLoss())], "must be finite, got nan"),
-    ([(1.0, soft_cross_entropy)], "torch.nn.Module, got function"),
-])
+@pytest.mark.parametrize(
+    "terms, message",
+    [
+        ([], "at least one"),
+        ([(float("nan"), SoftCrossEntropyLoss())], "must be finite, got nan"),
+        ([(1.0, soft_cross_entropy)], "torch.nn.Module, got function"),
+    ],
+)
 def test_unusable_terms_are_named(terms, message):
     with pytest.raises(InputError, match=message):
         WeightedSumLoss(terms)

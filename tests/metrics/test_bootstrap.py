@@ -12,9 +12,9 @@ def counted(seed, n_images=40, n_classes=3, quality=0.6):
     return IntersectionUnion((unions * shares).astype(int), unions)
 
 
-@pytest.mark.parametrize("measure, function", [
-    ("corpus", lambda both: corpus_iou(both).mean), ("image", mean_image_iou),
-])
+@pytest.mark.parametrize(
+    "measure, function", [("corpus", lambda both: corpus_iou(both).mean), ("image", mean_image_iou)]
+)
 def test_the_interval_agrees_with_resampling_image_by_image(measure, function):
     both = counted(0)
     interval = bootstrap_interval(both, measure=measure, n_resamples=4000, random_state=1)
@@ -33,8 +33,9 @@ def test_the_interval_agrees_with_resampling_image_by_image(measure, function):
 @pytest.mark.parametrize("measure", ["corpus", "image"])
 def test_a_paired_difference_draws_the_same_images_for_both(measure):
     baseline = counted(2)
-    better = IntersectionUnion(np.minimum(baseline.intersections + 1, baseline.unions),
-                               baseline.unions)
+    better = IntersectionUnion(
+        np.minimum(baseline.intersections + 1, baseline.unions), baseline.unions
+    )
     paired = bootstrap_interval(better, baseline, measure=measure)
     alone = bootstrap_interval(better, measure=measure)
     assert 0 < paired.low <= paired.estimate <= paired.high

@@ -75,11 +75,17 @@ def test_a_class_predicted_but_never_true_counts_as_zero():
 def test_torchmetrics_macro_gives_the_figures_of_torchmetrics():
     # MulticlassJaccardIndex(5, average="none" and "macro", ignore_index=255) of torchmetrics
     # 1.9.0 on these counts, in its float32.
-    counts = np.array([[4, 6, 3, 0, 4], [5, 12, 2, 0, 2], [11, 16, 10, 0, 10], [0, 0, 0, 0, 0],
-                       [1, 14, 6, 0, 4]])
+    counts = np.array(
+        [[4, 6, 3, 0, 4], [5, 12, 2, 0, 2], [11, 16, 10, 0, 10], [0, 0, 0, 0, 0], [1, 14, 6, 0, 4]]
+    )
     iou = iou_from_counts(counts, "torchmetrics_macro")
-    theirs = [0.11764705926179886, 0.21052631735801697, 0.17241379618644714, 0.0,
-              0.09756097197532654]
+    theirs = [
+        0.11764705926179886,
+        0.21052631735801697,
+        0.17241379618644714,
+        0.0,
+        0.09756097197532654,
+    ]
     np.testing.assert_allclose(iou.per_class, theirs, rtol=1e-7)
     assert iou.mean == pytest.approx(0.14953702688217163, rel=1e-7)
 

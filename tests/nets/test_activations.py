@@ -3,12 +3,7 @@ import pytest
 import torch
 
 from rerank.errors import InputError
-from rerank.nets import (
-    backbone_activations,
-    build_backbone,
-    multi_layer_activations,
-    warp_image,
-)
+from rerank.nets import backbone_activations, build_backbone, multi_layer_activations, warp_image
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +78,15 @@ def test_torchs_threads_are_put_back(backbone):
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("image", [
-    np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3)),
-    np.zeros((0, 5, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros((5, 5, 3)),
+        np.zeros((0, 5, 3), np.uint8),
+    ],
+)
 def test_unusable_images(backbone, image):
     with pytest.raises(InputError, match="uint8"):
         backbone_activations(backbone, [image])

@@ -31,8 +31,11 @@ def test_shapes_are_the_published_ones(name, filters, shape, n_parameters):
 
 def test_caffenet_has_groups_and_pools_before_it_normalises():
     backbone = build_backbone("caffenet", random_state=0)
-    groups = {name: layer.groups for name, layer in backbone.layers.named_children()
-              if name.startswith("conv")}
+    groups = {
+        name: layer.groups
+        for name, layer in backbone.layers.named_children()
+        if name.startswith("conv")
+    }
     assert groups == {"conv1": 1, "conv2": 2, "conv3": 1, "conv4": 2, "conv5": 2}
     assert backbone.layer_names[:3] == ("conv1", "pool1", "norm1")
 
@@ -101,9 +104,11 @@ def test_preprocessing_happens_inside():
     own = Preprocessing("BGR", 0.5, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     weights = build_backbone("small", random_state=0)
     backbone = build_backbone(
-        "small", BackboneWeights("small", weights.layers.state_dict(), own, "argument", "-"))
-    expected = (image[:, ::-1] * 0.5 - np.array([1, 2, 3])[:, None, None]) \
-        / np.array([4, 5, 6])[:, None, None]
+        "small", BackboneWeights("small", weights.layers.state_dict(), own, "argument", "-")
+    )
+    expected = (image[:, ::-1] * 0.5 - np.array([1, 2, 3])[:, None, None]) / np.array([4, 5, 6])[
+        :, None, None
+    ]
     result = backbone.preprocess(torch.from_numpy(image).to(torch.uint8))
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-5)
 
@@ -129,10 +134,16 @@ def test_weights_of_another_architecture():
         build_backbone("alexnet", weights)
 
 
-@pytest.mark.parametrize("changed", [
-    {"channel_order": "GBR"}, {"scale": 0.0}, {"mean": (1.0, 2.0)}, {"std": (1.0, 0.0, 1.0)},
-    {"mean": (float("nan"), 0.0, 0.0)},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"channel_order": "GBR"},
+        {"scale": 0.0},
+        {"mean": (1.0, 2.0)},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (float("nan"), 0.0, 0.0)},
+    ],
+)
 def test_unusable_preprocessing(changed):
     record = {"channel_order": "RGB", "scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
     with pytest.raises(ConfigError, match=next(iter(changed))):

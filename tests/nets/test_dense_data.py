@@ -55,7 +55,7 @@ def test_windows_lie_everywhere():
         batch = data.batch(np.array([0]), np.random.default_rng(seed))
         for row in range(2):
             for column in range(3):
-                if np.array_equal(labels[row:row + 19, column:column + 28], batch.targets[0]):
+                if np.array_equal(labels[row : row + 19, column : column + 28], batch.targets[0]):
                     places.add((row, column))
     assert places == {(row, column) for row in range(2) for column in range(3)}
 
@@ -82,14 +82,17 @@ def test_scales_are_spread_and_equal_generators_give_equal_batches():
 
 def test_another_void_label():
     batch = DenseData(samples(1), (25, 30), ignore_index=9).batch(
-        np.array([0]), np.random.default_rng(0))
+        np.array([0]), np.random.default_rng(0)
+    )
     assert int((batch.targets == 9).sum()) == 5 * 30
 
 
 def test_unusable_settings():
     for arguments, message in (
-        (([],), "no sample"), ((samples(), (0, 3)), "crop"),
-        ((samples(), (3, 3), (0.0, 1.0)), "scale"), ((samples(), (3, 3), (2.0, 1.0)), "scale"),
+        (([],), "no sample"),
+        ((samples(), (0, 3)), "crop"),
+        ((samples(), (3, 3), (0.0, 1.0)), "scale"),
+        ((samples(), (3, 3), (2.0, 1.0)), "scale"),
         ((samples(), None, (0.5, 1.0)), "needs a crop"),
     ):
         with pytest.raises(InputError, match=message):

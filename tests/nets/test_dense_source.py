@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from rerank.errors import ConfigError, DataError, InputError
-from rerank.nets import dense_source
 from rerank.nets import (
     DenseSource,
     DenseSourceSettings,
+    dense_source,
     fit_dense_source,
     keep_activations,
 )
@@ -25,10 +25,16 @@ def samples(n=8, seed=0):
     return made
 
 
-@pytest.mark.parametrize("changed", [
-    {}, {"loss": "rmi(factor=2)"}, {"loss": "0.5 ce + 0.5 neuro(first_steps=50, batch_size=32)"},
-    {"crf_layer": True, "crf_epochs": 1}, {"train_backbone": True, "loss": "bce"},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"loss": "rmi(factor=2)"},
+        {"loss": "0.5 ce + 0.5 neuro(first_steps=50, batch_size=32)"},
+        {"crf_layer": True, "crf_epochs": 1},
+        {"train_backbone": True, "loss": "bce"},
+    ],
+)
 def test_probabilities_of_images_it_never_saw(changed):
     settings = DenseSourceSettings(**{**QUICK, **changed})
     source = fit_dense_source(samples(), 3, settings)
@@ -43,8 +49,9 @@ def test_probabilities_of_images_it_never_saw(changed):
     assert np.mean(right) > 0.7
 
 
-@pytest.mark.parametrize("changed", [{}, {"crf_layer": True, "crf_epochs": 1},
-                                     {"train_backbone": True}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"crf_layer": True, "crf_epochs": 1}, {"train_backbone": True}]
+)
 def test_a_source_goes_through_arrays(changed):
     settings = DenseSourceSettings(**{**QUICK, "epochs": 2, **changed})
     source = fit_dense_source(samples(), 3, settings)
@@ -79,9 +86,12 @@ def test_folds_share_kept_activations():
 
 def test_equal_seeds_give_equal_probabilities():
     image = samples()[0].image
-    maps = [fit_dense_source(samples(), 3, DenseSourceSettings(
-        **{**QUICK, "epochs": 2, "random_state": seed})).predict_proba(image)
-        for seed in (1, 1, 2)]
+    maps = [
+        fit_dense_source(
+            samples(), 3, DenseSourceSettings(**{**QUICK, "epochs": 2, "random_state": seed})
+        ).predict_proba(image)
+        for seed in (1, 1, 2)
+    ]
     assert np.array_equal(maps[0], maps[1]) and not np.array_equal(maps[0], maps[2])
 
 
@@ -101,8 +111,9 @@ def test_an_interrupted_fit_goes_on(tmp_path):
 
     with pytest.raises(Interrupted):
         fit_dense_source(samples(), 3, settings, progress=stop, checkpoint=tmp_path / "a")
-    found = fit_dense_source(samples(), 3, settings, progress=seen.append,
-                             checkpoint=tmp_path / "a").to_arrays()
+    found = fit_dense_source(
+        samples(), 3, settings, progress=seen.append, checkpoint=tmp_path / "a"
+    ).to_arrays()
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
     assert len(seen) <= 7 + 4
 

@@ -21,8 +21,12 @@ def source(tmp_path):
 def test_download_to_a_file(tmp_path, source, digits):
     seen = []
     file = download_backbone_weights(
-        "alexnet", tmp_path / "new" / "w.pth", SHA256[:digits].upper(), url=source,
-        progress=lambda done, total: seen.append((done, total)))
+        "alexnet",
+        tmp_path / "new" / "w.pth",
+        SHA256[:digits].upper(),
+        url=source,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert file == tmp_path / "new" / "w.pth" and file.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT)) and len(seen) > 1
     assert list(file.parent.iterdir()) == [file]
@@ -55,18 +59,22 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path, source):
 def test_an_unreachable_source(tmp_path):
     folder = tmp_path / "new"
     with pytest.raises(DataError, match="nowhere: can't be downloaded"):
-        download_backbone_weights("alexnet", folder / "w.pth", SHA256,
-                                  url=(tmp_path / "nowhere").as_uri())
+        download_backbone_weights(
+            "alexnet", folder / "w.pth", SHA256, url=(tmp_path / "nowhere").as_uri()
+        )
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"name": "vgg"}, "vgg"),
-    ({"sha256": "abc"}, "8 to 64"),
-    ({"sha256": "not-hexadecimal"}, "hexadecimal"),
-    ({"url": "file:///tmp/x"}, "with its sha256"),
-    ({"url": "ftp://host/x", "sha256": SHA256}, "http, https or file"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"name": "vgg"}, "vgg"),
+        ({"sha256": "abc"}, "8 to 64"),
+        ({"sha256": "not-hexadecimal"}, "hexadecimal"),
+        ({"url": "file:///tmp/x"}, "with its sha256"),
+        ({"url": "ftp://host/x", "sha256": SHA256}, "http, https or file"),
+    ],
+)
 def test_unusable_arguments(tmp_path, arguments, message):
     with pytest.raises(ConfigError, match=message):
         download_backbone_weights(**{"name": "alexnet", "path": tmp_path / "w", **arguments})

@@ -28,10 +28,17 @@ def expected_iou(maps, targets):
 
 def test_phases_and_continuations():
     activations, targets, weights = sample(60)
-    first = train_head(activations, targets, weights, phases=[("ce", 15)], kernel_sizes=(1, 1, 1),
-                       dropout=0.1)
-    both = train_head(activations, targets, weights, phases=[("ce", 15), Phase("uoi", 4, 0.02)],
-                      kernel_sizes=(1, 1, 1), dropout=0.1)
+    first = train_head(
+        activations, targets, weights, phases=[("ce", 15)], kernel_sizes=(1, 1, 1), dropout=0.1
+    )
+    both = train_head(
+        activations,
+        targets,
+        weights,
+        phases=[("ce", 15), Phase("uoi", 4, 0.02)],
+        kernel_sizes=(1, 1, 1),
+        dropout=0.1,
+    )
     assert len(both.phase_heads) == 2 and both.head is both.phase_heads[-1]
     for name, value in first.head.state_dict().items():
         assert torch.equal(value, both.phase_heads[0].state_dict()[name])
@@ -39,8 +46,9 @@ def test_phases_and_continuations():
     unseen, truth, _ = sample(30, seed=1)
     before = expected_iou(head_probabilities(first.head, unseen), truth)
     assert before > 0.5
-    continued = train_head(activations, targets, weights, phases=[Phase("uoi", 4, 0.02)],
-                           start=first.head)
+    continued = train_head(
+        activations, targets, weights, phases=[Phase("uoi", 4, 0.02)], start=first.head
+    )
     assert expected_iou(head_probabilities(continued.head, unseen), truth) > before
     assert all(np.array_equal(kept[n], v) for n, v in first.head.to_arrays().items())
 
@@ -50,8 +58,13 @@ def test_equal_seeds_give_equal_bits_whatever_torchs_threads():
     results, before = [], torch.get_num_threads()
     for threads, seed in ((1, 3), (2, 3), (1, 4)):
         torch.set_num_threads(threads)
-        trained = train_head(activations, targets, weights, random_state=seed,
-                             phases=[("ce", 2), ("0.7 uoi + 0.3 ce", 1)])
+        trained = train_head(
+            activations,
+            targets,
+            weights,
+            random_state=seed,
+            phases=[("ce", 2), ("0.7 uoi + 0.3 ce", 1)],
+        )
         results.append(trained.head.to_arrays())
     torch.set_num_threads(before)
     assert all(np.array_equal(results[0][n], results[1][n]) for n in results[0])
@@ -72,8 +85,10 @@ def test_cells_without_weight_teach_nothing():
     weights[:, :2] = 0
     other = targets.copy()
     other[:, :2] = np.eye(3)[0]
-    heads = [train_head(activations, t, weights, phases=[("0.7 uoi + 0.3 ce", 2)]).head
-             for t in (targets, other)]
+    heads = [
+        train_head(activations, t, weights, phases=[("0.7 uoi + 0.3 ce", 2)]).head
+        for t in (targets, other)
+    ]
     for name, value in heads[0].to_arrays().items():
         np.testing.assert_allclose(value, heads[1].to_arrays()[name], rtol=1e-5, atol=1e-7)
 
@@ -106,7 +121,8 @@ def test_a_head_on_trained_activations_beats_the_prior(shared_root):
         targets.append(soft_target(labels, n_classes=2))
         weights.append(labelled_share(labels))
     backbone = build_backbone(
-        "squeezenet1_0", shared_root / "weights" / "squeezenet1_0_imagenet_caffe.npz")
+        "squeezenet1_0", shared_root / "weights" / "squeezenet1_0_imagenet_caffe.npz"
+    )
     activations = backbone_activations(backbone, images)
     targets, weights = np.array(targets, np.float32), np.array(weights, np.float32)
     trained = train_head(activations[:20], targets[:20], weights[:20], phases=[("ce", 25)])

@@ -6,15 +6,7 @@ import torch
 
 from rerank.errors import InputError
 from rerank.layers import CRFGrad
-from rerank.nets import (
-    DenseCRFNet,
-    DenseData,
-    DenseFCN,
-    KeptActivations,
-    Phase,
-    TrainConfig,
-    train,
-)
+from rerank.nets import DenseCRFNet, DenseData, DenseFCN, KeptActivations, Phase, TrainConfig, train
 from rerank.nets.kept_activations import resize_labels
 
 
@@ -38,8 +30,10 @@ def test_logits_are_those_of_the_images():
     net.eval()
     batch = data.batch(np.arange(6), np.random.default_rng(1))
     torch.testing.assert_close(net(batch.inputs), net(batch.inputs.images), rtol=2e-3, atol=2e-3)
-    shown = [np.array_equal(x.permute(1, 2, 0).numpy(), s.image)
-             for x, s in zip(batch.inputs.images, samples())]
+    shown = [
+        np.array_equal(x.permute(1, 2, 0).numpy(), s.image)
+        for x, s in zip(batch.inputs.images, samples())
+    ]
     assert 0 < sum(shown) < 6
     for x, y in zip(batch.inputs.images, batch.targets):
         assert np.array_equal(x.argmax(0).numpy(), y.numpy())
@@ -59,8 +53,11 @@ def test_a_training_goes_as_on_the_images():
     nets = []
     for kept in (True, False):
         net = frozen_net()
-        data = (KeptActivations(net, samples(), (24, 32), flip=False) if kept
-                else DenseData(samples(), flip=False))
+        data = (
+            KeptActivations(net, samples(), (24, 32), flip=False)
+            if kept
+            else DenseData(samples(), flip=False)
+        )
         train(net, data, TrainConfig((Phase("ce", 3, 0.05),), batch_size=3))
         nets.append(net)
     for first, second in zip(nets[0].parameters(), nets[1].parameters()):
@@ -77,11 +74,16 @@ def test_net_and_crf_layer_train_as_one(loss):
     train(joint, data, TrainConfig((Phase(loss, 2, 0.02),), batch_size=4))
     after = joint.state_dict()
     changed = {name for name in after if not torch.equal(before[name], after[name])}
-    assert {"layer.spatial.weight", "layer.bilateral.weight", "layer.unary_weight",
-            "net.hidden.weight"} <= changed
+    assert {
+        "layer.spatial.weight",
+        "layer.bilateral.weight",
+        "layer.unary_weight",
+        "net.hidden.weight",
+    } <= changed
     assert not any(name.startswith("net.backbone.") for name in changed)
-    right = [(joint(data.inputs(i)).argmax(1)[0].numpy() == data.labels[i]).mean()
-             for i in range(8)]
+    right = [
+        (joint(data.inputs(i)).argmax(1)[0].numpy() == data.labels[i]).mean() for i in range(8)
+    ]
     assert np.mean(right) > 0.9
 
 

@@ -35,7 +35,8 @@ def test_rows_sum_to_one_and_one_cell_suffices():
 def test_gradient():
     maps = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda x: resample(x, LayerGeometry(4, 2.0), (7, 9), LayerGeometry(2, 1.0)), maps)
+        lambda x: resample(x, LayerGeometry(4, 2.0), (7, 9), LayerGeometry(2, 1.0)), maps
+    )
 
 
 def test_full_precision_under_autocast():

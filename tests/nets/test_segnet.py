@@ -10,15 +10,23 @@ from rerank.nets.segnet import CAFFENET_PARAMETERS
 
 def caffenet_parameters():
     """Filters and biases of CaffeNet's eight layers, counted from its definition."""
-    layers = [(96, 3 * 121), (256, 48 * 25), (384, 256 * 9), (384, 192 * 9), (256, 192 * 9),
-              (4096, 256 * 36), (4096, 4096), (1000, 4096)]
+    layers = [
+        (96, 3 * 121),
+        (256, 48 * 25),
+        (384, 256 * 9),
+        (384, 192 * 9),
+        (256, 192 * 9),
+        (4096, 256 * 36),
+        (4096, 4096),
+        (1000, 4096),
+    ]
     return sum(out * (fan_in + 1) for out, fan_in in layers)
 
 
 @pytest.mark.parametrize("kernel_sizes", [(1, 1, 1), (1, 3, 3), (3, 3, 3)])
 def test_share_of_caffenets_parameters_is_under_a_tenth(kernel_sizes):
     net = CoarseSegNet(21, "caffenet", kernel_sizes=kernel_sizes, random_state=0)
-    assert CAFFENET_PARAMETERS == caffenet_parameters()
+    assert caffenet_parameters() == CAFFENET_PARAMETERS
     assert sum(p.numel() for p in net.parameters()) / CAFFENET_PARAMETERS < 0.10
 
 
@@ -29,7 +37,8 @@ def test_the_papers_layers():
     assert sum(isinstance(m, SeededDropout) for m in net.modules()) == 3
     assert not any(isinstance(m, torch.nn.Linear) for m in net.modules())
     assert {n for n, p in net.named_parameters() if p.requires_grad} == {
-        f"head.conv{i}.{kind}" for i in (6, 7, 8) for kind in ("weight", "bias")}
+        f"head.conv{i}.{kind}" for i in (6, 7, 8) for kind in ("weight", "bias")
+    }
     assert net(torch.zeros(2, 3, 227, 227)).shape == (2, 21, 13, 13)
 
 
@@ -59,8 +68,9 @@ def test_an_images_map_does_not_depend_on_the_others():
     activations = np.random.default_rng(0).normal(size=(5, 16, 13, 13)).astype(np.float32)
     whole = head_probabilities(head, activations)
     assert np.array_equal(whole[2:4], head_probabilities(head, activations[2:4]))
-    np.testing.assert_allclose(whole, head_probabilities(head, activations, batch_size=3),
-                               rtol=1e-4)
+    np.testing.assert_allclose(
+        whole, head_probabilities(head, activations, batch_size=3), rtol=1e-4
+    )
     assert head_probabilities(head, activations[:0]).shape == (0, 13, 13, 3)
     assert head.training
 
@@ -82,8 +92,9 @@ def test_arrays_round_trip():
     head.activation_scale.fill_(0.25)
     again = SegNetHead.from_arrays(head.to_arrays())
     activations = np.random.default_rng(0).normal(size=(1, 7, 4, 4)).astype(np.float32)
-    assert np.array_equal(head_probabilities(head, activations),
-                          head_probabilities(again, activations))
+    assert np.array_equal(
+        head_probabilities(head, activations), head_probabilities(again, activations)
+    )
     arrays = head.to_arrays()
     del arrays["conv7.bias"]
     with pytest.raises(DataError, match="conv7.bias"):
@@ -116,14 +127,17 @@ def test_equal_seeds_give_equal_nets():
     assert not torch.equal(states[0]["head.conv6.weight"], states[2]["head.conv6.weight"])
 
 
-@pytest.mark.parametrize("arguments, error", [
-    ({"backbone": "vgg"}, ConfigError),
-    ({"grid": (0, 13)}, ConfigError),
-    ({"n_classes": 0}, InputError),
-    ({"dropout": -0.1}, InputError),
-    ({"kernel_sizes": (2, 3, 3)}, InputError),
-    ({"kernel_sizes": (3, 3)}, InputError),
-])
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ({"backbone": "vgg"}, ConfigError),
+        ({"grid": (0, 13)}, ConfigError),
+        ({"n_classes": 0}, InputError),
+        ({"dropout": -0.1}, InputError),
+        ({"kernel_sizes": (2, 3, 3)}, InputError),
+        ({"kernel_sizes": (3, 3)}, InputError),
+    ],
+)
 def test_unusable_settings(arguments, error):
     with pytest.raises(error):
         CoarseSegNet(**{"n_classes": 3, "backbone": "small", **arguments})

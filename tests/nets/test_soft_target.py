@@ -14,7 +14,7 @@ def slow_areas(labels, grid, n_classes):
     areas = np.zeros((*grid, n_classes + 1))
     for i in range(grid[0]):
         for j in range(grid[1]):
-            patch = fine[i * height:(i + 1) * height, j * width:(j + 1) * width]
+            patch = fine[i * height : (i + 1) * height, j * width : (j + 1) * width]
             for k in range(n_classes):
                 areas[i, j, k] = (patch == k).mean()
             areas[i, j, n_classes] = (patch == 255).mean()
@@ -44,8 +44,9 @@ def test_agrees_with_counting_on_a_lattice(size, grid, seed):
     labels = np.random.default_rng(seed).choice([0, 1, 2, 255], size=size).astype(np.uint8)
     areas = slow_areas(labels, grid, 3)
     known = areas[..., :3].sum(-1, keepdims=True)
-    expected = np.divide(areas[..., :3], known, out=np.zeros_like(areas[..., :3]),
-                         where=known > 1e-12)
+    expected = np.divide(
+        areas[..., :3], known, out=np.zeros_like(areas[..., :3]), where=known > 1e-12
+    )
     target = soft_target(labels, grid, 3)
     np.testing.assert_allclose(target, expected, atol=1e-12)
     np.testing.assert_allclose(labelled_share(labels, grid), known[..., 0], atol=1e-12)
@@ -67,14 +68,17 @@ def test_other_void_label_and_none():
         soft_target(labels, (1, 2), 2, ignore_index=None)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ((np.zeros((2, 3)), (1, 1), 2), "integers"),
-    ((np.zeros((2, 3, 1), int), (1, 1), 2), r"\(H, W\)"),
-    ((np.zeros((0, 3), int), (1, 1), 2), "non-empty"),
-    ((np.full((2, 3), 7), (1, 1), 2), "found 7"),
-    ((np.zeros((2, 3), int), (0, 1), 2), "grid"),
-    ((np.zeros((2, 3), int), (1, 1)), "n_classes must be given"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((np.zeros((2, 3)), (1, 1), 2), "integers"),
+        ((np.zeros((2, 3, 1), int), (1, 1), 2), r"\(H, W\)"),
+        ((np.zeros((0, 3), int), (1, 1), 2), "non-empty"),
+        ((np.full((2, 3), 7), (1, 1), 2), "found 7"),
+        ((np.zeros((2, 3), int), (0, 1), 2), "grid"),
+        ((np.zeros((2, 3), int), (1, 1)), "n_classes must be given"),
+    ],
+)
 def test_unusable_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         soft_target(*arguments)

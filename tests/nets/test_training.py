@@ -31,8 +31,9 @@ def new_head(seed=0, depth=5, n_classes=3):
 
 
 def config(*phases, **more):
-    return TrainConfig(phases or (Phase("ce", 2, 0.1), Phase("uoi", 2, 0.05)),
-                       **{"batch_size": 3, **more})
+    return TrainConfig(
+        phases or (Phase("ce", 2, 0.1), Phase("uoi", 2, 0.05)), **{"batch_size": 3, **more}
+    )
 
 
 def states_equal(first, second):
@@ -85,8 +86,11 @@ def test_one_step_is_momentum_gradient_descent():
     data = coarse_data(3)
     head = SegNetHead(5, 3, 0.0, (1, 1, 1), random_state=0)
     other = SegNetHead(5, 3, 0.0, (1, 1, 1), random_state=0)
-    train(head, data, config(Phase("ce", 2, 0.1), warmup=2, power=1.0, clip_norm=None,
-                             weight_decay=0.01))
+    train(
+        head,
+        data,
+        config(Phase("ce", 2, 0.1), warmup=2, power=1.0, clip_norm=None, weight_decay=0.01),
+    )
     velocity = {name: torch.zeros_like(p) for name, p in other.named_parameters()}
     x = torch.from_numpy(data.inputs)
     target = torch.from_numpy(data.targets).permute(0, 3, 1, 2)
@@ -124,12 +128,24 @@ def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, stop_at):
 
     file = tmp_path / "training.ckpt"
     with pytest.raises(Interrupted):
-        train(new_head(), coarse_data(), settings(), checkpoint=file, checkpoint_seconds=0.0,
-              progress=stop)
+        train(
+            new_head(),
+            coarse_data(),
+            settings(),
+            checkpoint=file,
+            checkpoint_seconds=0.0,
+            progress=stop,
+        )
     resumed = new_head(seed=9)
     seen = []
-    history = train(resumed, coarse_data(), settings(), checkpoint=file, checkpoint_seconds=0.0,
-                    progress=seen.append)
+    history = train(
+        resumed,
+        coarse_data(),
+        settings(),
+        checkpoint=file,
+        checkpoint_seconds=0.0,
+        progress=seen.append,
+    )
     assert [p.done for p in seen] == list(range(stop_at + 1, 13))
     assert states_equal(whole.state_dict(), resumed.state_dict())
     assert [r.loss for r in history.epochs] == [r.loss for r in expected.epochs]
@@ -200,10 +216,14 @@ def test_small_net_trains_end_to_end():
     targets = np.eye(3, dtype=np.float32)[labels]
     net = CoarseSegNet(3, "small", grid=(3, 4), dropout=0.1, random_state=0)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    train(net, CoarseData(images, targets, flip=True),
-          config(Phase("ce", 25, 0.1), batch_size=5, backbone_factor=1.0))
-    assert not torch.equal(net.backbone.layers.conv1.conv.weight,
-                           before["backbone.layers.conv1.conv.weight"])
+    train(
+        net,
+        CoarseData(images, targets, flip=True),
+        config(Phase("ce", 25, 0.1), batch_size=5, backbone_factor=1.0),
+    )
+    assert not torch.equal(
+        net.backbone.layers.conv1.conv.weight, before["backbone.layers.conv1.conv.weight"]
+    )
     maps = net.predict_proba(list(images))
     assert (maps.argmax(-1) == labels).mean() > 0.9
 
@@ -218,9 +238,10 @@ def test_frozen_parameters_stay():
     assert not net.backbone.layers.conv1.weight.requires_grad
 
 
-@pytest.mark.parametrize("name, expected", [
-    ("ce", 1.0), ("uoi", 0.0), ("0.7 uoi + 0.3 ce", 0.3), ("0.7*UOI+0.3*CE", 0.3), ("2 ce", 2.0),
-])
+@pytest.mark.parametrize(
+    "name, expected",
+    [("ce", 1.0), ("uoi", 0.0), ("0.7 uoi + 0.3 ce", 0.3), ("0.7*UOI+0.3*CE", 0.3), ("2 ce", 2.0)],
+)
 def test_losses_by_name(name, expected):
     """The share of cross-entropy in a named loss, read off against the parts."""
     logits = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0))
@@ -237,17 +258,20 @@ def test_unknown_losses(name):
         loss_from_name(name)
 
 
-@pytest.mark.parametrize("name, message", [
-    ("rmi(facto=2)", "KEY among region_size, factor.*got 'facto=2'"),
-    ("rmi(2)", "got '2'"),
-    ("rmi(factor=0)", "factor must be a whole number of at least 1"),
-    ("rmi(pooling=median)", "median"),
-    ("neuro(n_inputs=4)", "3 or 6"),
-    ("neuro-hinge(counts=probability)", "KEY among n_inputs"),
-    ("iou(counts=3)", "KEY among absent"),
-    ("ce(ignore_index=0)", "KEY among reduction"),
-    ("neuro(steps=many)", "loss neuro"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("rmi(facto=2)", "KEY among region_size, factor.*got 'facto=2'"),
+        ("rmi(2)", "got '2'"),
+        ("rmi(factor=0)", "factor must be a whole number of at least 1"),
+        ("rmi(pooling=median)", "median"),
+        ("neuro(n_inputs=4)", "3 or 6"),
+        ("neuro-hinge(counts=probability)", "KEY among n_inputs"),
+        ("iou(counts=3)", "KEY among absent"),
+        ("ce(ignore_index=0)", "KEY among reduction"),
+        ("neuro(steps=many)", "loss neuro"),
+    ],
+)
 def test_arguments_that_do_not_fit(name, message):
     with pytest.raises(ConfigError, match=message):
         loss_from_name(name)
@@ -267,13 +291,20 @@ def test_binary_cross_entropy_is_that_of_sigmoids():
     logits = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0))
     target = torch.tensor([[[0, 1, 2, 1], [2, 2, 1, 0]]] * 2)
     one_hot = torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2).float()
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, one_hot, reduction="none").sum(1).mean()
+    expected = (
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, one_hot, reduction="none")
+        .sum(1)
+        .mean()
+    )
     assert loss_from_name("bce")(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-QUICK = {"neuro": "neuro(first_steps=30, batch_size=32)", "rmi": "rmi(factor=1)",
-         "neuro-hinge": "neuro-hinge(first_steps=30, batch_size=32)", "affinity": "ce + affinity"}
+QUICK = {
+    "neuro": "neuro(first_steps=30, batch_size=32)",
+    "rmi": "rmi(factor=1)",
+    "neuro-hinge": "neuro-hinge(first_steps=30, batch_size=32)",
+    "affinity": "ce + affinity",
+}
 
 
 @pytest.mark.parametrize("name", ["bce", "iou", "uoi", "neuro", "neuro-hinge", "rmi", "affinity"])
@@ -281,8 +312,9 @@ def test_every_named_loss_trains_a_head(name):
     """From a few epochs of cross-entropy on, each loss keeps labelling better than chance."""
     head = SegNetHead(5, 3, 0.0, (1, 3, 1), random_state=0)
     loss = QUICK.get(name, name)
-    history = train(head, coarse_data(24),
-                    config(Phase("ce", 3, 0.1), Phase(loss, 8, 0.03), batch_size=8))
+    history = train(
+        head, coarse_data(24), config(Phase("ce", 3, 0.1), Phase(loss, 8, 0.03), batch_size=8)
+    )
     unseen = coarse_data(20, seed=1)
     predicted = head(torch.from_numpy(unseen.inputs)).argmax(1).numpy()
     assert (predicted == unseen.targets.argmax(-1)).mean() > 0.7
@@ -303,12 +335,19 @@ def test_surrogate_and_network_go_on_in_turns_from_a_checkpoint(tmp_path):
     expected = train(whole, coarse_data(), settings())
     file = tmp_path / "training.ckpt"
     with pytest.raises(Interrupted):
-        train(new_head(), coarse_data(), settings(), checkpoint=file, checkpoint_seconds=0.0,
-              progress=stop)
+        train(
+            new_head(),
+            coarse_data(),
+            settings(),
+            checkpoint=file,
+            checkpoint_seconds=0.0,
+            progress=stop,
+        )
     history = train(resumed, coarse_data(), settings(), checkpoint=file)
     assert states_equal(whole.state_dict(), resumed.state_dict())
-    assert ([record.surrogate_fit for record in history.epochs]
-            == [record.surrogate_fit for record in expected.epochs])
+    assert [record.surrogate_fit for record in history.epochs] == [
+        record.surrogate_fit for record in expected.epochs
+    ]
 
 
 def test_schedule():
@@ -317,11 +356,20 @@ def test_schedule():
     assert poly_factor(9, 10, 1.0, warmup=4) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("changed", [
-    {"phases": ()}, {"batch_size": 0}, {"momentum": 1.0}, {"weight_decay": -1.0},
-    {"power": -1.0}, {"warmup": -1}, {"clip_norm": 0.0}, {"backbone_factor": -1.0},
-    {"random_state": -1},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"phases": ()},
+        {"batch_size": 0},
+        {"momentum": 1.0},
+        {"weight_decay": -1.0},
+        {"power": -1.0},
+        {"warmup": -1},
+        {"clip_norm": 0.0},
+        {"backbone_factor": -1.0},
+        {"random_state": -1},
+    ],
+)
 def test_unusable_settings(changed):
     with pytest.raises(ConfigError, match=next(iter(changed))):
         TrainConfig(**{"phases": (Phase("ce", 1, 0.1),), **changed})
@@ -343,15 +391,28 @@ def test_nothing_to_train_and_amp_on_a_cpu():
         train(new_head(), coarse_data(), config(), workers=-1)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ((np.zeros((0, 2, 3, 3), np.float32), np.zeros((0, 3, 3, 2))), "N at least 1"),
-    ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((1, 3, 3, 2))), "targets"),
-    ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 4, 2))), "grid"),
-    ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 3, 2)), np.zeros((2, 3))), "weights"),
-    ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 3, 2)), None,
-      np.zeros((1, 2, 3, 3))), "flipped"),
-    ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 3, 2)), None, None, True), "mirrored"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((np.zeros((0, 2, 3, 3), np.float32), np.zeros((0, 3, 3, 2))), "N at least 1"),
+        ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((1, 3, 3, 2))), "targets"),
+        ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 4, 2))), "grid"),
+        ((np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 3, 2)), np.zeros((2, 3))), "weights"),
+        (
+            (
+                np.zeros((2, 2, 3, 3), np.float32),
+                np.zeros((2, 3, 3, 2)),
+                None,
+                np.zeros((1, 2, 3, 3)),
+            ),
+            "flipped",
+        ),
+        (
+            (np.zeros((2, 2, 3, 3), np.float32), np.zeros((2, 3, 3, 2)), None, None, True),
+            "mirrored",
+        ),
+    ],
+)
 def test_unusable_data(arguments, message):
     with pytest.raises(InputError, match=message):
         CoarseData(*arguments)
@@ -360,7 +421,8 @@ def test_unusable_data(arguments, message):
 @pytest.mark.gpu
 def test_training_on_a_gpu_with_mixed_precision():
     head = new_head()
-    history = train(head, coarse_data(40), config(Phase("ce", 30, 0.1), batch_size=8, amp=True),
-                    device="cuda")
+    history = train(
+        head, coarse_data(40), config(Phase("ce", 30, 0.1), batch_size=8, amp=True), device="cuda"
+    )
     assert history.epochs[-1].loss < 0.4
     assert next(head.parameters()).device.type == "cuda"

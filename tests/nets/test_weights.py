@@ -14,8 +14,17 @@ from rerank.nets import (
 )
 
 TORCHVISION_ALEXNET = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}
-TORCHVISION_SQUEEZENET = {"conv1": 0, "fire2": 3, "fire3": 4, "fire4": 5, "fire5": 7, "fire6": 8,
-                          "fire7": 9, "fire8": 10, "fire9": 12}
+TORCHVISION_SQUEEZENET = {
+    "conv1": 0,
+    "fire2": 3,
+    "fire3": 4,
+    "fire4": 5,
+    "fire5": 7,
+    "fire6": 8,
+    "fire7": 9,
+    "fire8": 10,
+    "fire9": 12,
+}
 
 
 def torchvision_arrays(architecture, layers, seed=0):
@@ -36,8 +45,10 @@ def assert_equal_states(loaded, expected):
         assert torch.equal(loaded[name], value)
 
 
-@pytest.mark.parametrize("architecture, layers", [
-    ("alexnet", TORCHVISION_ALEXNET), ("squeezenet1_0", TORCHVISION_SQUEEZENET)])
+@pytest.mark.parametrize(
+    "architecture, layers",
+    [("alexnet", TORCHVISION_ALEXNET), ("squeezenet1_0", TORCHVISION_SQUEEZENET)],
+)
 def test_npz_with_torchvisions_names(tmp_path, architecture, layers):
     arrays, state = torchvision_arrays(architecture, layers)
     np.savez(tmp_path / "w.npz", **arrays)
@@ -53,8 +64,10 @@ def test_torch_state_dict(tmp_path, wrapped):
     arrays, state = torchvision_arrays("alexnet", TORCHVISION_ALEXNET)
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
     if wrapped:
-        tensors = {"state_dict": {f"module.{name}": v for name, v in tensors.items()},
-                   "preprocessing": "caffe"}
+        tensors = {
+            "state_dict": {f"module.{name}": v for name, v in tensors.items()},
+            "preprocessing": "caffe",
+        }
     torch.save(tensors, tmp_path / "w.pth")
     weights = load_backbone_weights(tmp_path / "w.pth")
     assert weights.architecture == "alexnet"
@@ -86,8 +99,9 @@ def test_saved_weights_come_back_with_their_preprocessing(tmp_path, architecture
     assert again.preprocessing_source == "metadata"
     rebuilt = build_backbone(architecture, tmp_path / "again.npz")
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
-    assert np.array_equal(backbone_activations(backbone, [image], 99),
-                          backbone_activations(rebuilt, [image], 99))
+    assert np.array_equal(
+        backbone_activations(backbone, [image], 99), backbone_activations(rebuilt, [image], 99)
+    )
 
 
 def load_backbone_weights_from(backbone, path):
@@ -102,8 +116,9 @@ def test_order_of_the_sources_of_preprocessing(tmp_path):
     np.savez(tmp_path / "net_caffe.npz", **arrays)
     named = load_backbone_weights(tmp_path / "net_caffe.npz")
     assert (named.preprocessing, named.preprocessing_source) == (caffe, "file name")
-    record = np.array(json.dumps({"channel_order": "RGB", "scale": 2, "mean": [1, 2, 3],
-                                  "std": [1, 1, 1]}))
+    record = np.array(
+        json.dumps({"channel_order": "RGB", "scale": 2, "mean": [1, 2, 3], "std": [1, 1, 1]})
+    )
     np.savez(tmp_path / "own_caffe.npz", preprocessing=record, **arrays)
     own = load_backbone_weights(tmp_path / "own_caffe.npz")
     assert own.preprocessing.scale == 2.0 and own.preprocessing_source == "metadata"
@@ -117,19 +132,28 @@ def test_a_wrong_shape_names_file_and_layer(tmp_path):
     arrays, _ = torchvision_arrays("squeezenet1_0", TORCHVISION_SQUEEZENET)
     arrays["features.7.expand3x3.weight"] = np.zeros((128, 32, 1, 1), np.float32)
     np.savez(tmp_path / "w.npz", **arrays)
-    with pytest.raises(DataError, match=r"w\.npz: layer fire5\.expand3x3\.weight "
-                       r"\(features\.7\.expand3x3\.weight in the file\).*"
-                       r"\(128, 32, 3, 3\), got \(128, 32, 1, 1\)"):
+    with pytest.raises(
+        DataError,
+        match=r"w\.npz: layer fire5\.expand3x3\.weight "
+        r"\(features\.7\.expand3x3\.weight in the file\).*"
+        r"\(128, 32, 3, 3\), got \(128, 32, 1, 1\)",
+    ):
         load_backbone_weights(tmp_path / "w.npz")
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda a: a.pop("features.6.bias"), r"conv3\.bias .* is missing"),
-    (lambda a: a.update({"features.6.bias": np.full(384, np.nan)}), r"conv3\.bias .*not finite"),
-    (lambda a: a.update({"features.6.bias": np.full(384, "x")}), r"conv3\.bias .*numbers"),
-    (lambda a: a.update({"preprocessing": np.array("{}")}), "expected the keys"),
-    (lambda a: a.clear(), "no known architecture"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda a: a.pop("features.6.bias"), r"conv3\.bias .* is missing"),
+        (
+            lambda a: a.update({"features.6.bias": np.full(384, np.nan)}),
+            r"conv3\.bias .*not finite",
+        ),
+        (lambda a: a.update({"features.6.bias": np.full(384, "x")}), r"conv3\.bias .*numbers"),
+        (lambda a: a.update({"preprocessing": np.array("{}")}), "expected the keys"),
+        (lambda a: a.clear(), "no known architecture"),
+    ],
+)
 def test_unusable_content(tmp_path, change, message):
     arrays, _ = torchvision_arrays("alexnet", TORCHVISION_ALEXNET)
     change(arrays)
@@ -138,13 +162,16 @@ def test_unusable_content(tmp_path, change, message):
         load_backbone_weights(tmp_path / "w.npz")
 
 
-@pytest.mark.parametrize("name, content, message", [
-    ("w.npz", b"PK nonsense", "unreadable"),
-    ("w.npz", b"", "unreadable"),
-    ("w.pth", b"nonsense", "unreadable"),
-    ("w.caffemodel", b"\xff\xff", "not a readable caffemodel"),
-    ("w.h5", b"", "expected weights as .npz"),
-])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("w.npz", b"PK nonsense", "unreadable"),
+        ("w.npz", b"", "unreadable"),
+        ("w.pth", b"nonsense", "unreadable"),
+        ("w.caffemodel", b"\xff\xff", "not a readable caffemodel"),
+        ("w.h5", b"", "expected weights as .npz"),
+    ],
+)
 def test_unreadable_files(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name}: .*{message}"):

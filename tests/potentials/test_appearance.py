@@ -59,8 +59,10 @@ def test_texture_tells_noise_from_flat_ground(image, superpixels):
 def test_surroundings_look_in_the_right_direction(image, superpixels):
     found = appearance_features(image, superpixels)
     below_the_sky = superpixels[19, 50]
-    b = {d: squared(found.values[below_the_sky, found.names.index(f"{d}:b")])
-         for d in ("above_0.12", "below_0.12", "all_above", "all_below", "above_0.3")}
+    b = {
+        d: squared(found.values[below_the_sky, found.names.index(f"{d}:b")])
+        for d in ("above_0.12", "below_0.12", "all_above", "all_below", "above_0.3")
+    }
     assert b["above_0.3"] < -30 and b["all_above"] < -15
     assert b["below_0.12"] > 20 and b["all_below"] > 10
 

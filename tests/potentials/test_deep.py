@@ -44,7 +44,11 @@ def test_equals_resizing_and_averaging(superpixels, maps):
 def test_takes_the_place_of_the_cells(superpixels, maps):
     strides, centres = [(3.5, 4.0)], [(6.0, -1.5)]
     found = deep_features(
-        maps[:1], superpixels, strides=strides, first_centres=centres, position=False,
+        maps[:1],
+        superpixels,
+        strides=strides,
+        first_centres=centres,
+        position=False,
         image_mean=False,
     )
     expected = interpolate_then_average(maps[0], superpixels, strides[0], centres[0])
@@ -67,9 +71,7 @@ def test_square_root_comes_before_pooling(superpixels, maps):
 
 
 def test_constant_maps_pool_to_their_constant(superpixels):
-    found = deep_features(
-        [np.full((2, 3, 4), 7.0)], superpixels, position=False, image_mean=False
-    )
+    found = deep_features([np.full((2, 3, 4), 7.0)], superpixels, position=False, image_mean=False)
     np.testing.assert_allclose(found, 7.0, rtol=1e-6)
 
 
@@ -89,10 +91,7 @@ def test_one_pixel():
             dict(activation_maps=[np.ones((1, 2, 2))], strides=[(1, 0)], first_centres=[(0, 0)]),
             "greater than 0",
         ),
-        (
-            dict(activation_maps=[np.ones((1, 2, 2))], strides=[], first_centres=[]),
-            "one pair",
-        ),
+        (dict(activation_maps=[np.ones((1, 2, 2))], strides=[], first_centres=[]), "one pair"),
     ],
 )
 def test_refusals(superpixels, arguments, message):

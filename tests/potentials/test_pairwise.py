@@ -75,8 +75,13 @@ def test_no_edges():
 
 @pytest.mark.parametrize(
     "settings",
-    [dict(weight=-1.0), dict(weight=1.0, length_exponent=np.inf), dict(weight=1.0, base=2.0),
-     dict(weight=1.0, beta=-0.1), dict(weight=1.0, contrast_scale=np.nan)],
+    [
+        dict(weight=-1.0),
+        dict(weight=1.0, length_exponent=np.inf),
+        dict(weight=1.0, base=2.0),
+        dict(weight=1.0, beta=-0.1),
+        dict(weight=1.0, contrast_scale=np.nan),
+    ],
 )
 def test_refuses_settings_out_of_range(graph, settings):
     with pytest.raises(InputError, match=list(settings)[-1]):

@@ -17,8 +17,8 @@ def as_torch(model: Perceptron) -> list[torch.Tensor]:
 
 
 def torch_loss(tensors, x, target, mask):
-    *weights, = tensors[: len(tensors) // 2]
-    biases = tensors[len(tensors) // 2:]
+    (*weights,) = tensors[: len(tensors) // 2]
+    biases = tensors[len(tensors) // 2 :]
     h = torch.from_numpy(x)
     if len(weights) == 2:
         h = torch.relu(h @ weights[0].T + biases[0]) * torch.from_numpy(mask)
@@ -48,11 +48,23 @@ def test_training_agrees_with_adamw_of_torch(problem):
     hidden = model.weights[0].shape[0] if len(model.weights) == 2 else 0
     # a batch of one row makes what is drawn irrelevant
     x, target = x[:1], target[:1]
-    settings = dict(hidden=hidden, dropout=0.0, input_dropout=0.0, n_steps=30, batch_size=1,
-                    learning_rate=0.05, weight_decay=0.3)
+    settings = dict(
+        hidden=hidden,
+        dropout=0.0,
+        input_dropout=0.0,
+        n_steps=30,
+        batch_size=1,
+        learning_rate=0.05,
+        weight_decay=0.3,
+    )
     found = train_perceptron(
-        x, np.array([0]), target, mean=np.zeros(4, np.float32), scale=np.ones(4, np.float32),
-        rng=np.random.default_rng(5), **settings,
+        x,
+        np.array([0]),
+        target,
+        mean=np.zeros(4, np.float32),
+        scale=np.ones(4, np.float32),
+        rng=np.random.default_rng(5),
+        **settings,
     )
     start = initial_perceptron(4, hidden, target, np.random.default_rng(5))
     tensors = as_torch(start)

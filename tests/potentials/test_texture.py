@@ -64,13 +64,11 @@ def test_orientations_turn_with_the_image(lightness):
 def test_filters_of_a_flat_image_are_zero_and_do_not_see_brightness(lightness):
     flat, names = filter_bank(np.full((9, 12), 40, dtype=np.float32))
     assert flat.shape == (9, 12, len(names)) and np.abs(flat).max() < 0.05
-    np.testing.assert_allclose(
-        filter_bank(lightness)[0], filter_bank(lightness + 20)[0], atol=0.05
-    )
+    np.testing.assert_allclose(filter_bank(lightness)[0], filter_bank(lightness + 20)[0], atol=0.05)
 
 
 def test_deviation_agrees_with_a_loop(lightness):
     channels, names = filter_bank(lightness)
     found = channels[..., names.index("deviation_5")]
     for y, x in ((4, 6), (10, 20)):
-        assert found[y, x] == pytest.approx(lightness[y - 2:y + 3, x - 2:x + 3].std(), abs=0.02)
+        assert found[y, x] == pytest.approx(lightness[y - 2 : y + 3, x - 2 : x + 3].std(), abs=0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,14 +18,17 @@ def _small_energy(rng: np.random.Generator, n_nodes: int, n_labels: int) -> Pott
     return PottsEnergy(rng.normal(size=(n_nodes, n_labels)), edges, rng.random(len(edges)))
 
 
-def _grid_context(rng: np.random.Generator, n_labels: int, height: int = 9,
-                  width: int = 7) -> ProposalContext:
+def _grid_context(
+    rng: np.random.Generator, n_labels: int, height: int = 9, width: int = 7
+) -> ProposalContext:
     """A grid of noisy blobs with unequal areas."""
     index = np.arange(height * width).reshape(height, width)
-    edges = np.concatenate([
-        np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
-        np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
-    ])
+    edges = np.concatenate(
+        [
+            np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], axis=1),
+            np.stack([index[:-1].ravel(), index[1:].ravel()], axis=1),
+        ]
+    )
     places = np.stack(np.divmod(np.arange(height * width), width), axis=1)
     centres = rng.random((6, 2)) * [height, width]
     nearest = ((places[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
@@ -52,4 +55,5 @@ def grid_context() -> Callable[..., ProposalContext]:
 def every_labeling() -> Callable[[PottsEnergy], np.ndarray]:
     def every(energy: PottsEnergy) -> np.ndarray:
         return np.array(list(itertools.product(range(energy.n_labels), repeat=energy.n_nodes)))
+
     return every

@@ -20,9 +20,10 @@ def agreement(labelings, earlier, node_weights, class_weights):
     return total
 
 
-@pytest.mark.parametrize("method, n_labels", [
-    ("trws", 2), ("trws", 3), ("graph_cut", 2), ("alpha_expansion", 3), ("alpha_expansion", 2),
-])
+@pytest.mark.parametrize(
+    "method, n_labels",
+    [("trws", 2), ("trws", 3), ("graph_cut", 2), ("alpha_expansion", 3), ("alpha_expansion", 2)],
+)
 def test_each_row_minimises_its_augmented_energy(small_energy, every_labeling, method, n_labels):
     rng = np.random.default_rng(0)
     solved = []
@@ -30,14 +31,16 @@ def test_each_row_minimises_its_augmented_energy(small_energy, every_labeling, m
         energy = small_energy(rng, 6, n_labels)
         nodes, classes = rng.random(6), rng.random(n_labels)
         options = {"map_iterations": 200, "iterations": 200} if method == "trws" else {}
-        found = div_mbest(energy, 5, 0.7, method=method, node_weights=nodes,
-                          class_weights=classes, **options)
+        found = div_mbest(
+            energy, 5, 0.7, method=method, node_weights=nodes, class_weights=classes, **options
+        )
         everything = every_labeling(energy)
         for k in range(5):
             earlier = found.labelings[:k]
-            costs = energy.evaluate(everything) + 0.7 * agreement(everything, earlier, nodes,
-                                                                  classes)
-            own = found.labelings[k:k + 1]
+            costs = energy.evaluate(everything) + 0.7 * agreement(
+                everything, earlier, nodes, classes
+            )
+            own = found.labelings[k : k + 1]
             repeated = 0.7 * agreement(own, earlier, nodes, classes)[0]
             cost = energy.evaluate(own)[0] + repeated
             solved.append(cost <= costs.min() + 1e-9)
@@ -47,27 +50,37 @@ def test_each_row_minimises_its_augmented_energy(small_energy, every_labeling, m
             assert found.lower_bounds[k] <= found.energies[k]
             if found.gaps[k] == 0:
                 assert solved[-1]
-    assert np.mean(solved) == 1 if method == "graph_cut" or n_labels == 2 else \
-        np.mean(solved) >= 0.98
+    assert (
+        np.mean(solved) == 1 if method == "graph_cut" or n_labels == 2 else np.mean(solved) >= 0.98
+    )
 
 
 @pytest.mark.parametrize("iterations, relaxation", [(1, 1.0), (1, 1.5), (1.5, 1.25), (2, 4.0)])
-def test_bounds_hold_after_few_relaxed_passes(small_energy, every_labeling, iterations,
-                                              relaxation):
+def test_bounds_hold_after_few_relaxed_passes(small_energy, every_labeling, iterations, relaxation):
     rng = np.random.default_rng(4)
     tight = []
     for trial in range(120):
         # Of 2, 3, 6 and 7 labels some are computed with one or two more that nobody takes.
         energy = small_energy(rng, 4, 2 + trial % 6)
-        found = div_mbest(energy, 4, 0.5, method="trws", map_iterations=1, iterations=iterations,
-                          relaxation=relaxation)
+        found = div_mbest(
+            energy,
+            4,
+            0.5,
+            method="trws",
+            map_iterations=1,
+            iterations=iterations,
+            relaxation=relaxation,
+        )
         everything = every_labeling(energy)
         for k in range(4):
             earlier = found.labelings[:k]
-            repeated = agreement(found.labelings[k:k + 1], earlier, np.ones(4),
-                                 np.ones(energy.n_labels))
-            others = agreement(everything, earlier, np.ones(4),
-                               np.ones(energy.n_labels)) <= repeated + 1e-12
+            repeated = agreement(
+                found.labelings[k : k + 1], earlier, np.ones(4), np.ones(energy.n_labels)
+            )
+            others = (
+                agreement(everything, earlier, np.ones(4), np.ones(energy.n_labels))
+                <= repeated + 1e-12
+            )
             least = energy.evaluate(everything)[others].min()
             assert found.lower_bounds[k] <= least + 1e-9
             tight.append(found.lower_bounds[k] >= least - 1e-9)
@@ -79,9 +92,12 @@ def test_relaxed_passes_come_closer_on_a_grid(grid_context):
     for relaxation in (1.0, 1.25):
         rng = np.random.default_rng(5)
         energies = [grid_context(rng, 11, height=12, width=12).energy for _ in range(10)]
-        gaps[relaxation] = np.mean([div_mbest(energy, 10, 0.2, iterations=1.5,
-                                              relaxation=relaxation).gaps.mean()
-                                    for energy in energies])
+        gaps[relaxation] = np.mean(
+            [
+                div_mbest(energy, 10, 0.2, iterations=1.5, relaxation=relaxation).gaps.mean()
+                for energy in energies
+            ]
+        )
     assert gaps[1.25] < gaps[1.0]
 
 
@@ -120,8 +136,9 @@ def test_zero_diversity_repeats_the_map(small_energy):
 
 
 def test_weights_of_zero_leave_nodes_and_classes_alone():
-    energy = PottsEnergy(np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]), np.zeros((0, 2), int),
-                         np.zeros(0))
+    energy = PottsEnergy(
+        np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]), np.zeros((0, 2), int), np.zeros(0)
+    )
     by_node = div_mbest(energy, 3, 2.0, node_weights=np.array([0.0, 1.0]))
     assert by_node.labelings[:, 0].tolist() == [0, 0, 0]
     assert sorted(by_node.labelings[:, 1].tolist()) == [0, 1, 2]
@@ -130,7 +147,7 @@ def test_weights_of_zero_leave_nodes_and_classes_alone():
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), diversity=st.floats(0, 5), n_labels=st.integers(1, 4))
+@given(seed=st.integers(0, 10**6), diversity=st.floats(0, 5), n_labels=st.integers(1, 4))
 def test_the_map_row_bounds_all_energies(small_energy, seed, diversity, n_labels):
     energy = small_energy(np.random.default_rng(seed), 7, n_labels)
     found = div_mbest(energy, 4, diversity)
@@ -148,22 +165,25 @@ def test_strong_seeds_are_kept(small_energy):
     assert len(found.distinct()) == 5
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"n_proposals": 0}, "n_proposals must be at least 1"),
-    ({"diversity": -0.1}, "diversity must be finite and at least 0"),
-    ({"diversity": np.nan}, "diversity must be finite"),
-    ({"method": "magic"}, "method must be auto or one of"),
-    ({"method": "trws", "max_cycles": 2}, "'trws' has no option 'max_cycles'"),
-    ({"method": "icm", "max_cycles": 2}, "'icm' has no option 'max_cycles'"),
-    ({"method": "graph_cut"}, "needs 2 labels"),
-    ({"iterations": 0}, "must be at least 1"),
-    ({"node_weights": np.ones(3)}, r"node_weights must have shape \(4,\)"),
-    ({"node_weights": np.array([1, 1, 1, -1.0])}, "node_weights must be at least 0"),
-    ({"class_weights": np.array([1, np.inf, 1])}, "class_weights must be finite"),
-    ({"iterations": 1.2}, "iterations must be at least 1, in steps of 1 and 1/2"),
-    ({"relaxation": 0.5}, "relaxation must be finite and at least 1"),
-    ({"relaxation": np.nan}, "relaxation must be finite and at least 1"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_proposals": 0}, "n_proposals must be at least 1"),
+        ({"diversity": -0.1}, "diversity must be finite and at least 0"),
+        ({"diversity": np.nan}, "diversity must be finite"),
+        ({"method": "magic"}, "method must be auto or one of"),
+        ({"method": "trws", "max_cycles": 2}, "'trws' has no option 'max_cycles'"),
+        ({"method": "icm", "max_cycles": 2}, "'icm' has no option 'max_cycles'"),
+        ({"method": "graph_cut"}, "needs 2 labels"),
+        ({"iterations": 0}, "must be at least 1"),
+        ({"node_weights": np.ones(3)}, r"node_weights must have shape \(4,\)"),
+        ({"node_weights": np.array([1, 1, 1, -1.0])}, "node_weights must be at least 0"),
+        ({"class_weights": np.array([1, np.inf, 1])}, "class_weights must be finite"),
+        ({"iterations": 1.2}, "iterations must be at least 1, in steps of 1 and 1/2"),
+        ({"relaxation": 0.5}, "relaxation must be finite and at least 1"),
+        ({"relaxation": np.nan}, "relaxation must be finite and at least 1"),
+    ],
+)
 def test_refuses(arguments, message):
     energy = PottsEnergy(np.zeros((4, 3)), np.array([[0, 1]]), np.ones(1))
     with pytest.raises(InputError, match=message):

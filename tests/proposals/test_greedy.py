@@ -22,8 +22,9 @@ def image_oracle(inter, union, chosen):
     for i in range(len(inter)):
         best = 0.0
         for k in chosen:
-            ratios = [inter[i, k, c] / union[i, k, c] for c in range(inter.shape[2])
-                      if union[i, k, c] > 0]
+            ratios = [
+                inter[i, k, c] / union[i, k, c] for c in range(inter.shape[2]) if union[i, k, c] > 0
+            ]
             best = max(best, float(np.mean(ratios)) if ratios else 0.0)
         total += best
     return total / len(inter)
@@ -49,21 +50,20 @@ def test_chooses_what_complements():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10 ** 6))
+@given(seed=st.integers(0, 10**6))
 def test_image_oracle_is_that_of_loops_and_near_the_best_set(seed):
     rng = np.random.default_rng(seed)
     inter, union = random_counts(rng, 4, 6, 3)
     choice = greedy_pool(inter, union, 3)
     for k in range(len(choice.order)):
-        assert choice.oracle[k] == pytest.approx(image_oracle(inter, union, choice.order[:k + 1]))
-    best = max(image_oracle(inter, union, chosen)
-               for chosen in itertools.combinations(range(6), 3))
+        assert choice.oracle[k] == pytest.approx(image_oracle(inter, union, choice.order[: k + 1]))
+    best = max(image_oracle(inter, union, chosen) for chosen in itertools.combinations(range(6), 3))
     assert choice.oracle[-1] >= (1 - 1 / np.e) * best - 1e-12
     assert (np.diff(choice.oracle) > 0).all()
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10 ** 6))
+@given(seed=st.integers(0, 10**6))
 def test_corpus_oracle_can_be_reached_and_is_near_the_best(seed):
     rng = np.random.default_rng(seed)
     inter, union = random_counts(rng, 3, 4, 2)
@@ -114,17 +114,20 @@ def test_absent_classes_do_not_count():
         assert greedy_pool(inter, union, 1, objective=objective).oracle[0] == 0.5
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"unions": np.ones((2, 3, 2))}, "must share a shape"),
-    ({"intersections": np.ones((2, 3)), "unions": np.ones((2, 3))}, "must share a shape"),
-    ({"intersections": np.full((2, 3, 1), 2)}, "0 <= intersection <= union"),
-    ({"intersections": np.full((2, 3, 1), np.nan)}, "intersections must be finite"),
-    ({"n_proposals": 0}, "n_proposals must be"),
-    ({"objective": "best"}, "objective must be"),
-    ({"first": [3]}, r"first must hold different numbers in 0..2"),
-    ({"first": [1, 1]}, "first must hold different"),
-    ({"labeling_ids": np.zeros((3, 2))}, r"labeling_ids must have shape \(2, 3\)"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"unions": np.ones((2, 3, 2))}, "must share a shape"),
+        ({"intersections": np.ones((2, 3)), "unions": np.ones((2, 3))}, "must share a shape"),
+        ({"intersections": np.full((2, 3, 1), 2)}, "0 <= intersection <= union"),
+        ({"intersections": np.full((2, 3, 1), np.nan)}, "intersections must be finite"),
+        ({"n_proposals": 0}, "n_proposals must be"),
+        ({"objective": "best"}, "objective must be"),
+        ({"first": [3]}, r"first must hold different numbers in 0..2"),
+        ({"first": [1, 1]}, "first must hold different"),
+        ({"labeling_ids": np.zeros((3, 2))}, r"labeling_ids must have shape \(2, 3\)"),
+    ],
+)
 def test_refuses(changes, message):
     good = {"intersections": np.ones((2, 3, 1)), "unions": np.ones((2, 3, 1)), "n_proposals": 2}
     with pytest.raises(InputError, match=message):

@@ -32,7 +32,7 @@ def least_cost(energy, everything, n_proposals, diversity, node_weights):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), n_proposals=st.integers(1, 4), diversity=st.floats(0, 1))
+@given(seed=st.integers(0, 10**6), n_proposals=st.integers(1, 4), diversity=st.floats(0, 1))
 def test_two_labels_are_exact(small_energy, every_labeling, seed, n_proposals, diversity):
     rng = np.random.default_rng(seed)
     energy = small_energy(rng, 4, 2)
@@ -57,8 +57,9 @@ def test_two_labels_are_exact_for_submodular_tables(small_energy, every_labeling
     for _ in range(20):
         plain = small_energy(rng, 4, 2)
         tables = rng.normal(size=(len(plain.edges), 2, 2))
-        tables[:, 1, 0] += np.maximum(0, tables[:, 0, 0] + tables[:, 1, 1]
-                                      - tables[:, 0, 1] - tables[:, 1, 0])
+        tables[:, 1, 0] += np.maximum(
+            0, tables[:, 0, 0] + tables[:, 1, 1] - tables[:, 0, 1] - tables[:, 1, 0]
+        )
         energy = PottsEnergy(plain.unary, plain.edges, plain.weights, tables)
         found = joint_mbest(energy, 3, 0.3)
         best = least_cost(energy, every_labeling(energy), 3, 0.3, np.ones(4))
@@ -67,15 +68,17 @@ def test_two_labels_are_exact_for_submodular_tables(small_energy, every_labeling
 
 @pytest.mark.parametrize("diversity, share", [(0.3, 0.9), (1.0, 0.8)])
 def test_more_labels_are_never_worse_than_div_mbest_and_mostly_optimal(
-        small_energy, every_labeling, diversity, share):
+    small_energy, every_labeling, diversity, share
+):
     rng = np.random.default_rng(1)
     solved, greedy_solved = [], []
     for _ in range(30):
         energy = small_energy(rng, 3, 3)
         found = joint_mbest(energy, 3, diversity)
         cost = joint_cost(energy, found.labelings, diversity)
-        greedy = joint_cost(energy, div_mbest(energy, 3, diversity, method="trws").labelings,
-                            diversity)
+        greedy = joint_cost(
+            energy, div_mbest(energy, 3, diversity, method="trws").labelings, diversity
+        )
         assert cost <= greedy + 1e-10
         best = least_cost(energy, every_labeling(energy), 3, diversity, np.ones(3))
         assert cost >= best - 1e-10
@@ -118,13 +121,16 @@ def test_no_diversity_gives_the_map_m_times(small_energy):
         assert found.gaps[0] == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"n_proposals": 0}, "n_proposals must be an integer"),
-    ({"diversity": -1.0}, "diversity must be a finite number"),
-    ({"max_cycles": 0}, "max_cycles must be"),
-    ({"bound_iterations": -1}, "bound_iterations must be"),
-    ({"node_weights": np.ones(2)}, r"node_weights must have shape \(3,\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_proposals": 0}, "n_proposals must be an integer"),
+        ({"diversity": -1.0}, "diversity must be a finite number"),
+        ({"max_cycles": 0}, "max_cycles must be"),
+        ({"bound_iterations": -1}, "bound_iterations must be"),
+        ({"node_weights": np.ones(2)}, r"node_weights must have shape \(3,\)"),
+    ],
+)
 def test_refuses(arguments, message):
     energy = PottsEnergy(np.zeros((3, 3)), np.array([[0, 1]]), np.ones(1))
     with pytest.raises(InputError, match=message):

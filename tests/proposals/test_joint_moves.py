@@ -37,7 +37,8 @@ def test_a_move_is_the_best_of_its_kind(small_energy, metric):
             joint_cost(energy, np.where(switches, alpha, rows), 1.0, weights)
             for chosen in itertools.product((False, True), repeat=9)
             for switches in [np.array(chosen).reshape(3, 3)]
-            if allowed(switches, rows, alpha, order))
+            if allowed(switches, rows, alpha, order)
+        )
         assert joint_cost(energy, found, 1.0, weights) == pytest.approx(best, abs=1e-10)
         moved += (found != rows).any()
     assert moved > 5

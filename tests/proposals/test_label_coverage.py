@@ -14,11 +14,13 @@ def problem(seed: int, tables: str) -> tuple[PottsEnergy, np.ndarray]:
     rng = np.random.default_rng(seed)
     n, n_labels = 7, 4
     edges = np.array([(i, j) for i in range(n) for j in range(i + 1, n) if rng.random() < 0.5])
-    shape = {"potts": None, "one": (n_labels, n_labels),
-             "each": (len(edges), n_labels, n_labels)}[tables]
+    shape = {"potts": None, "one": (n_labels, n_labels), "each": (len(edges), n_labels, n_labels)}[
+        tables
+    ]
     compatibility = None if shape is None else rng.normal(size=shape)
-    energy = PottsEnergy(rng.exponential(size=(n, n_labels)), edges,
-                         rng.exponential(0.5, len(edges)), compatibility)
+    energy = PottsEnergy(
+        rng.exponential(size=(n, n_labels)), edges, rng.exponential(0.5, len(edges)), compatibility
+    )
     return energy, rng.integers(0, n_labels, n)
 
 
@@ -28,8 +30,9 @@ def test_no_edge_shows_an_unknown_pair_for_less(seed: int, tables: str) -> None:
     energy, labeling = problem(seed, tables)
     rng = np.random.default_rng(seed)
     known = rng.random((energy.n_labels, energy.n_labels)) < 0.2
-    costs = flip_costs(energy.unary.copy(), *energy.adjacency.arrays(), energy.weights,
-                       energy.tables, labeling)
+    costs = flip_costs(
+        energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables, labeling
+    )
     before = energy.evaluate(labeling)
 
     def worth(i: int, left: int, j: int, right: int) -> float:
@@ -37,10 +40,13 @@ def test_no_edge_shows_an_unknown_pair_for_less(seed: int, tables: str) -> None:
         changed[i], changed[j] = left, right
         return float(energy.evaluate(changed)) - float(before)
 
-    all_pairs = {(i, left, j, right): worth(i, left, j, right)
-                 for i, j in energy.edges.tolist()
-                 for left in range(energy.n_labels) for right in range(energy.n_labels)
-                 if left != right and not known[left, right] and not known[right, left]}
+    all_pairs = {
+        (i, left, j, right): worth(i, left, j, right)
+        for i, j in energy.edges.tolist()
+        for left in range(energy.n_labels)
+        for right in range(energy.n_labels)
+        if left != right and not known[left, right] and not known[right, left]
+    }
     (i, left), (j, right) = cheapest_pair(costs, energy, labeling, known)
     assert all_pairs[i, left, j, right] == pytest.approx(min(all_pairs.values()), abs=1e-9)
 

@@ -27,8 +27,9 @@ def test_regions_share_their_noise():
     blocks = found.labelings.reshape(20, 3, 5)
     assert (blocks == blocks[:, :, :1]).all()
     assert (blocks[:, 0, 0] != blocks[:, 1, 0]).any()
-    whole = perturb_and_map(isolated(np.zeros((15, 4))), 20, regions=np.zeros(15, int),
-                            random_state=1)
+    whole = perturb_and_map(
+        isolated(np.zeros((15, 4))), 20, regions=np.zeros(15, int), random_state=1
+    )
     assert (whole.labelings == whole.labelings[:, :1]).all()
     assert len(whole.distinct()) == 4
 
@@ -43,19 +44,23 @@ def test_no_noise_gives_the_map():
 
 def test_seeds_decide():
     rng = np.random.default_rng(3)
-    energy = PottsEnergy(rng.normal(size=(30, 4)), np.stack([np.arange(29), np.arange(1, 30)], 1),
-                         rng.random(29))
+    energy = PottsEnergy(
+        rng.normal(size=(30, 4)), np.stack([np.arange(29), np.arange(1, 30)], 1), rng.random(29)
+    )
     first, again, other = (perturb_and_map(energy, 5, random_state=s).labelings for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"n_proposals": 0}, "n_proposals must be"),
-    ({"scale": -1.0}, "scale must be"),
-    ({"iterations": 0}, "iterations must be"),
-    ({"regions": np.array([0, 2])}, "regions must use every number"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_proposals": 0}, "n_proposals must be"),
+        ({"scale": -1.0}, "scale must be"),
+        ({"iterations": 0}, "iterations must be"),
+        ({"regions": np.array([0, 2])}, "regions must use every number"),
+    ],
+)
 def test_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
         perturb_and_map(isolated(np.zeros((2, 2))), **{"n_proposals": 2, **arguments})

@@ -7,13 +7,24 @@ import pytest
 
 from rerank.errors import InputError
 from rerank.proposals import (
-    Candidate, ClassBias, DivMBest, LabelSwap, PerturbAndMAP, ProposalContext, UserMasks,
-    run_generator, run_pool,
+    Candidate,
+    ClassBias,
+    DivMBest,
+    LabelSwap,
+    PerturbAndMAP,
+    ProposalContext,
+    UserMasks,
+    run_generator,
+    run_pool,
 )
 
 POOL = [
-    Candidate(DivMBest(), 0), Candidate(PerturbAndMAP(), 3), Candidate(LabelSwap(), 0),
-    Candidate(ClassBias(), 2), Candidate(PerturbAndMAP(2.0), 1), Candidate(DivMBest(), 4),
+    Candidate(DivMBest(), 0),
+    Candidate(PerturbAndMAP(), 3),
+    Candidate(LabelSwap(), 0),
+    Candidate(ClassBias(), 2),
+    Candidate(PerturbAndMAP(2.0), 1),
+    Candidate(DivMBest(), 4),
 ]
 
 
@@ -26,8 +37,13 @@ def test_runs_the_rows_that_were_chosen(grid_context):
     # The swap's first row is the MAP labeling, which is there already.
     assert len(found) == 5
     assert len(found.distinct()) == 5
-    assert found.generators == ("div_mbest", "perturb_and_map", "class_bias", "perturb_and_map",
-                                "div_mbest")
+    assert found.generators == (
+        "div_mbest",
+        "perturb_and_map",
+        "class_bias",
+        "perturb_and_map",
+        "div_mbest",
+    )
 
 
 def test_fewer_are_the_first_ones(grid_context):

@@ -8,8 +8,14 @@ from rerank.proposals import ProposalSet
 
 
 def two_sets():
-    left = ProposalSet.of("a", np.array([[0, 1], [1, 1], [0, 1]]), np.array([1.0, 2.0, 1.0]),
-                          np.array([0.5, 2.0, 0.5]), {"x": 1}, [{"k": k} for k in range(3)])
+    left = ProposalSet.of(
+        "a",
+        np.array([[0, 1], [1, 1], [0, 1]]),
+        np.array([1.0, 2.0, 1.0]),
+        np.array([0.5, 2.0, 0.5]),
+        {"x": 1},
+        [{"k": k} for k in range(3)],
+    )
     right = ProposalSet.of("b", np.array([[1, 1]]), np.array([2.0]))
     return left, right
 
@@ -33,7 +39,7 @@ def test_takes_nothing():
 
 
 def test_refuses_what_does_not_fit():
-    left, right = two_sets()
+    left, _right = two_sets()
     with pytest.raises(InputError, match="at least one set"):
         ProposalSet.concatenate([])
     with pytest.raises(InputError, match=r"same nodes, got \[2, 3\]"):

@@ -16,8 +16,9 @@ def test_components_are_connected_and_of_one_label(grid_context):
     for number in range(component.max() + 1):
         assert len(set(labeling[component == number])) == 1
     left, right = context.energy.edges.T
-    np.testing.assert_array_equal(component[left] == component[right],
-                                  labeling[left] == labeling[right])
+    np.testing.assert_array_equal(
+        component[left] == component[right], labeling[left] == labeling[right]
+    )
 
 
 def test_merges_the_most_alike_first():
@@ -41,8 +42,10 @@ def naive_merges(features, areas, edges, n_regions):
             if a == b:
                 continue
             sizes = [areas[region == r].sum() for r in (a, b)]
-            means = [(areas[region == r, None] * features[region == r]).sum(axis=0) / size
-                     for r, size in zip((a, b), sizes)]
+            means = [
+                (areas[region == r, None] * features[region == r]).sum(axis=0) / size
+                for r, size in zip((a, b), sizes)
+            ]
             cost = sizes[0] * sizes[1] / sum(sizes) * ((means[0] - means[1]) ** 2).sum()
             best = min(best, (cost, a, b))
         region[region == best[2]] = best[1]

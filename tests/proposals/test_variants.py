@@ -9,8 +9,15 @@ import pytest
 
 from rerank.crf import PottsEnergy, map_inference
 from rerank.proposals import (
-    ClassBias, DivMBest, LabelCoverage, LabelSwap, ProposalContext, RegionMerging, SettingsGrid,
-    div_mbest, label_components,
+    ClassBias,
+    DivMBest,
+    LabelCoverage,
+    LabelSwap,
+    ProposalContext,
+    RegionMerging,
+    SettingsGrid,
+    div_mbest,
+    label_components,
 )
 
 
@@ -31,8 +38,13 @@ def test_regions_change_as_a_whole(context):
 
 def test_area_and_class_weights_reach_div_mbest(context):
     found = DivMBest(0.3, per="area", class_weights=(1.0, 2.0, 0.0, 1.0)).generate(context, 5)
-    direct = div_mbest(context.energy, 5, 0.3, node_weights=context.areas / context.areas.mean(),
-                       class_weights=np.array([1.0, 2.0, 0.0, 1.0]))
+    direct = div_mbest(
+        context.energy,
+        5,
+        0.3,
+        node_weights=context.areas / context.areas.mean(),
+        class_weights=np.array([1.0, 2.0, 0.0, 1.0]),
+    )
     np.testing.assert_array_equal(found.labelings, direct.labelings)
 
 
@@ -47,8 +59,10 @@ def test_swaps_change_one_component_each(context):
         np.testing.assert_array_equal(component == parameters["component"], row != base)
     # Power 0 sorts by the energy raised.
     assert (np.diff(found.energies) >= -1e-9).all()
-    flips = [context.energy.evaluate(np.where(component == k, label, base))
-             for k, label in itertools.product(range(component.max() + 1), range(4))]
+    flips = [
+        context.energy.evaluate(np.where(component == k, label, base))
+        for k, label in itertools.product(range(component.max() + 1), range(4))
+    ]
     raised = [value for value in sorted(flips) if value > found.energies[0] + 1e-12]
     assert found.energies[1] == pytest.approx(raised[0])
 
@@ -56,9 +70,11 @@ def test_swaps_change_one_component_each(context):
 def test_large_components_come_first_under_area_power(context):
     areas = context.node_areas
     base = context.map_result.labeling
-    changed = [areas[row != base].sum()
-               for power in (0.0, 2.0)
-               for row in LabelSwap(3, power).generate(context, 6).labelings[1:]]
+    changed = [
+        areas[row != base].sum()
+        for power in (0.0, 2.0)
+        for row in LabelSwap(3, power).generate(context, 6).labelings[1:]
+    ]
     assert np.mean(changed[5:]) > np.mean(changed[:5])
 
 
@@ -67,7 +83,7 @@ def test_bias_moves_its_class(context):
     area = context.node_areas
     mass = area @ context.probabilities
     ranked = [p["label"] for p in found.parameters[1:] if p["bias"] < 0]
-    assert ranked == list(np.argsort(-mass))[:len(ranked)]
+    assert ranked == list(np.argsort(-mass))[: len(ranked)]
     for row, parameters in zip(found.labelings[1:], found.parameters[1:]):
         label = parameters["label"]
         change = area[row == label].sum() - area[found.labelings[0] == label].sum()
@@ -138,8 +154,10 @@ def test_coverage_steps_are_mostly_the_best_ones(small_energy, every_labeling, o
         found = LabelCoverage(0.8, of=of).generate(ProposalContext(energy), 3)
         for k in range(1, 3):
             before = coverage(list(found.labelings[:k]), energy, of)
-            values = [energy.evaluate(row) - 0.8 * len(coverage([row], energy, of) - before)
-                      for row in everything]
+            values = [
+                energy.evaluate(row) - 0.8 * len(coverage([row], energy, of) - before)
+                for row in everything
+            ]
             own = coverage([found.labelings[k]], energy, of) - before
             assert found.parameters[k]["added"] == len(own)
             best.append(found.energies[k] - 0.8 * len(own) <= min(values) + 1e-9)
@@ -158,8 +176,11 @@ def test_coverage_of_regions_moves_whole_regions(grid_context, of, regions):
     assert found.parameters[1]["added"] > 0
     new = found.labelings[1] != found.labelings[0]
     # Some region took one label as a whole that it had not before.
-    whole = [r for r in range(region.max() + 1) if new[region == r].all()
-             and len(set(found.labelings[1][region == r])) == 1]
+    whole = [
+        r
+        for r in range(region.max() + 1)
+        if new[region == r].all() and len(set(found.labelings[1][region == r])) == 1
+    ]
     assert whole
 
 

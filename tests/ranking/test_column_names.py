@@ -34,8 +34,12 @@ def name(ranker):
 
 
 def make_table(values, names=NAMES):
-    return FeatureTable(values, names, ("proposal",) * len(names),
-                        np.repeat([f"image{k}" for k in range(len(values) // 5)], 5))
+    return FeatureTable(
+        values,
+        names,
+        ("proposal",) * len(names),
+        np.repeat([f"image{k}" for k in range(len(values) // 5)], 5),
+    )
 
 
 @pytest.fixture
@@ -67,19 +71,23 @@ def test_a_table_is_scored_as_its_values(ranker, problem):
     scores = named.decision_function(make_table(values))
     np.testing.assert_array_equal(scores, plain.decision_function(values))
     np.testing.assert_array_equal(scores, named.decision_function(values))
-    np.testing.assert_array_equal(named.choose(make_table(values), groups),
-                                  plain.choose(values, groups))
+    np.testing.assert_array_equal(
+        named.choose(make_table(values), groups), plain.choose(values, groups)
+    )
     assert named.score(make_table(values), quality, groups) == plain.score(values, quality, groups)
     assert not hasattr(named.fit(values, quality, groups), "feature_names_in_")
 
 
 @pytest.mark.parametrize("ranker", RANKERS, ids=name)
-@pytest.mark.parametrize("names, message", [
-    (("a", "x", "c", "d"), "missing 'b'; not seen in fit 'x'"),
-    (("a", "b", "c"), "missing 'd'; not seen in fit none"),
-    (("a", "b", "c", "d", "e"), "missing none; not seen in fit 'e'"),
-    (("a", "c", "b", "d"), "order of fit: 'c' stands at 1 in place of 'b'"),
-])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (("a", "x", "c", "d"), "missing 'b'; not seen in fit 'x'"),
+        (("a", "b", "c"), "missing 'd'; not seen in fit none"),
+        (("a", "b", "c", "d", "e"), "missing none; not seen in fit 'e'"),
+        (("a", "c", "b", "d"), "order of fit: 'c' stands at 1 in place of 'b'"),
+    ],
+)
 def test_a_column_renamed_missing_or_moved_is_an_error(ranker, names, message, problem):
     values, quality, groups = problem
     fitted = clone(ranker).fit(make_table(values), quality, groups)
@@ -96,8 +104,9 @@ def test_data_frames_have_names_only_where_they_are_strings(problem):
     fitted = RidgeRanker().fit(Frame(values, list(NAMES)), quality, groups)
     assert tuple(fitted.feature_names_in_) == NAMES
     fitted.decision_function(Frame(values, range(4)))
-    assert not hasattr(RidgeRanker().fit(Frame(values, range(4)), quality, groups),
-                       "feature_names_in_")
+    assert not hasattr(
+        RidgeRanker().fit(Frame(values, range(4)), quality, groups), "feature_names_in_"
+    )
 
 
 @pytest.mark.parametrize("ranker", RANKERS, ids=name)

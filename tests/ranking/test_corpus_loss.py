@@ -35,23 +35,28 @@ def test_slope_of_the_corpus_iou(data):
         moved_i, moved_u = intersection.copy(), union.copy()
         moved_i[start] += step * (intersection[row] - intersection[start])
         moved_u[start] += step * (union[row] - union[start])
-        slope = (corpus_iou(moved_i, moved_u, baseline)
-                 - corpus_iou(intersection, union, baseline)) / step
+        slope = (
+            corpus_iou(moved_i, moved_u, baseline) - corpus_iou(intersection, union, baseline)
+        ) / step
         assert quality[row] == pytest.approx(slope, abs=1e-8)
 
 
 def test_one_image_of_many_counts_little(data):
-    intersection, union, groups, baseline = data
-    many = corpus_quality(np.tile(intersection, (50, 1)), np.tile(union, (50, 1)),
-                          np.arange(2000) // 4,
-                          (baseline[None] + 40 * np.arange(50)[:, None]).ravel())
+    intersection, union, _groups, baseline = data
+    many = corpus_quality(
+        np.tile(intersection, (50, 1)),
+        np.tile(union, (50, 1)),
+        np.arange(2000) // 4,
+        (baseline[None] + 40 * np.arange(50)[:, None]).ravel(),
+    )
     swapped = baseline.copy()
     swapped[3] = 12 if baseline[3] != 12 else 13
     big_i, big_u = np.tile(intersection[baseline], (50, 1)), np.tile(union[baseline], (50, 1))
     before = corpus_iou(big_i, big_u, np.arange(500))
     big_i[3], big_u[3] = intersection[swapped[3]], union[swapped[3]]
     assert many[swapped[3]] == pytest.approx(
-        corpus_iou(big_i, big_u, np.arange(500)) - before, rel=0.02)
+        corpus_iou(big_i, big_u, np.arange(500)) - before, rel=0.02
+    )
 
 
 def test_absent_classes_do_not_count(data):
@@ -67,8 +72,9 @@ def test_absent_classes_do_not_count(data):
 
 def test_weights_of_classes(data):
     intersection, union, groups, baseline = data
-    alone = [corpus_quality(intersection[:, [k]], union[:, [k]], groups, baseline)
-             for k in range(3)]
+    alone = [
+        corpus_quality(intersection[:, [k]], union[:, [k]], groups, baseline) for k in range(3)
+    ]
     weighted = corpus_quality(*data, class_weights=[1.0, 3.0, 0.0])
     np.testing.assert_allclose(weighted, 0.25 * alone[0] + 0.75 * alone[1])
     np.testing.assert_allclose(corpus_quality(*data), np.mean(alone, axis=0))
@@ -80,23 +86,31 @@ def test_rows_of_an_image_need_not_be_neighbours(data):
     place = np.argsort(order)
     np.testing.assert_allclose(
         corpus_quality(intersection[order], union[order], groups[order], place[baseline]),
-        corpus_quality(*data)[order])
+        corpus_quality(*data)[order],
+    )
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"intersections": np.zeros(4)}, r"intersections must have shape \(N, K\)"),
-    ({"unions": np.ones((4, 3))}, "they must be equal"),
-    ({"intersections": np.full((4, 2), 9.0)}, "in row 0, class 0 they are 9.0 and 2.0"),
-    ({"intersections": np.full((4, 2), np.nan)}, "intersections must be finite"),
-    ({"baseline": [0]}, "baseline must hold one row for each of the 2 images"),
-    ({"baseline": [0.0, 2.0]}, "baseline must hold one row for each of the 2 images"),
-    ({"baseline": [0, 4]}, r"baseline must hold rows in 0..3"),
-    ({"baseline": [2, 0]}, "baseline row 2 is not of image"),
-    ({"class_weights": [1.0]}, "class_weights must be 2 finite numbers of 0 or more"),
-    ({"class_weights": [0.0, 0.0]}, "no class is present"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"intersections": np.zeros(4)}, r"intersections must have shape \(N, K\)"),
+        ({"unions": np.ones((4, 3))}, "they must be equal"),
+        ({"intersections": np.full((4, 2), 9.0)}, "in row 0, class 0 they are 9.0 and 2.0"),
+        ({"intersections": np.full((4, 2), np.nan)}, "intersections must be finite"),
+        ({"baseline": [0]}, "baseline must hold one row for each of the 2 images"),
+        ({"baseline": [0.0, 2.0]}, "baseline must hold one row for each of the 2 images"),
+        ({"baseline": [0, 4]}, r"baseline must hold rows in 0..3"),
+        ({"baseline": [2, 0]}, "baseline row 2 is not of image"),
+        ({"class_weights": [1.0]}, "class_weights must be 2 finite numbers of 0 or more"),
+        ({"class_weights": [0.0, 0.0]}, "no class is present"),
+    ],
+)
 def test_unusable_input(change, message):
-    good = {"intersections": np.ones((4, 2)), "unions": np.full((4, 2), 2.0),
-            "groups": [0, 0, 1, 1], "baseline": [0, 2]}
+    good = {
+        "intersections": np.ones((4, 2)),
+        "unions": np.full((4, 2), 2.0),
+        "groups": [0, 0, 1, 1],
+        "baseline": [0, 2],
+    }
     with pytest.raises(InputError, match=message):
         corpus_quality(**{**good, **change})

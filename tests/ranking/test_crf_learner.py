@@ -17,14 +17,22 @@ def make_examples(seed, n_images=4, n_nodes=4, n_classes=3, n_potts=1, noise=1.0
     edges = np.array([[k, k + 1] for k in range(n_nodes - 1)] + [[0, 2]])
     examples = []
     for _ in range(n_images):
-        truth = np.where(np.arange(n_nodes) < rng.integers(1, n_nodes),
-                         *rng.permutation(n_classes)[:2])
+        truth = np.where(
+            np.arange(n_nodes) < rng.integers(1, n_nodes), *rng.permutation(n_classes)[:2]
+        )
         unary = noise * rng.standard_normal((n_nodes, n_classes))
         unary[np.arange(n_nodes), truth] -= 1.0
         histogram = rng.integers(0, 2, (n_nodes, n_classes))
         histogram[np.arange(n_nodes), truth] += 5
-        examples.append(CRFExample(unary, edges, rng.random((len(edges), n_potts)), histogram,
-                                   rng.uniform(0.5, 2.0, n_nodes)))
+        examples.append(
+            CRFExample(
+                unary,
+                edges,
+                rng.random((len(edges), n_potts)),
+                histogram,
+                rng.uniform(0.5, 2.0, n_nodes),
+            )
+        )
     return examples
 
 
@@ -41,7 +49,7 @@ def slow_energy(example, labeling, unary, potts, bias):
 
 def slow_objective(examples, weights, C, n_potts):
     """The objective by enumeration; the loss by counting pixels."""
-    unary, potts, bias = weights[0], weights[1:1 + n_potts], -weights[1 + n_potts:]
+    unary, potts, bias = weights[0], weights[1 : 1 + n_potts], -weights[1 + n_potts :]
     total = 0.5 * weights @ weights
     for example in examples:
         n_nodes, n_classes = example.unary.shape
@@ -54,7 +62,8 @@ def slow_objective(examples, weights, C, n_potts):
         own = slow_energy(example, truth, unary, potts, bias) / n_nodes
         total += C * max(
             wrong(x) - wrong(truth) + own - slow_energy(example, x, unary, potts, bias) / n_nodes
-            for x in itertools.product(range(n_classes), repeat=n_nodes))
+            for x in itertools.product(range(n_classes), repeat=n_nodes)
+        )
     return total
 
 
@@ -65,7 +74,7 @@ def random_minimum(examples, C, n_potts, start, n_steps=120):
     for step in range(n_steps):
         scale = 0.3 * 0.9 ** (step // 3)
         moved = weights + scale * rng.standard_normal(len(weights))
-        moved[:1 + n_potts] = np.maximum(moved[:1 + n_potts], 0.0)
+        moved[: 1 + n_potts] = np.maximum(moved[: 1 + n_potts], 0.0)
         value = slow_objective(examples, moved, C, n_potts)
         if value < best:
             best, weights = value, moved
@@ -110,7 +119,7 @@ def test_it_learns_to_smooth_and_to_bias():
         unary = np.zeros((n, 2))
         unary[np.arange(n), 1 - truth] = 1.0
         unary += 1.2 * rng.standard_normal((n, 2))
-        unary[:, 1] += 1.5                          # Class 1 is too dear by 1.5.
+        unary[:, 1] += 1.5  # Class 1 is too dear by 1.5.
         return CRFExample(unary, edges, np.ones((n - 1, 1)), np.eye(2, dtype=int)[truth]), truth
 
     seen, unseen = [image() for _ in range(30)], [image() for _ in range(60)]
@@ -134,8 +143,9 @@ def test_without_a_bias_it_is_zero():
 
 
 def test_equal_seeds_give_equal_weights():
-    first, second = (StructuredCRFLearner(C=3.0, random_state=7).fit(make_examples(6))
-                     for _ in range(2))
+    first, second = (
+        StructuredCRFLearner(C=3.0, random_state=7).fit(make_examples(6)) for _ in range(2)
+    )
     np.testing.assert_array_equal(first.weights_, second.weights_)
 
 
@@ -145,8 +155,10 @@ def test_nodes_without_labels_take_no_part():
     histogram[3] = 0
     loud = np.array(example.unary)
     loud[3] = 100.0, -100.0, 0.0
-    quiet, changed = (CRFExample(u, example.edges, example.edge_features, histogram, example.sizes)
-                      for u in (example.unary, loud))
+    quiet, changed = (
+        CRFExample(u, example.edges, example.edge_features, histogram, example.sizes)
+        for u in (example.unary, loud)
+    )
     a, b = (StructuredCRFLearner(C=3.0, random_state=0).fit([e]) for e in (quiet, changed))
     np.testing.assert_array_equal(a.weights_, b.weights_)
     assert len(quiet.labelled.unary) == 3
@@ -154,11 +166,13 @@ def test_nodes_without_labels_take_no_part():
 
 
 def test_class_weights_move_the_loss():
-    example = CRFExample(np.zeros((2, 2)), np.empty((0, 2), int), np.empty((0, 1)),
-                         np.array([[3, 1], [0, 4]]))
+    example = CRFExample(
+        np.zeros((2, 2)), np.empty((0, 2), int), np.empty((0, 1)), np.array([[3, 1], [0, 4]])
+    )
     np.testing.assert_allclose(example.costs(np.ones(2)), [[1 / 8, 3 / 8], [4 / 8, 0]])
-    np.testing.assert_allclose(example.costs(np.array([4.0, 1.0])),
-                               [[1 / 17, 12 / 17], [4 / 17, 0]])
+    np.testing.assert_allclose(
+        example.costs(np.array([4.0, 1.0])), [[1 / 17, 12 / 17], [4 / 17, 0]]
+    )
 
 
 def test_the_learned_energy_is_that_of_all_nodes():
@@ -167,10 +181,12 @@ def test_the_learned_energy_is_that_of_all_nodes():
     energy = learner.energy(examples[0])
     assert isinstance(energy, PottsEnergy)
     labeling = np.array([0, 1, 1, 2])
-    assert energy.evaluate(labeling) == pytest.approx(slow_energy(
-        examples[0], labeling, 1.0, learner.potts_weights_, learner.class_bias_))
-    np.testing.assert_array_equal(learner.predict(examples[0]),
-                                  map_inference(energy, "trws").labeling)
+    assert energy.evaluate(labeling) == pytest.approx(
+        slow_energy(examples[0], labeling, 1.0, learner.potts_weights_, learner.class_bias_)
+    )
+    np.testing.assert_array_equal(
+        learner.predict(examples[0]), map_inference(energy, "trws").labeling
+    )
 
 
 def test_too_few_rounds_are_told():
@@ -178,12 +194,17 @@ def test_too_few_rounds_are_told():
         StructuredCRFLearner(C=3.0, max_rounds=2, random_state=0).fit(make_examples(1))
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"C": 0}, "C must be"), ({"tol": -1}, "tol must be"), ({"max_rounds": 0}, "max_rounds"),
-    ({"inference": "magic"}, "inference must be one of"),
-    ({"class_weights": [1.0]}, r"class_weights must be \(3,\)"),
-    ({"class_weights": [1.0, 0.0, 1.0]}, "class_weights must be above 0"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"C": 0}, "C must be"),
+        ({"tol": -1}, "tol must be"),
+        ({"max_rounds": 0}, "max_rounds"),
+        ({"inference": "magic"}, "inference must be one of"),
+        ({"class_weights": [1.0]}, r"class_weights must be \(3,\)"),
+        ({"class_weights": [1.0, 0.0, 1.0]}, "class_weights must be above 0"),
+    ],
+)
 def test_settings_are_checked(settings, message):
     with pytest.raises(InputError, match=message):
         StructuredCRFLearner(**settings).fit(make_examples(0))
@@ -203,20 +224,25 @@ def test_unfitted_and_unmatched_are_refused():
         learner.energy(other[0])
 
 
-@pytest.mark.parametrize("changed, message", [
-    ({"unary": np.zeros(4)}, r"unary must be \(n, C\)"),
-    ({"edge_features": np.ones((4, 0))}, "edge_features must be"),
-    ({"edge_features": -np.ones((4, 1))}, "edge_features must be 0 or greater"),
-    ({"histogram": np.ones((4, 2))}, "histogram must have"),
-    ({"histogram": np.zeros((4, 3))}, "no node has a labelled pixel"),
-    ({"sizes": np.ones(3)}, r"sizes must be \(4,\)"),
-    ({"sizes": np.zeros(4)}, "sizes must be above 0"),
-    ({"unary": np.full((4, 3), np.nan)}, "unary must be finite"),
-    ({"edges": np.array([[0, 1], [1, 2], [2, 3], [0, 9]])}, "edge"),
-])
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"unary": np.zeros(4)}, r"unary must be \(n, C\)"),
+        ({"edge_features": np.ones((4, 0))}, "edge_features must be"),
+        ({"edge_features": -np.ones((4, 1))}, "edge_features must be 0 or greater"),
+        ({"histogram": np.ones((4, 2))}, "histogram must have"),
+        ({"histogram": np.zeros((4, 3))}, "no node has a labelled pixel"),
+        ({"sizes": np.ones(3)}, r"sizes must be \(4,\)"),
+        ({"sizes": np.zeros(4)}, "sizes must be above 0"),
+        ({"unary": np.full((4, 3), np.nan)}, "unary must be finite"),
+        ({"edges": np.array([[0, 1], [1, 2], [2, 3], [0, 9]])}, "edge"),
+    ],
+)
 def test_examples_are_checked(changed, message):
     example = make_examples(0)[0]
-    parts = {name: getattr(example, name)
-             for name in ("unary", "edges", "edge_features", "histogram", "sizes")}
+    parts = {
+        name: getattr(example, name)
+        for name in ("unary", "edges", "edge_features", "histogram", "sizes")
+    }
     with pytest.raises(InputError, match=message):
         CRFExample(**{**parts, **changed})

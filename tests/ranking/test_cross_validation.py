@@ -41,8 +41,9 @@ def test_marks_are_those_of_unseen_images():
 
 def test_the_winner_is_fitted_on_everything():
     X, quality, groups = problem()
-    search = CrossValidatedRanker([ColumnRanker(1), RidgeRanker(), ColumnRanker(2)],
-                                  random_state=0).fit(X, quality, groups)
+    search = CrossValidatedRanker(
+        [ColumnRanker(1), RidgeRanker(), ColumnRanker(2)], random_state=0
+    ).fit(X, quality, groups)
     assert search.best_index_ == 1
     plain = RidgeRanker().fit(X, quality, groups)
     np.testing.assert_array_equal(search.ranker_.coef_, plain.coef_)
@@ -72,7 +73,8 @@ def test_equal_seeds_give_equal_folds():
     data = problem(n_columns=2)
     svm = with_settings(StructuredRankSVM(random_state=0), C=[0.01, 1.0])
     first, again, other = (
-        CrossValidatedRanker(svm, random_state=seed).fit(*data) for seed in (0, 0, 1))
+        CrossValidatedRanker(svm, random_state=seed).fit(*data) for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first.image_quality_, again.image_quality_)
     assert not np.array_equal(first._folds(30), other._folds(30))
     assert np.bincount(first._folds(30)).tolist() == [6] * 5
@@ -92,15 +94,22 @@ def test_a_matrix_on_disk(tmp_path):
 def test_every_combination_of_settings():
     made = with_settings(StructuredRankSVM(), C=[1.0, 2.0], scale_loss=[True, False])
     assert [(r.C, r.scale_loss) for r in made] == [
-        (1.0, True), (1.0, False), (2.0, True), (2.0, False)]
+        (1.0, True),
+        (1.0, False),
+        (2.0, True),
+        (2.0, False),
+    ]
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"candidates": []}, "at least one ranker"),
-    ({"n_folds": 1}, "n_folds must be 2 or more and at most the 30 images, got 1"),
-    ({"n_folds": 31}, "n_folds must be 2 or more"),
-    ({"margin": -1.0}, "margin must be 0 or more, got -1.0"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"candidates": []}, "at least one ranker"),
+        ({"n_folds": 1}, "n_folds must be 2 or more and at most the 30 images, got 1"),
+        ({"n_folds": 31}, "n_folds must be 2 or more"),
+        ({"margin": -1.0}, "margin must be 0 or more, got -1.0"),
+    ],
+)
 def test_unusable_settings(settings, message):
     with pytest.raises(InputError, match=message):
         CrossValidatedRanker(**{"candidates": [RidgeRanker()], **settings}).fit(*problem())

@@ -28,8 +28,7 @@ def test_expectation_by_loops(data):
             mass = [np.exp(-e / temperature) for e in energy]
             expected = [sum(w * s for w, s in zip(mass, row)) / sum(mass) for row in similarity]
             np.testing.assert_allclose(scores[groups == g], expected)
-            np.testing.assert_allclose(
-                expected_quality(energy, similarity, temperature), expected)
+            np.testing.assert_allclose(expected_quality(energy, similarity, temperature), expected)
 
 
 def test_low_temperature_is_map_and_high_is_the_medoid():
@@ -57,24 +56,30 @@ def test_temperature_is_chosen_by_quality():
     ranker = MinimumBayesRiskRanker().fit(columns, -energies, groups)
     assert ranker.temperature_ < 0.1
     assert ranker.score(columns, -energies, groups) == pytest.approx(
-        -energies.reshape(30, 4).min(axis=1).mean())
+        -energies.reshape(30, 4).min(axis=1).mean()
+    )
 
 
 def test_images_may_have_more_proposals_than_in_training(data):
     ranker = MinimumBayesRiskRanker(1.0).fit(
-        minimum_bayes_risk_columns(*data), np.zeros(8), data[2])
+        minimum_bayes_risk_columns(*data), np.zeros(8), data[2]
+    )
     more = minimum_bayes_risk_columns(np.zeros(6), [np.eye(6)], np.zeros(6))
     np.testing.assert_allclose(ranker.decision_function(more), 1 / 6)
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda d: (d[0][:-1], d[1], d[2]), r"energies must have shape \(8,\), got \(7,\)"),
-    (lambda d: (d[0], d[1][:-1], d[2]), "similarities holds 2 arrays for 3 images"),
-    (lambda d: (d[0], [d[1][0], np.eye(2), d[1][2]], d[2]),
-     r"similarities\[1\] must have shape \(1, 1\)"),
-    (lambda d: (np.where(np.arange(8) == 2, np.nan, d[0]), d[1], d[2]),
-     "X must be finite"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda d: (d[0][:-1], d[1], d[2]), r"energies must have shape \(8,\), got \(7,\)"),
+        (lambda d: (d[0], d[1][:-1], d[2]), "similarities holds 2 arrays for 3 images"),
+        (
+            lambda d: (d[0], [d[1][0], np.eye(2), d[1][2]], d[2]),
+            r"similarities\[1\] must have shape \(1, 1\)",
+        ),
+        (lambda d: (np.where(np.arange(8) == 2, np.nan, d[0]), d[1], d[2]), "X must be finite"),
+    ],
+)
 def test_unusable_input(data, change, message):
     with pytest.raises(InputError, match=message):
         minimum_bayes_risk_columns(*change(data))

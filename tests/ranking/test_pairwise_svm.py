@@ -35,8 +35,9 @@ def test_objective_of_a_slow_solver(pairs):
         return 0.5 * w @ w + 0.7 * weight @ np.maximum(0, 1 - D @ w) ** 2
 
     slow = minimize(objective, np.zeros(3), method="BFGS", options={"gtol": 1e-9})
-    ranker = PairwiseRankSVM(C=0.7, pairs=pairs, scale_columns=False, tol=1e-8,
-                             random_state=0).fit(X, quality, groups)
+    ranker = PairwiseRankSVM(C=0.7, pairs=pairs, scale_columns=False, tol=1e-8, random_state=0).fit(
+        X, quality, groups
+    )
     assert ranker.n_pairs_ == len(D)
     assert objective(ranker.coef_) == pytest.approx(slow.fun, rel=1e-6)
     np.testing.assert_allclose(ranker.coef_, slow.x, atol=1e-3)
@@ -63,11 +64,14 @@ def test_limit_of_pairs():
     assert ranker.n_pairs_ == 18
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"pairs": "some"}, "pairs must be 'best' or 'all', got 'some'"),
-    ({"C": -1.0}, "C must be a finite number above 0"),
-    ({"max_pairs": 0}, "max_pairs must be a finite number above 0"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"pairs": "some"}, "pairs must be 'best' or 'all', got 'some'"),
+        ({"C": -1.0}, "C must be a finite number above 0"),
+        ({"max_pairs": 0}, "max_pairs must be a finite number above 0"),
+    ],
+)
 def test_unusable_settings(settings, message):
     with pytest.raises(InputError, match=message):
         PairwiseRankSVM(**settings).fit(*problem())

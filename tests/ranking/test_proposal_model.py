@@ -27,8 +27,9 @@ def test_the_problem_in_pystructs_words(data):
     for i in range(5):
         np.testing.assert_array_equal(inputs[i], X[groups == i])
         assert labels[i] == quality[groups == i].argmax()
-        np.testing.assert_allclose(labels[i].losses,
-                                   quality[groups == i].max() - quality[groups == i])
+        np.testing.assert_allclose(
+            labels[i].losses, quality[groups == i].max() - quality[groups == i]
+        )
         assert model.loss(labels[i], labels[i]) == 0.0
         assert model.max_loss(labels[i]) == labels[i].losses.max()
 
@@ -52,13 +53,15 @@ def test_batches_are_sums_and_lists(data):
     fresh.initialize(inputs, labels)
     assert fresh.size_joint_feature == 3
     w = np.array([1.0, -1.0, 0.5])
-    np.testing.assert_allclose(model.batch_joint_feature(inputs, labels),
-                               sum(x[y] for x, y in zip(inputs, labels)))
+    np.testing.assert_allclose(
+        model.batch_joint_feature(inputs, labels), sum(x[y] for x, y in zip(inputs, labels))
+    )
     found = model.batch_inference(inputs, w)
     assert found == [int((x @ w).argmax()) for x in inputs]
     assert model.batch_loss(labels, found) == [y.losses[h] for y, h in zip(labels, found)]
     assert model.batch_loss_augmented_inference(inputs, labels, w) == [
-        int((x @ w + y.losses).argmax()) for x, y in zip(inputs, labels)]
+        int((x @ w + y.losses).argmax()) for x, y in zip(inputs, labels)
+    ]
 
 
 def test_ties_are_inferred_as_the_lowest_index():
@@ -78,6 +81,7 @@ def test_the_file_loads_on_python_3_6():
     """The benchmark loads it there by its path: it may import nothing of ours."""
     tree = ast.parse(Path(module.__file__).read_text(), feature_version=(3, 6))
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    imported += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import)
-                 for name in node.names]
+    imported += [
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    ]
     assert set(imported) == {"numpy", "typing"}

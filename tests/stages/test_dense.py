@@ -28,7 +28,8 @@ from rerank.store import Store
 TREE: dict[str, Any] = {
     "name": "dense",
     "dataset": {"name": "scenes", "options": {"n_images": 8, "size": [48, 36]}},
-    "folds": {"n_folds": 2}, "superpixels": {"n_segments": 30},
+    "folds": {"n_folds": 2},
+    "superpixels": {"n_segments": 30},
     "unary": {"source": "dense", "features": "appearance", "holdout": 0.4, "max_per_image": 20},
     "dense": {"size": [48, 64], "epochs": 2, "batch_size": 4, "crf_layer": True, "crf_epochs": 1},
     "crf": {"potts_weights": [0.5]},
@@ -56,8 +57,12 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished run with a frozen SqueezeNet; tests read it and change nothing."""
     folder = tmp_path_factory.mktemp("dense")
     weights = save_weights(folder / "net.npz")
-    found = Workflow(recipe_with(f"backbone.weights={weights}", "posterior.features=deep",
-                                 "posterior.scales=[0.5, 1.0]"), Store(folder / "work"))
+    found = Workflow(
+        recipe_with(
+            f"backbone.weights={weights}", "posterior.features=deep", "posterior.scales=[0.5, 1.0]"
+        ),
+        Store(folder / "work"),
+    )
     write_run_file(found)
     found.run(quiet=True)
     return found
@@ -82,8 +87,9 @@ def test_a_run_ends_and_the_next_does_nothing(workflow: Workflow) -> None:
     assert "\ndense CRF," in rules and "dense CRF" not in others
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_bytes(workflow: Workflow, tmp_path: Path
-                                                         ) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
+    workflow: Workflow, tmp_path: Path
+) -> None:
     """As if it had been killed while the networks of one fold were trained."""
     work = Path(shutil.copytree(workflow.store.root, tmp_path / "work"))
     again = Workflow(workflow.recipe, Store(work))
@@ -94,8 +100,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(workflow: Workflow, tmp
     again.store.remove(ref)
     assert again.run(quiet=True) == 1
     with again.store.open(ref) as file:
-        assert before == {name: value.tobytes() for name, value in
-                          read_arrays(file["model"]).items()}
+        assert before == {
+            name: value.tobytes() for name, value in read_arrays(file["model"]).items()
+        }
         assert_array_equal(read_image(file, 0)["probabilities"], seen)
 
 
@@ -105,8 +112,9 @@ def test_prediction_repeats_what_the_run_found(workflow: Workflow) -> None:
     sample = workflow.evaluate[1]
     with workflow.job("proposals", FINAL).open("unaries") as file:
         stored = read_image(file, 1)["probabilities"]
-        model = DenseUnary.from_arrays(read_arrays(file["model"]), 12, workflow.recipe,
-                                       workflow.weights)
+        model = DenseUnary.from_arrays(
+            read_arrays(file["model"]), 12, workflow.recipe, workflow.weights
+        )
         assert not any("backbone" in name for name in file["model"])
         assert any("layer" in name for name in file["model"])
     with workflow.job("proposals", FINAL).open("superpixels") as file:
@@ -143,8 +151,9 @@ def test_the_inner_fit_has_not_seen_the_held_out_images(workflow: Workflow) -> N
     assert np.abs(fitted_on(ids) - stored).max() > 1e-4
 
 
-def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, workflow: Workflow
-                                          ) -> None:
+def test_activations_are_kept_once_a_part(
+    monkeypatch: pytest.MonkeyPatch, workflow: Workflow
+) -> None:
     calls = []
     kept = dense.keep_activations
 
@@ -153,13 +162,16 @@ def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, workf
         return kept(samples, *rest)
 
     monkeypatch.setattr(dense, "keep_activations", counted)
-    training = DenseTraining(workflow.recipe, workflow.train, workflow.train.ids,
-                             workflow.weights)
+    training = DenseTraining(workflow.recipe, workflow.train, workflow.train.ids, workflow.weights)
     one = training.fit(np.array([0, 2, 3]))
     training.fit(np.arange(4))
     assert calls == [len(workflow.train)]
-    alone = DenseTraining(workflow.recipe, workflow.train,
-                          [workflow.train.ids[i] for i in (0, 2, 3)], workflow.weights)
+    alone = DenseTraining(
+        workflow.recipe,
+        workflow.train,
+        [workflow.train.ids[i] for i in (0, 2, 3)],
+        workflow.weights,
+    )
     for name, value in alone.fit(np.arange(3)).to_arrays().items():
         assert_array_equal(value, one.to_arrays()[name])
 
@@ -174,8 +186,9 @@ def test_a_backbone_that_is_trained_goes_into_the_file() -> None:
     superpixels = np.arange(36 * 48).reshape(36, 48) // 100
     again = DenseUnary.from_arrays(arrays, 12, recipe, None)
     assert again.refined
-    assert_array_equal(again.predict_proba(image, superpixels),
-                       model.predict_proba(image, superpixels))
+    assert_array_equal(
+        again.predict_proba(image, superpixels), model.predict_proba(image, superpixels)
+    )
     plain = DenseUnary(model.source).predict_proba(image, superpixels)
     assert np.abs(plain - model.predict_proba(image, superpixels)).max() > 1e-3
 
@@ -187,8 +200,7 @@ def test_the_temperature_is_that_which_was_put_in() -> None:
     for temperature in (0.5, 3.0):
         # Too sharp by that factor, where it is above 1.
         given = at_temperature(truth, 1 / temperature)
-        found = choose_temperature([given[:100], given[100:]],
-                                   [histogram[:100], histogram[100:]])
+        found = choose_temperature([given[:100], given[100:]], [histogram[:100], histogram[100:]])
         assert found == pytest.approx(temperature, rel=0.05)
     with pytest.raises(InputError, match="no superpixel has a labelled pixel"):
         choose_temperature([truth], [0 * histogram])
@@ -205,8 +217,14 @@ def test_only_what_matters_is_in_the_key(tmp_path: Path) -> None:
     plain = key(weights[0], "dense.crf_layer=false")
     for same in ("dense.crf_epochs=9", "unary.hidden=3", "unary.n_steps=7", "segnet.dropout=0.1"):
         assert key(weights[0], "dense.crf_layer=false", same) == plain, same
-    for other in ("dense.epochs=3", "dense.size=[50, 60]", "dense.loss=rmi(factor=2)",
-                  "unary.dense_crf=true", "unary.holdout=0.3", "random_state=1"):
+    for other in (
+        "dense.epochs=3",
+        "dense.size=[50, 60]",
+        "dense.loss=rmi(factor=2)",
+        "unary.dense_crf=true",
+        "unary.holdout=0.3",
+        "random_state=1",
+    ):
         assert key(weights[0], "dense.crf_layer=false", other) != plain, other
     assert key(weights[1], "dense.crf_layer=false") != plain
     first = key(weights[0], "unary.source=classifier")
@@ -216,8 +234,17 @@ def test_only_what_matters_is_in_the_key(tmp_path: Path) -> None:
 def test_settings_of_other_sources_are_as_they_were() -> None:
     """What lies in users' work folders stays valid."""
     stage = next(stage for stage in PIPELINE if stage.name == "unaries")
-    names = {"source", "features", "hidden", "n_steps", "weight_decay", "class_balance",
-             "n_members", "max_per_image", "holdout"}
+    names = {
+        "source",
+        "features",
+        "hidden",
+        "n_steps",
+        "weight_decay",
+        "class_balance",
+        "n_members",
+        "max_per_image",
+        "holdout",
+    }
     for source in ("classifier", "probabilities"):
         settings = stage.settings(recipe_with(f"unary.source={source}"))
         assert set(settings) == {"unary", "random_state"} and set(settings["unary"]) == names
@@ -227,19 +254,31 @@ def test_settings_of_other_sources_are_as_they_were() -> None:
     assert settings["unary"]["dense_crf"] is True
 
 
-@pytest.mark.parametrize("overrides, message", [
-    ([], "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense.train_backbone"),
-    (["backbone.architecture=small"], "small has no weights; set dense.train_backbone=true"),
-    ([*SMALL, "dense.loss=dice"], "loss must be ce.*'dice'"),
-    ([*SMALL, "unary.source=classifier", "unary.dense_crf=true"], "unary.dense_crf.*unary.source"),
-    (["backbone.weights=any.npz", "dense.size=[24, 32]"], "24x32 is too small for squeezenet1_0"),
-    ([*SMALL, "dense.epochs=1"], "dense.epochs: .*greater than or equal to 2"),
-    ([*SMALL, "dense.size=[0, 3]"], "dense.size.*got 0"),
-    ([*SMALL, "dense.sice=3"], "dense.sice: unknown key .did you mean size"),
-])
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (
+            [],
+            "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense.train_backbone",
+        ),
+        (["backbone.architecture=small"], "small has no weights; set dense.train_backbone=true"),
+        ([*SMALL, "dense.loss=dice"], "loss must be ce.*'dice'"),
+        (
+            [*SMALL, "unary.source=classifier", "unary.dense_crf=true"],
+            "unary.dense_crf.*unary.source",
+        ),
+        (
+            ["backbone.weights=any.npz", "dense.size=[24, 32]"],
+            "24x32 is too small for squeezenet1_0",
+        ),
+        ([*SMALL, "dense.epochs=1"], "dense.epochs: .*greater than or equal to 2"),
+        ([*SMALL, "dense.size=[0, 3]"], "dense.size.*got 0"),
+        ([*SMALL, "dense.sice=3"], "dense.sice: unknown key .did you mean size"),
+    ],
+)
 def test_bad_settings_are_refused_before_anything_is_computed(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
-        ) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     save_weights(tmp_path / "any.npz")
     with pytest.raises(ConfigError, match=message):
@@ -270,9 +309,16 @@ def test_proposals_of_own_maps_are_refined_too() -> None:
     image[:, 20:] = 250
     maps = np.where(image[..., :1] > 0, [[[0.3, 0.7]]], [[[0.7, 0.3]]])
     maps[6:16, 26:34] = (0.6, 0.4)
-    tree = {"name": "p", "dataset": {"name": "folder"}, "superpixels": {"n_segments": 40},
-            "crf": {"potts_weights": [0.0]}, "proposals": {"n_proposals": 2}}
-    plain, refined = (propose_image(image, maps, build_recipe(tree, "p", [
-        f"unary.dense_crf={on}"])).labels(0) for on in ("false", "true"))
+    tree = {
+        "name": "p",
+        "dataset": {"name": "folder"},
+        "superpixels": {"n_segments": 40},
+        "crf": {"potts_weights": [0.0]},
+        "proposals": {"n_proposals": 2},
+    }
+    plain, refined = (
+        propose_image(image, maps, build_recipe(tree, "p", [f"unary.dense_crf={on}"])).labels(0)
+        for on in ("false", "true")
+    )
     assert (plain[6:16, 26:34] == 0).any()
     assert_array_equal(refined, image[..., 0] > 0)

@@ -42,9 +42,11 @@ def test_the_row_is_in_the_table_of_the_evaluation_images(finished: Path, make_w
     text = (finished / "report" / "rules_evaluation.csv").read_text()
     rows = {row["rule"]: row for row in csv.DictReader(io.StringIO(text))}
     assert float(rows["dense CRF"]["corpus_iou"]) == pytest.approx(
-        100 * corpus_iou(counts).mean, abs=1e-3)
+        100 * corpus_iou(counts).mean, abs=1e-3
+    )
     assert float(rows["dense CRF"]["corpus_gain"]) == pytest.approx(
-        float(rows["dense CRF"]["corpus_iou"]) - float(rows["MAP"]["corpus_iou"]), abs=2e-3)
+        float(rows["dense CRF"]["corpus_iou"]) - float(rows["MAP"]["corpus_iou"]), abs=2e-3
+    )
     assert "dense CRF" in (finished / "report" / "report.html").read_text()
     assert "dense CRF" not in (finished / "report" / "rules_cross_fitted.csv").read_text()
 

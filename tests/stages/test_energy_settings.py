@@ -6,10 +6,14 @@ import pytest
 
 from rerank.config import build_recipe
 from rerank.crf import map_inference
-from rerank.metrics import (IntersectionUnion, corpus_iou, mean_image_iou,
-                            region_intersection_union)
-from rerank.stages.energy_settings import (EnergySettings, UnseenImage, choose_energy, potts_energy,
-                                           prior_bias)
+from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
+from rerank.stages.energy_settings import (
+    EnergySettings,
+    UnseenImage,
+    choose_energy,
+    potts_energy,
+    prior_bias,
+)
 from rerank.superpixels import adjacency_graph
 
 CELLS, CLASSES = 14, 3
@@ -18,7 +22,7 @@ CELLS, CLASSES = 14, 3
 def noisy_images(count):
     """Blobs of three classes seen through noise that also underrates the last one."""
     rng = np.random.default_rng(0)
-    superpixels = np.arange(CELLS ** 2).reshape(CELLS, CELLS).repeat(3, 0).repeat(3, 1)
+    superpixels = np.arange(CELLS**2).reshape(CELLS, CELLS).repeat(3, 0).repeat(3, 1)
     down, across = np.indices((CELLS, CELLS))
     made = []
     for _ in range(count):
@@ -29,18 +33,30 @@ def noisy_images(count):
         colours = np.array([40, 120, 200])[truth] + rng.normal(0, 12, truth.shape)
         image = np.clip(colours, 0, 255).astype(np.uint8).repeat(3, 0).repeat(3, 1)
         graph = adjacency_graph(superpixels, np.stack([image] * 3, axis=2))
-        logits = 1.5 * np.eye(CLASSES)[truth.ravel()] + rng.normal(size=(CELLS ** 2, CLASSES))
+        logits = 1.5 * np.eye(CLASSES)[truth.ravel()] + rng.normal(size=(CELLS**2, CLASSES))
         logits[:, 2] -= 1.0
         p = np.exp(logits)
-        made.append(UnseenImage({"unary": p / p.sum(axis=1, keepdims=True)}, graph,
-                                np.zeros((CELLS ** 2, 1)), 9 * np.eye(CLASSES, dtype=int)[
-                                    truth.ravel()]))
+        made.append(
+            UnseenImage(
+                {"unary": p / p.sum(axis=1, keepdims=True)},
+                graph,
+                np.zeros((CELLS**2, 1)),
+                9 * np.eye(CLASSES, dtype=int)[truth.ravel()],
+            )
+        )
     return made
 
 
 def score(images, settings):
-    counts = IntersectionUnion.stack([region_intersection_union(i.histogram, map_inference(
-        potts_energy(i.probabilities["unary"], i.graph, settings)).labeling) for i in images])
+    counts = IntersectionUnion.stack(
+        [
+            region_intersection_union(
+                i.histogram,
+                map_inference(potts_energy(i.probabilities["unary"], i.graph, settings)).labeling,
+            )
+            for i in images
+        ]
+    )
     return corpus_iou(counts).mean + mean_image_iou(counts)
 
 
@@ -48,8 +64,9 @@ def score(images, settings):
 def test_chosen_settings_help_on_other_images(tmp_path, parameters):
     images = noisy_images(16)
     seen, unseen = images[:8], images[8:]
-    recipe = build_recipe({"name": "x", "dataset": {"name": "scenes"},
-                           "crf": {"parameters": parameters}}, "test")
+    recipe = build_recipe(
+        {"name": "x", "dataset": {"name": "scenes"}, "crf": {"parameters": parameters}}, "test"
+    )
     with h5py.File(tmp_path / "choice.h5", "w") as file:
         found = choose_energy(seen, "unary", np.array([0.7, 0.15, 0.15]), recipe, file)
         for name, value in vars(found).items():

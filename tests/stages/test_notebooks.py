@@ -18,8 +18,13 @@ def test_notebook_runs(path: Path, finished: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RERANK_WORK", str(finished))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    pictures = [output for cell in notebook.cells if cell.cell_type == "code"
-                for output in cell.outputs if "image/png" in output.get("data", {})]
+    pictures = [
+        output
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
     assert len(pictures) >= 5
 
 

@@ -12,8 +12,16 @@ from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
 from rerank.stages.base import read_image
 from rerank.stages.crf_settings import load_choice
-from rerank.stages.pool import (PoolRow, candidate_generators, choose_pool, evaluate_candidates,
-                                fill, from_text, run_rows, to_text)
+from rerank.stages.pool import (
+    PoolRow,
+    candidate_generators,
+    choose_pool,
+    evaluate_candidates,
+    fill,
+    from_text,
+    run_rows,
+    to_text,
+)
 
 
 def problems(n_images: int) -> tuple[list[dict[str, ProposalContext]], list[np.ndarray]]:
@@ -32,16 +40,21 @@ def problems(n_images: int) -> tuple[list[dict[str, ProposalContext]], list[np.n
             unary[np.arange(30), truth] -= 0.6
             unary[run, (truth[run] + 1) % 3] -= 0.8
             context[source] = ProposalContext(
-                PottsEnergy(unary, edges, np.full(29, 0.3)), np.full(30, 4.0),
-                appearance=rng.random((30, 2)))
+                PottsEnergy(unary, edges, np.full(29, 0.3)),
+                np.full(30, 4.0),
+                appearance=rng.random((30, 2)),
+            )
         contexts.append(context)
         histograms.append(4 * np.eye(3, dtype=np.int64)[truth])
     return contexts, histograms
 
 
-def choose(contexts: list[dict[str, ProposalContext]], histograms: list[np.ndarray],
-           n_proposals: int, sources: tuple[str, ...] = ("unary", "fusion")
-           ) -> tuple[PoolRow, ...]:
+def choose(
+    contexts: list[dict[str, ProposalContext]],
+    histograms: list[np.ndarray],
+    n_proposals: int,
+    sources: tuple[str, ...] = ("unary", "fusion"),
+) -> tuple[PoolRow, ...]:
     table = evaluate_candidates(contexts, histograms, 0.2, n_proposals, random_state=0)
     return choose_pool(table, n_proposals, sources)
 
@@ -54,9 +67,12 @@ def test_pool_beats_one_generator_and_is_repeatable() -> None:
     assert from_text(to_text(chosen)) == chosen
 
     def oracle(sets: list[ProposalSet], rows: slice) -> float:
-        counts = IntersectionUnion.stack([
-            region_intersection_union(h, fill(s, 6).labelings)
-            for s, h in zip(sets, histograms[rows])])
+        counts = IntersectionUnion.stack(
+            [
+                region_intersection_union(h, fill(s, 6).labelings)
+                for s, h in zip(sets, histograms[rows])
+            ]
+        )
         return float(oracle_curve(counts.intersections, counts.unions).image_oracle_image_iou[-1])
 
     pool = [run_rows(chosen, context, 6, 0) for context in contexts]
@@ -83,8 +99,7 @@ def test_a_pool_of_one_source_draws_from_no_other() -> None:
     chosen = choose(contexts, histograms, 4, ("unary",))
     assert {row.source for row in chosen} == {"unary"}
     made = run_rows(chosen, {"unary": contexts[0]["unary"]}, 4, 0)
-    np.testing.assert_array_equal(made.labelings[0],
-                                  contexts[0]["unary"].map_result.labeling)
+    np.testing.assert_array_equal(made.labelings[0], contexts[0]["unary"].map_result.labeling)
 
 
 def test_energies_and_bounds_are_those_of_the_main_source() -> None:

@@ -23,7 +23,8 @@ from rerank.store import Store
 TREE: dict[str, Any] = {
     "name": "second",
     "dataset": {"name": "scenes", "options": {"n_images": 8, "size": [48, 36]}},
-    "folds": {"n_folds": 2}, "superpixels": {"n_segments": 30},
+    "folds": {"n_folds": 2},
+    "superpixels": {"n_segments": 30},
     "backbone": {"architecture": "small"},
     "unary": {"features": "appearance", "holdout": 0.4, "n_steps": 20, "max_per_image": 20},
     "posterior": {"dense": True},
@@ -43,8 +44,10 @@ def recipe_with(*overrides: str) -> Recipe:
 @pytest.fixture(scope="module")
 def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished run with both models; tests read it and change nothing."""
-    found = Workflow(recipe_with("posterior.features=appearance"),
-                     Store(tmp_path_factory.mktemp("second") / "work"))
+    found = Workflow(
+        recipe_with("posterior.features=appearance"),
+        Store(tmp_path_factory.mktemp("second") / "work"),
+    )
     write_run_file(found)
     found.run(quiet=True)
     return found
@@ -111,8 +114,9 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(workflow: 
 
     def fitted_on(kept: list[str]) -> np.ndarray:
         model = DenseTraining(job.recipe, job.train, kept, job.weights).fit(np.arange(len(kept)))
-        return at_temperature(model.predict_proba(job.train.image(held[0]), superpixels),
-                              temperature)
+        return at_temperature(
+            model.predict_proba(job.train.image(held[0]), superpixels), temperature
+        )
 
     np.testing.assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
     assert np.abs(fitted_on(ids) - stored).max() > 1e-4

@@ -28,8 +28,9 @@ def predictor(finished: Path) -> Predictor:
     return Predictor(str(finished))
 
 
-def test_prediction_repeats_what_the_run_found(finished: Path, predictor: Predictor,
-                                               make_workflow) -> None:
+def test_prediction_repeats_what_the_run_found(
+    finished: Path, predictor: Predictor, make_workflow
+) -> None:
     workflow: Workflow = make_workflow(finished)
     assert workflow.evaluate is not None
     with workflow.job("pages").open("ranking", ALL) as file:
@@ -45,9 +46,14 @@ def test_prediction_repeats_what_the_run_found(finished: Path, predictor: Predic
         assert found.labels().shape == sample.labels.shape
 
 
-@pytest.mark.parametrize("image", [
-    np.zeros((1, 1, 3), np.uint8), np.full((40, 30, 3), 200, np.uint8),
-    np.arange(1 * 17 * 3, dtype=np.uint8).reshape(1, 17, 3)])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1, 3), np.uint8),
+        np.full((40, 30, 3), 200, np.uint8),
+        np.arange(1 * 17 * 3, dtype=np.uint8).reshape(1, 17, 3),
+    ],
+)
 def test_odd_images(predictor: Predictor, image: np.ndarray) -> None:
     found = predictor.predict(image)
     assert found.labels().shape == image.shape[:2]
@@ -81,8 +87,12 @@ def test_bad_files(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent.png"):
         predict_files(str(finished), [tmp_path / "absent.png"], tmp_path / "out", quiet=True)
     with pytest.raises(DataError, match="two images are called a"):
-        predict_files(str(finished), [tmp_path / "x" / "a.png", tmp_path / "a.png"],
-                      tmp_path / "out", quiet=True)
+        predict_files(
+            str(finished),
+            [tmp_path / "x" / "a.png", tmp_path / "a.png"],
+            tmp_path / "out",
+            quiet=True,
+        )
 
 
 def test_unfinished_run(tmp_path: Path, make_workflow) -> None:
@@ -110,9 +120,15 @@ def maps_of(labels: np.ndarray, n_classes: int, rng: np.random.Generator) -> np.
 
 
 def test_propose_finds_more_than_the_map_itself() -> None:
-    recipe = build_recipe({"name": "p", "dataset": {"name": "folder"},
-                           "superpixels": {"n_segments": 60}, "proposals": {"n_proposals": 6}},
-                          "p")
+    recipe = build_recipe(
+        {
+            "name": "p",
+            "dataset": {"name": "folder"},
+            "superpixels": {"n_segments": 60},
+            "proposals": {"n_proposals": 6},
+        },
+        "p",
+    )
     sample = open_dataset("scenes", None, "val", n_images=1, size=(48, 64))[0]
     maps = maps_of(sample.labels, 12, np.random.default_rng(0))
     found = propose_image(sample.image, maps, recipe)
@@ -158,19 +174,28 @@ def test_a_run_from_probability_maps(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for sample in open_dataset("scenes", None, split, **options):
             np.save(folder / f"{sample.image_id}.npy", maps_of(sample.labels, 12, rng))
-    tree = {"name": "maps", "dataset": {"name": "scenes", "options": options},
-            "folds": {"n_folds": 2}, "superpixels": {"n_segments": 30},
-            "backbone": {"architecture": "small"},
-            "unary": {"source": "probabilities", "features": "appearance",
-                      "probabilities": str(folder)},
-            "crf": {"potts_weights": [0.5]},
-            "proposals": {"generator": "div_mbest", "n_proposals": 3, "diversities": [0.1]},
-            "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
-            "ranking": {"C": 0.1}, "report": {"n_bootstrap": 5, "ablation": False}}
+    tree = {
+        "name": "maps",
+        "dataset": {"name": "scenes", "options": options},
+        "folds": {"n_folds": 2},
+        "superpixels": {"n_segments": 30},
+        "backbone": {"architecture": "small"},
+        "unary": {
+            "source": "probabilities",
+            "features": "appearance",
+            "probabilities": str(folder),
+        },
+        "crf": {"potts_weights": [0.5]},
+        "proposals": {"generator": "div_mbest", "n_proposals": 3, "diversities": [0.1]},
+        "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
+        "ranking": {"C": 0.1},
+        "report": {"n_bootstrap": 5, "ablation": False},
+    }
     recipe = build_recipe(json.loads(json.dumps(tree)), "maps")
     workflow = Workflow(recipe, Store(tmp_path / "work"))
     workflow.run(quiet=True)
     from rerank.stages.predict import write_run_file
+
     write_run_file(workflow)
     predictor = Predictor(str(tmp_path / "work"))
     sample = open_dataset("scenes", None, "test", **options)[0]
@@ -184,6 +209,7 @@ def test_a_run_from_probability_maps(tmp_path: Path) -> None:
     (folder / f"{workflow.train.ids[1]}.npy").unlink()
     with pytest.raises(DataError, match="no probability map"):
         from rerank.stages import workflow as module
+
         module._file_digest.cache_clear()
         Workflow(recipe, Store(tmp_path / "work"))
 

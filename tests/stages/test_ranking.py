@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import pytest
@@ -14,24 +14,36 @@ from rerank.features import FeatureTable
 from rerank.metrics import image_iou
 from rerank.stages import ranking
 from rerank.stages.base import Job
-from rerank.stages.ranking import (PartTable, fit_ranker, load_part, load_parts,
-                                   rank_candidates, ranker_scores)
+from rerank.stages.ranking import (
+    PartTable,
+    fit_ranker,
+    load_part,
+    load_parts,
+    rank_candidates,
+    ranker_scores,
+)
 
 
 def widened(column: Callable[[PartTable], np.ndarray]) -> Callable[[Job, str], PartTable]:
     """`load_part` whose tables have one column more."""
+
     def load(job: Job, name: str) -> PartTable:
         part = load_part(job, name)
         values = np.concatenate([part.table.values, column(part)[:, None]], axis=1)
-        table = FeatureTable(values, (*part.table.columns, "summary.new"),
-                             (*part.table.groups, "summary"), part.table.image_ids)
+        table = FeatureTable(
+            values,
+            (*part.table.columns, "summary.new"),
+            (*part.table.groups, "summary"),
+            part.table.image_ids,
+        )
         return replace(part, table=table)
 
     return load
 
 
-def test_constant_columns_reach_no_ranker(finished: Path, make_workflow,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_constant_columns_reach_no_ranker(
+    finished: Path, make_workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_workflow(finished).job("ranking")
     monkeypatch.setattr(ranking, "load_part", widened(lambda part: np.ones(len(part.table))))
     folds, final = load_parts(job)
@@ -43,18 +55,21 @@ def test_constant_columns_reach_no_ranker(finished: Path, make_workflow,
     assert (np.ptp(whole, axis=0) > 0).all()
 
 
-def test_a_column_that_tells_the_quality_is_an_error(finished: Path, make_workflow,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_column_that_tells_the_quality_is_an_error(
+    finished: Path, make_workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_workflow(finished).job("ranking")
-    monkeypatch.setattr(ranking, "load_part",
-                        widened(lambda part: 3 * image_iou(part.counts).ravel() - 1))
+    monkeypatch.setattr(
+        ranking, "load_part", widened(lambda part: 3 * image_iou(part.counts).ravel() - 1)
+    )
     with pytest.raises(LeakError, match="1 columns equal the quality.*summary.new"):
         load_parts(job)
 
 
 @pytest.mark.parametrize("kind", ["svm", "pairwise", "ridge", "boosting"])
-def test_no_column_speaks_for_a_proposal_more_than_in_training(finished: Path, make_workflow,
-                                                               kind: str) -> None:
+def test_no_column_speaks_for_a_proposal_more_than_in_training(
+    finished: Path, make_workflow, kind: str
+) -> None:
     workflow = make_workflow(finished)
     folds, final = load_parts(workflow.job("ranking"))
     assert final is not None

@@ -26,8 +26,15 @@ def test_page_is_self_contained(finished: Path) -> None:
     page = (finished / "report" / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert "<!-- timings -->" not in page
-    for text in ("ranking SVM", "oracle of each image", "Feature ablation", "Time and space",
-                 "superpixel bound", "naive upsampling", "All images, cross-fitted"):
+    for text in (
+        "ranking SVM",
+        "oracle of each image",
+        "Feature ablation",
+        "Time and space",
+        "superpixel bound",
+        "naive upsampling",
+        "All images, cross-fitted",
+    ):
         assert text in page
 
 
@@ -38,13 +45,18 @@ def test_rules_are_those_of_the_counts(finished: Path, make_workflow) -> None:
     for rule, choice in population.choices.items():
         counts = chosen_counts(population.counts, choice)
         assert float(rows[rule]["corpus_iou"]) == pytest.approx(
-            100 * corpus_iou(counts).mean, abs=1e-3)
+            100 * corpus_iou(counts).mean, abs=1e-3
+        )
         assert float(rows[rule]["image_iou"]) == pytest.approx(
-            100 * mean_image_iou(counts), abs=1e-3)
+            100 * mean_image_iou(counts), abs=1e-3
+        )
     # The curve is taken as a choice in whole: no proposal beats the oracle of its image.
     best = float(rows["oracle of each image"]["image_iou"])
-    assert all(float(row["image_iou"]) <= best + 1e-9 for name, row in rows.items()
-               if name in population.choices)
+    assert all(
+        float(row["image_iou"]) <= best + 1e-9
+        for name, row in rows.items()
+        if name in population.choices
+    )
     assert float(rows["superpixel bound"]["image_iou"]) >= best
 
 
@@ -66,16 +78,18 @@ def test_unary_and_bound_are_measured_over_pixels(finished: Path, make_workflow)
 def test_analyses(finished: Path, make_workflow) -> None:
     job = make_workflow(finished).job("pages")
     files = oracle_files(job)
-    assert set(files) == {f"oracle_{p}.{kind}" for p in ("evaluation", "cross_fitted")
-                          for kind in ("csv", "png")}
+    assert set(files) == {
+        f"oracle_{p}.{kind}" for p in ("evaluation", "cross_fitted") for kind in ("csv", "png")
+    }
     curve = list(csv.DictReader(io.StringIO(files["oracle_evaluation.csv"].decode())))
     assert [int(row["n_proposals"]) for row in curve] == [1, 2, 3, 4, 5]
     image = [float(row["image_oracle_image_iou"]) for row in curve]
     assert image == sorted(image)
     ablation = ablation_files(job)
     rows = list(csv.DictReader(io.StringIO(ablation["ablation.csv"].decode())))
-    assert [row["rule"] for row in rows] == [" + ".join(s) for s in subsets(
-        ("segnet", "classification", "proposal"))]
+    assert [row["rule"] for row in rows] == [
+        " + ".join(s) for s in subsets(("segnet", "classification", "proposal"))
+    ]
     assert len(rows) == 7
     assert files["oracle_evaluation.png"].startswith(b"\x89PNG")
 
@@ -97,8 +111,9 @@ def test_fusion_is_the_second_proposal(finished: Path, make_workflow) -> None:
     job = make_workflow(finished).job("pages")
     population = load_population(job, "evaluation")
     assert (population.choices["fusion (MAP of all signals)"] == 1).all()
-    assert {"minimum Bayes risk", "ridge", "gradient boosting",
-            "pairwise ranking SVM"} <= set(population.choices)
+    assert {"minimum Bayes risk", "ridge", "gradient boosting", "pairwise ranking SVM"} <= set(
+        population.choices
+    )
 
 
 def test_same_report_twice(finished: Path, make_workflow) -> None:

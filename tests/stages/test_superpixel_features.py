@@ -26,19 +26,24 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def recipe_with(*overrides: str) -> Recipe:
-    return build_recipe({"name": "r", "dataset": {"name": "scenes"},
-                         "posterior": {"features": "deep"}}, "r", overrides)
+    return build_recipe(
+        {"name": "r", "dataset": {"name": "scenes"}, "posterior": {"features": "deep"}},
+        "r",
+        overrides,
+    )
 
 
 def test_every_scale_adds_its_columns(weights: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 96, 3), dtype=np.uint8)
     superpixels = np.repeat(np.arange(6).reshape(2, 3), 32, axis=1).repeat(40, axis=0)
-    rows = {scales: make_descriptor(recipe_with(), weights, "deep", scales)(image, superpixels)
-            for scales in ((1.0,), (0.5,), (1.0, 0.5))}
+    rows = {
+        scales: make_descriptor(recipe_with(), weights, "deep", scales)(image, superpixels)
+        for scales in ((1.0,), (0.5,), (1.0, 0.5))
+    }
     depth = rows[1.0,].shape[1] - POSITIONS
     assert rows[1.0, 0.5].shape == (6, 2 * depth + POSITIONS)
-    assert_array_equal(rows[1.0, 0.5][:, :depth + POSITIONS], rows[1.0,])
-    assert_array_equal(rows[1.0, 0.5][:, depth + POSITIONS:], rows[0.5,][:, :depth])
+    assert_array_equal(rows[1.0, 0.5][:, : depth + POSITIONS], rows[1.0,])
+    assert_array_equal(rows[1.0, 0.5][:, depth + POSITIONS :], rows[0.5,][:, :depth])
     assert not np.array_equal(rows[0.5,], rows[1.0,])
 
 
@@ -54,10 +59,17 @@ def test_the_second_classifier_has_scales_of_its_own(tmp_path: Path) -> None:
     assert posterior_scales(recipe_with("unary.scales=[0.7]")) == (0.7,)
     own = recipe_with("unary.scales=[0.7]", "posterior.scales=[2.0, 1.0]")
     assert posterior_scales(own) == (2.0, 1.0)
-    keys = [{stage: Workflow(recipe, Store(tmp_path)).task(stage, "final").ref.key
-             for stage in ("superpixel_features", "posterior_features")}
-            for recipe in (recipe_with(), recipe_with("posterior.scales=[1.0]"),
-                           recipe_with("posterior.scales=[2.0]"))]
+    keys = [
+        {
+            stage: Workflow(recipe, Store(tmp_path)).task(stage, "final").ref.key
+            for stage in ("superpixel_features", "posterior_features")
+        }
+        for recipe in (
+            recipe_with(),
+            recipe_with("posterior.scales=[1.0]"),
+            recipe_with("posterior.scales=[2.0]"),
+        )
+    ]
     assert keys[0] == keys[1]
     assert keys[2]["superpixel_features"] == keys[0]["superpixel_features"]
     assert keys[2]["posterior_features"] != keys[0]["posterior_features"]

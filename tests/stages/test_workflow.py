@@ -48,8 +48,9 @@ def test_second_run_does_nothing(copy: Path, make_workflow: MakeWorkflow) -> Non
     assert before == {path: path.stat().st_mtime_ns for path in copy.glob("*/*/*.h5")}
 
 
-def test_ranking_C_recomputes_ranking_and_reports_alone(copy: Path,
-                                                        make_workflow: MakeWorkflow) -> None:
+def test_ranking_C_recomputes_ranking_and_reports_alone(
+    copy: Path, make_workflow: MakeWorkflow
+) -> None:
     workflow = make_workflow(copy, ["ranking.C=0.5"])
     stale = {name for name, found in states(workflow).items() if found != {"fresh"}}
     assert stale == {"ranking", "ablation", "pages"}
@@ -57,13 +58,21 @@ def test_ranking_C_recomputes_ranking_and_reports_alone(copy: Path,
     assert workflow.run(quiet=True) == 3
 
 
-@pytest.mark.parametrize("override, first", [
-    ("superpixels.compactness=11.0", "superpixels"), ("unary.n_steps=30", "unaries"),
-    ("segnet.epochs_mixed=2", "segnet"), ("proposals.n_proposals=6", "proposals"),
-    ("classifiers.C=0.5", "classifiers"), ("features.kl_smoothing=0.02", "features"),
-    ("report.n_examples=1", "pages")])
+@pytest.mark.parametrize(
+    "override, first",
+    [
+        ("superpixels.compactness=11.0", "superpixels"),
+        ("unary.n_steps=30", "unaries"),
+        ("segnet.epochs_mixed=2", "segnet"),
+        ("proposals.n_proposals=6", "proposals"),
+        ("classifiers.C=0.5", "classifiers"),
+        ("features.kl_smoothing=0.02", "features"),
+        ("report.n_examples=1", "pages"),
+    ],
+)
 def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
-        finished: Path, make_workflow: MakeWorkflow, override: str, first: str) -> None:
+    finished: Path, make_workflow: MakeWorkflow, override: str, first: str
+) -> None:
     workflow = make_workflow(finished, [override])
     found = states(workflow)
     changed = {name for name, state in found.items() if state != {"fresh"}}
@@ -80,25 +89,34 @@ def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
 
 @pytest.mark.parametrize("fusion, kept", [("false", True), ("true", False)])
 def test_without_fusion_proposals_do_not_hang_on_stage_two(
-        finished: Path, make_workflow: MakeWorkflow, fusion: str, kept: bool) -> None:
+    finished: Path, make_workflow: MakeWorkflow, fusion: str, kept: bool
+) -> None:
     common = ["posterior.features=null", f"fusion.enabled={fusion}"]
-    plain, other = (make_workflow(finished, [*common, *settings])
-                    for settings in ((), ("segnet.epochs_mixed=2", "classifiers.C=0.5")))
+    plain, other = (
+        make_workflow(finished, [*common, *settings])
+        for settings in ((), ("segnet.epochs_mixed=2", "classifiers.C=0.5"))
+    )
     for stage in ("crf_settings", "proposals"):
         keys = [[w.task(stage, part.name).ref.key for part in w.parts] for w in (plain, other)]
         assert (keys[0] == keys[1]) == kept
 
 
-def test_jobs_do_not_change_results(finished: Path, tmp_path: Path, make_workflow: MakeWorkflow,
-                                    assert_equal_contents: Callable[[Path, Path], None]) -> None:
+def test_jobs_do_not_change_results(
+    finished: Path,
+    tmp_path: Path,
+    make_workflow: MakeWorkflow,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
     make_workflow(tmp_path / "two").run(jobs=2, quiet=True)
     assert_equal_contents(finished, tmp_path / "two")
 
 
-def test_folds_one_by_one_give_the_same(finished: Path, tmp_path: Path,
-                                        make_workflow: MakeWorkflow,
-                                        assert_equal_contents: Callable[[Path, Path], None]
-                                        ) -> None:
+def test_folds_one_by_one_give_the_same(
+    finished: Path,
+    tmp_path: Path,
+    make_workflow: MakeWorkflow,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
     work = tmp_path / "folds"
     for fold in ("1", "final", "0", "2"):
         make_workflow(work).run(part_name(fold), quiet=True)
@@ -109,16 +127,30 @@ def test_folds_one_by_one_give_the_same(finished: Path, tmp_path: Path,
     assert_equal_contents(finished, work)
 
 
-def test_folds_as_jobs_at_the_same_time(finished: Path, tmp_path: Path,
-                                        make_workflow: MakeWorkflow,
-                                        assert_equal_contents: Callable[[Path, Path], None]
-                                        ) -> None:
+def test_folds_as_jobs_at_the_same_time(
+    finished: Path,
+    tmp_path: Path,
+    make_workflow: MakeWorkflow,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
     work, recipe = tmp_path / "together", tmp_path / "tiny.yaml"
     recipe.write_text(json.dumps(make_workflow(finished).recipe.model_dump(mode="json")))
-    command = [sys.executable, "-m", "rerank", "run", str(recipe), "--work", str(work),
-               "--jobs", "1", "--quiet"]
-    jobs = [subprocess.Popen([*command, "--fold", fold], stderr=subprocess.PIPE, text=True)
-            for fold in ("0", "1", "2", "final")]
+    command = [
+        sys.executable,
+        "-m",
+        "rerank",
+        "run",
+        str(recipe),
+        "--work",
+        str(work),
+        "--jobs",
+        "1",
+        "--quiet",
+    ]
+    jobs = [
+        subprocess.Popen([*command, "--fold", fold], stderr=subprocess.PIPE, text=True)
+        for fold in ("0", "1", "2", "final")
+    ]
     for job in jobs:
         _, errors = job.communicate(timeout=300)
         assert (job.returncode, errors) == (0, "")
@@ -126,15 +158,27 @@ def test_folds_as_jobs_at_the_same_time(finished: Path, tmp_path: Path,
     assert_equal_contents(finished, work)
 
 
-def test_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path,
-                                              make_workflow: MakeWorkflow,
-                                              assert_equal_contents: Callable[[Path, Path], None]
-                                              ) -> None:
+def test_killed_run_goes_on_to_the_same_bytes(
+    finished: Path,
+    tmp_path: Path,
+    make_workflow: MakeWorkflow,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
     work = tmp_path / "killed"
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(json.dumps(make_workflow(finished).recipe.model_dump(mode="json")))
-    command = [sys.executable, "-m", "rerank", "run", str(recipe), "--work", str(work),
-               "--jobs", "1", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "rerank",
+        "run",
+        str(recipe),
+        "--work",
+        str(work),
+        "--jobs",
+        "1",
+        "--quiet",
+    ]
     for goal in (6, 20):
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while len(list(work.glob("*/*/*.h5"))) < goal and child.poll() is None:
@@ -146,8 +190,12 @@ def test_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path,
     assert_equal_contents(finished, work)
 
 
-def test_damage_is_found_and_repaired(copy: Path, finished: Path, make_workflow: MakeWorkflow,
-                                      assert_equal_contents: Callable[[Path, Path], None]) -> None:
+def test_damage_is_found_and_repaired(
+    copy: Path,
+    finished: Path,
+    make_workflow: MakeWorkflow,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
     workflow = make_workflow(copy)
     assert workflow.verify() == []
     path = workflow.store.path(workflow.task("proposals", "fold-01").ref)
@@ -163,8 +211,7 @@ def test_damage_is_found_and_repaired(copy: Path, finished: Path, make_workflow:
     assert_equal_contents(finished, copy)
 
 
-def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_workflow: MakeWorkflow
-                                                   ) -> None:
+def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_workflow: MakeWorkflow) -> None:
     assert make_workflow(copy).collect_garbage() == (0, 0)
     changed = make_workflow(copy, ["ranking.C=0.5"])
     files, freed = changed.collect_garbage()
@@ -172,8 +219,9 @@ def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_workflow: Ma
     assert states(make_workflow(copy))["ranking"] == {"missing"}
 
 
-def test_nothing_in_a_part_was_trained_on_its_images(finished: Path,
-                                                     make_workflow: MakeWorkflow) -> None:
+def test_nothing_in_a_part_was_trained_on_its_images(
+    finished: Path, make_workflow: MakeWorkflow
+) -> None:
     workflow = make_workflow(finished)
     ids = set(workflow.train.ids)
     for task in workflow.tasks:
@@ -182,19 +230,24 @@ def test_nothing_in_a_part_was_trained_on_its_images(finished: Path,
         if task.stage.name == "features":
             part = next(p for p in workflow.parts if p.name == task.part.name)
             assert set(header.trained_on) == set(part.train_ids)
-            assert set(header.trained_on) == (ids if part.name == FINAL
-                                              else ids - set(part.image_ids))
+            assert set(header.trained_on) == (
+                ids if part.name == FINAL else ids - set(part.image_ids)
+            )
 
 
-def test_only_final_reads_what_models_of_other_folds_say(finished: Path,
-                                                         make_workflow: MakeWorkflow) -> None:
+def test_only_final_reads_what_models_of_other_folds_say(
+    finished: Path, make_workflow: MakeWorkflow
+) -> None:
     """A fold's settings owe nothing to its images, not even through the models of other folds."""
     workflow = make_workflow(finished)
     every = {part.name for part in workflow.parts}
     for stage in ("fusion", "crf_settings"):
         for part in workflow.parts:
-            read = {other for name, other in workflow.task(stage, part.name).inputs
-                    if name in ("unaries", "segnet", "classifiers", "fusion")}
+            read = {
+                other
+                for name, other in workflow.task(stage, part.name).inputs
+                if name in ("unaries", "segnet", "classifiers", "fusion")
+            }
             assert read == (every if part.name == "final" else {part.name})
 
 
@@ -229,7 +282,8 @@ def test_fold_out_of_range(finished: Path, make_workflow: MakeWorkflow) -> None:
 
 
 def test_missing_weights_say_where_they_were_looked_for(
-        tmp_path: Path, tiny_recipe: Callable[..., object]) -> None:
+    tmp_path: Path, tiny_recipe: Callable[..., object]
+) -> None:
     recipe = tiny_recipe("backbone.weights=net.npz")
     with pytest.raises(DataError, match="net.npz.*weights.*--set backbone.weights"):
         find_weights(recipe, str(tmp_path))  # type: ignore[arg-type]
