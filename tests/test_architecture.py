@@ -10,7 +10,18 @@ import pytest
 import rerank
 
 ROOT = Path(rerank.__file__).parent
-BASE = {"errors", "types", "validation", "config", "store", "hdf5", "folds", "parallel", "_version"}
+BASE = {
+    "errors",
+    "files",
+    "types",
+    "validation",
+    "config",
+    "store",
+    "hdf5",
+    "folds",
+    "parallel",
+    "_version",
+}
 LEAVES = {"metrics", "losses", "layers"}
 CHAIN = (
     "datasets",

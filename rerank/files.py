@@ -1,0 +1,70 @@
+"""Files that appear under their name whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Write a file so that a reader finds the old one or the new one, and nothing between.
+
+    The block writes to the path that it is given. When the block ends, that file is flushed to
+    disk and renamed to `path`; after an error it is removed.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+
+    Yields
+    ------
+    Path
+        The temporary file's, in the same folder, with the machine and the process in its name
+        (`temporary_owner` reads them).
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small UTF-8 text by `replace_file`.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+    text : str
+        Written as it is, without a change of line ends.
+    """
+    with replace_file(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def temporary_owner(path: Path) -> tuple[str, int]:
+    """The machine's name and the process id in the name of a file of `replace_file`."""
+    name, pid = path.name.removesuffix(".tmp").rsplit(".", 1)
+    return name.rsplit(".", 1)[-1], int(pid)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
