@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from rerank.crf import PottsEnergy
-from rerank.stages.base import read_image
-from rerank.stages.energy_settings import EnergySettings, potts_energy
+from rerank.engine.stage import read_image
+from rerank.engine.store import ArtefactRef, Store
 from rerank.stages.superpixels import graph_of
-from rerank.store import ArtefactRef, Store
+from rerank.tuning.energy_search import EnergySettings, potts_energy
 
 
 @dataclass(frozen=True)

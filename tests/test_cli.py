@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rerank.applications.runs import find_recipe, recipe_names
 from rerank.cli import main
-from rerank.stages.commands import find_recipe, recipe_names
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

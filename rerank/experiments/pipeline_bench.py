@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank.applications.runs import find_recipe
 from rerank.config import Recipe, dump_recipe
+from rerank.engine.graph import Workflow
+from rerank.engine.hdf5 import read_strings
+from rerank.engine.store import Store
 from rerank.errors import DataError
 from rerank.experiments.outcome import Outcome
 from rerank.experiments.table import Row, Scope
 from rerank.experiments.weights import find_backbone_weights
-from rerank.hdf5 import read_strings
 from rerank.metrics import IntersectionUnion, mean_image_iou
 from rerank.reports import chosen_counts
-from rerank.stages.commands import find_recipe
 from rerank.stages.oracle import load_curve
-from rerank.stages.report import Population, load_population
-from rerank.stages.workflow import Workflow
-from rerank.store import Store
+from rerank.stages.pages import Population, load_population
 from rerank.types import IntArray
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank.engine.store import software_versions
 from rerank.experiments.comparison import Gain, Spread
 from rerank.experiments.reproduction import Reproduction
-from rerank.store import software_versions
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#30343b;max-width:70rem;margin:2rem auto;
 padding:0 1rem}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}

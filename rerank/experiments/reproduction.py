@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rerank.engine.progress import Progress
 from rerank.errors import ConfigError
 from rerank.experiments.comparison import Gain, Spread, gain, spread
 from rerank.experiments.outcome import Outcome, read_outcome, settings_digest, write_outcome
 from rerank.experiments.table import Bench, Row, Scope, Table
-from rerank.stages.progress import Progress
 from rerank.types import FloatArray
 
 

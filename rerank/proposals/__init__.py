@@ -9,7 +9,6 @@ from rerank.proposals.class_bias import ClassBias
 from rerank.proposals.context import ProposalContext
 from rerank.proposals.divmbest import div_mbest
 from rerank.proposals.generator import ProposalGenerator, build_generator, generator_names
-from rerank.proposals.greedy import PoolChoice, greedy_pool
 from rerank.proposals.hamming import DivMBest
 from rerank.proposals.image_colours import ImageColours
 from rerank.proposals.joint import JointMBest, joint_cost, joint_mbest
@@ -32,7 +31,6 @@ __all__ = [
     "LabelCoverage",
     "LabelSwap",
     "PerturbAndMAP",
-    "PoolChoice",
     "ProposalContext",
     "ProposalGenerator",
     "ProposalSet",
@@ -42,7 +40,6 @@ __all__ = [
     "build_generator",
     "div_mbest",
     "generator_names",
-    "greedy_pool",
     "joint_cost",
     "joint_mbest",
     "label_components",

@@ -1,8 +1,11 @@
 """The pipeline's stages in their order, and the workflow that runs them."""
 
+from rerank.engine.graph import Task, TaskStatus, Workflow
+from rerank.engine.stage import Job, Stage
 from rerank.stages import (
     ablation,
     activations,
+    auxiliary,
     classifiers,
     crf_settings,
     dense_crf,
@@ -10,17 +13,14 @@ from rerank.stages import (
     fusion,
     generators,
     oracle,
-    posterior,
+    pages,
     proposals,
     ranking,
-    report,
     segnet,
     superpixel_features,
     superpixels,
     unaries,
 )
-from rerank.stages.base import Job, Stage
-from rerank.stages.workflow import Task, TaskStatus, Workflow
 
 #: Each stage after those that it reads.
 PIPELINE = (
@@ -29,7 +29,7 @@ PIPELINE = (
     activations.STAGE,
     unaries.STAGE,
     superpixel_features.FOR_POSTERIOR,
-    posterior.STAGE,
+    auxiliary.STAGE,
     segnet.STAGE,
     segnet.UPSAMPLING,
     classifiers.STAGE,
@@ -43,7 +43,7 @@ PIPELINE = (
     dense_crf.STAGE,
     generators.STAGE,
     ablation.STAGE,
-    report.STAGE,
+    pages.STAGE,
 )
 
 __all__ = ["PIPELINE", "Job", "Stage", "Task", "TaskStatus", "Workflow"]

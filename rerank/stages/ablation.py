@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.hdf5 import write_array, write_strings
-from rerank.stages.base import Job, Stage
+from rerank.engine.hdf5 import write_array, write_strings
+from rerank.engine.stage import Job, Stage
 from rerank.stages.ranking import (
     INPUTS,
     choose_ranker,

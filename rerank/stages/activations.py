@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.hdf5 import write_array
+from rerank.engine.hdf5 import write_array
+from rerank.engine.stage import Job, Stage
 from rerank.nets import (
     backbone_activations,
     build_backbone,
@@ -22,7 +23,6 @@ from rerank.nets import (
     soft_target,
     warp_image,
 )
-from rerank.stages.base import Job, Stage
 from rerank.types import Array
 
 

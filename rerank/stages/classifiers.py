@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.features import (
     CooccurrencePrior,
     ImageClassifiers,
     LocationPrior,
     SizeThresholdClassifiers,
 )
-from rerank.hdf5 import read_arrays, write_array, write_arrays
-from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.segnet import is_held_out, read_training
 from rerank.types import Array, FloatArray
 

@@ -19,16 +19,22 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.crf import PottsEnergy
-from rerank.hdf5 import read_strings, write_array, write_strings
+from rerank.engine.hdf5 import read_strings, write_array, write_strings
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
-from rerank.stages.base import Job, Stage, read_image
-from rerank.stages.energy_settings import EnergySettings, UnseenImage, choose_energy, potts_energy
 from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.pool import PoolRow, choose_pool, evaluate_candidates, from_text, to_text
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import image_id_key
 from rerank.superpixels import RegionGraph
+from rerank.tuning.candidate_pool import (
+    PoolRow,
+    choose_pool,
+    evaluate_candidates,
+    from_text,
+    to_text,
+)
+from rerank.tuning.energy_search import EnergySettings, UnseenImage, choose_energy, potts_energy
 from rerank.types import Array, FloatArray
 
 #: Proposals and images that the settings are chosen with.

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.hdf5 import write_arrays
+from rerank.engine.hdf5 import write_arrays
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.layers import dense_crf
 from rerank.metrics import IntersectionUnion, confusion_counts, intersection_union
 from rerank.nets.activations import torch_threads
-from rerank.stages.base import Job, Stage, read_image
 from rerank.types import Array, FloatArray
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
+from rerank.engine.hdf5 import write_array, write_arrays
+from rerank.engine.stage import Classes, Job, Stage, read_image
 from rerank.features import (
     FeatureTable,
     ImageInputs,
@@ -17,12 +19,10 @@ from rerank.features import (
     detect_edges,
     image_features,
 )
-from rerank.hdf5 import write_array, write_arrays
 from rerank.metrics import image_iou, region_intersection_union
 from rerank.nets import cell_overlap
 from rerank.proposals import generator_names
 from rerank.ranking import symmetric_kl
-from rerank.stages.base import Classes, Job, Stage, read_image
 from rerank.stages.classifiers import ImageModels, load_models
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import VALUE_NAMES

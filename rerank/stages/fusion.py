@@ -16,13 +16,13 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.engine.folds import Part
+from rerank.engine.hdf5 import read_arrays, read_strings, write_arrays
+from rerank.engine.stage import Inputs, Job, Stage, read_image, write_image
 from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, region_signals
-from rerank.folds import Part
-from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
-from rerank.stages.base import Inputs, Job, Stage, read_image, write_image
+from rerank.stages.auxiliary import SecondOpinion, read_held_out, read_posterior
 from rerank.stages.classifiers import load_models
-from rerank.stages.posterior import SecondOpinion, read_held_out, read_posterior
 from rerank.stages.unaries import image_id_key, write_probabilities
 from rerank.types import Array, FloatArray
 

@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.hdf5 import write_array, write_strings
+from rerank.engine.hdf5 import write_array, write_strings
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, run_generator
-from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts
 from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.pool import all_generators, fill, run_rows
 from rerank.stages.superpixels import graph_of
+from rerank.tuning.candidate_pool import all_generators, fill, run_rows
 from rerank.types import IntArray
 
 #: Numbers of proposals that oracles are compared at, beside all of them.

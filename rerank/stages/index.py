@@ -10,8 +10,8 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
-from rerank.hdf5 import write_array
-from rerank.stages.base import Job, Stage
+from rerank.engine.hdf5 import write_array
+from rerank.engine.stage import Job, Stage
 from rerank.types import Array
 
 

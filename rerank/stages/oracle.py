@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.folds import FINAL
-from rerank.hdf5 import write_arrays
+from rerank.engine.folds import FINAL
+from rerank.engine.hdf5 import write_arrays
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.metrics import IntersectionUnion, OracleCurve, oracle_curve
-from rerank.stages.base import Job, Stage, read_image
 
 #: Images that analyses are made on: the evaluation split, and all images, each judged by models
 #: that never saw it.

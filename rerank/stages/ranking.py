@@ -15,9 +15,10 @@ import numpy as np
 from sklearn.base import clone
 
 from rerank.config import Recipe
+from rerank.engine.folds import FINAL
+from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
+from rerank.engine.stage import Job, Reach, Stage, read_image
 from rerank.features import FeatureTable
-from rerank.folds import FINAL
-from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
 from rerank.ranking import (
     BoostingRanker,
@@ -30,7 +31,6 @@ from rerank.ranking import (
     minimum_bayes_risk_columns,
 )
 from rerank.reports import chosen_counts
-from rerank.stages.base import Job, Reach, Stage, read_image
 from rerank.types import Array, FloatArray
 
 #: Settings that the rankers beside the structured SVM are compared with.

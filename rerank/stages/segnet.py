@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from rerank.config import Recipe
+from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
+from rerank.engine.stage import Job, Stage, read_image
 from rerank.features import cells_to_regions
-from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import (
     IntersectionUnion,
     confusion_counts,
@@ -32,7 +33,6 @@ from rerank.nets import (
     train,
     train_head,
 )
-from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
 

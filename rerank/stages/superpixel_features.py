@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.engine.stage import Job, Stage, read_image, write_image
 from rerank.errors import ConfigError
 from rerank.nets import build_backbone, load_backbone_weights, multi_layer_activations
 from rerank.potentials import appearance_features, deep_features
-from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.types import Array, FloatArray
 
 #: Layers whose activations are pooled, by architecture; the last also over the whole image.

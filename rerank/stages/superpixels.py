@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, SuperpixelSettings
-from rerank.stages.base import Job, Stage, write_image
+from rerank.engine.stage import Job, Stage, write_image
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,

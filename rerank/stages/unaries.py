@@ -15,17 +15,17 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.engine.hdf5 import read_arrays, write_array, write_arrays, write_strings
+from rerank.engine.stage import External, Job, Stage, read_image, write_image
 from rerank.errors import ConfigError, DataError
-from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.potentials import SuperpixelClassifier, pool_probability_maps
-from rerank.stages.base import External, Job, Stage, read_image, write_image
-from rerank.stages.dense import (
+from rerank.stages.dense_crf import refine
+from rerank.stages.dense_network import (
     DenseTraining,
     at_temperature,
     choose_temperature,
     settings_of_results,
 )
-from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray
 
 

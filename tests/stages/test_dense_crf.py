@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerank.folds import FINAL
+from rerank.engine.folds import FINAL
+from rerank.engine.stage import read_image
 from rerank.layers import dense_crf
 from rerank.metrics import confusion_counts, corpus_iou, intersection_union
-from rerank.stages.base import read_image
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.superpixels import to_pixels
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rerank.engine.stage import Job
 from rerank.errors import LeakError
 from rerank.features import FeatureTable
 from rerank.metrics import image_iou
 from rerank.stages import ranking
-from rerank.stages.base import Job
 from rerank.stages.ranking import (
     PartTable,
     fit_ranker,

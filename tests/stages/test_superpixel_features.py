@@ -9,10 +9,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rerank.config import Recipe, build_recipe
+from rerank.engine.store import Store
 from rerank.nets import build_backbone
 from rerank.stages import Workflow
 from rerank.stages.superpixel_features import make_descriptor, posterior_scales
-from rerank.store import Store
 
 POSITIONS = 8
 

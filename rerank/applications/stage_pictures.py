@@ -1,0 +1,102 @@
+"""Pictures of every stage for one image, from finished artefacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rerank.datasets import Dataset, colourize
+from rerank.engine.folds import ALL
+from rerank.engine.graph import Workflow
+from rerank.engine.stage import Job, read_image
+from rerank.errors import InputError
+from rerank.prediction import save_rgb_png
+from rerank.reports import draw_pictures, to_png
+from rerank.stages.ranking import load_scores
+from rerank.stages.segnet import enlarge
+from rerank.superpixels import draw_boundaries, to_pixels
+from rerank.types import Array
+
+
+def find_image(job: Job, image_id: str | None = None) -> tuple[str, int]:
+    """The part and the place in it of an image; the first evaluated one by default.
+
+    Raises
+    ------
+    InputError
+        If the run has no such image.
+    """
+    for part in reversed(job.parts):
+        if image_id is None and part.image_ids:
+            return part.name, 0
+        if image_id in part.image_ids:
+            return part.name, part.image_ids.index(image_id)
+    raise InputError(
+        f"no image {image_id} in this run; its ids are like {', '.join(job.train.ids[:3])}"
+    )
+
+
+def stage_pictures(workflow: Workflow, image_id: str | None = None) -> dict[str, Array]:
+    """What each stage made of one image, as RGB pictures by name, (H, W, 3) uint8.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Of a finished run.
+    image_id : str, optional
+        The first evaluated image by default.
+    """
+    job = workflow.job("pages")
+    part, index = find_image(job, image_id)
+    dataset: Dataset = job.train
+    name = next(p.image_ids for p in job.parts if p.name == part)[index]
+    if name not in dataset.ids and job.evaluate is not None:
+        dataset = job.evaluate
+    sample = dataset[name]
+    with workflow.job("pages").open("superpixels", part) as file:
+        superpixels = read_image(file, index, ("superpixels",))["superpixels"].astype(np.int32)
+    with workflow.job("quality", part).open("unaries") as file:
+        probabilities = read_image(file, index)["probabilities"]
+    with job.open("proposals", part) as file:
+        labelings = read_image(file, index)["labelings"]
+    with job.open("segnet", part) as file:
+        coarse = file["maps"][index].argmax(axis=-1)
+    with job.open("ranking", ALL) as file:
+        chosen = int(load_scores(file, part)["svm"][index].argmax())
+
+    def drawn(labels: Array) -> Array:
+        return colourize(labels, dataset.palette)
+
+    def labeling(values: Array) -> Array:
+        return drawn(to_pixels(values.astype(np.uint8), superpixels))
+
+    confidence = to_pixels(np.rint(255 * probabilities.max(axis=1)).astype(np.uint8), superpixels)
+    pictures = {
+        "image": sample.image,
+        "ground truth": drawn(sample.labels),
+        "superpixels": draw_boundaries(superpixels, sample.image),
+        "unary": labeling(probabilities.argmax(axis=1)),
+        "confidence of the unary": np.repeat(confidence[..., None], 3, axis=2),
+        "MAP": labeling(labelings[0]),
+        "coarse SegNet": drawn(enlarge(coarse, sample.labels.shape).astype(np.uint8)),
+        "chosen": labeling(labelings[chosen]),
+    }
+    for m in range(len(labelings)):
+        pictures[f"proposal {m}"] = labeling(labelings[m])
+    return pictures
+
+
+def write_pictures(workflow: Workflow, image_id: str | None, out: Path) -> list[Path]:
+    """Write each picture of `stage_pictures` as PNG, and `overview.png` with the first of them."""
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = stage_pictures(workflow, image_id)
+    written = []
+    for name, picture in pictures.items():
+        path = out / f"{name.replace(' ', '_')}.png"
+        save_rgb_png(path, picture)
+        written.append(path)
+    overview = out / "overview.png"
+    first = dict(list(pictures.items())[:12])
+    overview.write_bytes(to_png(draw_pictures(first, columns=4)))
+    return [*written, overview]

@@ -1,0 +1,5 @@
+"""The command `rerank`: one file a group of commands, and no logic."""
+
+from rerank.cli.main import main
+
+__all__ = ["main"]

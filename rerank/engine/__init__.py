@@ -1,0 +1,1 @@
+"""Artefacts, their graph and their store: what runs stages, and knows none of them."""

@@ -1,0 +1,1 @@
+"""The recipes that the package carries, as YAML files."""

@@ -1,0 +1,89 @@
+"""The same results whatever the number of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import threadpoolctl
+import torch
+
+from rerank.engine.parallel import cluster, run_tasks
+from rerank.errors import ConfigError, DataError, WorkerError
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def threads() -> tuple[int, int]:
+    pools = threadpoolctl.threadpool_info()
+    return torch.get_num_threads(), max([pool["num_threads"] for pool in pools], default=1)
+
+
+def fail(value: int) -> int:
+    if value == 2:
+        raise DataError("image 2: unreadable")
+    return value
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_all_results_come(jobs: int, backend: str) -> None:
+    tasks = [(i,) for i in range(7)]
+    found = sorted(run_tasks(square, tasks, jobs, backend))  # type: ignore[arg-type]
+    assert found == [i * i for i in range(7)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_task_has_one_thread(jobs: int) -> None:
+    assert list(run_tasks(threads, [(), ()], jobs)) == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_is_raised_here(jobs: int) -> None:
+    with pytest.raises(DataError, match="image 2"):
+        list(run_tasks(fail, [(i,) for i in range(4)], jobs))
+
+
+def die(value: int) -> int:
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+# The pool's own warning about the death comes first.
+@pytest.mark.filterwarnings("ignore")
+def test_a_dead_worker_is_one_clear_error() -> None:
+    with pytest.raises(WorkerError, match="fewer --jobs"):
+        list(run_tasks(die, [(i,) for i in range(4)], 2))
+
+
+def test_cluster_needs_an_address() -> None:
+    with pytest.raises(ConfigError, match="ADDRESS"):
+        with cluster("dask", None):
+            pass
+    with pytest.raises(ConfigError, match="--backend dask"):
+        with cluster("loky", "tcp://x:1"):
+            pass
+
+
+# The cluster's own servers leave sockets and event loops to the garbage collector.
+@pytest.mark.filterwarnings("default")
+def test_dask_cluster() -> None:
+    distributed = pytest.importorskip("dask.distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
+    ) as local:
+        with cluster("dask", local.scheduler_address):
+            found = sorted(run_tasks(square, [(i,) for i in range(7)], 2, "dask"))
+        assert found == [i * i for i in range(7)]
+
+
+@pytest.mark.filterwarnings("default")
+def test_no_scheduler_is_one_clear_error() -> None:
+    pytest.importorskip("dask.distributed")
+    with pytest.raises(ConfigError, match="no Dask scheduler"):
+        with cluster("dask", "tcp://127.0.0.1:9"):
+            pass
