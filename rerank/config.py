@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import typing
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +26,8 @@ Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Scales = typing.Annotated[tuple[Positive, ...], Field(min_length=1)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = typing.Annotated[int, Field(ge=1)]
+_ABSENT = object()
+Model = typing.TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -65,21 +69,22 @@ class BackboneSettings(Settings):
 class UnarySettings(Settings):
     """Class probabilities of superpixels: a classifier's, a dense network's or the user's own.
 
-    `image_mean` appends the mean features of the whole image to each superpixel's, which helps
-    where images are of many kinds and lets a small collection be learnt by heart. `scales` are
-    those that the image is resized to for deep features. `class_balance` is the exponent of class
-    weights, `n_members` the number of networks that are averaged (`SuperpixelClassifier`).
+    With the `source` `classifier`, `features` are what the classifier of superpixels sees.
+    `image_mean` appends the mean features of the whole image to each superpixel's. That helps
+    where images are of many kinds, and can overfit small data sets. `scales` are those that the
+    image is resized to for deep features. `class_balance` is the exponent of class weights,
+    `n_members` the number of networks that are averaged (`SuperpixelClassifier`).
 
-    `probabilities` is the folder of maps when `source` is `probabilities`: one `ID.npy` or
-    `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from models that
-    never saw them; rerank cannot check that for maps that it did not make.
+    With `dense_network`, the network of that section gives them. With `probabilities`, they are
+    the mean over each superpixel of network maps: `probabilities` is their folder, with one
+    `ID.npy` or `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from
+    models that never saw them; rerank cannot check that for maps that it did not make.
 
-    `dense` is the network of the section `dense`. `dense_crf` refines the pixel probabilities of
-    `dense` and `probabilities` by a fully connected CRF before they are pooled over superpixels.
-    `holdout` is the share of the training images that settings are chosen on.
+    `dense_crf` refines the pixel probabilities of `dense_network` and `probabilities` by a fully
+    connected CRF before the mean is taken.
     """
 
-    source: Literal["classifier", "dense", "probabilities"] = "classifier"
+    source: Literal["classifier", "dense_network", "probabilities"] = "classifier"
     features: Literal["appearance", "deep", "both"] = "deep"
     image_mean: bool = False
     scales: Scales = (1.0,)
@@ -89,20 +94,18 @@ class UnarySettings(Settings):
     class_balance: Share = 0.0
     n_members: Count = 1
     max_per_image: Count = 150
-    holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     probabilities: str | None = None
     dense_crf: bool = False
 
 
-class DenseSettings(Settings):
-    """The dense network of `unary.source: dense` or `posterior.dense: true`, an FCN-8s in form on
-    the recipe's backbone.
+class DenseNetworkSettings(Settings):
+    """The dense network of `unary.source` or `auxiliary`: an FCN-8s on the recipe's backbone.
 
     Images are resized to `size`, (height, width), for it. `loss` is a name such as `ce`,
     `rmi(factor=2)` or `0.7 uoi + 0.3 ce`; others than `ce` start from it, half way through the
-    epochs. `crf_layer` puts CRF-Grad with learned kernels on top (Larsson et al. 2017), with which
-    the network is then trained as one for `crf_epochs`. A backbone without weights has to be
-    trained too, `train_backbone`; a frozen one runs once an image.
+    epochs. `crf_layer` puts CRF-Grad with learned kernels on top (Larsson et al. 2017); network
+    and layer are then trained together for `crf_epochs`. A backbone without weights must be
+    trained too (`train_backbone`); a frozen one runs once an image.
     """
 
     size: tuple[Count, Count] = (180, 240)
@@ -116,17 +119,17 @@ class DenseSettings(Settings):
     train_backbone: bool = False
 
 
-class PosteriorSettings(Settings):
-    """What the fusion and the ranker hear and stage 1 does not: other models of the superpixels.
+class AuxiliarySettings(Settings):
+    """Other models of superpixels, which only stage 2 uses, through the fusion.
 
     `features` are those that a second superpixel classifier sees, null for no such classifier.
     `scales` are those that the image is resized to for deep ones, null for those of `unary`; the
-    rest is as in `unary`. `dense` adds the network of the section `dense`.
+    rest is as in `unary`. `dense_network` adds the network of that section.
     """
 
     features: Literal["appearance", "deep", "both"] | None = None
     scales: Scales | None = None
-    dense: bool = False
+    dense_network: bool = False
 
 
 class CRFSettings(Settings):
@@ -136,6 +139,7 @@ class CRFSettings(Settings):
     `prior_exponents` are class biases: the log-probability of class k gains
     -t log(share of k among the training pixels). With `structured_svm`, the Potts weight and a free
     class bias are learned (`StructuredCRFLearner`) for each of `contrast_scales` and `learner_C`.
+    `holdout_images` is the most images that all this is tried on.
     """
 
     parameters: Literal["search", "structured_svm"] = "search"
@@ -163,13 +167,15 @@ class CRFSettings(Settings):
         0.75,
     )
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
+    holdout_images: Count = 60
 
 
 class FusionSettings(Settings):
-    """A finer posterior from all signals, and a second CRF on it that proposals are drawn from.
+    """The fused posterior, which joins all signals, and a second CRF on it.
 
     Superpixel classifier, SegNet, image classifiers and location are joined by one weight a
-    signal (`StackedPosterior`), fitted on held-out training images.
+    signal (`FusedPosterior`), fitted on held-out training images. Proposals are drawn from both
+    CRFs.
     """
 
     enabled: bool = True
@@ -179,14 +185,20 @@ class FusionSettings(Settings):
 class ProposalSettings(Settings):
     """The proposals; the diversity is chosen on held-out training images.
 
-    `div_mbest` is Hamming diversity by area (Batra et al. 2012). `pool` takes rows of that and of
-    all other generators, chosen greedily by the oracle's gain on the held-out images.
+    `div_mbest` is Hamming diversity by area (Batra et al. 2012), its labelings found by
+    `inference`. `pool` takes rows of that and of all other generators, chosen greedily by the
+    oracle's gain on at most `pool_images` held-out images (`final_pool_images` for the evaluation
+    images, whose pool is chosen on out-of-fold predictions). The diversity is chosen by the
+    oracle of `diversity_proposals` proposals.
     """
 
     n_proposals: Count = 30
     generator: Literal["pool", "div_mbest"] = "pool"
     diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
+    diversity_proposals: Count = 10
+    pool_images: Count = 60
+    final_pool_images: Count = 150
 
 
 class SegNetSettings(Settings):
@@ -202,13 +214,17 @@ class SegNetSettings(Settings):
 
 
 class ClassifierSettings(Settings):
-    """Image and size-threshold classifiers: linear SVMs on pooled activations.
+    """Image and size-threshold classifiers: linear SVMs on what is known of a whole image.
 
-    Where there is no pretrained backbone they see features made by hand, which want a smaller `C`.
+    They see mean and maximum of the superpixels' `features` (`appearance`, `deep`, `both`), or of
+    the `backbone`'s last map. Features made by hand (`appearance`) need a smaller `C`.
     """
 
+    features: Literal["appearance", "deep", "both", "backbone"] = "deep"
     C: Positive = 1.0
-    percentiles: tuple[typing.Annotated[float, Field(ge=0, le=100)], ...] = (20.0, 40.0, 60.0, 80.0)
+    percentiles: typing.Annotated[
+        tuple[typing.Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=1)
+    ] = (20.0, 40.0, 60.0, 80.0)
 
 
 class FeatureSettings(Settings):
@@ -223,7 +239,8 @@ class RankingSettings(Settings):
 
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
     paper, with columns for each class; `summary` is a compact class-free set for few images.
-    `compared` are rankers that are fitted beside it for the report.
+    `compared` are rankers that are fitted beside it for the report: `pairwise` with the best of
+    `pairwise_C` on at most `max_pairs` pairs an image, `ridge` with the best of `ridge_alphas`.
     """
 
     C: Positive | None = None
@@ -234,6 +251,19 @@ class RankingSettings(Settings):
         "pairwise",
         "ridge",
         "boosting",
+    )
+    pairwise_C: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (
+        1e-6,
+        1e-5,
+        1e-4,
+        1e-3,
+    )
+    max_pairs: Count = 60
+    ridge_alphas: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (
+        10.0,
+        100.0,
+        1e3,
+        1e4,
     )
     background_penalty: float = 0.02
     tol: Positive = 1e-3
@@ -252,17 +282,21 @@ class ReportSettings(Settings):
 
 
 class Recipe(Settings):
-    """Everything that decides a run's results."""
+    """Everything that decides a run's results.
+
+    `holdout` is the share of each fold's training images that settings are chosen on.
+    """
 
     name: str
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
+    holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     superpixels: SuperpixelSettings = SuperpixelSettings()
     backbone: BackboneSettings = BackboneSettings()
     unary: UnarySettings = UnarySettings()
-    dense: DenseSettings = DenseSettings()
-    posterior: PosteriorSettings = PosteriorSettings()
+    dense_network: DenseNetworkSettings = DenseNetworkSettings()
+    auxiliary: AuxiliarySettings = AuxiliarySettings()
     crf: CRFSettings = CRFSettings()
     fusion: FusionSettings = FusionSettings()
     proposals: ProposalSettings = ProposalSettings()
@@ -273,45 +307,112 @@ class Recipe(Settings):
     report: ReportSettings = ReportSettings()
 
     @pydantic.model_validator(mode="after")
-    def _posterior_is_heard(self) -> Recipe:
-        for name, none in (("features", "null"), ("dense", "false")):
-            if getattr(self.posterior, name) and not self.fusion.enabled:
+    def _settings_that_would_do_nothing_are_refused(self) -> Recipe:
+        auxiliary, unary = self.auxiliary, self.unary
+        for name, none in (("features", "null"), ("dense_network", "false")):
+            if getattr(auxiliary, name) and not self.fusion.enabled:
                 raise ValueError(
-                    f"posterior.{name} is heard through the fusion alone; set "
-                    f"fusion.enabled=true or posterior.{name}={none}"
+                    f"auxiliary.{name} is used by the fusion alone; set "
+                    f"fusion.enabled=true or auxiliary.{name}={none}"
                 )
-        if self.posterior.dense and self.unary.source == "dense":
+        if auxiliary.dense_network and unary.source == "dense_network":
             raise ValueError(
-                "unary.source=dense is the network that posterior.dense would add; "
-                "set posterior.dense=false or another unary.source"
+                "unary.source=dense_network is the network that auxiliary.dense_network would "
+                "add; set auxiliary.dense_network=false or another unary.source"
             )
-        if self.posterior.scales is not None and self.posterior.features not in ("deep", "both"):
+        if auxiliary.scales is not None and auxiliary.features not in ("deep", "both"):
             raise ValueError(
-                "posterior.scales is of deep features alone; set "
-                "posterior.features=deep or both, or posterior.scales=null"
+                "auxiliary.scales is of deep features alone; set "
+                "auxiliary.features=deep or both, or auxiliary.scales=null"
+            )
+        if self.classifiers.features == "backbone" and self.backbone.architecture == "small":
+            raise ValueError(
+                "classifiers.features=backbone needs a pretrained backbone.architecture; set "
+                "classifiers.features=appearance"
+            )
+        if unary.dense_crf and unary.source == "classifier":
+            raise ValueError(
+                "unary.dense_crf refines the probabilities of pixels, and a classifier of "
+                "superpixels has none; set unary.source=dense_network, or unary.dense_crf=false"
+            )
+        if unary.source == "probabilities" and unary.probabilities is None:
+            raise ValueError(
+                "unary.source=probabilities needs the folder of the maps; set unary.probabilities"
+            )
+        if self.proposals.generator == "pool" and self.proposals.inference != "auto":
+            raise ValueError(
+                "proposals.inference is of the generator div_mbest; set "
+                "proposals.generator=div_mbest, or proposals.inference=auto"
             )
         return self
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe from a YAML file.
+class ProposeSettings(Settings):
+    """Proposals of network maps without any training: superpixels, the CRF and its diversity."""
+
+    superpixels: SuperpixelSettings = SuperpixelSettings()
+    dense_crf: bool = False
+    potts_weight: NonNegative = 1.5
+    contrast_scale: NonNegative = 4.0
+    base: Share = 0.0
+    map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
+    n_proposals: Count = 30
+    diversity: Positive = 0.3
+    inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number, as YAML 1.2 and JSON do; YAML 1.1 reads it as a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+#: Keys of earlier versions and what they are called now.
+RENAMED_KEYS = {
+    "posterior": "auxiliary",
+    "posterior.dense": "auxiliary.dense_network",
+    "dense": "dense_network",
+    "unary.holdout": "holdout",
+}
+
+
+def recipe_names() -> list[str]:
+    """The recipes that the package carries."""
+    folder = resources.files("rerank") / "recipes"
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe that the package carries, or one from a YAML file.
 
     Parameters
     ----------
-    path : path
-        The file.
+    recipe : str or path
+        The name of a recipe of the package, or a file: what ends in `.yaml` or holds a slash.
     overrides : sequence of str
         `a.b=value` settings that replace those of the file; the value is read as YAML.
 
     Raises
     ------
     ConfigError
-        If the file is absent or not YAML, a key is unknown, or a value is of a wrong type or
+        If the recipe is absent or not YAML, a key is unknown, or a value is of a wrong type or
         out of range.
     """
-    path = Path(path)
+    name = str(recipe)
+    if isinstance(recipe, str) and not name.endswith((".yaml", ".yml")) and "/" not in name:
+        if name not in recipe_names():
+            raise ConfigError(
+                f"{name}: no such recipe; give a YAML file or one of {', '.join(recipe_names())}"
+            )
+        with resources.as_file(resources.files("rerank") / "recipes" / f"{name}.yaml") as path:
+            return load_recipe(path, overrides)
+    path = Path(recipe)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such recipe") from None
     except IsADirectoryError:
@@ -324,21 +425,69 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Check a tree of plain values and turn it into a `Recipe`; `where` names it in errors."""
+    """Check a tree of plain values and turn it into a `Recipe`.
+
+    Parameters
+    ----------
+    tree : mapping
+    where : str
+        Names it in errors.
+    overrides : sequence of str
+        As in `load_recipe`.
+
+    Raises
+    ------
+    ConfigError
+        As in `load_recipe`.
+    """
+    tree = _with_overrides(tree, where, overrides)
+    _refuse_renamed(tree, where)
+    return _validate(Recipe, tree, where)
+
+
+def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
+    """The settings of `rerank propose`, some of them replaced by `a.b=value`.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or a value is of a wrong type or out of range.
+    """
+    return _validate(ProposeSettings, _with_overrides({}, "--set", overrides), "--set")
+
+
+def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: a recipe is a mapping of settings, got {type(tree).__name__}")
-    tree = json.loads(json.dumps(tree, default=str))
+    found: dict[str, Any] = json.loads(json.dumps(tree, default=str))
     for override in overrides:
-        _apply(tree, override)
+        _apply(found, override)
+    return found
+
+
+def _validate(model: type[Model], tree: dict[str, Any], where: str) -> Model:
     try:
-        return Recipe.model_validate_json(json.dumps(tree))
+        return model.model_validate_json(json.dumps(tree))
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(e) for e in error.errors())) from None
+        found = "; ".join(_explain(e, model) for e in error.errors())
+        raise ConfigError(f"{where}: {found}") from None
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """The whole recipe, defaults included, as YAML."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _refuse_renamed(tree: dict[str, Any], where: str) -> None:
+    for old in sorted(RENAMED_KEYS, key=len, reverse=True):
+        value: Any = tree
+        for key in old.split("."):
+            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            raise ConfigError(f"{where}: {old} is now called {RENAMED_KEYS[old]}")
+    unary = tree.get("unary")
+    if isinstance(unary, dict) and unary.get("source") == "dense":
+        raise ConfigError(f"{where}: unary.source: dense is now called dense_network")
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -347,11 +496,9 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected KEY.KEY=VALUE, such as ranking.C=0.1")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not YAML") from None
-    if isinstance(value, str) and _as_number(value) is not None:
-        value = _as_number(value)
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
@@ -359,19 +506,11 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[keys[-1]] = value
 
 
-def _as_number(text: str) -> float | None:
-    # YAML 1.1 reads 1e-3 as a string, which no user expects.
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _explain(error: Any) -> str:
+def _explain(error: Any, model: type[BaseModel]) -> str:
     location = [str(part) for part in error["loc"]]
     name = ".".join(location)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(model, location[:-1])
         close = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
         return f"{name}: unknown key ({hint})"
@@ -384,8 +523,7 @@ def _explain(error: Any) -> str:
     return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {value!r}"
 
 
-def _known_keys(location: Sequence[str]) -> list[str]:
-    model: Any = Recipe
+def _known_keys(model: Any, location: Sequence[str]) -> list[str]:
     for part in location:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

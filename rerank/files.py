@@ -24,8 +24,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        The temporary file's, in the same folder, with the machine and the process in its name
-        (`temporary_owner` reads them).
+        The temporary file's, in the same folder, with the machine and the process in its name.
 
     Raises
     ------
@@ -56,10 +55,13 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
-def temporary_owner(path: Path) -> tuple[str, int]:
-    """The machine's name and the process id in the name of a file of `replace_file`."""
+def is_abandoned(path: Path) -> bool:
+    """Whether a temporary file of `replace_file` was left by a process of this machine that ended.
+
+    Files of other machines are never called abandoned: their processes cannot be seen from here.
+    """
     name, pid = path.name.removesuffix(".tmp").rsplit(".", 1)
-    return name.rsplit(".", 1)[-1], int(pid)
+    return name.endswith(f".{platform.node()}") and not _is_alive(int(pid))
 
 
 def _flush(path: Path) -> None:
@@ -68,3 +70,13 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,361 +1,330 @@
-"""Segmenting images that were in no data set, with the models of a finished run."""
+"""What comes out for one image, and the models of a finished run that make it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from rerank.config import Recipe, build_recipe
-from rerank.datasets import overlay, read_image, save_labels_png
-from rerank.engine.folds import ALL, FINAL
-from rerank.engine.graph import Workflow
+from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, read_strings
-from rerank.engine.progress import Progress
-from rerank.engine.stage import Classes
-from rerank.engine.store import ArtefactRef, Store, write_text
-from rerank.errors import ConfigError, DataError, StoreError
+from rerank.errors import ConfigError, StoreError
 from rerank.features import detect_edges
-from rerank.reports import to_csv
+from rerank.potentials import SuperpixelClassifier
+from rerank.potentials.dense_network_unary import DenseNetworkUnary
+from rerank.potentials.network_map import map_to_regions
 from rerank.stages.activations import make_coarse_input
-from rerank.stages.auxiliary import SecondModels
-from rerank.stages.classifiers import image_vector, load_models
-from rerank.stages.crf_settings import load_choice
-from rerank.stages.dense_network import DenseUnary
-from rerank.stages.features import agreement, describe_proposals
-from rerank.stages.fusion import fusion_signals, load_fusion
-from rerank.stages.proposals import image_proposals
+from rerank.stages.auxiliary import AuxiliaryModels
+from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
+from rerank.stages.crf_settings import CRFChoice, load_choice
+from rerank.stages.features import Classes, ImageOpinions, describe_proposals
+from rerank.stages.fusion import TrainingPriors, fusion_signals, load_fusion
+from rerank.stages.proposals import Drawing, image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
-from rerank.stages.superpixel_features import make_descriptor, pooled
+from rerank.stages.superpixel_features import Descriptor, describe_whole, make_descriptor
 from rerank.stages.superpixels import graph_of, segment
-from rerank.stages.unaries import (
-    load_classifier,
-    pool_own_map,
-    probability_map_path,
-    read_probability_map,
-)
+from rerank.stages.unaries import load_classifier
 from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray
 
-_RUN_FILE = "run.json"
-_NEEDED = (
-    ("unaries", FINAL),
-    ("posterior", FINAL),
-    ("segnet", FINAL),
-    ("classifiers", FINAL),
-    ("fusion", FINAL),
-    ("crf_settings", FINAL),
-    ("ranking", ALL),
+#: Stages whose files hold what a prediction needs.
+MODEL_STAGES = (
+    "unaries",
+    "auxiliary",
+    "segnet",
+    "classifiers",
+    "fusion",
+    "crf_settings",
+    "ranking",
 )
+#: Opens what a stage of `MODEL_STAGES` wrote for the evaluation images.
+OpenStage = Callable[[str], AbstractContextManager[h5py.Group]]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The labelings of one image.
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """The proposals of one image.
 
     Attributes
     ----------
-    superpixels : (H, W) int array
+    superpixels : (H, W) int32 array
     labelings : (M, n) uint8 array
-        The proposals over superpixels; the first is MAP.
-    energies : (M,) float array
+        Labels of the superpixels; the first labeling is MAP.
+    energies : (M,) float64 array
         Of the CRF; lower is more probable.
-    scores : (M,) float array
-        Of the ranker; higher is better.
-    chosen : int
-        The proposal of the highest score.
+    lower_bounds : (M,) float64 array
+        What is proved about each energy; -inf where nothing is.
+    generators : tuple of M str
+        What made each proposal.
     """
 
     superpixels: Array
     labelings: Array
     energies: FloatArray
+    lower_bounds: FloatArray
+    generators: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labelings)
+
+    def labels(self, proposal: int) -> Array:
+        """Full-resolution labels of a proposal, (H, W) uint8."""
+        return to_pixels(self.labelings[proposal], self.superpixels)
+
+    @classmethod
+    def of(cls, superpixels: Array, drawn: Mapping[str, Any]) -> Proposals:
+        """From superpixels, (H, W), and the arrays of `image_proposals`."""
+        return cls(
+            superpixels.astype(np.int32),
+            drawn["labelings"],
+            drawn["energies"],
+            drawn["lower_bounds"],
+            tuple(drawn["generators"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The proposals of one image and the choice among them.
+
+    Attributes
+    ----------
+    proposals : Proposals
+    scores : (M,) float64 array
+        Higher is better.
+    chosen : int
+        The proposal of the highest score.
+    """
+
+    proposals: Proposals
     scores: FloatArray
     chosen: int
 
-    def labels(self, proposal: int | None = None) -> Array:
-        """Full-resolution labels (H, W) uint8 of a proposal, by default of the chosen one."""
-        index = self.chosen if proposal is None else proposal
-        return to_pixels(self.labelings[index], self.superpixels)
+    @property
+    def labels(self) -> Array:
+        """Full-resolution labels of the choice, (H, W) uint8."""
+        return self.proposals.labels(self.chosen)
 
+    @property
+    def energies(self) -> FloatArray:
+        """Energies of the proposals, (M,) float64."""
+        return self.proposals.energies
 
-def write_run_file(workflow: Workflow) -> None:
-    """Note in the work folder what was run last, and all that a prediction needs of it."""
-    dataset = workflow.train
-    write_text(
-        workflow.store.root / _RUN_FILE,
-        json.dumps(
-            {
-                "recipe": workflow.recipe.model_dump(mode="json"),
-                "data_root": workflow.data_root,
-                "weights": workflow.weights,
-                "classes": {
-                    "class_names": list(dataset.class_names),
-                    "palette": np.asarray(dataset.palette).tolist(),
-                    "background": dataset.background,
-                },
-                "artefacts": {
-                    f"{stage}/{part}": workflow.task(stage, part).ref.key for stage, part in _NEEDED
-                },
-            }
+    @property
+    def kept(self) -> str:
+        """Why this proposal was chosen, as a sentence."""
+        own = self.proposals.labelings[self.chosen]
+        others = (self.proposals.labelings != own).any(axis=1)
+        if not others.any():
+            return "All proposals are the same."
+        next_best = int(np.where(others, self.scores, -np.inf).argmax())
+        margin = self.scores[self.chosen] - self.scores[next_best]
+        return (
+            f"Proposal {self.chosen} ({self.proposals.generators[self.chosen]}) has the highest "
+            f"score, {margin:.3g} above the next different one, proposal {next_best}."
         )
-        + "\n",
-    )
 
 
-def read_run_file(store: Store) -> dict[str, Any]:
-    """What `write_run_file` noted, the recipe as a `Recipe`.
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The final ranking SVM: a weight a column, and the range in which columns count."""
 
-    Raises
-    ------
-    StoreError
-        If it is missing or not readable.
-    """
-    path = store.root / _RUN_FILE
-    try:
-        found = json.loads(path.read_text())
-        found["recipe"] = build_recipe(found["recipe"], str(path))
-        names = {"data_root", "weights", "classes", "artefacts"}
-        if not names <= set(found):
-            raise KeyError
-    except FileNotFoundError:
-        raise StoreError(f"{path}: missing; run a recipe in this work folder first") from None
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path}: not readable; run the recipe again to write it") from None
-    return dict(found)
+    columns: tuple[str, ...]
+    coef: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
+
+    @classmethod
+    def load(cls, model: h5py.Group) -> _Ranking:
+        if "lowest" not in model:
+            raise StoreError(
+                f"{model.file.filename}: made by an older rerank, whose ranker kept no ranges; "
+                "finish the run again with `rerank run`"
+            )
+        names = ("coef", "lowest", "highest")
+        return cls(read_strings(model["columns"]), *(model[name][()] for name in names))
+
+    def score(self, values: FloatArray) -> FloatArray:
+        return np.clip(values, self.lowest, self.highest) @ self.coef
 
 
-class Predictor:
+class FinalModels:
     """The models of a finished run, ready for new images.
 
     Parameters
     ----------
-    work : path
-        Work folder of a run that came to its end.
-
-    Raises
-    ------
-    StoreError
-        If the folder holds no run, or the run is not finished.
-    DataError
-        If the backbone's weights are gone.
+    open_stage : callable
+        Opens what each of `MODEL_STAGES` wrote.
+    recipe : Recipe
+    classes : Classes
+    weights : str or None
+        The file of backbone weights.
     """
 
-    def __init__(self, work: str) -> None:
-        store = Store(work, create=False)
-        run = read_run_file(store)
-        self.recipe: Recipe = run["recipe"]
-        about = run["classes"]
-        self.classes = Classes(
-            tuple(about["class_names"]),
-            np.array(about["palette"], dtype=np.uint8),
-            about["background"],
-        )
-        refs = {
-            (stage, part): ArtefactRef(stage, part, run["artefacts"][f"{stage}/{part}"])
-            for stage, part in _NEEDED
-        }
-        for ref in refs.values():
-            if not store.has(ref):
-                raise StoreError(
-                    f"{store.path(ref)}: missing or damaged; finish the run with "
-                    "`rerank run` before predicting"
-                )
-        weights = run["weights"]
-        if weights is not None and not Path(weights).is_file():
-            raise DataError(
-                f"{weights}: the backbone's weights of this run are gone; put the file back"
-            )
-        self._coarse_input = make_coarse_input(self.recipe, weights)
-        self._describe = make_descriptor(
-            self.recipe, weights, self.recipe.unary.features, self.recipe.unary.scales
-        )
-        with store.open(refs["posterior", FINAL]) as file:
-            self._second = SecondModels.load(file, self.recipe, self.classes.n_classes, weights)
-        self._classifier, self._dense = None, None
-        with store.open(refs["unaries", FINAL]) as file:
-            if self.recipe.unary.source == "classifier":
-                self._classifier = load_classifier(file)
-            elif self.recipe.unary.source == "dense":
-                self._dense = DenseUnary.from_arrays(
-                    read_arrays(file["model"]), self.classes.n_classes, self.recipe, weights
-                )
-            self._class_shares = file["class_shares"][()]
-        self._fusion = None
-        if self.recipe.fusion.enabled:
-            with store.open(refs["fusion", FINAL]) as file:
-                self._fusion = load_fusion(file)
-        with store.open(refs["crf_settings", FINAL]) as file:
-            self._choice = load_choice(file)
-        with store.open(refs["segnet", FINAL]) as file:
+    def __init__(
+        self, open_stage: OpenStage, recipe: Recipe, classes: Classes, weights: str | None
+    ) -> None:
+        self.recipe, self.classes = recipe, classes
+        self._coarse_input = make_coarse_input(recipe, weights)
+        with open_stage("unaries") as file:
+            self._unary = _load_unary(file, recipe, classes, weights)
+            class_shares = file["class_shares"][()]
+        with open_stage("auxiliary") as file:
+            self._auxiliary = AuxiliaryModels.load(file, recipe, classes.n_classes, weights)
+        with open_stage("segnet") as file:
             self._segnet = load_segnet(file)
-        with store.open(refs["classifiers", FINAL]) as file:
-            self._models = load_models(file)
-        with store.open(refs["ranking", ALL]) as file:
-            if "lowest" not in file["model"]:
-                raise StoreError(
-                    f"{store.path(refs['ranking', ALL])}: made by an older rerank, "
-                    "whose ranker kept no ranges; finish the run again with "
-                    "`rerank run`"
-                )
-            self._coef = file["model/coef"][()]
-            self._range = file["model/lowest"][()], file["model/highest"][()]
-            self._columns = read_strings(file["model/columns"])
+        with open_stage("classifiers") as file:
+            self._models: ImageModels = load_models(file)
+        self._priors = TrainingPriors(self._models.location, class_shares, classes.background)
+        self._fusion = None
+        if recipe.fusion.enabled:
+            with open_stage("fusion") as file:
+                self._fusion = load_fusion(file)
+        with open_stage("crf_settings") as file:
+            self._choice: CRFChoice = load_choice(file)
+        with open_stage("ranking") as file:
+            self._ranking = _Ranking.load(file["model"])
+        whole = recipe.classifiers.features
+        self._describe_whole: Descriptor | None = None
+        if whole != "backbone":
+            self._describe_whole = make_descriptor(recipe, weights, whole, recipe.unary.scales)
+        self._describe: Descriptor | None = None
+        if recipe.unary.source == "classifier":
+            kind = recipe.unary.features
+            self._describe = (
+                self._describe_whole
+                if kind == whole
+                else make_descriptor(recipe, weights, kind, recipe.unary.scales)
+            )
 
-    def predict(
-        self, image: Array, image_id: str = "image", probabilities: Array | None = None
-    ) -> Prediction:
-        """Segment one RGB image, (H, W, 3) uint8.
+    def propose(
+        self, image: Array, probabilities: Array | None = None, image_id: str = "image"
+    ) -> Proposals:
+        """The proposals of one image.
 
         Parameters
         ----------
         image : (H, W, 3) uint8 array
+        probabilities : (H, W, C) or (C, H, W) float array, optional
+            The network map; needed where the run was made from such maps.
         image_id : str
             Names the image in errors.
-        probabilities : (H, W, C) or (C, H, W) float array, optional
-            The user's own class probabilities; needed where the run was made from such maps.
         """
-        regions = segment(image, self.recipe.superpixels)
-        graph = graph_of(regions)
-        features = self._describe(image, regions["superpixels"])
-        if self._classifier is not None:
-            found = self._classifier.predict_proba(features)
-        elif self._dense is not None:
-            found = self._dense.predict_proba(image, regions["superpixels"])
+        return self._view(image, probabilities, image_id).proposals
+
+    def predict(
+        self, image: Array, probabilities: Array | None = None, image_id: str = "image"
+    ) -> Result:
+        """The proposals of one image, and the choice of the ranker.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+        probabilities : (H, W, C) or (C, H, W) float array, optional
+            The network map; needed where the run was made from such maps.
+        image_id : str
+            Names the image in errors.
+
+        Raises
+        ------
+        ConfigError
+            If a map is needed and not given.
+        InputError
+            If the map does not fit the image or the classes.
+        """
+        seen = self._view(image, probabilities, image_id)
+        table, _ = describe_proposals(
+            image_id,
+            self.classes,
+            self.recipe,
+            self._models,
+            seen.regions,
+            seen.drawn,
+            seen.opinions,
+        )
+        values = table.select(columns=self._ranking.columns).values.astype(np.float32)
+        scores = self._ranking.score(values)
+        return Result(seen.proposals, scores, int(scores.argmax()))
+
+    def _view(self, image: Array, probabilities: Array | None, image_id: str) -> _View:
+        recipe = self.recipe
+        regions = segment(image, recipe.superpixels)
+        superpixels = regions["superpixels"]
+        described: dict[int, FloatArray] = {}
+
+        def describe(descriptor: Descriptor) -> FloatArray:
+            if id(descriptor) not in described:
+                described[id(descriptor)] = descriptor(image, superpixels)
+            return described[id(descriptor)]
+
+        if isinstance(self._unary, SuperpixelClassifier):
+            assert self._describe is not None
+            unary = self._unary.predict_proba(describe(self._describe))
+        elif isinstance(self._unary, DenseNetworkUnary):
+            unary = self._unary.predict_proba(image, superpixels)
         elif probabilities is None:
             raise ConfigError(
                 "this run was made from probability maps; give those of the new "
                 "images with --probabilities"
             )
         else:
-            found = pool_own_map(
-                self.recipe,
+            unary = map_to_regions(
                 probabilities,
                 image,
-                regions["superpixels"],
-                self.classes.n_classes,
+                superpixels,
+                n_classes=self.classes.n_classes,
+                refined=recipe.unary.dense_crf,
                 where=image_id,
             )
-        sources = {"unary": found.astype(np.float32)}
+        sources = {"unary": unary.astype(np.float32)}
         coarse = np.asarray(self._coarse_input(image))
-        segnet_map = segnet_maps(self.recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
-        whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
-        scores = self._models.presence.decision_function(whole)[0]
-        size_scores = self._models.sizes.decision_function(whole)[0]
-        second = self._second.ask(image, regions["superpixels"])
+        segnet_map = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
+        vector = (
+            backbone_vector(coarse)
+            if self._describe_whole is None
+            else describe_whole(describe(self._describe_whole), regions["areas"])
+        )
+        scores = self._models.score(vector)
         if self._fusion is not None:
-            sources["fusion"] = self._fusion.predict_proba(
-                fusion_signals(
-                    sources["unary"],
-                    regions,
-                    segnet_map,
-                    scores,
-                    size_scores,
-                    self._models.location,
-                    self._class_shares,
-                    self.classes.background,
-                    second,
-                )
-            ).astype(np.float32)
-        proposals = image_proposals(
-            sources, graph, regions["region_values"], self.recipe, self._choice
-        )
-        table = describe_proposals(
-            image_id,
-            self.classes,
-            self.recipe,
-            self._models,
-            regions,
-            proposals,
-            sources,
-            segnet_map,
-            scores,
-            size_scores,
-            agreement(proposals["labelings"], regions["areas"], self.classes.n_classes),
-            detect_edges(image) if self.recipe.features.edges else None,
-        )
-        values = table.select(columns=self._columns).values.astype(np.float32)
-        ranks = np.clip(values, *self._range) @ self._coef
-        return Prediction(
-            regions["superpixels"].astype(np.int32),
-            proposals["labelings"],
-            proposals["energies"],
-            ranks,
-            int(ranks.argmax()),
-        )
-
-
-def predict_files(
-    work: str,
-    images: Sequence[Path],
-    out: Path,
-    probabilities: Path | None = None,
-    quiet: bool = False,
-) -> list[Path]:
-    """Segment image files and write `NAME_segmentation.png`, `NAME_overlay.png`, a folder
-    `NAME_proposals` and `NAME_scores.csv` for each; returns the segmentations' paths.
-
-    Raises
-    ------
-    DataError
-        If an image is missing or unreadable, or two images have one name.
-    """
-    stems = [path.stem for path in images]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise DataError(
-            f"two images are called {twice[0]}; their results would overwrite each "
-            "other, so predict them into different folders"
-        )
-    predictor = Predictor(work)
-    written = []
-    with Progress(len(images), quiet=quiet) as progress:
-        for path in images:
-            progress.stage(path.stem)
-            image = read_image(path)
-            own = (
-                None
-                if probabilities is None
-                else read_probability_map(probability_map_path(str(probabilities), path.stem))
+            signals = fusion_signals(
+                sources["unary"],
+                regions,
+                segnet_map,
+                scores,
+                self._priors,
+                self._auxiliary.predict(image, superpixels),
             )
-            prediction = predictor.predict(image, path.stem, own)
-            written.append(
-                write_prediction(prediction, image, path.stem, out, predictor.classes.palette)
-            )
-            progress.advance(1)
-    return written
+            sources["fusion"] = self._fusion.predict_proba(signals).astype(np.float32)
+        drawn = image_proposals(
+            sources, graph_of(regions), regions["region_values"], self._choice, Drawing.of(recipe)
+        )
+        edges = detect_edges(image) if recipe.features.edges else None
+        return _View(regions, drawn, ImageOpinions(sources, segnet_map, scores, edges))
 
 
-def write_prediction(
-    prediction: Prediction, image: Array, name: str, out: Path, palette: Array
-) -> Path:
-    """Write one prediction's files; returns the path of the segmentation."""
-    folder = out / f"{name}_proposals"
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = prediction.labels()
-    segmentation = out / f"{name}_segmentation.png"
-    save_labels_png(segmentation, labels, palette)
-    save_rgb_png(out / f"{name}_overlay.png", overlay(image, labels, palette))
-    for m in range(len(prediction.labelings)):
-        save_labels_png(folder / f"{m:02d}.png", prediction.labels(m), palette)
-    rows = [
-        {
-            "proposal": m,
-            "score": float(prediction.scores[m]),
-            "energy": float(prediction.energies[m]),
-            "chosen": int(m == prediction.chosen),
-        }
-        for m in range(len(prediction.labelings))
-    ]
-    write_text(out / f"{name}_scores.csv", to_csv(rows))
-    return segmentation
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What the models make of one image before it is ranked."""
+
+    regions: dict[str, Any]
+    drawn: dict[str, Any]
+    opinions: ImageOpinions
+
+    @property
+    def proposals(self) -> Proposals:
+        return Proposals.of(self.regions["superpixels"], self.drawn)
 
 
-def save_rgb_png(path: Path, image: Array) -> None:
-    """Write an RGB image, (H, W, 3) uint8, as PNG."""
-    from PIL import Image
-
-    Image.fromarray(np.ascontiguousarray(image)).save(path)
+def _load_unary(
+    file: h5py.Group, recipe: Recipe, classes: Classes, weights: str | None
+) -> SuperpixelClassifier | DenseNetworkUnary | None:
+    if recipe.unary.source == "classifier":
+        return load_classifier(file)
+    if recipe.unary.source == "dense_network":
+        arrays = read_arrays(file["model"])
+        return DenseNetworkUnary.from_arrays(arrays, classes.n_classes, recipe, weights)
+    return None

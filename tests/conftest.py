@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from rerank.applications.reports import export_report
+from rerank.applications.runs import write_run_file
 from rerank.config import Recipe, build_recipe
+from rerank.engine.graph import Graph
+from rerank.engine.scheduler import run_graph
 from rerank.engine.store import Store
-from rerank.stages import Workflow
+from rerank.stages.pipeline import open_pipeline
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)
@@ -47,8 +51,9 @@ TINY: dict[str, Any] = {
     "folds": {"n_folds": 3},
     "superpixels": {"n_segments": 40},
     "backbone": {"architecture": "small"},
+    "classifiers": {"features": "appearance"},
     "unary": {"features": "appearance", "n_steps": 20, "hidden": 8, "max_per_image": 20},
-    "posterior": {"features": "appearance"},
+    "auxiliary": {"features": "appearance"},
     "crf": {"potts_weights": [0.5, 1.0]},
     "proposals": {"n_proposals": 5, "diversities": [0.1, 0.3]},
     "segnet": {"grid": 5, "epochs_cross_entropy": 1, "epochs_mixed": 1},
@@ -95,22 +100,19 @@ def _assert_equal_contents(left: Path, right: Path) -> None:
             assert one[name].tolist() == two[name].tolist(), name
 
 
-def _make_workflow(work: Path, overrides: Sequence[str] = ()) -> Workflow:
+def _make_graph(work: Path, overrides: Sequence[str] = ()) -> Graph:
     """The tiny recipe over a work folder."""
-    return Workflow(_tiny_recipe(*overrides), Store(work))
+    return open_pipeline(_tiny_recipe(*overrides), Store(work))
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder with a finished tiny run; tests read it and change nothing."""
-    from rerank.applications.runs import export_report
-    from rerank.prediction import write_run_file
-
     work = tmp_path_factory.mktemp("finished") / "work"
-    workflow = _make_workflow(work)
-    write_run_file(workflow)
-    workflow.run(quiet=True)
-    export_report(workflow, work / "report")
+    graph = _make_graph(work)
+    write_run_file(graph, None)
+    run_graph(graph)
+    export_report(graph, work / "report")
     return work
 
 
@@ -127,9 +129,9 @@ def tiny_recipe() -> Callable[..., Recipe]:
 
 
 @pytest.fixture
-def make_workflow() -> Callable[..., Workflow]:
+def make_graph() -> Callable[..., Graph]:
     """The tiny recipe over a work folder, with some settings replaced."""
-    return _make_workflow
+    return _make_graph
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rerank.applications.runs import find_recipe, recipe_names
 from rerank.cli import main
+from rerank.config import load_recipe, recipe_names
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -52,6 +52,7 @@ def write_recipe(path: Path, **changes: object) -> Path:
         "folds": {"n_folds": 2},
         "superpixels": {"n_segments": 20},
         "backbone": {"architecture": "small"},
+        "classifiers": {"features": "appearance"},
         "unary": {"features": "appearance", "n_steps": 10, "hidden": 4},
         "crf": {"potts_weights": [0.5]},
         "proposals": {"n_proposals": 3, "diversities": [0.2]},
@@ -224,10 +225,10 @@ def test_recipes_are_complete() -> None:
         "scenes",
         "voc2012",
         "weizmann_horse",
-        "weizmann_horse_dense",
+        "weizmann_horse_dense_network",
     }
     for name in recipe_names():
-        assert find_recipe(name).name == name
+        assert load_recipe(name).name == name
 
 
 def test_version_and_help() -> None:

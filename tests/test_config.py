@@ -37,7 +37,7 @@ def test_dump_reads_back_as_the_same_recipe() -> None:
         ("dataset=3", "dataset: .*object"),
         ("ranking.C", "KEY.KEY=VALUE"),
         ("name.x=1", "not a group"),
-        ("posterior.features=magic", "posterior.features: .*'deep' or 'both'"),
+        ("auxiliary.features=magic", "auxiliary.features: .*'deep' or 'both'"),
     ],
 )
 def test_bad_settings_are_named(override: str, message: str) -> None:
@@ -46,14 +46,18 @@ def test_bad_settings_are_named(override: str, message: str) -> None:
 
 
 def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(ConfigError, match="^r.yaml: posterior.features .* set fusion.enabled=true"):
-        build_recipe(TREE, "r.yaml", ["posterior.features=deep", "fusion.enabled=false"])
-    with pytest.raises(ConfigError, match="posterior.scales is of deep features alone; set post"):
-        build_recipe(TREE, "r.yaml", ["posterior.features=appearance", "posterior.scales=[2.0]"])
-    with pytest.raises(ConfigError, match="^r.yaml: posterior.dense .* set fusion.enabled=true"):
-        build_recipe(TREE, "r.yaml", ["posterior.dense=true", "fusion.enabled=false"])
-    with pytest.raises(ConfigError, match="posterior.dense would add; set posterior.dense=false"):
-        build_recipe(TREE, "r.yaml", ["posterior.dense=true", "unary.source=dense"])
+    with pytest.raises(ConfigError, match="^r.yaml: auxiliary.features .* set fusion.enabled=true"):
+        build_recipe(TREE, "r.yaml", ["auxiliary.features=deep", "fusion.enabled=false"])
+    with pytest.raises(ConfigError, match="auxiliary.scales is of deep features alone; set post"):
+        build_recipe(TREE, "r.yaml", ["auxiliary.features=appearance", "auxiliary.scales=[2.0]"])
+    with pytest.raises(
+        ConfigError, match="^r.yaml: auxiliary.dense_network .* set fusion.enabled=true"
+    ):
+        build_recipe(TREE, "r.yaml", ["auxiliary.dense_network=true", "fusion.enabled=false"])
+    with pytest.raises(
+        ConfigError, match="auxiliary.dense_network would add; set auxiliary.dense_network=false"
+    ):
+        build_recipe(TREE, "r.yaml", ["auxiliary.dense_network=true", "unary.source=dense_network"])
 
 
 def test_missing_key_is_named() -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from rerank.applications.image_pairs import ImagePair, pair_images
 from rerank.datasets import read_image, save_labels_png, voc_palette
+from rerank.datasets.network_maps import read_network_map
 from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.layers import dense_crf
-from rerank.stages.unaries import read_probability_map
 from rerank.types import VOID, Array, BoolArray, FloatArray
-
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def refine_files(
         If a folder is missing or empty, a map has no image or an image no map, or a file cannot
         be used.
     """
-    pairs = _pairs(probabilities, images)
+    pairs = pair_images(probabilities, images)
     if out.resolve() == probabilities.resolve():
         raise DataError(
             f"{out}: holds the maps, which would be overwritten; give --out another folder"
@@ -158,7 +157,7 @@ def refine_files(
     out.mkdir(parents=True, exist_ok=True)
     written = []
     with Progress(len(pairs), quiet=quiet) as progress:
-        arguments = [(map_path, image, out, settings) for map_path, image in pairs]
+        arguments = [(pair, out, settings) for pair in pairs]
         for path in run_tasks(_refine_file, arguments, jobs):
             progress.stage(path.stem)
             progress.advance(1)
@@ -166,45 +165,11 @@ def refine_files(
     return sorted(written)
 
 
-def _refine_file(map_path: Path, image_path: Path, out: Path, settings: DenseCRFSettings) -> Path:
-    refined, labels = refine_map(
-        read_probability_map(map_path), read_image(image_path), settings, str(map_path)
-    )
-    np.save(out / f"{map_path.stem}.npy", refined)
-    segmentation = out / f"{map_path.stem}_segmentation.png"
+def _refine_file(pair: ImagePair, out: Path, settings: DenseCRFSettings) -> Path:
+    network_map, image = read_network_map(pair.probabilities), read_image(pair.image)
+    refined, labels = refine_map(network_map, image, settings, str(pair.probabilities))
+    name = pair.image.stem
+    np.save(out / f"{name}.npy", refined)
+    segmentation = out / f"{name}_segmentation.png"
     save_labels_png(segmentation, labels, voc_palette())
     return segmentation
-
-
-def _pairs(probabilities: Path, images: Path) -> list[tuple[Path, Path]]:
-    for folder in (probabilities, images):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
-    maps = _by_stem(probabilities, (".npy", ".npz"))
-    pictures = _by_stem(images, _IMAGES)
-    if not maps:
-        raise DataError(
-            f"{probabilities}: no probability maps; expected ID.npy or ID.npz, "
-            "written with numpy.save"
-        )
-    for stem, path in maps.items():
-        if stem not in pictures:
-            raise DataError(
-                f"{path}: no image called {stem} in {images}; give it one of the "
-                f"endings {', '.join(_IMAGES)}, or remove the map"
-            )
-    for stem, path in pictures.items():
-        if stem not in maps:
-            raise DataError(f"{path}: no probability map; expected {probabilities / stem}.npy")
-    return [(maps[stem], pictures[stem]) for stem in maps]
-
-
-def _by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in endings:
-            other: Path | None = found.get(path.stem)
-            if other is not None:
-                raise DataError(f"{path}: {other.name} has the same name; keep one of them")
-            found[path.stem] = path
-    return found

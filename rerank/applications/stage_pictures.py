@@ -1,4 +1,4 @@
-"""Pictures of every stage for one image, from finished artefacts."""
+"""Pictures of what every stage of a run made of one image."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from rerank.applications.result_files import save_rgb_png
+from rerank.applications.runs import open_run
+from rerank.applications.upkeep import unfinished
 from rerank.datasets import Dataset, colourize
 from rerank.engine.folds import ALL
-from rerank.engine.graph import Workflow
+from rerank.engine.graph import Graph
 from rerank.engine.stage import Job, read_image
-from rerank.errors import InputError
-from rerank.prediction import save_rgb_png
+from rerank.errors import InputError, StoreError
+from rerank.nets.upsampling import enlarge
 from rerank.reports import draw_pictures, to_png
 from rerank.stages.ranking import load_scores
-from rerank.stages.segnet import enlarge
 from rerank.superpixels import draw_boundaries, to_pixels
 from rerank.types import Array
 
@@ -33,31 +35,31 @@ def find_image(job: Job, image_id: str | None = None) -> tuple[str, int]:
         if image_id in part.image_ids:
             return part.name, part.image_ids.index(image_id)
     raise InputError(
-        f"no image {image_id} in this run; its ids are like {', '.join(job.train.ids[:3])}"
+        f"no image {image_id} in this run; its ids are like {', '.join(job.data.train.ids[:3])}"
     )
 
 
-def stage_pictures(workflow: Workflow, image_id: str | None = None) -> dict[str, Array]:
+def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array]:
     """What each stage made of one image, as RGB pictures by name, (H, W, 3) uint8.
 
     Parameters
     ----------
-    workflow : Workflow
+    graph : Graph
         Of a finished run.
     image_id : str, optional
         The first evaluated image by default.
     """
-    job = workflow.job("pages")
+    job = graph.job("pages")
     part, index = find_image(job, image_id)
-    dataset: Dataset = job.train
-    name = next(p.image_ids for p in job.parts if p.name == part)[index]
-    if name not in dataset.ids and job.evaluate is not None:
-        dataset = job.evaluate
+    dataset: Dataset = job.data.train
+    name = job.ids(part)[index]
+    if name not in dataset.ids and job.data.evaluate is not None:
+        dataset = job.data.evaluate
     sample = dataset[name]
-    with workflow.job("pages").open("superpixels", part) as file:
+    with graph.job("pages").open("superpixels", part) as file:
         superpixels = read_image(file, index, ("superpixels",))["superpixels"].astype(np.int32)
-    with workflow.job("quality", part).open("unaries") as file:
-        probabilities = read_image(file, index)["probabilities"]
+    with graph.job("quality", part).open("unaries") as file:
+        probabilities = read_image(file, index)["region_probabilities"]
     with job.open("proposals", part) as file:
         labelings = read_image(file, index)["labelings"]
     with job.open("segnet", part) as file:
@@ -87,10 +89,31 @@ def stage_pictures(workflow: Workflow, image_id: str | None = None) -> dict[str,
     return pictures
 
 
-def write_pictures(workflow: Workflow, image_id: str | None, out: Path) -> list[Path]:
-    """Write each picture of `stage_pictures` as PNG, and `overview.png` with the first of them."""
+def draw_image(work: str | Path, image_id: str | None, out: Path) -> list[Path]:
+    """Write each picture of `stage_pictures` as PNG, and `overview.png` with the first of them.
+
+    Parameters
+    ----------
+    work : path
+        Work folder of a finished run.
+    image_id : str or None
+        The first evaluated image by default.
+    out : Path
+        Folder for the pictures.
+
+    Raises
+    ------
+    StoreError
+        If the run is not finished.
+    InputError
+        If the run has no such image.
+    """
+    graph = open_run(work)
+    missing = unfinished(graph)
+    if missing:
+        raise StoreError(f"{work}: {missing[0]} is not computed; finish the run with `rerank run`")
     out.mkdir(parents=True, exist_ok=True)
-    pictures = stage_pictures(workflow, image_id)
+    pictures = stage_pictures(graph, image_id)
     written = []
     for name, picture in pictures.items():
         path = out / f"{name.replace(' ', '_')}.png"

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import h5py
 
 from rerank.config import Recipe
-from rerank.datasets import Dataset
 from rerank.engine.folds import ALL, FINAL, Part, check_no_leak
 from rerank.engine.hdf5 import read_arrays, write_arrays
 from rerank.engine.store import ArtefactRef, Store, read_header
-from rerank.types import Array
 
-#: Which parts of another stage a stage reads: its own; all folds but its own, which its models
-#: are fitted on; both; its own and, for `final`, the folds, whose predictions are out of fold; or
-#: every part.
+#: Which files of another stage a stage reads: that of its own fold; those of the other folds, which
+#: its models are fitted on; both; its own and, for `final`, all folds, whose predictions are out of
+#: fold; or every one.
 Reach = Literal["own", "others", "fit", "out_of_fold", "every"]
-#: Stages that a stage reads, and which parts of them.
+#: Names of stages that a stage reads, and which of their files.
 Inputs = Sequence[tuple[str, Reach]]
-#: What a stage reads from outside the store; the digest of the files' bytes is part of its key.
-External = Literal["images", "weights", "probabilities"]
+
+
+class ExternalData(Protocol):
+    """What stages read from outside the store, such as images."""
+
+    def digests(self, kind: str, part: Part) -> list[str]:
+        """Digests of the contents of one kind that a stage reads for a part.
+
+        Parameters
+        ----------
+        kind : str
+            As in `Stage.reads`.
+        part : Part
+        """
 
 
 @dataclass(frozen=True)
@@ -34,34 +45,34 @@ class Stage:
     ----------
     name : str
         Name of its folder in the work folder.
+    summary : str
+        One line for people.
     version : int
         Raised whenever the stage would write something else for the same settings.
+    run : str
+        The function ``run(job, file)`` that fills the file of one part, as ``module:function``;
+        it is imported when the stage runs.
     settings : callable
         The settings that its results depend on, as plain values.
     inputs : sequence of (stage name, reach), or callable
-        What it reads. A callable is given the recipe.
-    run : callable
-        Fills the file of one part.
+        What it reads of other stages. A callable is given the recipe.
     reads : tuple of str, or callable
-        What it reads from outside the store; images and their labels count as one. A callable is
-        given the recipe.
+        Kinds of `ExternalData` that it reads. A callable is given the recipe.
     split : bool
-        Whether it works part by part, or once for the whole run.
+        Whether it works fold by fold, or once for the whole run.
     fits : bool
         Whether it fits a model on the part's training images.
-    summary : str
-        One line for people.
     cost : float
-        Rough seconds an image (of the part), which only weighs the progress bar.
+        Rough seconds an image, which only weighs the progress bar.
     """
 
     name: str
-    version: int
-    settings: Callable[[Recipe], dict[str, Any]]
-    inputs: Inputs | Callable[[Recipe], Inputs]
-    run: Callable[[Job, h5py.File], None]
     summary: str
-    reads: tuple[External, ...] | Callable[[Recipe], tuple[External, ...]] = ()
+    version: int
+    run: str
+    settings: Callable[[Recipe], dict[str, Any]] = lambda recipe: {}
+    inputs: Inputs | Callable[[Recipe], Inputs] = ()
+    reads: tuple[str, ...] | Callable[[Recipe], tuple[str, ...]] = ()
     split: bool = True
     fits: bool = False
     cost: float = 0.05
@@ -70,23 +81,15 @@ class Stage:
         """What it reads of other stages with that recipe."""
         return self.inputs(recipe) if callable(self.inputs) else self.inputs
 
-    def reads_with(self, recipe: Recipe) -> tuple[External, ...]:
+    def reads_with(self, recipe: Recipe) -> tuple[str, ...]:
         """What it reads from outside the store with that recipe."""
         return self.reads(recipe) if callable(self.reads) else self.reads
 
-
-@dataclass(frozen=True)
-class Classes:
-    """What a prediction needs to know of the data set that its models were trained on."""
-
-    class_names: tuple[str, ...]
-    palette: Array
-    background: int | None
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def function(self) -> Callable[[Job, h5py.File], None]:
+        """Import the function that `run` names."""
+        module, _, name = self.run.partition(":")
+        function: Callable[[Job, h5py.File], None] = getattr(importlib.import_module(module), name)
+        return function
 
 
 @dataclass(frozen=True)
@@ -98,38 +101,27 @@ class Job:
     recipe : Recipe
     stage : str
     part : Part
-        For a stage that is not split, a part named `all` without images.
+        A fold or `final`; `all` for a stage that is not split.
     parts : tuple of Part
         All folds, then `final`.
-    train, evaluate : Dataset
-        Training images and, if any, evaluation images.
+    data : ExternalData
+    store : Store
     inputs : mapping
         The artefacts that the stage declared, by (stage, part).
-    weights : str or None
-        The file of backbone weights.
     """
 
     recipe: Recipe
     stage: str
     part: Part
     parts: tuple[Part, ...]
-    train: Dataset
-    evaluate: Dataset | None
+    data: Any
     store: Store
     inputs: Mapping[tuple[str, str], ArtefactRef]
-    weights: str | None = None
 
     @property
     def is_final(self) -> bool:
         """Whether the part holds the evaluation images: the folds' predictions are its to use."""
         return self.part.name == FINAL
-
-    @property
-    def dataset(self) -> Dataset:
-        """The data set that this part's images are in."""
-        if self.is_final:
-            return self.evaluate if self.evaluate is not None else self.train
-        return self.train
 
     @property
     def folds(self) -> tuple[Part, ...]:
@@ -141,14 +133,32 @@ class Job:
         """The folds whose images this part's models are fitted on."""
         return tuple(part for part in self.folds if part.name != self.part.name)
 
+    def ids(self, part: str) -> tuple[str, ...]:
+        """Ids of the images of a part."""
+        return next(p.image_ids for p in self.parts if p.name == part)
+
     @contextmanager
     def open(self, stage: str, part: str | None = None) -> Iterator[h5py.File]:
-        """Open an input of this stage, after checking its images and that none of them leaked."""
+        """Open an input of this stage, after checking its images and that none of them leaked.
+
+        Parameters
+        ----------
+        stage : str
+        part : str, optional
+            The job's own by default.
+
+        Raises
+        ------
+        StoreError
+            If the artefact is missing.
+        DamagedArtefactError
+            If it cannot be read, or holds other images.
+        LeakError
+            If its models were trained on its own images.
+        """
         name = self.part.name if part is None else part
         ref = self.inputs[stage, name]
-        expected = None
-        if name != ALL:
-            expected = next(p.image_ids for p in self.parts if p.name == name)
+        expected = None if name == ALL else self.ids(name)
         with self.store.open(ref, image_ids=expected) as file:
             header = read_header(file)
             check_no_leak(header.image_ids, header.trained_on, str(self.store.path(ref)))
@@ -156,12 +166,29 @@ class Job:
 
 
 def write_image(file: h5py.Group, index: int, arrays: Mapping[str, Any]) -> None:
-    """Write the arrays of the image at that place in the part's `image_ids`."""
+    """Write the arrays of one image.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    index : int
+        Its place in the part's `image_ids`.
+    arrays : mapping of str to array
+    """
     write_arrays(file.create_group(f"images/{index:06d}"), arrays)
 
 
 def read_image(file: h5py.Group, index: int, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Read the arrays of one image, all or the named ones."""
+    """Read the arrays of one image: the inverse of `write_image`.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    index : int
+        Its place in the part's `image_ids`.
+    names : sequence of str, optional
+        All arrays by default.
+    """
     group = file[f"images/{index:06d}"]
     if names is None:
         return read_arrays(group)

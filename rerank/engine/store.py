@@ -17,22 +17,24 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import filelock
 import h5py
-import numpy as np
 
 from rerank._version import __version__
 from rerank.engine.hdf5 import is_full, read_strings, write_strings
 from rerank.errors import DamagedArtefactError, StoreError
+from rerank.files import is_abandoned, replace_file, write_text
 
 #: Version of the layout of a work folder.
 FORMAT = 1
 _MARKER = "rerank-work.json"
+_REMEDY = "`rerank verify --repair` recomputes it"
 
 
 @dataclass(frozen=True)
@@ -88,22 +90,13 @@ def digest(value: Any) -> str:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers can depend on."""
-    import cv2
-    import skimage
-    import sklearn
-    import torch
-
-    return {
-        "rerank": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": str(torch.__version__),
-        "scikit-learn": sklearn.__version__,
-        "scikit-image": str(skimage.__version__),
-        "opencv": cv2.__version__,
-        "h5py": h5py.__version__,
-    }
+    """Versions of Python and of the packages that numbers can depend on; imports none of them."""
+    packages = ("numpy", "torch", "scikit-learn", "scikit-image", "opencv-python-headless", "h5py")
+    found = {"rerank": __version__, "python": platform.python_version()}
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 class Store:
@@ -148,7 +141,7 @@ class Store:
                 "new --work folder"
             )
         else:
-            with _disk_errors(self.root):
+            with disk_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
                 write_text(marker, json.dumps({"format": FORMAT}) + "\n")
 
@@ -175,6 +168,11 @@ class Store:
         with self.open(ref) as file:
             return read_header(file)
 
+    def size(self, ref: ArtefactRef) -> int:
+        """Bytes of an artefact's file; 0 where there is none."""
+        path = self.path(ref)
+        return path.stat().st_size if path.exists() else 0
+
     @contextmanager
     def open(self, ref: ArtefactRef, image_ids: Sequence[str] | None = None) -> Iterator[h5py.File]:
         """Open an artefact for reading.
@@ -190,23 +188,14 @@ class Store:
         path = self.path(ref)
         if not path.exists():
             raise StoreError(f"{path}: missing; `rerank run` computes it")
-        remedy = "`rerank verify --repair` recomputes it"
         try:
             file = h5py.File(path, "r", locking=False)
         except OSError as error:
             raise DamagedArtefactError(
-                f"{path}: cannot be read ({_first_line(error)}); {remedy}"
+                f"{path}: cannot be read ({_first_line(error)}); {_REMEDY}"
             ) from error
         with file:
-            attributes = file.attrs
-            if (
-                not attributes.get("complete", False)
-                or attributes.get("stage") != ref.stage
-                or attributes.get("key") != ref.key
-            ):
-                raise DamagedArtefactError(f"{path}: incomplete or of another stage; {remedy}")
-            if image_ids is not None and read_header(file).image_ids != tuple(image_ids):
-                raise DamagedArtefactError(f"{path}: holds other images than asked for; {remedy}")
+            check_artefact(file, path, ref, image_ids)
             try:
                 yield file
             except OSError as error:
@@ -214,40 +203,18 @@ class Store:
                     # What is written from this artefact has no room; the artefact itself is whole.
                     raise
                 raise DamagedArtefactError(
-                    f"{path}: damaged ({_first_line(error)}); {remedy}"
+                    f"{path}: damaged ({_first_line(error)}); {_REMEDY}"
                 ) from error
 
     @contextmanager
     def create(self, ref: ArtefactRef, header: Header) -> Iterator[h5py.File]:
         """Write an artefact: it appears under its name when the block ends without an error."""
         path = self.path(ref)
-        temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
-        start, cpu_start = time.perf_counter(), time.process_time()
-        with _disk_errors(path):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with h5py.File(temporary, "w") as file:
+            with replace_file(path) as temporary, h5py.File(temporary, "w") as file:
+                with completed(file, ref, header):
                     yield file
-                    attributes = file.attrs
-                    attributes["stage"], attributes["part"] = ref.stage, ref.part
-                    attributes["key"] = ref.key
-                    attributes["version"] = header.version
-                    attributes["settings"] = json.dumps(header.settings, sort_keys=True)
-                    attributes["random_state"] = header.random_state
-                    attributes["versions"] = json.dumps(software_versions(), sort_keys=True)
-                    attributes["seconds"] = time.perf_counter() - start
-                    attributes["cpu_seconds"] = time.process_time() - cpu_start
-                    attributes["peak_mib"] = peak_memory_mib()
-                    ids = file.create_group("header")
-                    write_strings(ids, "image_ids", header.image_ids)
-                    write_strings(ids, "trained_on", header.trained_on)
-                    write_strings(ids, "inputs", header.inputs)
-                    attributes["complete"] = True
-                _flush(temporary)
-                os.replace(temporary, path)
-                _flush(path.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
@@ -259,7 +226,7 @@ class Store:
             If another process still holds it after `timeout` seconds.
         """
         path = self.path(ref).with_suffix(".lock")
-        with _disk_errors(path):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with filelock.FileLock(path, timeout=timeout):
@@ -277,17 +244,11 @@ class Store:
 
     def temporaries(self) -> list[Path]:
         """Files that killed runs on this machine left behind; other machines may still write."""
-        left = []
-        for path in sorted(self.root.glob("*/*/.*.tmp")):
-            name, pid = path.name[: -len(".tmp")].rsplit(".", 1)
-            if name.endswith(f".{platform.node()}") and not _is_alive(int(pid)):
-                left.append(path)
-        return left
+        return [path for path in sorted(self.root.glob("*/*/.*.tmp")) if is_abandoned(path)]
 
     def remove(self, ref: ArtefactRef) -> int:
         """Remove an artefact and its folder if that is empty then; returns the bytes freed."""
-        path = self.path(ref)
-        size = path.stat().st_size if path.exists() else 0
+        path, size = self.path(ref), self.size(ref)
         path.unlink(missing_ok=True)
         if not any(path.parent.glob("*.h5")):
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -301,6 +262,53 @@ class Store:
         except (DamagedArtefactError, StoreError) as error:
             return str(error)
         return None
+
+
+def check_artefact(
+    file: h5py.File, path: Path, ref: ArtefactRef, image_ids: Sequence[str] | None
+) -> None:
+    """Raise `DamagedArtefactError` unless an open file is that artefact, of those images.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    path : Path
+        Names it in errors.
+    ref : ArtefactRef
+    image_ids : sequence of str or None
+        None for any.
+    """
+    attributes = file.attrs
+    if (
+        not attributes.get("complete", False)
+        or attributes.get("stage") != ref.stage
+        or attributes.get("key") != ref.key
+    ):
+        raise DamagedArtefactError(f"{path}: incomplete or of another stage; {_REMEDY}")
+    if image_ids is not None and read_header(file).image_ids != tuple(image_ids):
+        raise DamagedArtefactError(f"{path}: holds other images than asked for; {_REMEDY}")
+
+
+@contextmanager
+def completed(file: h5py.File, ref: ArtefactRef, header: Header) -> Iterator[None]:
+    """Write the header when the block that fills the file has ended."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    yield
+    attributes = file.attrs
+    attributes["stage"], attributes["part"] = ref.stage, ref.part
+    attributes["key"] = ref.key
+    attributes["version"] = header.version
+    attributes["settings"] = json.dumps(header.settings, sort_keys=True)
+    attributes["random_state"] = header.random_state
+    attributes["versions"] = json.dumps(software_versions(), sort_keys=True)
+    attributes["seconds"] = time.perf_counter() - start
+    attributes["cpu_seconds"] = time.process_time() - cpu_start
+    attributes["peak_mib"] = peak_memory_mib()
+    ids = file.create_group("header")
+    write_strings(ids, "image_ids", header.image_ids)
+    write_strings(ids, "trained_on", header.trained_on)
+    write_strings(ids, "inputs", header.inputs)
+    attributes["complete"] = True
 
 
 def read_header(file: h5py.File) -> Header:
@@ -318,15 +326,6 @@ def read_header(file: h5py.File) -> Header:
         peak_mib=float(attributes["peak_mib"]),
         versions=json.loads(attributes["versions"]),
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _disk_errors(path):
-        temporary.write_text(text)
-        _flush(temporary)
-        os.replace(temporary, path)
 
 
 def peak_memory_mib() -> float:
@@ -350,26 +349,8 @@ def _read_all(_: str, item: Any) -> None:
         item[()]
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.table import PaperLine, Row, Scope, Table
-from rerank.stages.pages import RULES
+from rerank.reports.populations import RULES
 
 #: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.
 _UOI = {"ce": 0.0, "uoi": 1.0, "mix": 0.7}

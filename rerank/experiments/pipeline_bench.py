@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank.applications.runs import find_recipe
-from rerank.config import Recipe, dump_recipe
-from rerank.engine.graph import Workflow
+from rerank.config import Recipe, dump_recipe, load_recipe
+from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings
+from rerank.engine.scheduler import Execution, run_graph
 from rerank.engine.store import Store
 from rerank.errors import DataError
 from rerank.experiments.outcome import Outcome
 from rerank.experiments.table import Row, Scope
 from rerank.experiments.weights import find_backbone_weights
-from rerank.metrics import IntersectionUnion, mean_image_iou
-from rerank.reports import chosen_counts
+from rerank.metrics import IntersectionUnion, chosen_counts, mean_image_iou
+from rerank.reports.populations import Population
 from rerank.stages.oracle import load_curve
-from rerank.stages.pages import Population, load_population
+from rerank.stages.pages import load_population
+from rerank.stages.pipeline import open_pipeline
 from rerank.types import IntArray
 
 
@@ -75,16 +76,16 @@ class PipelineBench:
     ) -> None:
         self.scope, self.name = scope, name
         self.variants, self.overrides = dict(variants), tuple(overrides)
-        backbone = find_recipe(name, overrides).backbone
+        backbone = load_recipe(name, overrides).backbone
         self._weights = (
             None
             if backbone.weights is None
             else find_backbone_weights(scope.data_root, backbone.architecture)
         )
         self._store = Store(scope.pipeline)
-        self._workflows: dict[tuple[str, int], Workflow] = {}
-        self._populations: dict[tuple[str, int], tuple[Workflow, Population, float]] = {}
-        self.class_names = self._workflow(next(iter(self.variants)), 0).train.class_names
+        self._graphs: dict[tuple[str, int], Graph] = {}
+        self._populations: dict[tuple[str, int], tuple[Graph, Population, float]] = {}
+        self.class_names = self._graph(next(iter(self.variants)), 0).data.train.class_names
 
     def recipe(self, variant: str, seed: int) -> Recipe:
         """The built-in recipe with the settings of the variant and the seed."""
@@ -96,7 +97,7 @@ class PipelineBench:
         ]
         if self._weights is not None:
             chosen.append(f"backbone.weights={self._weights}")
-        return find_recipe(self.name, [*chosen, *self.overrides])
+        return load_recipe(self.name, [*chosen, *self.overrides])
 
     def recipe_text(self, variant: str, seed: int) -> str:
         """The full recipe of a run, to be run by itself with `rerank run`."""
@@ -105,7 +106,7 @@ class PipelineBench:
     def settings(self, row: Row, seed: int) -> Any:
         """What the outcome depends on: the key of the run's report holds all of it."""
         chosen: PipelineRecipe = row.recipe
-        report = self._workflow(chosen.variant, seed).task("pages").ref
+        report = self._graph(chosen.variant, seed).task("pages").ref
         return {"report": report.key, "row": vars(chosen), "version": 3}
 
     def measure(
@@ -122,18 +123,18 @@ class PipelineBench:
         an earlier run, has computed.
         """
         chosen: PipelineRecipe = row.recipe
-        workflow, population, seconds = self._population(chosen.variant, seed)
-        counts = self._counts(chosen, workflow, population)
+        graph, population, seconds = self._population(chosen.variant, seed)
+        counts = self._counts(chosen, graph, population)
         progress(1.0)
         return Outcome(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
 
     def _counts(
-        self, chosen: PipelineRecipe, workflow: Workflow, population: Population
+        self, chosen: PipelineRecipe, graph: Graph, population: Population
     ) -> IntersectionUnion:
         if chosen.groups:
-            return chosen_counts(population.counts, _ablated(workflow, chosen.groups))
+            return chosen_counts(population.counts, _ablated(graph, chosen.groups))
         if chosen.n_proposals:
-            with workflow.job("pages").open("oracle") as file:
+            with graph.job("pages").open("oracle") as file:
                 curve = load_curve(file, population.name)
             place = list(curve.n_proposals).index(chosen.n_proposals)
             return chosen_counts(population.counts, curve.image_oracle_choice[place])
@@ -143,31 +144,30 @@ class PipelineBench:
             return chosen_counts(population.counts, population.choices[chosen.rule])
         raise DataError(f"{self._store.root}: no rule {chosen.rule!r} in the run's report")
 
-    def _workflow(self, variant: str, seed: int) -> Workflow:
+    def _graph(self, variant: str, seed: int) -> Graph:
         key = variant, seed
-        if key not in self._workflows:
-            self._workflows[key] = Workflow(
-                self.recipe(variant, seed), self._store, str(self.scope.data_root)
-            )
-        return self._workflows[key]
+        if key not in self._graphs:
+            recipe = self.recipe(variant, seed)
+            self._graphs[key] = open_pipeline(recipe, self._store, str(self.scope.data_root))
+        return self._graphs[key]
 
-    def _population(self, variant: str, seed: int) -> tuple[Workflow, Population, float]:
+    def _population(self, variant: str, seed: int) -> tuple[Graph, Population, float]:
         """The finished run, its evaluation images, and the seconds that its stages took."""
         key = variant, seed
         if key not in self._populations:
-            workflow = self._workflow(variant, seed)
-            workflow.run(jobs=self.scope.jobs, quiet=True)
-            seconds = sum(self._store.header(task.ref).seconds for task in workflow.tasks)
+            graph = self._graph(variant, seed)
+            run_graph(graph, None, Execution(self.scope.jobs, quiet=True))
+            seconds = sum(self._store.header(task.ref).seconds for task in graph.tasks)
             self._populations[key] = (
-                workflow,
-                load_population(workflow.job("pages"), "evaluation"),
+                graph,
+                load_population(graph.job("pages"), "evaluation"),
                 seconds,
             )
         return self._populations[key]
 
 
-def _ablated(workflow: Workflow, groups: tuple[str, ...]) -> IntArray:
-    with workflow.job("pages").open("ablation") as file:
+def _ablated(graph: Graph, groups: tuple[str, ...]) -> IntArray:
+    with graph.job("pages").open("ablation") as file:
         for key in file:
             if key != "header" and set(read_strings(file[key]["groups"])) == set(groups):
                 found: IntArray = file[key]["choice"][()]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.table import Row, Scope, Table
-from rerank.stages.pages import DENSE_CRF, FUSION, RULES
+from rerank.reports.populations import DENSE_CRF, FUSION, RULES
 
 _DATA = {
     "weizmann_horse": "Weizmann Horse, 50 validation images",

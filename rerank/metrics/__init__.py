@@ -9,6 +9,7 @@ reach, and `bootstrap_interval` how much of a difference is chance. Void pixels 
 from rerank.metrics.bootstrap import Interval, bootstrap_interval
 from rerank.metrics.counts import (
     IntersectionUnion,
+    chosen_counts,
     confusion_counts,
     intersection_union,
     region_confusion,
@@ -32,6 +33,7 @@ __all__ = [
     "IoU",
     "OracleCurve",
     "bootstrap_interval",
+    "chosen_counts",
     "confusion_counts",
     "corpus_iou",
     "image_iou",

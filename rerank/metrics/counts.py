@@ -297,3 +297,19 @@ def _region_intersections(histogram, labelings):
             intersections[m, k] += histogram[i, k]
             predicted[m, k] += areas[i]
     return intersections, predicted
+
+
+def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUnion:
+    """Counts of the chosen proposal of each image.
+
+    Parameters
+    ----------
+    counts : IntersectionUnion
+        Of all proposals, arrays (n_images, n_proposals, n_classes).
+    choice : (n_images,) int array
+        Index of a proposal.
+    """
+    if len(choice) != len(counts.intersections):
+        raise InputError(f"{len(choice)} choices for {len(counts.intersections)} images")
+    rows = np.arange(len(choice))
+    return IntersectionUnion(counts.intersections[rows, choice], counts.unions[rows, choice])

@@ -1,6 +1,6 @@
 """What people read: evaluations with intervals, curves, tables, and the page that holds them."""
 
-from rerank.reports.evaluation import Evaluation, chosen_counts, evaluate, evaluation_rows
+from rerank.reports.evaluation import Evaluation, evaluate, evaluation_rows
 from rerank.reports.figures import (
     draw_bars,
     draw_class_iou,
@@ -19,7 +19,6 @@ __all__ = [
     "Page",
     "Panel",
     "Section",
-    "chosen_counts",
     "data_uri",
     "draw_bars",
     "draw_class_iou",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.errors import InputError
 from rerank.metrics import (
     IntersectionUnion,
     Interval,
@@ -15,7 +14,7 @@ from rerank.metrics import (
     corpus_iou,
     mean_image_iou,
 )
-from rerank.types import FloatArray, IntArray
+from rerank.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -44,22 +43,6 @@ class Evaluation:
     image_interval: Interval | None = None
     corpus_gain: Interval | None = None
     image_gain: Interval | None = None
-
-
-def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUnion:
-    """Counts of the chosen proposal of each image.
-
-    Parameters
-    ----------
-    counts : IntersectionUnion
-        Of all proposals, arrays (n_images, n_proposals, n_classes).
-    choice : (n_images,) int array
-        Index of a proposal.
-    """
-    if len(choice) != len(counts.intersections):
-        raise InputError(f"{len(choice)} choices for {len(counts.intersections)} images")
-    rows = np.arange(len(choice))
-    return IntersectionUnion(counts.intersections[rows, choice], counts.unions[rows, choice])
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""What each group of features is worth: the ranker on every subset of the groups.
+"""What each group of features adds: the ranker on every subset of the groups.
 
 The seven subsets of SegNet, classification and proposal features are those of the ablation in
 section 5 of Cogswell et al. 2014.
@@ -6,55 +6,19 @@ section 5 of Cogswell et al. 2014.
 
 from __future__ import annotations
 
-from itertools import combinations
-from typing import Any
-
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
 from rerank.engine.hdf5 import write_array, write_strings
-from rerank.engine.stage import Job, Stage
-from rerank.stages.ranking import (
-    INPUTS,
-    choose_ranker,
-    fit_ranker,
-    join,
-    load_parts,
-    rank_candidates,
-    ranker_scores,
-)
+from rerank.engine.stage import Job
+from rerank.ranking.ranking_table import join
+from rerank.stages.declarations import wanted_subsets
+from rerank.stages.ranking import load_parts
+from rerank.tuning.ranker_choice import choose_ranker, fit_ranker, rank_candidates, ranker_scores
 
 
-def subsets(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Every subset of the groups that is not empty, small ones first.
-
-    Examples
-    --------
-    >>> subsets(("a", "b"))
-    [('a',), ('b',), ('a', 'b')]
-    """
-    return [subset for size in range(1, len(groups) + 1) for subset in combinations(groups, size)]
-
-
-def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
-    """The subsets that a recipe asks for, and the ranker's own groups if not among them."""
-    if not recipe.report.ablation:
-        return []
-    found = subsets(recipe.report.ablation_groups)
-    own = recipe.ranking.groups
-    return found if set(own) in map(set, found) else [*found, own]
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "ranking": recipe.ranking.model_dump(mode="json"),
-        "groups": wanted_subsets(recipe),
-        "random_state": recipe.random_state,
-    }
-
-
-def _run(job: Job, file: h5py.File) -> None:
+def run(job: Job, file: h5py.File) -> None:
+    """Write, for each subset, its `groups`, its `C` and the `choice` on each judged image."""
     folds, final = load_parts(job)
     for index, groups in enumerate(wanted_subsets(job.recipe)):
         ranker = choose_ranker(folds, groups, rank_candidates("svm", job.recipe), job.recipe)
@@ -78,6 +42,3 @@ def _run(job: Job, file: h5py.File) -> None:
                 ]
             )
         write_array(place, "choice", scores.argmax(axis=1))
-
-
-STAGE = Stage("ablation", 8, _settings, INPUTS, _run, "the feature ablation", split=False, cost=1.0)

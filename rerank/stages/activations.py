@@ -1,20 +1,19 @@
-"""What the SegNet's head sees, once an image: ten folds then cost ten small heads.
+"""What the SegNet's head sees, computed once an image: ten folds then train ten small heads.
 
-A pretrained backbone gives its activations; the backbone `small` is trained with its head, and
-gets the warped image itself. The coarse truth lies beside them.
+A pretrained backbone gives its activations. The backbone `small` is trained with its head, and
+gets the warped image itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import write_array
-from rerank.engine.stage import Job, Stage
+from rerank.engine.stage import Job
 from rerank.nets import (
     backbone_activations,
     build_backbone,
@@ -29,8 +28,17 @@ from rerank.types import Array
 def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], Array]:
     """A function from an RGB image to what the SegNet of that recipe is trained on.
 
-    Activations (D, grid, grid) float16 of a backbone with weights; for `small` the warped image,
-    (H, W, 3) uint8.
+    Parameters
+    ----------
+    recipe : Recipe
+    weights : str or None
+        File of backbone weights.
+
+    Returns
+    -------
+    callable
+        Gives activations (D, grid, grid) float16 of a backbone with weights; for `small` the
+        warped image, (H, W, 3) uint8.
     """
     grid = (recipe.segnet.grid, recipe.segnet.grid)
     name = recipe.backbone.architecture
@@ -44,18 +52,12 @@ def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], 
     return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "architecture": recipe.backbone.architecture,
-        "grid": recipe.segnet.grid,
-        "random_state": recipe.random_state if recipe.backbone.weights is None else 0,
-    }
-
-
-def _run(job: Job, file: h5py.File) -> None:
-    make = make_coarse_input(job.recipe, job.weights)
+def run(job: Job, file: h5py.File) -> None:
+    """Write `inputs`, and the coarse truth: `targets` and, for the loss, `weights` of the cells."""
+    make = make_coarse_input(job.recipe, job.data.weights)
     grid = (job.recipe.segnet.grid, job.recipe.segnet.grid)
-    dataset, inputs, targets, shares = job.dataset, [], [], []
+    dataset = job.data.of(job.part)
+    inputs, targets, shares = [], [], []
     for image_id in job.part.image_ids:
         sample = dataset[image_id]
         inputs.append(make(sample.image))
@@ -64,15 +66,3 @@ def _run(job: Job, file: h5py.File) -> None:
     write_array(file, "inputs", np.array(inputs))
     write_array(file, "targets", np.array(targets, dtype=np.float32))
     write_array(file, "weights", np.array(shares, dtype=np.float32))
-
-
-STAGE = Stage(
-    "activations",
-    1,
-    _settings,
-    (),
-    _run,
-    "activations of the backbone",
-    reads=("images", "weights"),
-    cost=0.15,
-)

@@ -1,137 +1,134 @@
-"""What other models than stage 1's say of superpixels: signals of stage 2 alone.
+"""What the auxiliary models say of superpixels; only stage 2 uses it, through the fusion.
 
-They are a second classifier of other features, and a dense network. They reach the fusion, and
-through the fused posterior the ranker.
+They are a second classifier, of other features than stage 1's, and a dense network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays
-from rerank.engine.stage import External, Job, Stage, read_image
+from rerank.engine.stage import Job, read_image
 from rerank.potentials import SuperpixelClassifier
-from rerank.stages.dense_network import DenseUnary, settings_of_results
-from rerank.stages.superpixel_features import Descriptor, make_descriptor, posterior_scales
-from rerank.stages.unaries import held_out, load_classifier, write_classified, write_dense
+from rerank.potentials.dense_network_unary import DenseNetworkUnary
+from rerank.stages.auxiliary_features import auxiliary_descriptor
+from rerank.stages.superpixel_features import Descriptor
+from rerank.stages.unaries import (
+    held_out,
+    holdout_name,
+    load_classifier,
+    write_classified,
+    write_dense_network,
+)
 from rerank.types import Array, FloatArray
 
 #: Group of the file with what the dense network says, in the layout of the file itself.
-DENSE = "dense"
+DENSE_NETWORK = "dense_network"
 
 
 @dataclass(frozen=True, eq=False)
-class SecondOpinion:
-    """Class probabilities of one image's superpixels by the models that a recipe has.
+class AuxiliaryProbabilities:
+    """Class probabilities of one image's superpixels by the auxiliary models that there are.
 
     Attributes
     ----------
     classifier : (n, C) float array or None
-    dense : (n, C) float array or None
+    dense_network : (n, C) float array or None
     """
 
     classifier: FloatArray | None = None
-    dense: FloatArray | None = None
+    dense_network: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class SecondModels:
-    """The models of a finished part, ready for new images.
+class AuxiliaryModels:
+    """The auxiliary models of a finished fold, ready for new images.
 
     Attributes
     ----------
     describe : callable or None
         Features that the classifier sees, of an image and its superpixels.
     classifier : SuperpixelClassifier or None
-    dense : DenseUnary or None
+    dense_network : DenseNetworkUnary or None
     """
 
     describe: Descriptor | None = None
     classifier: SuperpixelClassifier | None = None
-    dense: DenseUnary | None = None
+    dense_network: DenseNetworkUnary | None = None
 
     @classmethod
     def load(
-        cls, file: h5py.File, recipe: Recipe, n_classes: int, weights: str | None
-    ) -> SecondModels:
-        """Read them from the part's file; `weights` is the file of backbone weights."""
-        describe, classifier, dense = None, None, None
-        if recipe.posterior.features is not None:
-            describe = make_descriptor(
-                recipe, weights, recipe.posterior.features, posterior_scales(recipe)
-            )
-            classifier = load_classifier(file)
-        if recipe.posterior.dense:
-            dense = DenseUnary.from_arrays(
-                read_arrays(file[DENSE]["model"]), n_classes, recipe, weights
-            )
-        return cls(describe, classifier, dense)
+        cls, file: h5py.Group, recipe: Recipe, n_classes: int, weights: str | None
+    ) -> AuxiliaryModels:
+        """Read them from the file of a fold.
 
-    def ask(self, image: Array, superpixels: Array) -> SecondOpinion:
-        """What they say of the superpixels of an RGB image, in single precision as in a run."""
+        Parameters
+        ----------
+        file : HDF5 group
+        recipe : Recipe
+        n_classes : int
+        weights : str or None
+            The file of backbone weights.
+        """
+        describe = auxiliary_descriptor(recipe, weights)
+        classifier = None if describe is None else load_classifier(file)
+        network = None
+        if recipe.auxiliary.dense_network:
+            arrays = read_arrays(file[DENSE_NETWORK]["model"])
+            network = DenseNetworkUnary.from_arrays(arrays, n_classes, recipe, weights)
+        return cls(describe, classifier, network)
+
+    def predict(self, image: Array, superpixels: Array) -> AuxiliaryProbabilities:
+        """What they say of the superpixels of an image, in single precision as in a run.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+        superpixels : (H, W) int array
+        """
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
             features = self.describe(image, superpixels)
             classified = self.classifier.predict_proba(features).astype(np.float32)
-        if self.dense is not None:
-            predicted = self.dense.predict_proba(image, superpixels).astype(np.float32)
-        return SecondOpinion(classified, predicted)
+        if self.dense_network is not None:
+            predicted = self.dense_network.predict_proba(image, superpixels).astype(np.float32)
+        return AuxiliaryProbabilities(classified, predicted)
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if recipe.posterior.features is not None:
-        names = ("hidden", "n_steps", "weight_decay", "class_balance", "n_members", "holdout")
-        found.update(
-            {name: getattr(recipe.unary, name) for name in names}, random_state=recipe.random_state
-        )
-    if recipe.posterior.dense:
-        found[DENSE] = settings_of_results(recipe)
-    return found
+def run(job: Job, file: h5py.File) -> None:
+    """Write what `unaries` writes, of the auxiliary classifier in the file itself, and of the
+    dense network in the group `dense_network`."""
+    if job.recipe.auxiliary.features is not None:
+        write_classified(job, file, held_out(job), "auxiliary_features")
+    if job.recipe.auxiliary.dense_network:
+        write_dense_network(job, file.create_group(DENSE_NETWORK), held_out(job))
 
 
-def _reads(recipe: Recipe) -> tuple[External, ...]:
-    return ("weights",) if recipe.posterior.dense else ()
-
-
-def _run(job: Job, file: h5py.File) -> None:
-    if job.recipe.posterior.features is not None:
-        write_classified(job, file, held_out(job), "posterior_features")
-    if job.recipe.posterior.dense:
-        write_dense(job, file.create_group(DENSE), held_out(job))
-
-
-def read_posterior(file: h5py.File, index: int) -> SecondOpinion:
+def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
     """What the models say of the image at that place of the part's `image_ids`."""
-    return _opinion(file, lambda group: read_image(group, index)["probabilities"])
+    return _read(file, lambda group: read_image(group, index)["region_probabilities"])
 
 
-def read_held_out(file: h5py.File, name: str) -> SecondOpinion:
-    """What the inner models say of a held-out image: `name` is that of its probabilities."""
-    return _opinion(file, lambda group: group[name][()])
+def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> AuxiliaryProbabilities:
+    """What the inner models say of a held-out image.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    held : tuple of str
+        All held-out images.
+    image_id : str
+    """
+    return _read(file, lambda group: group[holdout_name(held, image_id)][()])
 
 
-def _opinion(file: h5py.File, read: Callable[[h5py.Group], FloatArray]) -> SecondOpinion:
-    return SecondOpinion(
+def _read(file: h5py.Group, read: Callable[[h5py.Group], FloatArray]) -> AuxiliaryProbabilities:
+    return AuxiliaryProbabilities(
         classifier=read(file) if "model" in file else None,
-        dense=read(file[DENSE]) if DENSE in file else None,
+        dense_network=read(file[DENSE_NETWORK]) if DENSE_NETWORK in file else None,
     )
-
-
-STAGE = Stage(
-    "posterior",
-    1,
-    _settings,
-    (("superpixels", "fit"), ("posterior_features", "fit")),
-    _run,
-    "the second opinion on superpixels",
-    reads=_reads,
-    fits=True,
-    cost=0.4,
-)

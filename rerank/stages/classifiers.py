@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
+from rerank.config import ClassifierSettings
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.stage import Job, Stage, read_image
+from rerank.engine.stage import Job, read_image
 from rerank.features import (
     CooccurrencePrior,
     ImageClassifiers,
@@ -30,9 +30,23 @@ class ImageModels:
     location: LocationPrior
     cooccurrence: CooccurrencePrior
 
+    def score(self, vector: FloatArray) -> ImageScores:
+        """What the classifiers say of an image, from what is seen of it, (D,)."""
+        row = vector[None]
+        return ImageScores(
+            self.presence.decision_function(row)[0], self.sizes.decision_function(row)[0]
+        )
+
+
+class ImageScores(NamedTuple):
+    """What the classifiers say of one image: (K,) of presence, (K * P,) of size thresholds."""
+
+    presence: FloatArray
+    sizes: FloatArray
+
 
 def load_models(file: h5py.File) -> ImageModels:
-    """The models of a part's `classifiers` stage."""
+    """The models that the stage `classifiers` wrote."""
     return ImageModels(
         *(
             kind.from_arrays(read_arrays(file[name]))
@@ -46,63 +60,86 @@ def load_models(file: h5py.File) -> ImageModels:
     )
 
 
+def read_scores(group: h5py.Group, index: int) -> ImageScores:
+    """The scores of the image at that place of the part's `image_ids`."""
+    return ImageScores(group["scores"][index], group["size_scores"][index])
+
+
 def class_shares(histograms: list[Array]) -> FloatArray:
-    """Share of each class among the labelled pixels of each image, (N, C)."""
+    """Share of each class among the labelled pixels of each image, (N, C).
+
+    `histograms` holds the labelled pixels of each image's superpixels, (n, C) int.
+    """
     pixels = np.array([histogram.sum(axis=0) for histogram in histograms], dtype=np.float64)
     return pixels / np.maximum(1, pixels.sum(axis=1, keepdims=True))
 
 
-def image_vector(recipe: Recipe, pooled_features: FloatArray, coarse_input: Array) -> FloatArray:
-    """What the image classifiers see of an image: pooled deep activations where there are any.
+def backbone_vector(coarse_input: Array) -> FloatArray:
+    """Root of mean and of maximum over the cells of a backbone's map, (2D,) float32.
 
-    Those of the superpixels if the recipe has them, else root-mean and root-maximum over the
-    cells of a pretrained backbone's map, else the superpixels' hand-made features.
+    Parameters
+    ----------
+    coarse_input : (D, grid, grid) float array
+        Of `make_coarse_input`, with a pretrained backbone.
     """
-    if recipe.unary.features == "appearance" and recipe.backbone.architecture != "small":
-        cells = np.maximum(coarse_input.astype(np.float32), 0).reshape(len(coarse_input), -1)
-        return np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
-    return pooled_features
+    cells = np.maximum(coarse_input.astype(np.float32), 0).reshape(len(coarse_input), -1)
+    return np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "classifiers": recipe.classifiers.model_dump(mode="json"),
-        "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
-        "random_state": recipe.random_state,
-    }
+def fit_image_models(
+    settings: ClassifierSettings,
+    vectors: FloatArray,
+    shares: FloatArray,
+    targets: Array,
+    background: int | None,
+) -> ImageModels:
+    """Fit all models of whole images.
 
-
-def _fit(job: Job, rows: FloatArray, shares: FloatArray, targets: Array) -> ImageModels:
-    chosen, background = job.recipe.classifiers, job.train.background
+    Parameters
+    ----------
+    settings : ClassifierSettings
+    vectors : (N, D) float32 array
+        What is seen of each image.
+    shares : (N, C) float64 array
+        Share of each class among its labelled pixels.
+    targets : (N, grid, grid, C) float array
+        The coarse truth.
+    background : int or None
+        The class without classifiers.
+    """
     return ImageModels(
-        ImageClassifiers(C=chosen.C, background=background).fit(rows, shares),
-        SizeThresholdClassifiers(chosen.percentiles, C=chosen.C, background=background).fit(
-            rows, shares
+        ImageClassifiers(C=settings.C, background=background).fit(vectors, shares),
+        SizeThresholdClassifiers(settings.percentiles, C=settings.C, background=background).fit(
+            vectors, shares
         ),
         LocationPrior().fit(targets),
         CooccurrencePrior().fit(shares),
     )
 
 
-def _run(job: Job, file: h5py.File) -> None:
-    pooled, histograms = [], []
+def run(job: Job, file: h5py.File) -> None:
+    """Write the models, and their `scores` and `size_scores` of the images, a row an image.
+
+    With fusion, `holdout` holds what models without the held-out images say of these.
+    """
+    vectors, histograms = [], []
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index in range(len(fold.image_ids)):
                 histograms.append(read_image(regions, index, ("histogram",))["histogram"])
-        pooled.append(_vectors(job, fold.name, len(fold.image_ids)))
-    shares = class_shares(histograms)
-    rows = np.concatenate(pooled)
+        vectors.append(_vectors(job, fold.name))
+    shares, rows = class_shares(histograms), np.concatenate(vectors)
     targets = read_training(job, ("targets",))[0]
+    settings, background = job.recipe.classifiers, job.data.train.background
     if job.recipe.fusion.enabled and not job.is_final:
-        held = is_held_out(job)
-        inner = _fit(job, rows[~held], shares[~held], targets[~held])
-        _write_scores(file.create_group("holdout"), inner, rows[held])
+        kept = ~is_held_out(job)
+        inner = fit_image_models(settings, rows[kept], shares[kept], targets[kept], background)
+        _write_scores(file.create_group("holdout"), inner, rows[~kept])
         write_array(file["holdout"], "location", inner.location.to_arrays()["probabilities"])
-    models = _fit(job, rows, shares, targets)
+    models = fit_image_models(settings, rows, shares, targets, background)
     for name, model in vars(models).items():
         write_arrays(file.create_group(name), model.to_arrays())
-    own = _vectors(job, job.part.name, len(job.part.image_ids))
+    own = _vectors(job, job.part.name)
     if len(own):
         _write_scores(file, models, own)
 
@@ -112,31 +149,17 @@ def _write_scores(group: h5py.Group, models: ImageModels, rows: FloatArray) -> N
     write_array(group, "size_scores", models.sizes.decision_function(rows))
 
 
-def _vectors(job: Job, part: str, count: int) -> FloatArray:
+def _vectors(job: Job, part: str) -> FloatArray:
+    count = len(job.ids(part))
     if count == 0:
         return np.zeros((0, 0), dtype=np.float32)
-    with (
-        job.open("superpixel_features", part) as features,
-        job.open("activations", part) as activations,
-    ):
-        found = [
-            image_vector(
-                job.recipe,
-                read_image(features, index, ("pooled",))["pooled"],
-                activations["inputs"][index],
-            )
-            for index in range(count)
-        ]
+    if job.recipe.classifiers.features == "backbone":
+        with job.open("activations", part) as activations:
+            found = [backbone_vector(activations["inputs"][index]) for index in range(count)]
+    else:
+        with job.open("superpixel_features", part) as features:
+            found = [
+                read_image(features, index, ("whole_image",))["whole_image"]
+                for index in range(count)
+            ]
     return np.array(found, dtype=np.float32)
-
-
-STAGE = Stage(
-    "classifiers",
-    3,
-    _settings,
-    (("superpixels", "fit"), ("superpixel_features", "fit"), ("activations", "fit")),
-    _run,
-    "image classifiers and priors",
-    fits=True,
-    cost=0.3,
-)

@@ -1,101 +1,123 @@
-"""The fused posterior of each part: superpixels, SegNet, image classifiers and places together.
+"""The fused posterior: superpixels, SegNet, image classifiers and places together.
 
-One weight a signal is learnt on training images, from signals of models that were fitted without
-them: for a fold on images that were held out of an inner fit, for `final` on all of them, since
-each has been out of its fold. So the posterior of a part's images owes them nothing. A CRF on it is
-the `fusion` row of the report, and one of the two sources that proposals are drawn from.
+One weight a signal is fitted on training images, to signals of models that were fitted without
+them: for a fold on images that were held out of an inner fit, for `final` on all of them, each as
+its fold's models judge it. A CRF on the fused posterior is the row `fusion` of the report, and one
+of the two sources that proposals are drawn from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
 from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, read_strings, write_arrays
-from rerank.engine.stage import Inputs, Job, Stage, read_image, write_image
+from rerank.engine.stage import Job, read_image, write_image
 from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, region_signals
 from rerank.nets import cell_overlap
-from rerank.stages.auxiliary import SecondOpinion, read_held_out, read_posterior
-from rerank.stages.classifiers import load_models
-from rerank.stages.unaries import image_id_key, write_probabilities
+from rerank.stages.auxiliary import AuxiliaryProbabilities, read_auxiliary, read_held_out
+from rerank.stages.classifiers import ImageScores, load_models, read_scores
+from rerank.stages.unaries import holdout_name, write_held_out
 from rerank.types import Array, FloatArray
 
 #: What the signals need to know of the superpixels.
 REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
-#: Of recipes without models that only stage 2 uses.
-NO_OPINION = SecondOpinion()
+class TrainingPriors(NamedTuple):
+    """What is known before an image is seen.
+
+    Attributes
+    ----------
+    location : LocationPrior
+    class_shares : (C,) float array
+        Among the training pixels.
+    background : int or None
+    """
+
+    location: LocationPrior
+    class_shares: FloatArray
+    background: int | None
 
 
 def fusion_signals(
-    probabilities: FloatArray,
+    region_probabilities: FloatArray,
     regions: Mapping[str, Array],
     segnet_map: FloatArray,
-    scores: FloatArray,
-    size_scores: FloatArray,
-    location: LocationPrior,
-    class_shares: FloatArray,
-    background: int | None,
-    second: SecondOpinion = NO_OPINION,
+    scores: ImageScores,
+    priors: TrainingPriors,
+    auxiliary: AuxiliaryProbabilities | None = None,
 ) -> PosteriorSignals:
     """What the sources say of each superpixel of one image, see `region_signals`.
 
     Parameters
     ----------
-    probabilities : (n, C) float array
-        Of the superpixel classifier.
+    region_probabilities : (n, C) float array
+        Of stage 1.
     regions : mapping
         Arrays of the stage `superpixels`.
     segnet_map : (grid, grid, C) float array
-    scores, size_scores : (K,), (K * P,) float arrays
-        Of the image classifiers.
-    location : LocationPrior
-    class_shares : (C,) float array
-        Among the training pixels.
-    background : int or None
-    second : SecondOpinion
-        What stage 2 alone hears of the superpixels.
+    scores : ImageScores
+    priors : TrainingPriors
+    auxiliary : AuxiliaryProbabilities, optional
     """
+    if auxiliary is None:
+        auxiliary = AuxiliaryProbabilities()
     grid = segnet_map.shape[:2]
     overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
     return region_signals(
-        probabilities,
+        region_probabilities,
         regions["areas"],
         segnet_map=segnet_map,
         cell_overlap=overlap,
-        scores=scores,
-        size_scores=size_scores,
-        location=location.transform(overlap),
-        prior=class_shares,
+        scores=scores.presence,
+        size_scores=scores.sizes,
+        location=priors.location.transform(overlap),
+        prior=priors.class_shares,
         appearance=regions["region_values"],
-        posterior=second.classifier,
-        dense=second.dense,
-        background=background,
+        posterior=auxiliary.classifier,
+        dense=auxiliary.dense_network,
+        background=priors.background,
     )
 
 
-def load_fusion(file: h5py.File) -> StackedPosterior:
-    """The fitted weights of a part."""
+def load_fusion(file: h5py.Group) -> StackedPosterior:
+    """The fitted weights of a fold."""
     return StackedPosterior.from_arrays(read_arrays(file["model"]))
 
 
 def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
-    """Class probabilities of one image by source, from the open files of the sources."""
-    return {source: read_image(opened, index)["probabilities"] for source, opened in files.items()}
+    """Class probabilities of one image's superpixels by source.
+
+    Parameters
+    ----------
+    files : mapping of source to open file
+        Of `open_sources`.
+    index : int
+        The image's place in the part's `image_ids`.
+    """
+    return {
+        source: read_image(opened, index)["region_probabilities"]
+        for source, opened in files.items()
+    }
 
 
 @contextmanager
 def open_sources(job: Job, part: str | None = None) -> Iterator[dict[str, h5py.File]]:
     """The files that hold class probabilities of a part, by source, the main one last.
 
-    Sources are `unary`, and `fusion` where it is enabled; the part is the job's own by default.
+    Sources are `unary`, and `fusion` where it is enabled.
+
+    Parameters
+    ----------
+    job : Job
+    part : str, optional
+        The job's own by default.
     """
     with ExitStack() as stack:
         files = {"unary": stack.enter_context(job.open("unaries", part))}
@@ -104,11 +126,9 @@ def open_sources(job: Job, part: str | None = None) -> Iterator[dict[str, h5py.F
         yield files
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"fusion": recipe.fusion.model_dump(mode="json"), "random_state": recipe.random_state}
-
-
-def _run(job: Job, file: h5py.File) -> None:
+def run(job: Job, file: h5py.File) -> None:
+    """Write the weights, `region_probabilities` of each image, and those of the held-out images;
+    nothing where the recipe has no fusion."""
     if not job.recipe.fusion.enabled:
         return
     model = StackedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
@@ -126,12 +146,11 @@ def _run(job: Job, file: h5py.File) -> None:
         held, signals, histograms = _held_out_signals(job)
         model.fit(signals, histograms)
         for image_id, signal in zip(held, signals):
-            write_probabilities(
-                file, f"holdout/{image_id_key(held, image_id)}", model.predict_proba(signal)
-            )
+            write_held_out(file, held, image_id, model.predict_proba(signal))
     write_arrays(file.create_group("model"), model.to_arrays())
     for index, signal in enumerate(_own_signals(job, job.part)):
-        write_image(file, index, {"probabilities": model.predict_proba(signal).astype(np.float32)})
+        found = model.predict_proba(signal).astype(np.float32)
+        write_image(file, index, {"region_probabilities": found})
 
 
 def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
@@ -141,20 +160,17 @@ def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
         job.open("unaries", part.name) as unaries,
         job.open("segnet", part.name) as segnet,
         job.open("classifiers", part.name) as classifiers,
-        job.open("posterior", part.name) as posterior,
+        job.open("auxiliary", part.name) as auxiliary,
     ):
-        location, shares = load_models(classifiers).location, unaries["class_shares"][()]
+        priors = _priors(job, load_models(classifiers).location, unaries)
         for index in range(len(part.image_ids)):
             yield fusion_signals(
-                read_image(unaries, index)["probabilities"],
+                read_image(unaries, index)["region_probabilities"],
                 read_image(regions, index, REGION_ARRAYS),
                 segnet["maps"][index],
-                classifiers["scores"][index],
-                classifiers["size_scores"][index],
-                location,
-                shares,
-                job.train.background,
-                read_posterior(posterior, index),
+                read_scores(classifiers, index),
+                priors,
+                read_auxiliary(auxiliary, index),
             )
 
 
@@ -165,12 +181,12 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
         job.open("unaries") as unaries,
         job.open("segnet") as segnet,
         job.open("classifiers") as classifiers,
-        job.open("posterior") as posterior,
+        job.open("auxiliary") as auxiliary,
     ):
         held = read_strings(unaries["holdout_ids"])
         inner = classifiers["holdout"]
         location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
-        shares = unaries["class_shares"][()]
+        priors = _priors(job, location, unaries)
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:
                 for index, image_id in enumerate(fold.image_ids):
@@ -178,38 +194,18 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                         continue
                     # Inner models wrote their images in the folds' order.
                     row = len(found)
-                    name = f"holdout/{image_id_key(held, image_id)}/probabilities"
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
-                    found[image_id] = (
-                        fusion_signals(
-                            unaries[name][()],
-                            arrays,
-                            segnet["holdout_maps"][row],
-                            inner["scores"][row],
-                            inner["size_scores"][row],
-                            location,
-                            shares,
-                            job.train.background,
-                            read_held_out(posterior, name),
-                        ),
-                        arrays["histogram"],
+                    signals = fusion_signals(
+                        unaries[holdout_name(held, image_id)][()],
+                        arrays,
+                        segnet["holdout_maps"][row],
+                        read_scores(inner, row),
+                        priors,
+                        read_held_out(auxiliary, held, image_id),
                     )
+                    found[image_id] = (signals, arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
-def _inputs(recipe: Recipe) -> Inputs:
-    # Without fusion nothing of stage 2 reaches the proposals, which need not be made anew for it.
-    return (
-        (
-            ("superpixels", "fit"),
-            ("unaries", "out_of_fold"),
-            ("segnet", "out_of_fold"),
-            ("classifiers", "out_of_fold"),
-            ("posterior", "out_of_fold"),
-        )
-        if recipe.fusion.enabled
-        else ()
-    )
-
-
-STAGE = Stage("fusion", 3, _settings, _inputs, _run, "joining the signals", fits=True, cost=0.1)
+def _priors(job: Job, location: LocationPrior, unaries: h5py.File) -> TrainingPriors:
+    return TrainingPriors(location, unaries["class_shares"][()], job.data.train.background)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
 from rerank.engine.hdf5 import write_array, write_strings
-from rerank.engine.stage import Job, Stage, read_image
+from rerank.engine.stage import Job, read_image
 from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, run_generator
-from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts
+from rerank.proposals.pool_rows import fill, pool_contexts, run_rows
+from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
-from rerank.tuning.candidate_pool import all_generators, fill, run_rows
+from rerank.tuning.candidate_pool import all_generators
 from rerank.types import IntArray
 
 #: Numbers of proposals that oracles are compared at, beside all of them.
@@ -50,15 +49,8 @@ def image_sets(
     return found
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "generators": recipe.report.generators,
-        "random_state": recipe.random_state,
-        "n_proposals": recipe.proposals.n_proposals,
-    }
-
-
-def _run(job: Job, file: h5py.File) -> None:
+def run(job: Job, file: h5py.File) -> None:
+    """Write the `names` of all sets of proposals, and their oracles' `MEASURES` by their number."""
     if not job.recipe.report.generators:
         return
     wanted = job.recipe.proposals.n_proposals
@@ -110,15 +102,3 @@ def _measures(curve: OracleCurve, row: int) -> tuple[float, float, float]:
         float(curve.image_oracle_image_iou[row]),
         float(curve.corpus_oracle_miou[row]),
     )
-
-
-STAGE = Stage(
-    "generators",
-    2,
-    _settings,
-    tuple((name, "every") for name in ("superpixels", "unaries", "fusion", "crf_settings")),
-    _run,
-    "what each generator makes possible",
-    split=False,
-    cost=0.3,
-)

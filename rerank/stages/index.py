@@ -1,22 +1,43 @@
-"""What the data set holds: pixels of each class in each image; folds are made from it."""
+"""The pixels of each class in each image; folds are made from them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
+from rerank.engine.folds import FINAL, Part, assign_folds
+from rerank.engine.folds import make_parts as parts_of_folds
+from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import write_array
-from rerank.engine.stage import Job, Stage
-from rerank.types import Array
+from rerank.engine.scheduler import run_graph
+from rerank.engine.stage import Job
+from rerank.engine.store import Store
+from rerank.errors import ConfigError
+from rerank.stages.declarations import stage
+from rerank.stages.run_data import RunData
+from rerank.types import Array, IntArray
+
+INDEX = stage("index", reads=("images",), split=False)
 
 
-def class_pixels(dataset: Dataset) -> Array:
-    """Pixels of each class in each image, (n_images, n_classes) int64; void is left out."""
+def class_pixels(dataset: Dataset, image_ids: Sequence[str]) -> IntArray:
+    """Pixels of each class in each image, void left out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    image_ids : sequence of str
+        Images of the data set.
+
+    Returns
+    -------
+    (n_images, n_classes) int64 array
+    """
 
     def count(image_id: str) -> Array:
         labels = dataset.labels(image_id)
@@ -24,19 +45,65 @@ def class_pixels(dataset: Dataset) -> Array:
         return np.bincount(kept, minlength=dataset.n_classes)[: dataset.n_classes]
 
     with ThreadPoolExecutor(2) as pool:
-        rows = list(pool.map(count, dataset.ids))
+        rows = list(pool.map(count, image_ids))
     return np.array(rows, dtype=np.int64).reshape(len(rows), dataset.n_classes)
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"dataset": recipe.dataset.model_dump(mode="json")}
+def rarest_class(pixels: IntArray, background: int | None = None) -> IntArray:
+    """The class of each image that the fewest images hold: it spreads rare classes over the folds.
+
+    Parameters
+    ----------
+    pixels : (n_images, n_classes) int array
+        As of `class_pixels`.
+    background : int, optional
+        A class that is passed over.
+
+    Returns
+    -------
+    (n_images,) int array
+        -1 where an image holds no class.
+    """
+    present = pixels > 0
+    if background is not None:
+        present[:, background] = False
+    count = np.where(present, present.sum(0, keepdims=True), np.iinfo(np.int64).max)
+    return np.where(present.any(1), count.argmin(1), -1)
 
 
-def _run(job: Job, file: h5py.File) -> None:
-    rows = [class_pixels(job.train)]
-    if job.evaluate is not None:
-        rows.append(class_pixels(job.evaluate))
-    write_array(file, "class_pixels", np.concatenate(rows))
+def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
+    """The folds of a recipe's training images, and `final`; see `open_pipeline`."""
+    train, n_folds, scheme = data.train, recipe.folds.n_folds, recipe.folds.scheme
+    if n_folds > len(train):
+        raise ConfigError(
+            f"folds.n_folds is {n_folds}, but {train.name}/{train.split} has {len(train)} images"
+        )
+    evaluate = data.evaluate.ids if data.evaluate is not None else ()
+    # The index does not depend on the folds, so it can be made before them.
+    everything = Part(FINAL, tuple(sorted({*train.ids, *evaluate})), ())
+    counting = Graph(recipe, (INDEX,), (everything,), data, store)
+    run_graph(counting)
+    with store.open(counting.task("index").ref) as file:
+        rows = dict(zip(everything.image_ids, file["class_pixels"][()]))
+    if scheme == "auto":
+        scheme = "contiguous" if train.ordered else "stratified"
+    pixels = np.array([rows[image_id] for image_id in train.ids])
+    folds = assign_folds(
+        len(train),
+        n_folds,
+        scheme,
+        recipe.random_state,
+        strata=rarest_class(pixels, train.background),
+    )
+    return parts_of_folds(train.ids, folds, evaluate)
 
 
-STAGE = Stage("index", 1, _settings, (), _run, "reading the labels", reads=("images",), split=False)
+def run(job: Job, file: h5py.File) -> None:
+    """Write `class_pixels`, a row an image, in the order of the ids."""
+    train, evaluate = job.data.train, job.data.evaluate
+    known = set(train.ids)
+    rows = dict(zip(train.ids, class_pixels(train, train.ids)))
+    if evaluate is not None:
+        others = [image_id for image_id in evaluate.ids if image_id not in known]
+        rows.update(zip(others, class_pixels(evaluate, others)))
+    write_array(file, "class_pixels", np.array([rows[i] for i in job.part.image_ids]))

@@ -7,10 +7,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
 from rerank.engine.folds import FINAL
 from rerank.engine.hdf5 import write_arrays
-from rerank.engine.stage import Job, Stage, read_image
+from rerank.engine.stage import Job, read_image
 from rerank.metrics import IntersectionUnion, OracleCurve, oracle_curve
 
 #: Images that analyses are made on: the evaluation split, and all images, each judged by models
@@ -32,9 +31,8 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
     """Counts of the proposals of several parts, or of `unary_` or `bound_` labelings."""
     arrays: dict[str, list[Any]] = {"intersections": [], "unions": []}
     for name in parts:
-        ids = next(part.image_ids for part in job.parts if part.name == name)
         with job.open("quality", name) as file:
-            for index in range(len(ids)):
+            for index in range(len(job.ids(name))):
                 found = read_image(file, index, [f"{prefix}{key}" for key in arrays])
                 for key in arrays:
                     arrays[key].append(found[f"{prefix}{key}"])
@@ -47,19 +45,11 @@ def load_curve(file: h5py.File, population: str) -> OracleCurve:
     return OracleCurve(**{name: group[name][()] for name in group})
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {}
-
-
-def _run(job: Job, file: h5py.File) -> None:
+def run(job: Job, file: h5py.File) -> None:
+    """Write the oracle curve of each population."""
     for population in POPULATIONS:
         parts = population_parts(job, population)
         if parts:
             counts = read_counts(job, parts)
             curve = oracle_curve(counts.intersections, counts.unions)
             write_arrays(file.create_group(population), vars(curve))
-
-
-STAGE = Stage(
-    "oracle", 1, _settings, (("quality", "every"),), _run, "oracle accuracy", split=False, cost=0.02
-)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe, dump_recipe
 from rerank.engine.hdf5 import read_strings, write_array
-from rerank.engine.stage import Job, Stage, read_image
+from rerank.engine.stage import Job, read_image
 from rerank.engine.store import software_versions
-from rerank.metrics import IntersectionUnion, corpus_iou, image_iou
+from rerank.metrics import IntersectionUnion, OracleCurve, image_iou
+from rerank.nets.upsampling import enlarge
 from rerank.reports import (
-    Evaluation,
     Example,
     Page,
     Panel,
     Section,
-    chosen_counts,
+    analyses,
     data_uri,
-    draw_bars,
     draw_class_iou,
-    draw_oracle_curve,
-    evaluate,
     evaluation_rows,
     label_picture,
     photograph,
@@ -33,50 +28,35 @@ from rerank.reports import (
     to_csv,
     to_png,
 )
+from rerank.reports.analyses import AblationRow, in_points
+from rerank.reports.populations import (
+    DENSE_CRF,
+    FUSION,
+    LEADS,
+    RULES,
+    TITLES,
+    Population,
+    evaluations,
+)
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
 from rerank.stages.ranking import load_scores
-from rerank.stages.segnet import enlarge
 from rerank.superpixels import to_pixels
-from rerank.types import Array, FloatArray, IntArray
+from rerank.types import Array, FloatArray
 
-#: Names of the rules as people read them, by the name of their scores.
-RULES = {
-    "svm": "ranking SVM",
-    "kl": "symmetric KL (Eq. 17)",
-    "kl_cross_entropy": "symmetric KL, SegNet of CE alone",
-    "mbr": "minimum Bayes risk",
-    "pairwise": "pairwise ranking SVM",
-    "ridge": "ridge",
-    "boosting": "gradient boosting",
-}
-FUSION = "fusion (MAP of all signals)"
-DENSE_CRF = "dense CRF"
-#: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
-DRAWN = ("MAP", FUSION, RULES["kl"], RULES["mbr"], RULES["svm"])
-TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-fitted"}
-LEADS = {
-    "evaluation": "Images of the evaluation split; every model was fitted on the training split.",
-    "cross_fitted": "Training and evaluation images together, each judged by models and by a "
-    "ranker that never saw it.",
-}
 PANEL_WIDTH, THUMB_WIDTH = 320, 110
 
 
-@dataclass(frozen=True)
-class Population:
-    """A set of images with everything that is compared on it."""
-
-    name: str
-    parts: tuple[str, ...]
-    counts: IntersectionUnion
-    choices: Mapping[str, IntArray]
-    fixed: Mapping[str, IntersectionUnion]
-
-
 def load_population(job: Job, name: str) -> Population:
-    """Read counts, choices and baselines of a population."""
+    """Read counts, choices and baselines of a population.
+
+    Parameters
+    ----------
+    job : Job
+        Of this stage.
+    name : {"evaluation", "cross_fitted"}
+    """
     parts = population_parts(job, name)
     counts = read_counts(job, parts)
     choices = {"MAP": np.zeros(len(counts.intersections), dtype=np.int64)}
@@ -102,114 +82,42 @@ def load_population(job: Job, name: str) -> Population:
     return Population(name, parts, counts, choices, fixed)
 
 
-def evaluations(population: Population, n_bootstrap: int, random_state: int) -> list[Evaluation]:
-    """Every rule and baseline on a population, MAP's gain being the reference."""
-    baseline = chosen_counts(population.counts, population.choices["MAP"])
-    found = [
-        evaluate(name, counts, baseline, n_bootstrap, random_state)
-        for name, counts in population.fixed.items()
-    ]
-    for name, choice in population.choices.items():
-        counts = chosen_counts(population.counts, choice)
-        found.append(
-            evaluate(name, counts, None if name == "MAP" else baseline, n_bootstrap, random_state)
-        )
-    return found
-
-
 def oracle_files(job: Job) -> dict[str, bytes]:
     """The oracle analysis: `oracle_*.csv` and `oracle_*.png` of each population."""
     files = {}
     for name in _populations(job):
-        population = load_population(job, name)
-        with job.open("oracle") as file:
-            curve = load_curve(file, name)
-        rows = [
-            {
-                "n_proposals": int(m),
-                **{
-                    key: round(100 * float(getattr(curve, key)[i]), 3)
-                    for key in (
-                        "image_oracle_miou",
-                        "corpus_oracle_miou",
-                        "image_oracle_image_iou",
-                        "corpus_oracle_image_iou",
-                    )
-                },
-            }
-            for i, m in enumerate(curve.n_proposals)
-        ]
-        lines = {}
-        for rule, choice in population.choices.items():
-            if rule in DRAWN:
-                counts = chosen_counts(population.counts, choice)
-                lines[rule] = (corpus_iou(counts).mean, float(np.nanmean(image_iou(counts))))
-        files[f"oracle_{name}.csv"] = to_csv(rows).encode()
-        files[f"oracle_{name}.png"] = to_png(
-            draw_oracle_curve(curve, lines, f"{job.recipe.name}: {TITLES[name].lower()}")
-        )
+        curve = _read_curve(job, name)
+        files.update(analyses.oracle_files(load_population(job, name), curve, job.recipe.name))
     return files
 
 
 def generator_files(job: Job) -> dict[str, bytes]:
     """`generators.csv`: the oracle of each generator alone; empty where the recipe has it off."""
-    rows: list[dict[str, object]] = []
     with job.open("generators") as file:
         if "names" not in file:
             return {}
         names = read_strings(file["names"])
         places = sorted(int(key[3:]) for key in file if key.startswith("at_"))
         tables = {place: file[f"at_{place}"][()] for place in places}
-    for k, name in enumerate(names):
-        row: dict[str, object] = {"generator": name}
-        for place, table in tables.items():
-            row.update(
-                {
-                    f"{measure}_at_{place}": _points(table[k, i])
-                    for i, measure in enumerate(MEASURES)
-                }
-            )
-        rows.append(row)
-    return {"generators.csv": to_csv(rows).encode()}
+    return {"generators.csv": analyses.generator_csv(names, MEASURES, tables).encode()}
 
 
 def ablation_files(job: Job) -> dict[str, bytes]:
     """The ablation: `ablation.csv` and `ablation.png`; empty where the recipe leaves it out."""
-    name = _populations(job)[0]
-    counts = read_counts(job, population_parts(job, name))
-    baseline = IntersectionUnion(counts.intersections[:, 0], counts.unions[:, 0])
-    rows, bars = [], []
+    counts = read_counts(job, population_parts(job, _populations(job)[0]))
     with job.open("ablation") as file:
-        for key in file:
-            if key == "header":
-                continue
-            groups = " + ".join(read_strings(file[key]["groups"]))
-            chosen = chosen_counts(counts, file[key]["choice"][()])
-            found = evaluate(
-                groups, chosen, baseline, job.recipe.report.n_bootstrap, job.recipe.random_state
+        rows = [
+            AblationRow(
+                read_strings(group["groups"]),
+                group["choice"][()],
+                int(group["n_columns"][()]),
+                float(group["C"][()]),
             )
-            rows.append(
-                {
-                    **evaluation_rows({groups: found})[0],
-                    "n_columns": int(file[key]["n_columns"][()]),
-                    "C": float(file[key]["C"][()]),
-                }
-            )
-            bars.append(found)
-    if not rows:
-        return {}
-    intervals = [b.corpus_interval for b in bars]
-    low = [100 * (b.corpus_iou if i is None else i.low) for b, i in zip(bars, intervals)]
-    high = [100 * (b.corpus_iou if i is None else i.high) for b, i in zip(bars, intervals)]
-    figure = draw_bars(
-        [b.name for b in bars],
-        [100 * b.corpus_iou for b in bars],
-        low,
-        high,
-        100 * corpus_iou(baseline).mean,
-        "corpus mIoU (points); the line is MAP",
-    )
-    return {"ablation.csv": to_csv(rows).encode(), "ablation.png": to_png(figure)}
+            for key, group in file.items()
+            if key != "header"
+        ]
+    report = job.recipe.report
+    return analyses.ablation_files(counts, rows, report.n_bootstrap, job.recipe.random_state)
 
 
 def report_files(job: Job) -> dict[str, bytes]:
@@ -229,12 +137,12 @@ def report_files(job: Job) -> dict[str, bytes]:
         ).encode()
         files[f"classes_{population.name}.csv"] = to_csv(
             [
-                {"class": name, **{e.name: _points(e.per_class[k]) for e in found}}
-                for k, name in enumerate(job.train.class_names)
+                {"class": name, **{e.name: in_points(e.per_class[k]) for e in found}}
+                for k, name in enumerate(job.data.train.class_names)
             ]
         ).encode()
         classes_png = to_png(
-            draw_class_iou(job.train.class_names, {e.name: e.per_class for e in rules})
+            draw_class_iou(job.data.train.class_names, {e.name: e.per_class for e in rules})
         )
         files[f"classes_{population.name}.png"] = classes_png
         figures = [
@@ -250,7 +158,7 @@ def report_files(job: Job) -> dict[str, bytes]:
                 LEADS[population.name],
                 found,
                 figures,
-                job.train.class_names,
+                job.data.train.class_names,
                 found,
             )
         )
@@ -271,8 +179,8 @@ def report_files(job: Job) -> dict[str, bytes]:
         "void left out.",
         _facts(job),
         [
-            (name, "rgb({}, {}, {})".format(*job.train.palette[k]))
-            for k, name in enumerate(job.train.class_names)
+            (name, "rgb({}, {}, {})".format(*job.data.train.palette[k]))
+            for k, name in enumerate(job.data.train.class_names)
         ],
         sections,
         _examples(job, populations[0]),
@@ -285,6 +193,11 @@ def report_files(job: Job) -> dict[str, bytes]:
 
 def _populations(job: Job) -> list[str]:
     return [name for name in POPULATIONS if population_parts(job, name)]
+
+
+def _read_curve(job: Job, name: str) -> OracleCurve:
+    with job.open("oracle") as file:
+        return load_curve(file, name)
 
 
 def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
@@ -312,8 +225,8 @@ def _features(kind: str) -> str:
 def _dense_network(recipe: Recipe) -> str:
     return (
         f"a dense network on {recipe.backbone.architecture}"
-        + (", trained as a whole" if recipe.dense.train_backbone else "")
-        + (" with a CRF layer" if recipe.dense.crf_layer else "")
+        + (", trained as a whole" if recipe.dense_network.train_backbone else "")
+        + (" with a CRF layer" if recipe.dense_network.crf_layer else "")
     )
 
 
@@ -321,7 +234,7 @@ def _facts(job: Job) -> dict[str, str]:
     recipe = job.recipe
     unaries = {
         "classifier": _features(recipe.unary.features),
-        "dense": _dense_network(recipe),
+        "dense_network": _dense_network(recipe),
         "probabilities": "probability maps",
     }[recipe.unary.source]
     if recipe.unary.dense_crf:
@@ -329,22 +242,22 @@ def _facts(job: Job) -> dict[str, str]:
     drawn_by = (
         "from a pool of all generators" if recipe.proposals.generator == "pool" else "by DivMBest"
     )
-    heard = ""
-    if recipe.posterior.features is not None:
-        heard = f"a second classifier on {_features(recipe.posterior.features)}"
-        if recipe.posterior.scales is not None:
-            heard += f" at scales {', '.join(f'{s:g}' for s in recipe.posterior.scales)}"
-        heard += "; "
-    if recipe.posterior.dense:
-        heard += f"{_dense_network(recipe)}; "
-    evaluate_images = 0 if job.evaluate is None else len(job.evaluate)
+    auxiliary = ""
+    if recipe.auxiliary.features is not None:
+        auxiliary = f"an auxiliary classifier on {_features(recipe.auxiliary.features)}"
+        if recipe.auxiliary.scales is not None:
+            auxiliary += f" at scales {', '.join(f'{s:g}' for s in recipe.auxiliary.scales)}"
+        auxiliary += "; "
+    if recipe.auxiliary.dense_network:
+        auxiliary += f"{_dense_network(recipe)}; "
+    evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
     return {
-        "Data set": f"{recipe.dataset.name}, {len(job.train)} training and {evaluate_images} "
-        f"evaluation images, {job.train.n_classes} classes",
+        "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
+        f"evaluation images, {job.data.train.n_classes} classes",
         "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"SegNet on {recipe.backbone.architecture}, {recipe.segnet.grid}x"
-        f"{recipe.segnet.grid} grid; {heard}"
+        f"{recipe.segnet.grid} grid; {auxiliary}"
         f"ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
     }
@@ -375,8 +288,8 @@ def _examples(job: Job, population: Population) -> dict[str, list[Example]]:
 
 def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Example:
     part, index = _locate(job, population.parts, row)
-    image_id = part_ids(job, part)[index]
-    dataset = job.train if image_id in job.train.ids else job.evaluate
+    image_id = job.ids(part)[index]
+    dataset = job.data.train if image_id in job.data.train.ids else job.data.evaluate
     assert dataset is not None
     sample = dataset[image_id]
     with job.open("superpixels", part) as file:
@@ -424,11 +337,6 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
     return Example(image_id, summary, panels, thumbs)
 
 
-def part_ids(job: Job, part: str) -> tuple[str, ...]:
-    """Images of a part."""
-    return next(p.image_ids for p in job.parts if p.name == part)
-
-
 def _mark(m: int, chosen: int, best: int) -> str:
     if m == chosen:
         return "both" if m == best else "chosen"
@@ -437,53 +345,15 @@ def _mark(m: int, chosen: int, best: int) -> str:
 
 def _locate(job: Job, parts: Sequence[str], row: int) -> tuple[str, int]:
     for part in parts:
-        count = len(part_ids(job, part))
+        count = len(job.ids(part))
         if row < count:
             return part, row
         row -= count
     raise IndexError(row)
 
 
-def _points(value: float) -> object:
-    return "" if np.isnan(value) else round(100 * float(value), 3)
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "report": recipe.report.model_dump(mode="json"),
-        "name": recipe.name,
-        "recipe": recipe.model_dump(mode="json"),
-    }
-
-
-def _run(job: Job, file: h5py.File) -> None:
+def run(job: Job, file: h5py.File) -> None:
+    """Write the report's files as bytes, in the group `files`."""
     group = file.create_group("files")
     for name, content in report_files(job).items():
         write_array(group, name, np.frombuffer(content, dtype=np.uint8))
-
-
-STAGE = Stage(
-    "pages",
-    8,
-    _settings,
-    tuple(
-        (name, "every")
-        for name in (
-            "superpixels",
-            "proposals",
-            "quality",
-            "segnet",
-            "upsampling",
-            "ranking",
-            "oracle",
-            "dense_crf",
-            "generators",
-            "ablation",
-        )
-    ),
-    _run,
-    "drawing the report",
-    reads=("images",),
-    split=False,
-    cost=0.1,
-)

@@ -1,33 +1,58 @@
-"""The MAP labeling and the diverse proposals of each image, and what each is worth."""
+"""The MAP labelings and the diverse proposals of each image."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.crf import map_inference
-from rerank.engine.stage import Job, Stage, read_image, write_image
-from rerank.metrics import region_intersection_union
+from rerank.engine.stage import Job, read_image, write_image
 from rerank.proposals import ProposalSet
-from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts, propose
+from rerank.proposals.pool_rows import RESERVE, fill, pool_contexts, run_rows
+from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
-from rerank.superpixels import RegionGraph, majority_labels
-from rerank.tuning.candidate_pool import RESERVE, fill, run_rows
+from rerank.superpixels import RegionGraph
+from rerank.tuning.diversity import div_mbest_by_area
 from rerank.types import FloatArray
+
+
+class Drawing(NamedTuple):
+    """How an image's proposals are drawn, besides what was chosen on held-out images.
+
+    Attributes
+    ----------
+    n_proposals : int
+    map_inference : {"alpha_expansion", "icm", "trws"}
+        For the MAP labelings.
+    inference : {"auto", "trws", "alpha_expansion", "icm"}
+        For DivMBest, where it alone makes the proposals.
+    random_state : int
+    """
+
+    n_proposals: int = 30
+    map_inference: str = "alpha_expansion"
+    inference: str = "auto"
+    random_state: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Drawing:
+        """As a recipe has it."""
+        chosen = recipe.proposals
+        return cls(chosen.n_proposals, recipe.crf.inference, chosen.inference, recipe.random_state)
 
 
 def image_proposals(
     probabilities: Mapping[str, FloatArray],
     graph: RegionGraph,
     appearance: FloatArray,
-    recipe: Recipe,
     choice: CRFChoice,
+    drawing: Drawing = Drawing(),  # noqa: B008
 ) -> dict[str, Any]:
     """The proposals of one image as the arrays that are stored.
 
@@ -38,25 +63,25 @@ def image_proposals(
     graph : RegionGraph
     appearance : (n, D) float array
         The superpixels' `region_values`.
-    recipe : Recipe
     choice : CRFChoice
+    drawing : Drawing
 
     Returns
     -------
     dict
         The first labeling is the MAP of the CRF on the unaries alone, the second, with fusion,
         that of the CRF on the fused posterior. Energies and bounds are of the last source's CRF.
-        Where the recipe's MAP solver finds a lower energy than a generator's own, its labeling
-        takes that place, so that "MAP" is the best answer that is known.
+        Where the MAP solver finds a lower energy than a generator's own, its labeling takes that
+        place, so that "MAP" is the best answer that is known.
     """
     contexts = pool_contexts(probabilities, graph, appearance, choice.energies)
-    maps = [map_inference(context.energy, recipe.crf.inference) for context in contexts.values()]
+    maps = [map_inference(c.energy, drawing.map_inference) for c in contexts.values()]
     main = list(contexts.values())[-1].energy
-    wanted = recipe.proposals.n_proposals
+    wanted = drawing.n_proposals
     if choice.pool:
-        found = run_rows(choice.pool, contexts, RESERVE * wanted, recipe.random_state)
+        found = run_rows(choice.pool, contexts, RESERVE * wanted, drawing.random_state)
     else:
-        found = propose(main, graph, recipe, choice.diversity, wanted)
+        found = div_mbest_by_area(main, graph, wanted, choice.diversity, drawing.inference)
     labelings = np.array([result.labeling for result in maps])
     energies = main.evaluate(labelings)
     bound = maps[-1].lower_bound
@@ -85,74 +110,18 @@ def _with_maps(maps: ProposalSet, found: ProposalSet) -> ProposalSet:
     return ProposalSet.concatenate([maps, found.take(others)])
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    chosen = recipe.proposals
-    return {
-        "n_proposals": chosen.n_proposals,
-        "random_state": recipe.random_state,
-        "inference": recipe.crf.inference,
-        "proposal_inference": chosen.inference,
-    }
-
-
-def _run(job: Job, file: h5py.File) -> None:
-    with job.open("crf_settings") as file_of_choice:
-        choice = load_choice(file_of_choice)
+def run(job: Job, file: h5py.File) -> None:
+    """Write the arrays of `image_proposals` of each image."""
+    with job.open("crf_settings") as chosen:
+        choice = load_choice(chosen)
     with job.open("superpixels") as regions, open_sources(job) as sources:
         for index in range(len(job.part.image_ids)):
             arrays = read_image(regions, index)
-            write_image(
-                file,
-                index,
-                image_proposals(
-                    read_probabilities(sources, index),
-                    graph_of(arrays),
-                    arrays["region_values"],
-                    job.recipe,
-                    choice,
-                ),
+            found = image_proposals(
+                read_probabilities(sources, index),
+                graph_of(arrays),
+                arrays["region_values"],
+                choice,
+                Drawing.of(job.recipe),
             )
-
-
-def _run_quality(job: Job, file: h5py.File) -> None:
-    with (
-        job.open("superpixels") as regions,
-        job.open("proposals") as proposals,
-        job.open("unaries") as unaries,
-    ):
-        for index in range(len(job.part.image_ids)):
-            histogram = read_image(regions, index, ("histogram",))["histogram"]
-            labelings = read_image(proposals, index, ("labelings",))["labelings"]
-            probabilities = read_image(unaries, index)["probabilities"]
-            # A superpixel without a labelled pixel counts nowhere: any class will do for it.
-            bound = majority_labels(histogram, void=0)
-            arrays: dict[str, Any] = {}
-            for name, labeling in (
-                ("", labelings),
-                ("unary_", probabilities.argmax(axis=1)),
-                ("bound_", bound),
-            ):
-                counts = region_intersection_union(histogram, labeling)
-                arrays[f"{name}intersections"] = counts.intersections.astype(np.int32)
-                arrays[f"{name}unions"] = counts.unions.astype(np.int32)
-            write_image(file, index, arrays)
-
-
-STAGE = Stage(
-    "proposals",
-    4,
-    _settings,
-    (("superpixels", "own"), ("unaries", "own"), ("fusion", "own"), ("crf_settings", "own")),
-    _run,
-    "MAP and diverse proposals",
-    cost=0.4,
-)
-QUALITY = Stage(
-    "quality",
-    1,
-    lambda recipe: {},
-    (("superpixels", "own"), ("unaries", "own"), ("proposals", "own")),
-    _run_quality,
-    "comparing proposals with the truth",
-    cost=0.01,
-)
+            write_image(file, index, found)

@@ -6,7 +6,6 @@ Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import h5py
 import numpy as np
@@ -14,21 +13,13 @@ import torch
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.stage import Job, Stage, read_image
-from rerank.features import cells_to_regions
-from rerank.metrics import (
-    IntersectionUnion,
-    confusion_counts,
-    intersection_union,
-    region_intersection_union,
-)
+from rerank.engine.stage import Job
 from rerank.nets import (
     CoarseData,
     CoarseSegNet,
     Phase,
     SegNetHead,
     TrainConfig,
-    cell_overlap,
     head_probabilities,
     train,
     train_head,
@@ -113,7 +104,13 @@ def _arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def read_training(job: Job, names: Sequence[str]) -> list[Array]:
-    """Arrays of the activation stage over the part's training images, in the folds' order."""
+    """Arrays of the stage `activations` over the part's training images, in the folds' order.
+
+    Parameters
+    ----------
+    job : Job
+    names : sequence of str
+    """
     found: list[list[Array]] = [[] for _ in names]
     for fold in job.other_folds:
         with job.open("activations", fold.name) as file:
@@ -128,21 +125,17 @@ def is_held_out(job: Job) -> Array:
     return np.array([i in held for fold in job.other_folds for i in fold.image_ids])
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "segnet": recipe.segnet.model_dump(mode="json"),
-        "holdout": recipe.unary.holdout if recipe.fusion.enabled else None,
-        "random_state": recipe.random_state,
-    }
+def run(job: Job, file: h5py.File) -> None:
+    """Write the SegNet after cross-entropy and after both phases, and their maps of the images.
 
-
-def _run(job: Job, file: h5py.File) -> None:
+    With fusion, `holdout_maps` are those that a SegNet without the held-out images gives them.
+    """
     inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"))
     if job.recipe.fusion.enabled and not job.is_final:
         held = is_held_out(job)
         _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
         write_array(
-            file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held], job.train.n_classes)
+            file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held], job.data.n_classes)
         )
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
@@ -153,79 +146,9 @@ def _run(job: Job, file: h5py.File) -> None:
         ("model", last, "maps"),
     ):
         write_arrays(file.create_group(name), arrays)
-        write_array(file, maps, segnet_maps(job.recipe, arrays, mine, job.train.n_classes))
+        write_array(file, maps, segnet_maps(job.recipe, arrays, mine, job.data.n_classes))
 
 
 def load_segnet(file: h5py.File) -> dict[str, Array]:
     """Arrays of the finished SegNet of a part."""
     return read_arrays(file["model"])
-
-
-def enlarge(coarse: Array, shape: tuple[int, ...]) -> Array:
-    """Naive upsampling (Cogswell et al. 2014, Eq. 16): each pixel takes its cell's label."""
-    rows = np.arange(shape[0]) * coarse.shape[0] // shape[0]
-    columns = np.arange(shape[1]) * coarse.shape[1] // shape[1]
-    return coarse[np.ix_(rows, columns)]
-
-
-def superpixel_upsampling(segnet_map: FloatArray, superpixels: Array) -> FloatArray:
-    """Class distributions of superpixels (n, C), averaged over the cells that they overlap.
-
-    Cogswell et al. 2014, section 4: each cell counts by the share of the superpixel's pixels
-    that lie in it.
-    """
-    grid = segnet_map.shape[:2]
-    overlap = cell_overlap(superpixels, (int(grid[0]), int(grid[1])))
-    return cells_to_regions(segnet_map.reshape(-1, segnet_map.shape[-1]), overlap)
-
-
-def _run_upsampling(job: Job, file: h5py.File) -> None:
-    naive: list[IntersectionUnion] = []
-    smooth: list[IntersectionUnion] = []
-    dataset = job.dataset
-    with job.open("segnet") as own, job.open("superpixels") as regions:
-        for index, image_id in enumerate(job.part.image_ids):
-            segnet_map = own["maps"][index]
-            labels = dataset.labels(image_id)
-            naive.append(
-                intersection_union(
-                    confusion_counts(
-                        labels,
-                        enlarge(segnet_map.argmax(axis=-1), labels.shape),
-                        dataset.n_classes,
-                        dataset.ignore_index,
-                    )
-                )
-            )
-            arrays = read_image(regions, index, ("superpixels", "histogram"))
-            region_map = superpixel_upsampling(segnet_map, arrays["superpixels"])
-            smooth.append(region_intersection_union(arrays["histogram"], region_map.argmax(axis=1)))
-    for name, counts in (("naive", naive), ("superpixel", smooth)):
-        group = file.create_group(name)
-        if counts:
-            write_arrays(group, vars(IntersectionUnion.stack(counts)))
-        else:
-            empty = np.zeros((0, dataset.n_classes), dtype=np.int64)
-            write_arrays(group, {"intersections": empty, "unions": empty})
-
-
-STAGE = Stage(
-    "segnet",
-    3,
-    _settings,
-    (("activations", "fit"),),
-    _run,
-    "training the coarse SegNet",
-    fits=True,
-    cost=1.0,
-)
-UPSAMPLING = Stage(
-    "upsampling",
-    1,
-    lambda recipe: {},
-    (("segnet", "own"), ("superpixels", "own")),
-    _run_upsampling,
-    "full-size segmentations from the SegNet alone",
-    reads=("images",),
-    cost=0.02,
-)

@@ -1,43 +1,49 @@
-"""What the superpixel classifier sees: features made by hand, pooled activations, or both."""
+"""What the superpixel classifier sees: features made by hand, averaged activations, or both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.engine.stage import Job, Stage, read_image, write_image
+from rerank.engine.stage import Job, read_image, write_image
 from rerank.errors import ConfigError
 from rerank.nets import build_backbone, load_backbone_weights, multi_layer_activations
 from rerank.potentials import appearance_features, deep_features
 from rerank.types import Array, FloatArray
 
-#: Layers whose activations are pooled, by architecture; the last also over the whole image.
+#: Layers whose activations are averaged, by architecture; the last also over the whole image.
 LAYERS = {
     "squeezenet1_0": ("fire4", "fire8", "fire9"),
     "caffenet": ("conv2", "conv4", "conv5"),
     "alexnet": ("conv2", "conv4", "conv5"),
 }
 
+#: From an image, (H, W, 3) uint8, and its superpixels, (H, W), to features, (n, D) float32.
 Descriptor = Callable[[Array, Array], FloatArray]
 
 
 def make_descriptor(
     recipe: Recipe, weights: str | None, features: str, scales: Sequence[float]
 ) -> Descriptor:
-    """A function from an image and its superpixels to features, (n, D) float32.
+    """A function from an image and its superpixels to features.
 
     Parameters
     ----------
     recipe : Recipe
+        For the backbone, and whether the image's mean is appended (`unary.image_mean`).
     weights : str or None
         File of backbone weights; needed for deep features.
     features : {"appearance", "deep", "both"}
     scales : sequence of float
         That the image is resized to for deep features.
+
+    Raises
+    ------
+    ConfigError
+        If features are deep and there are no weights.
     """
     parts: list[Descriptor] = []
     if features in ("appearance", "both"):
@@ -57,23 +63,52 @@ def make_descriptor(
     return describe
 
 
-def pooled(features: FloatArray, areas: FloatArray) -> FloatArray:
-    """Area-weighted mean and maximum over the superpixels: what an image classifier sees, (2D,)."""
+def describe_whole(features: FloatArray, areas: FloatArray) -> FloatArray:
+    """Mean by area and maximum over the superpixels: what an image classifier sees.
+
+    Parameters
+    ----------
+    features : (n, D) float array
+    areas : (n,) array
+        Pixels.
+
+    Returns
+    -------
+    (2D,) float32 array
+    """
     mean = (features * (areas / areas.sum())[:, None]).sum(axis=0)
     return np.concatenate([mean, features.max(axis=0)]).astype(np.float32)
 
 
-def posterior_scales(recipe: Recipe) -> tuple[float, ...]:
-    """Of the second classifier's deep features: its own, or those of stage 1's."""
-    own = recipe.posterior.scales
-    return recipe.unary.scales if own is None else own
+def draw_sample(histogram: Array, limit: int, index: int) -> Array:
+    """Superpixels of an image that models are fitted on: at most so many of the labelled ones.
+
+    Parameters
+    ----------
+    histogram : (n, C) int array
+        Labelled pixels.
+    limit : int
+    index : int
+        Of the image; the seed of the draw.
+
+    Returns
+    -------
+    (at most limit,) int array
+        In ascending order.
+    """
+    labelled = np.flatnonzero(histogram.sum(axis=1) > 0)
+    if len(labelled) <= limit:
+        return labelled
+    chosen = np.random.default_rng([0, index]).choice(labelled, limit, replace=False)
+    return np.sort(chosen)
 
 
 def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float]) -> Descriptor:
     if weights is None:
         raise ConfigError(
             "deep features need pretrained weights; set backbone.weights, or "
-            "unary.features=appearance and posterior.features=null"
+            "unary.features=appearance, classifiers.features=appearance and "
+            "auxiliary.features=null"
         )
     name = recipe.backbone.architecture
     if name not in LAYERS:
@@ -112,69 +147,55 @@ def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float
     return describe
 
 
-def _settings(recipe: Recipe, features: str | None, scales: Sequence[float]) -> dict[str, Any]:
-    if features is None:
-        return {}
-    return {
-        "features": features,
-        "image_mean": recipe.unary.image_mean,
-        "scales": list(scales),
-        "max_per_image": recipe.unary.max_per_image,
-        "architecture": recipe.backbone.architecture,
+def run(job: Job, file: h5py.File) -> None:
+    """Write what the recipe's models will read of each image.
+
+    For the superpixel classifier `features` (n, D) float16, and of a sample of the labelled
+    superpixels `sample` and `sample_histogram`; for the image classifiers `whole_image`.
+    """
+    recipe = job.recipe
+    classified = recipe.unary.features if recipe.unary.source == "classifier" else None
+    whole = recipe.classifiers.features if recipe.classifiers.features != "backbone" else None
+    describe = {
+        kind: make_descriptor(recipe, job.data.weights, kind, recipe.unary.scales)
+        for kind in dict.fromkeys((classified, whole))
+        if kind is not None
     }
-
-
-def _run(job: Job, file: h5py.File, features: str | None, scales: Sequence[float]) -> None:
-    if features is None:
+    if not describe:
         return
-    describe = make_descriptor(job.recipe, job.weights, features, scales)
-    limit = job.recipe.unary.max_per_image
+    dataset = job.data.of(job.part)
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
-            values = describe(job.dataset.image(image_id), arrays["superpixels"])
-            sample = _sample(arrays["histogram"], limit, index)
-            write_image(
-                file,
-                index,
-                {
-                    "features": values.astype(np.float16),
-                    "pooled": pooled(values, arrays["areas"]),
-                    # Models are fitted on some superpixels of each image; reading only those
-                    # keeps eleven models of a large data set affordable. They are the same for
-                    # all seeds, which may then share these features.
-                    "sample": values[sample].astype(np.float16),
-                    "sample_histogram": arrays["histogram"][sample],
-                },
-            )
+            image = dataset.image(image_id)
+            values = {kind: make(image, arrays["superpixels"]) for kind, make in describe.items()}
+            found = {}
+            if classified is not None:
+                found = sampled(values[classified], arrays["histogram"], recipe, index)
+            if whole is not None:
+                found["whole_image"] = describe_whole(values[whole], arrays["areas"])
+            write_image(file, index, found)
 
 
-def _sample(histogram: Array, limit: int, index: int) -> Array:
-    labelled = np.flatnonzero(histogram.sum(axis=1) > 0)
-    if len(labelled) <= limit:
-        return labelled
-    chosen = np.random.default_rng([0, index]).choice(labelled, limit, replace=False)
-    return np.sort(chosen)
+def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) -> dict[str, Array]:
+    """Features of an image's superpixels as they are stored, and the sample that models are
+    fitted on.
 
+    Models read only the sample of each image: that keeps eleven models of a large data set
+    affordable. It is the same for all seeds, which may then share these features.
 
-STAGE = Stage(
-    "superpixel_features",
-    2,
-    lambda recipe: _settings(recipe, recipe.unary.features, recipe.unary.scales),
-    (("superpixels", "own"),),
-    lambda job, file: _run(job, file, job.recipe.unary.features, job.recipe.unary.scales),
-    "features of superpixels",
-    reads=("images", "weights"),
-    cost=0.5,
-)
-#: What the second classifier sees; empty where there is none.
-FOR_POSTERIOR = Stage(
-    "posterior_features",
-    1,
-    lambda recipe: _settings(recipe, recipe.posterior.features, posterior_scales(recipe)),
-    (("superpixels", "own"),),
-    lambda job, file: _run(job, file, job.recipe.posterior.features, posterior_scales(job.recipe)),
-    "features of the second classifier",
-    reads=("images", "weights"),
-    cost=0.2,
-)
+    Parameters
+    ----------
+    values : (n, D) float array
+    histogram : (n, C) int array
+    recipe : Recipe
+        For the most superpixels of an image, `unary.max_per_image`.
+    index : int
+        Of the image in its part.
+    """
+    sample = draw_sample(histogram, recipe.unary.max_per_image, index)
+    return {
+        "features": values.astype(np.float16),
+        "sample": values[sample].astype(np.float16),
+        "sample_histogram": histogram[sample],
+    }

@@ -8,8 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rerank.config import Recipe, SuperpixelSettings
-from rerank.engine.stage import Job, Stage, write_image
+from rerank.config import SuperpixelSettings
+from rerank.engine.stage import Job, write_image
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,
@@ -53,12 +53,9 @@ def _region_values(image: Array, superpixels: Array) -> FloatArray:
     return moments.astype(np.float32)
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    return {"superpixels": recipe.superpixels.model_dump(mode="json")}
-
-
-def _run(job: Job, file: h5py.File) -> None:
-    dataset = job.dataset
+def run(job: Job, file: h5py.File) -> None:
+    """Write the arrays of `segment` and the `histogram` of labels, (n, C), of each image."""
+    dataset = job.data.of(job.part)
     for index, image_id in enumerate(job.part.image_ids):
         sample = dataset[image_id]
         arrays = segment(sample.image, job.recipe.superpixels)
@@ -66,15 +63,3 @@ def _run(job: Job, file: h5py.File) -> None:
             arrays["superpixels"], sample.labels, dataset.n_classes, dataset.ignore_index
         )
         write_image(file, index, {**arrays, "histogram": histogram.astype(np.int32)})
-
-
-STAGE = Stage(
-    "superpixels",
-    1,
-    _settings,
-    (),
-    _run,
-    "SLIC superpixels and their graph",
-    reads=("images",),
-    cost=0.3,
-)

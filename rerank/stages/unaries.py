@@ -1,95 +1,56 @@
 """Class probabilities of superpixels, from models that never saw the image.
 
-The classifier of a part, or its dense network, is fitted twice: once on most of its training
-images, to leave some on which its temperature and the CRF's settings are chosen, then on all of
-them.
+The classifier of a fold, or its dense network, is fitted twice: once without the held-out images,
+on which its temperature and the CRF's settings are chosen, then on all of the fold's training
+images. The user's own network maps are averaged over superpixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays, write_strings
-from rerank.engine.stage import External, Job, Stage, read_image, write_image
-from rerank.errors import ConfigError, DataError
-from rerank.potentials import SuperpixelClassifier, pool_probability_maps
-from rerank.stages.dense_crf import refine
-from rerank.stages.dense_network import (
-    DenseTraining,
+from rerank.engine.stage import Job, read_image, write_image
+from rerank.potentials import SuperpixelClassifier
+from rerank.potentials.dense_network_unary import (
+    DenseNetworkTraining,
     at_temperature,
     choose_temperature,
-    settings_of_results,
 )
-from rerank.types import Array, FloatArray
+from rerank.potentials.network_map import map_to_regions
+from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
-def probability_map_path(folder: str, image_id: str) -> Path:
-    """The file of the user's probability map of an image.
+def fit_classifiers(
+    recipe: Recipe, features: FloatArray, histograms: IntArray, is_held: BoolArray
+) -> tuple[SuperpixelClassifier, SuperpixelClassifier]:
+    """Two classifiers of superpixels: of the rows that are not held out, and of all rows.
 
-    Raises
-    ------
-    DataError
-        If there is none.
+    The held-out rows choose the temperature of both: the second has seen all of them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        For the settings of `unary` and the seed.
+    features : (N, D) float32 array
+    histograms : (N, C) int64 array
+        Labelled pixels of each row.
+    is_held : (N,) bool array
+
+    Returns
+    -------
+    inner, final : SuperpixelClassifier
     """
-    for suffix in (".npy", ".npz"):
-        path = Path(folder) / f"{image_id}{suffix}"
-        if path.is_file():
-            return path
-    raise DataError(
-        f"{Path(folder) / image_id}.npy: no probability map for image {image_id}; "
-        "write one array an image, (H, W, C) or (C, H, W), as .npy or .npz"
-    )
-
-
-def read_probability_map(path: Path) -> FloatArray:
-    """Read a probability map from `.npy`, or from `.npz` with one array."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise DataError(
-                    f"{path}: holds {len(loaded.files)} arrays "
-                    f"({', '.join(loaded.files[:5])}); keep one"
-                )
-            return loaded[loaded.files[0]]
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
-            "write it with numpy.save"
-        ) from None
-
-
-def pool_own_map(
-    recipe: Recipe,
-    probabilities: Array,
-    image: Array,
-    superpixels: Array,
-    n_classes: int | None = None,
-    where: str = "",
-) -> FloatArray:
-    """The user's probability map of an image pooled over its superpixels, (n, C) float64.
-
-    Refined by `dense_crf` before that where the recipe says so.
-
-    Raises
-    ------
-    InputError
-        If the map does not fit; `where` names it.
-    """
-    if recipe.unary.dense_crf:
-        # As many superpixels as pixels: the map checked, normalised and with its classes last.
-        pixels = np.arange(superpixels.size).reshape(superpixels.shape)
-        rows = pool_probability_maps(probabilities, pixels, n_classes, where)
-        probabilities = refine(rows.reshape(*superpixels.shape, rows.shape[1]), image)
-    return pool_probability_maps(probabilities, superpixels, n_classes, where)
+    inner = make_classifier(recipe).fit(features[~is_held], histograms[~is_held])
+    inner.calibrate(features[is_held], histograms[is_held])
+    final = make_classifier(recipe).fit(features, histograms)
+    final.temperature_ = inner.temperature_
+    return inner, final
 
 
 def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
@@ -105,15 +66,26 @@ def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
     )
 
 
-def load_classifier(file: h5py.File) -> SuperpixelClassifier:
-    """The fitted classifier of a part."""
-    return SuperpixelClassifier.from_arrays(read_arrays(file["model"]))
-
-
 def holdout_ids(
     train_ids: tuple[str, ...], share: float, ordered: bool, random_state: int
 ) -> tuple[str, ...]:
-    """Training images that the CRF's settings are chosen on: the last ones of a video, else any."""
+    """Training images that settings are chosen on: the last ones of a video, else any.
+
+    Parameters
+    ----------
+    train_ids : tuple of str
+    share : float
+        Of the images; at least one is held out, and one is left.
+    ordered : bool
+        Whether neighbours are alike, as in video.
+    random_state : int
+        Of the draw; a video does not use it.
+
+    Returns
+    -------
+    tuple of str
+        In the order of `train_ids`.
+    """
     count = min(len(train_ids) - 1, max(1, round(share * len(train_ids))))
     if ordered:
         return train_ids[len(train_ids) - count :]
@@ -124,155 +96,158 @@ def holdout_ids(
 def held_out(job: Job) -> tuple[str, ...]:
     """The images that a part's settings and its fusion are fitted on: see `holdout_ids`."""
     return holdout_ids(
-        job.part.train_ids, job.recipe.unary.holdout, job.train.ordered, job.recipe.random_state
+        job.part.train_ids, job.recipe.holdout, job.data.train.ordered, job.recipe.random_state
     )
 
 
-def training_shares(job: Job) -> FloatArray:
-    """Share of each class among the labelled pixels of the part's training images, (C,)."""
-    pixels = np.zeros(job.train.n_classes)
-    for fold in job.other_folds:
-        with job.open("superpixels", fold.name) as regions:
-            for index in range(len(fold.image_ids)):
-                pixels += read_image(regions, index, ("histogram",))["histogram"].sum(axis=0)
-    return pixels / max(1.0, pixels.sum())
+def holdout_name(ids: tuple[str, ...], image_id: str) -> str:
+    """Name of the data set with the probabilities of a held-out image.
+
+    Parameters
+    ----------
+    ids : tuple of str
+        All held-out images, as in `holdout_ids` of the file.
+    image_id : str
+        One of them.
+    """
+    return f"holdout/{ids.index(image_id):06d}/region_probabilities"
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    chosen = recipe.unary
-    if chosen.source == "dense":
-        return {"unary": {"source": "dense"}, **settings_of_results(recipe)}
-    unused = {"probabilities", "image_mean", "scales"}
-    if not chosen.dense_crf:
-        unused.add("dense_crf")
-    elif chosen.source == "classifier":
-        raise ConfigError(
-            "unary.dense_crf refines the probabilities of pixels, and a classifier "
-            "of superpixels has none; set unary.source=dense, or "
-            "unary.dense_crf=false"
-        )
-    return {
-        "unary": chosen.model_dump(mode="json", exclude=unused),
-        "random_state": recipe.random_state,
-    }
+def load_classifier(file: h5py.Group) -> SuperpixelClassifier:
+    """The fitted classifier of a fold."""
+    return SuperpixelClassifier.from_arrays(read_arrays(file["model"]))
 
 
-def _reads(recipe: Recipe) -> tuple[External, ...]:
-    source = recipe.unary.source
-    if source == "dense":
-        return ("weights",)
-    return ("probabilities",) if source == "probabilities" else ()
-
-
-def _run(job: Job, file: h5py.File) -> None:
-    chosen = job.recipe.unary
+def run(job: Job, file: h5py.File) -> None:
+    """Write `region_probabilities` (n, C) of each image, those of the held-out images, the model,
+    and `class_shares` (C,), the share of each class among the labelled training pixels."""
+    source = job.recipe.unary.source
     held = held_out(job)
     write_strings(file, "holdout_ids", held)
-    write_array(file, "class_shares", training_shares(job))
-    if chosen.source == "probabilities":
-        _from_maps(job, file, held)
-    elif chosen.source == "dense":
-        write_dense(job, file, held)
+    write_array(file, "class_shares", _training_shares(job))
+    if source == "probabilities":
+        _average_maps(job, file, held)
+    elif source == "dense_network":
+        write_dense_network(job, file, held)
     else:
         write_classified(job, file, held, "superpixel_features")
 
 
-def write_classified(job: Job, file: h5py.File, held: tuple[str, ...], stage: str) -> None:
-    """Fit a classifier on the features of superpixels that a stage made, and ask it.
+def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: str) -> None:
+    """Fit classifiers on the features that a stage made, and write what they say.
 
-    Writes the probabilities of the part's own images, those that an inner fit gives the held-out
-    images, and the model.
+    Parameters
+    ----------
+    job : Job
+    file : HDF5 group
+        Gets the probabilities of the part's own images, those that the inner classifier gives the
+        held-out images, and the final classifier.
+    held : tuple of str
+    stage : str
     """
     features, histograms, owners = _training_rows(job, stage)
-    seen = ~np.isin(owners, held)
-    first = make_classifier(job.recipe).fit(features[seen], histograms[seen])
-    first.calibrate(features[~seen], histograms[~seen])
+    inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
     for fold in job.other_folds:
         with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     rows = read_image(source, index, ("features",))["features"]
-                    write_probabilities(
-                        file,
-                        f"holdout/{image_id_key(held, image_id)}",
-                        first.predict_proba(rows.astype(np.float32)),
-                    )
-    model = make_classifier(job.recipe).fit(features, histograms)
-    # Held-out images are needed to choose it, and the second model has seen them all.
-    model.temperature_ = first.temperature_
-    write_arrays(file.create_group("model"), model.to_arrays())
+                    found = inner.predict_proba(rows.astype(np.float32))
+                    write_held_out(file, held, image_id, found)
+    write_arrays(file.create_group("model"), final.to_arrays())
     with job.open(stage) as source:
         for index in range(len(job.part.image_ids)):
             rows = read_image(source, index, ("features",))["features"]
-            probabilities = model.predict_proba(rows.astype(np.float32))
-            write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
+            _write_own(file, index, final.predict_proba(rows.astype(np.float32)))
 
 
-def write_dense(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
-    """Train the recipe's dense network, and ask it: see `write_classified`."""
+def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
+    """Train the recipe's dense network twice, and write what it says: see `write_classified`.
+
+    Parameters
+    ----------
+    job : Job
+    file : HDF5 group
+    held : tuple of str
+    """
+    train = job.data.train
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
-    training = DenseTraining(job.recipe, job.train, ids, job.weights)
-    first = training.fit(np.flatnonzero(~np.isin(ids, held)))
+    training = DenseNetworkTraining(job.recipe, train, ids, job.data.weights)
+    inner = training.fit(np.flatnonzero(~np.isin(ids, held)))
     found, histograms = {}, []
+    for image_id, arrays in _held_out_regions(job, held):
+        found[image_id] = inner.predict_proba(train.image(image_id), arrays["superpixels"])
+        histograms.append(arrays["histogram"])
+    del inner
+    temperature = choose_temperature(list(found.values()), histograms)
+    for image_id, probabilities in found.items():
+        write_held_out(file, held, image_id, at_temperature(probabilities, temperature))
+    # As of the classifiers: the second network has seen the images that could choose its own.
+    final = replace(training.fit(np.arange(len(ids))), temperature=temperature)
+    write_arrays(file.create_group("model"), final.to_arrays())
+    dataset = job.data.of(job.part)
+    with job.open("superpixels") as regions:
+        for index, image_id in enumerate(job.part.image_ids):
+            superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
+            _write_own(file, index, final.predict_proba(dataset.image(image_id), superpixels))
+
+
+def write_held_out(
+    file: h5py.Group, held: tuple[str, ...], image_id: str, probabilities: FloatArray
+) -> None:
+    """Write the class probabilities of a held-out image's superpixels in single precision.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    held : tuple of str
+        All held-out images.
+    image_id : str
+    probabilities : (n, C) float array
+    """
+    write_array(file, holdout_name(held, image_id), probabilities.astype(np.float32))
+
+
+def _write_own(file: h5py.Group, index: int, probabilities: FloatArray) -> None:
+    write_image(file, index, {"region_probabilities": probabilities.astype(np.float32)})
+
+
+def _average_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+    def average(image: Array, image_id: str, superpixels: Array) -> FloatArray:
+        return map_to_regions(
+            job.data.maps.read(image_id),
+            image,
+            superpixels,
+            n_classes=job.data.n_classes,
+            refined=job.recipe.unary.dense_crf,
+            where=job.data.maps.where(image_id),
+        )
+
+    for image_id, arrays in _held_out_regions(job, held):
+        image = job.data.train.image(image_id)
+        write_held_out(file, held, image_id, average(image, image_id, arrays["superpixels"]))
+    dataset = job.data.of(job.part)
+    with job.open("superpixels") as regions:
+        for index, image_id in enumerate(job.part.image_ids):
+            superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
+            _write_own(file, index, average(dataset.image(image_id), image_id, superpixels))
+
+
+def _held_out_regions(job: Job, held: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Array]]]:
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
-                    arrays = read_image(regions, index, ("superpixels", "histogram"))
-                    found[image_id] = first.predict_proba(
-                        job.train.image(image_id), arrays["superpixels"]
-                    )
-                    histograms.append(arrays["histogram"])
-    del first
-    temperature = choose_temperature(list(found.values()), histograms)
-    for image_id, probabilities in found.items():
-        write_probabilities(
-            file,
-            f"holdout/{image_id_key(held, image_id)}",
-            at_temperature(probabilities, temperature),
-        )
-    # As of the classifier: the second model has seen the images that could choose its own.
-    model = replace(training.fit(np.arange(len(ids))), temperature=temperature)
-    write_arrays(file.create_group("model"), model.to_arrays())
-    with job.open("superpixels") as regions:
-        for index, image_id in enumerate(job.part.image_ids):
-            superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
-            probabilities = model.predict_proba(job.dataset.image(image_id), superpixels)
-            write_image(file, index, {"probabilities": probabilities.astype(np.float32)})
+                    yield image_id, read_image(regions, index, ("superpixels", "histogram"))
 
 
-def _from_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
-    folder = job.recipe.unary.probabilities
-    if folder is None:
-        raise ConfigError(
-            "unary.source: probabilities needs the folder of the maps; set unary.probabilities"
-        )
-    for fold in (*job.other_folds, job.part):
+def _training_shares(job: Job) -> FloatArray:
+    pixels = np.zeros(job.data.n_classes)
+    for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
-            for index, image_id in enumerate(fold.image_ids):
-                if fold.name != job.part.name and image_id not in held:
-                    continue
-                superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
-                path = probability_map_path(folder, image_id)
-                is_own = fold.name == job.part.name
-                image = (job.dataset if is_own else job.train).image(image_id)
-                found = pool_own_map(
-                    job.recipe,
-                    read_probability_map(path),
-                    image,
-                    superpixels,
-                    job.train.n_classes,
-                    where=str(path),
-                )
-                if is_own:
-                    write_image(file, index, {"probabilities": found.astype(np.float32)})
-                else:
-                    write_probabilities(file, f"holdout/{image_id_key(held, image_id)}", found)
-
-
-def image_id_key(ids: tuple[str, ...], image_id: str) -> str:
-    """Name of an image's group within a file that holds the images `ids`."""
-    return f"{ids.index(image_id):06d}"
+            for index in range(len(fold.image_ids)):
+                pixels += read_image(regions, index, ("histogram",))["histogram"].sum(axis=0)
+    return pixels / max(1.0, pixels.sum())
 
 
 def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
@@ -289,21 +264,3 @@ def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
         np.concatenate(histograms).astype(np.int64),
         np.array(owners),
     )
-
-
-def write_probabilities(file: h5py.File, name: str, probabilities: FloatArray) -> None:
-    """Write the class probabilities of one image's superpixels, (n, C), in single precision."""
-    write_array(file.require_group(name), "probabilities", probabilities.astype(np.float32))
-
-
-STAGE = Stage(
-    "unaries",
-    2,
-    _settings,
-    (("superpixels", "fit"), ("superpixel_features", "fit")),
-    _run,
-    "class probabilities of superpixels",
-    reads=_reads,
-    fits=True,
-    cost=0.8,
-)

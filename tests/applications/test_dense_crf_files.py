@@ -73,7 +73,9 @@ def test_command(folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture
         main(
             [
                 "dense-crf",
+                "--probabilities",
                 str(maps),
+                "--images",
                 str(images),
                 "--out",
                 str(out),

@@ -1,4 +1,4 @@
-"""The workflow: nothing twice, nothing stale, the same bytes whatever happened on the way."""
+"""The graph: nothing twice, nothing stale, the same bytes whatever happened on the way."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ import h5py
 import numpy as np
 import pytest
 
-from rerank.applications.runs import find_recipe
+from rerank.config import load_recipe
 from rerank.engine.folds import FINAL
-from rerank.engine.graph import find_weights, part_name
+from rerank.engine.graph import Graph
+from rerank.engine.scheduler import Execution, part_name, run_graph
 from rerank.engine.stage import Stage
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakError
-from rerank.stages import PIPELINE, Workflow
+from rerank.stages.pipeline import STAGES
+from rerank.stages.run_data import find_weights
 
-MakeWorkflow = Callable[..., Workflow]
+MakeGraph = Callable[..., Graph]
 
 
-def states(workflow: Workflow) -> dict[str, set[str]]:
+def states(graph: Graph) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for row in workflow.status():
+    for row in graph.status():
         found.setdefault(row.stage, set()).add(row.state)
     return found
 
 
 @pytest.mark.parametrize("settings", [[], ["fusion.enabled=false"]])
 def test_stages_come_after_what_they_read(settings: list[str]) -> None:
-    recipe = find_recipe("scenes", settings)
+    recipe = load_recipe("scenes", settings)
     seen: set[str] = set()
-    for stage in PIPELINE:
+    for stage in STAGES:
         assert {name for name, _ in stage.inputs_with(recipe)} <= seen, stage.name
         seen.add(stage.name)
 
 
-def test_second_run_does_nothing(copy: Path, make_workflow: MakeWorkflow) -> None:
-    workflow = make_workflow(copy)
-    assert {state for row in states(workflow).values() for state in row} == {"fresh"}
+def test_second_run_does_nothing(copy: Path, make_graph: MakeGraph) -> None:
+    graph = make_graph(copy)
+    assert {state for row in states(graph).values() for state in row} == {"fresh"}
     before = {path: path.stat().st_mtime_ns for path in copy.glob("*/*/*.h5")}
-    assert workflow.run(quiet=True) == 0
+    assert run_graph(graph) == 0
     assert before == {path: path.stat().st_mtime_ns for path in copy.glob("*/*/*.h5")}
 
 
-def test_ranking_C_recomputes_ranking_and_reports_alone(
-    copy: Path, make_workflow: MakeWorkflow
-) -> None:
-    workflow = make_workflow(copy, ["ranking.C=0.5"])
-    stale = {name for name, found in states(workflow).items() if found != {"fresh"}}
+def test_ranking_C_recomputes_ranking_and_reports_alone(copy: Path, make_graph: MakeGraph) -> None:
+    graph = make_graph(copy, ["ranking.C=0.5"])
+    stale = {name for name, found in states(graph).items() if found != {"fresh"}}
     assert stale == {"ranking", "ablation", "pages"}
-    assert states(workflow)["ranking"] == {"stale"}
-    assert workflow.run(quiet=True) == 3
+    assert states(graph)["ranking"] == {"stale"}
+    assert run_graph(graph) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_ranking_C_recomputes_ranking_and_reports_alone(
     ],
 )
 def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
-    finished: Path, make_workflow: MakeWorkflow, override: str, first: str
+    finished: Path, make_graph: MakeGraph, override: str, first: str
 ) -> None:
-    workflow = make_workflow(finished, [override])
-    found = states(workflow)
+    graph = make_graph(finished, [override])
+    found = states(graph)
     changed = {name for name, state in found.items() if state != {"fresh"}}
     # The number of proposals also says how many the pool is chosen for, and the second classifier
     # is of the first one's kind.
-    reached = {first} | ({"crf_settings", "posterior"} & changed)
-    for stage in PIPELINE:
-        if reached & {name for name, _ in stage.inputs_with(workflow.recipe)}:
+    reached = {first} | ({"crf_settings", "auxiliary"} & changed)
+    for stage in STAGES:
+        if reached & {name for name, _ in stage.inputs_with(graph.recipe)}:
             reached.add(stage.name)
     assert first in changed
     assert changed <= reached
@@ -89,11 +89,11 @@ def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
 
 @pytest.mark.parametrize("fusion, kept", [("false", True), ("true", False)])
 def test_without_fusion_proposals_do_not_hang_on_stage_two(
-    finished: Path, make_workflow: MakeWorkflow, fusion: str, kept: bool
+    finished: Path, make_graph: MakeGraph, fusion: str, kept: bool
 ) -> None:
-    common = ["posterior.features=null", f"fusion.enabled={fusion}"]
+    common = ["auxiliary.features=null", f"fusion.enabled={fusion}"]
     plain, other = (
-        make_workflow(finished, [*common, *settings])
+        make_graph(finished, [*common, *settings])
         for settings in ((), ("segnet.epochs_mixed=2", "classifiers.C=0.5"))
     )
     for stage in ("crf_settings", "proposals"):
@@ -104,37 +104,37 @@ def test_without_fusion_proposals_do_not_hang_on_stage_two(
 def test_jobs_do_not_change_results(
     finished: Path,
     tmp_path: Path,
-    make_workflow: MakeWorkflow,
+    make_graph: MakeGraph,
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
-    make_workflow(tmp_path / "two").run(jobs=2, quiet=True)
+    run_graph(make_graph(tmp_path / "two"), None, Execution(2, quiet=True))
     assert_equal_contents(finished, tmp_path / "two")
 
 
 def test_folds_one_by_one_give_the_same(
     finished: Path,
     tmp_path: Path,
-    make_workflow: MakeWorkflow,
+    make_graph: MakeGraph,
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
     work = tmp_path / "folds"
     for fold in ("1", "final", "0", "2"):
-        make_workflow(work).run(part_name(fold), quiet=True)
-    found = states(make_workflow(work))
+        run_graph(make_graph(work), part_name(fold))
+    found = states(make_graph(work))
     assert found["features"] == {"fresh"}
     assert found["ranking"] == {"missing"}
-    make_workflow(work).run(quiet=True)
+    run_graph(make_graph(work))
     assert_equal_contents(finished, work)
 
 
 def test_folds_as_jobs_at_the_same_time(
     finished: Path,
     tmp_path: Path,
-    make_workflow: MakeWorkflow,
+    make_graph: MakeGraph,
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
     work, recipe = tmp_path / "together", tmp_path / "tiny.yaml"
-    recipe.write_text(json.dumps(make_workflow(finished).recipe.model_dump(mode="json")))
+    recipe.write_text(json.dumps(make_graph(finished).recipe.model_dump(mode="json")))
     command = [
         sys.executable,
         "-m",
@@ -154,19 +154,19 @@ def test_folds_as_jobs_at_the_same_time(
     for job in jobs:
         _, errors = job.communicate(timeout=300)
         assert (job.returncode, errors) == (0, "")
-    make_workflow(work).run(quiet=True)
+    run_graph(make_graph(work))
     assert_equal_contents(finished, work)
 
 
 def test_killed_run_goes_on_to_the_same_bytes(
     finished: Path,
     tmp_path: Path,
-    make_workflow: MakeWorkflow,
+    make_graph: MakeGraph,
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
     work = tmp_path / "killed"
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(json.dumps(make_workflow(finished).recipe.model_dump(mode="json")))
+    recipe.write_text(json.dumps(make_graph(finished).recipe.model_dump(mode="json")))
     command = [
         sys.executable,
         "-m",
@@ -185,50 +185,48 @@ def test_killed_run_goes_on_to_the_same_bytes(
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert any("missing" in found for found in states(make_workflow(work)).values())
-    make_workflow(work).run(quiet=True)
+    assert any("missing" in found for found in states(make_graph(work)).values())
+    run_graph(make_graph(work))
     assert_equal_contents(finished, work)
 
 
 def test_damage_is_found_and_repaired(
     copy: Path,
     finished: Path,
-    make_workflow: MakeWorkflow,
+    make_graph: MakeGraph,
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
-    workflow = make_workflow(copy)
-    assert workflow.verify() == []
-    path = workflow.store.path(workflow.task("proposals", "fold-01").ref)
+    graph = make_graph(copy)
+    assert graph.verify() == []
+    path = graph.store.path(graph.task("proposals", "fold-01").ref)
     path.write_bytes(path.read_bytes()[:3000])
-    assert states(workflow)["proposals"] == {"fresh", "damaged"}
-    problems = workflow.verify()
+    assert states(graph)["proposals"] == {"fresh", "damaged"}
+    problems = graph.verify()
     assert len(problems) == 1 and str(path) in problems[0]
     with pytest.raises(DamagedArtefactError, match="repair"):
-        with workflow.job("features", "fold-01").open("proposals"):
+        with graph.job("features", "fold-01").open("proposals"):
             pass
-    workflow.verify(repair=True)
-    assert make_workflow(copy).run(quiet=True) == 1
+    graph.verify(repair=True)
+    assert run_graph(make_graph(copy)) == 1
     assert_equal_contents(finished, copy)
 
 
-def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_workflow: MakeWorkflow) -> None:
-    assert make_workflow(copy).collect_garbage() == (0, 0)
-    changed = make_workflow(copy, ["ranking.C=0.5"])
+def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_graph: MakeGraph) -> None:
+    assert make_graph(copy).collect_garbage() == (0, 0)
+    changed = make_graph(copy, ["ranking.C=0.5"])
     files, freed = changed.collect_garbage()
     assert files == 3 and freed > 0
-    assert states(make_workflow(copy))["ranking"] == {"missing"}
+    assert states(make_graph(copy))["ranking"] == {"missing"}
 
 
-def test_nothing_in_a_part_was_trained_on_its_images(
-    finished: Path, make_workflow: MakeWorkflow
-) -> None:
-    workflow = make_workflow(finished)
-    ids = set(workflow.train.ids)
-    for task in workflow.tasks:
-        header = workflow.store.header(task.ref)
+def test_nothing_in_a_part_was_trained_on_its_images(finished: Path, make_graph: MakeGraph) -> None:
+    graph = make_graph(finished)
+    ids = set(graph.data.train.ids)
+    for task in graph.tasks:
+        header = graph.store.header(task.ref)
         assert not set(header.image_ids) & set(header.trained_on)
         if task.stage.name == "features":
-            part = next(p for p in workflow.parts if p.name == task.part.name)
+            part = next(p for p in graph.parts if p.name == task.part.name)
             assert set(header.trained_on) == set(part.train_ids)
             assert set(header.trained_on) == (
                 ids if part.name == FINAL else ids - set(part.image_ids)
@@ -236,38 +234,38 @@ def test_nothing_in_a_part_was_trained_on_its_images(
 
 
 def test_only_final_reads_what_models_of_other_folds_say(
-    finished: Path, make_workflow: MakeWorkflow
+    finished: Path, make_graph: MakeGraph
 ) -> None:
     """A fold's settings owe nothing to its images, not even through the models of other folds."""
-    workflow = make_workflow(finished)
-    every = {part.name for part in workflow.parts}
+    graph = make_graph(finished)
+    every = {part.name for part in graph.parts}
     for stage in ("fusion", "crf_settings"):
-        for part in workflow.parts:
+        for part in graph.parts:
             read = {
                 other
-                for name, other in workflow.task(stage, part.name).inputs
+                for name, other in graph.task(stage, part.name).inputs
                 if name in ("unaries", "segnet", "classifiers", "fusion")
             }
             assert read == (every if part.name == "final" else {part.name})
 
 
-def test_a_leak_is_an_error(copy: Path, make_workflow: MakeWorkflow) -> None:
-    workflow = make_workflow(copy)
-    ref = workflow.task("features", "fold-00").ref
-    path = workflow.store.path(ref)
+def test_a_leak_is_an_error(copy: Path, make_graph: MakeGraph) -> None:
+    graph = make_graph(copy)
+    ref = graph.task("features", "fold-00").ref
+    path = graph.store.path(ref)
     with h5py.File(path, "a") as file:
         leaked = file["header/image_ids"][0]
         values = np.append(file["header/trained_on"][()], leaked)
         del file["header/trained_on"]
         file["header"].create_dataset("trained_on", data=values, dtype=h5py.string_dtype())
     with pytest.raises(LeakError, match="trained on"):
-        with workflow.job("ranking").open("features", "fold-00"):
+        with graph.job("ranking").open("features", "fold-00"):
             pass
 
 
-def test_more_folds_than_images(tmp_path: Path, make_workflow: MakeWorkflow) -> None:
+def test_more_folds_than_images(tmp_path: Path, make_graph: MakeGraph) -> None:
     with pytest.raises(ConfigError, match="n_folds is 50.*12 images"):
-        make_workflow(tmp_path / "w", ["folds.n_folds=50"])
+        make_graph(tmp_path / "w", ["folds.n_folds=50"])
 
 
 @pytest.mark.parametrize("fold", ["-1", "x", "1.5"])
@@ -276,9 +274,9 @@ def test_bad_fold_names(fold: str) -> None:
         part_name(fold)
 
 
-def test_fold_out_of_range(finished: Path, make_workflow: MakeWorkflow) -> None:
+def test_fold_out_of_range(finished: Path, make_graph: MakeGraph) -> None:
     with pytest.raises(ConfigError, match="0..2 or final"):
-        make_workflow(finished).run(part_name("7"), quiet=True)
+        run_graph(make_graph(finished), part_name("7"))
 
 
 def test_missing_weights_say_where_they_were_looked_for(
@@ -294,6 +292,6 @@ def test_missing_weights_say_where_they_were_looked_for(
 
 
 def test_stages_say_what_they_are() -> None:
-    for stage in PIPELINE:
+    for stage in STAGES:
         assert isinstance(stage, Stage)
-        assert stage.summary and stage.version >= 1
+        assert stage.summary and stage.version >= 1 and callable(stage.function())

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from rerank import hdf5
-from rerank import store as store_module
+from rerank import files
+from rerank.engine import hdf5
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
 from rerank.engine.store import ArtefactRef, Header, Store, digest, read_header
 from rerank.errors import DamagedArtefactError, StoreError
@@ -160,7 +160,7 @@ def test_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monkey
         with open("/dev/full", "w") as file:
             file.write("x" * 100_000)
 
-    monkeypatch.setattr(store_module, "_flush", no_space)
+    monkeypatch.setattr(files, "_flush", no_space)
     with pytest.raises(StoreError, match="disk is full"):
         make(store)
     assert store.state(REF) == "missing"

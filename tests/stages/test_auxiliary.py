@@ -1,4 +1,4 @@
-"""A dense network that stage 2 hears beside the second classifier."""
+"""The auxiliary models: a second classifier and a dense network that only stage 2 uses."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from rerank.applications.runs import open_models, write_run_file
 from rerank.config import Recipe, build_recipe
 from rerank.engine.folds import FINAL
+from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_arrays, read_strings
+from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError
-from rerank.prediction import Predictor, write_run_file
-from rerank.stages import Workflow
-from rerank.stages.auxiliary import read_held_out, read_posterior
-from rerank.stages.dense_network import DenseTraining, at_temperature
+from rerank.potentials.dense_network_unary import DenseNetworkTraining, at_temperature
+from rerank.stages.auxiliary import read_auxiliary, read_held_out
+from rerank.stages.pipeline import open_pipeline
 
 TREE: dict[str, Any] = {
     "name": "second",
@@ -26,9 +28,11 @@ TREE: dict[str, Any] = {
     "folds": {"n_folds": 2},
     "superpixels": {"n_segments": 30},
     "backbone": {"architecture": "small"},
-    "unary": {"features": "appearance", "holdout": 0.4, "n_steps": 20, "max_per_image": 20},
-    "posterior": {"dense": True},
-    "dense": {"size": [48, 64], "epochs": 2, "batch_size": 4, "train_backbone": True},
+    "classifiers": {"features": "appearance"},
+    "holdout": 0.4,
+    "unary": {"features": "appearance", "n_steps": 20, "max_per_image": 20},
+    "auxiliary": {"dense_network": True},
+    "dense_network": {"size": [48, 64], "epochs": 2, "batch_size": 4, "train_backbone": True},
     "crf": {"potts_weights": [0.5]},
     "proposals": {"generator": "div_mbest", "n_proposals": 3, "diversities": [0.1]},
     "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
@@ -42,92 +46,102 @@ def recipe_with(*overrides: str) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """A finished run with both models; tests read it and change nothing."""
-    found = Workflow(
-        recipe_with("posterior.features=appearance"),
+    found = open_pipeline(
+        recipe_with("auxiliary.features=appearance"),
         Store(tmp_path_factory.mktemp("second") / "work"),
     )
-    write_run_file(found)
-    found.run(quiet=True)
+    write_run_file(found, None)
+    run_graph(found)
     return found
 
 
-def test_fusion_hears_both_and_stage_1_neither(workflow: Workflow) -> None:
-    with workflow.job("crf_settings", FINAL).open("fusion") as file:
+def test_fusion_uses_both_and_stage_1_neither(graph: Graph) -> None:
+    with graph.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert {"superpixel", "posterior", "dense", "dense_image", "dense_similar"} <= set(names)
-    without = Workflow(recipe_with("posterior.dense=false"), Store(workflow.store.root))
+    assert {"superpixel", "auxiliary", "dense", "dense_image", "dense_similar"} <= set(names)
+    without = open_pipeline(recipe_with("auxiliary.dense_network=false"), Store(graph.store.root))
     for stage in ("unaries", "segnet", "classifiers"):
-        assert without.task(stage, FINAL).ref == workflow.task(stage, FINAL).ref
-    assert without.task("posterior", FINAL).ref != workflow.task("posterior", FINAL).ref
-    with workflow.store.open(workflow.task("pages").ref) as file:
+        assert without.task(stage, FINAL).ref == graph.task(stage, FINAL).ref
+    assert without.task("auxiliary", FINAL).ref != graph.task("auxiliary", FINAL).ref
+    with graph.store.open(graph.task("pages").ref) as file:
         page = bytes(file["files/report.html"][()]).decode()
-    assert "a second classifier on appearance features; a dense network on small, trained" in page
-    assert Workflow(workflow.recipe, workflow.store).run(quiet=True) == 0
+    assert (
+        "an auxiliary classifier on appearance features; a dense network on small, trained" in page
+    )
+    assert run_graph(open_pipeline(graph.recipe, graph.store)) == 0
 
 
 def test_its_settings_matter_only_where_it_is_asked_for(tmp_path: Path) -> None:
     def key(*overrides: str) -> str:
-        return Workflow(recipe_with(*overrides), Store(tmp_path)).task("posterior", FINAL).ref.key
+        return (
+            open_pipeline(recipe_with(*overrides), Store(tmp_path)).task("auxiliary", FINAL).ref.key
+        )
 
-    assert key("dense.epochs=3") != key()
-    off = "posterior.dense=false"
-    assert key(off, "dense.epochs=3") == key(off) != key()
+    assert key("dense_network.epochs=3") != key()
+    off = "auxiliary.dense_network=false"
+    assert key(off, "dense_network.epochs=3") == key(off) != key()
 
 
 def test_a_backbone_without_weights_has_to_be_trained(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="^posterior.dense needs .* dense.train_backbone=true"):
-        Workflow(recipe_with("dense.train_backbone=false"), Store(tmp_path)).task("posterior")
+    with pytest.raises(
+        ConfigError, match="^auxiliary.dense_network needs .* dense_network.train_backbone=true"
+    ):
+        open_pipeline(recipe_with("dense_network.train_backbone=false"), Store(tmp_path)).task(
+            "auxiliary"
+        )
 
 
-def test_a_prediction_asks_both_as_the_run_did(workflow: Workflow) -> None:
-    assert workflow.evaluate is not None
-    predictor = Predictor(str(workflow.store.root))
-    image = workflow.evaluate[1].image
-    with workflow.job("fusion", FINAL).open("posterior") as file:
-        stored = read_posterior(file, 1)
-    with workflow.job("proposals", FINAL).open("superpixels") as file:
+def test_a_prediction_asks_both_as_the_run_did(graph: Graph) -> None:
+    assert graph.data.evaluate is not None
+    models, _ = open_models(graph.store.root)
+    image = graph.data.evaluate[1].image
+    with graph.job("fusion", FINAL).open("auxiliary") as file:
+        stored = read_auxiliary(file, 1)
+    with graph.job("proposals", FINAL).open("superpixels") as file:
         superpixels = read_image(file, 1)["superpixels"]
-    with workflow.job("pages").open("proposals", FINAL) as file:
+    with graph.job("pages").open("proposals", FINAL) as file:
         labelings = read_image(file, 1)["labelings"]
-    found = predictor._second.ask(image, superpixels)
-    assert found.classifier is not None and found.dense is not None
-    assert stored.classifier is not None and stored.dense is not None
+    found = models._auxiliary.predict(image, superpixels)
+    assert found.classifier is not None and found.dense_network is not None
+    assert stored.classifier is not None and stored.dense_network is not None
     # Features wait in the store in half precision.
     np.testing.assert_allclose(found.classifier, stored.classifier, atol=1e-3)
-    assert_array_equal(found.dense, stored.dense)
-    assert found.classifier.std() > 0.01 and found.dense.std() > 0.01
-    assert_array_equal(predictor.predict(image).labelings, labelings)
+    assert_array_equal(found.dense_network, stored.dense_network)
+    assert found.classifier.std() > 0.01 and found.dense_network.std() > 0.01
+    assert_array_equal(models.predict(image).proposals.labelings, labelings)
 
 
-def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(workflow: Workflow) -> None:
-    with workflow.job("fusion", "fold-00").open("unaries") as file:
+def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Graph) -> None:
+    with graph.job("fusion", "fold-00").open("unaries") as file:
         held = read_strings(file["holdout_ids"])
-    with workflow.job("fusion", "fold-00").open("posterior") as file:
-        stored = read_held_out(file, "holdout/000000/probabilities").dense
-        temperature = float(read_arrays(file["dense/model"])["temperature"])
-    job = workflow.job("posterior", "fold-00")
+    with graph.job("fusion", "fold-00").open("auxiliary") as file:
+        stored = read_held_out(file, held, held[0]).dense_network
+        temperature = float(read_arrays(file["dense_network/model"])["temperature"])
+    job = graph.job("auxiliary", "fold-00")
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
     with job.open("superpixels", "fold-01") as file:
         superpixels = read_image(file, job.parts[1].image_ids.index(held[0]))["superpixels"]
 
     def fitted_on(kept: list[str]) -> np.ndarray:
-        model = DenseTraining(job.recipe, job.train, kept, job.weights).fit(np.arange(len(kept)))
+        model = DenseNetworkTraining(job.recipe, job.data.train, kept, job.data.weights).fit(
+            np.arange(len(kept))
+        )
         return at_temperature(
-            model.predict_proba(job.train.image(held[0]), superpixels), temperature
+            model.predict_proba(job.data.train.image(held[0]), superpixels), temperature
         )
 
     np.testing.assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
     assert np.abs(fitted_on(ids) - stored).max() > 1e-4
 
 
-def test_a_network_alone_is_a_second_opinion_too(tmp_path: Path) -> None:
-    found = Workflow(recipe_with(), Store(tmp_path))
-    found.run(quiet=True)
-    with found.job("fusion", FINAL).open("posterior") as file:
-        opinion = read_posterior(file, 0)
-    assert opinion.classifier is None and opinion.dense is not None
+def test_a_network_alone_is_an_auxiliary_model_too(tmp_path: Path) -> None:
+    found = open_pipeline(recipe_with(), Store(tmp_path))
+    run_graph(found)
+    with found.job("fusion", FINAL).open("auxiliary") as file:
+        opinion = read_auxiliary(file, 0)
+    assert opinion.classifier is None and opinion.dense_network is not None
     with found.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert "dense" in names and "posterior" not in names
+    assert "dense" in names and "auxiliary" not in names

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerank.applications.runs import status_lines, timing_rows
-from rerank.metrics import corpus_iou, mean_image_iou
-from rerank.reports import chosen_counts
-from rerank.stages.ablation import subsets
+from rerank.applications.reports import timing_rows
+from rerank.applications.upkeep import status_lines
+from rerank.metrics import chosen_counts, corpus_iou, mean_image_iou
 from rerank.stages.oracle import read_counts
 from rerank.stages.pages import ablation_files, load_population, oracle_files
 
@@ -38,8 +37,8 @@ def test_page_is_self_contained(finished: Path) -> None:
         assert text in page
 
 
-def test_rules_are_those_of_the_counts(finished: Path, make_workflow) -> None:
-    job = make_workflow(finished).job("pages")
+def test_rules_are_those_of_the_counts(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
     population = load_population(job, "evaluation")
     rows = {row["rule"]: row for row in rows_of(finished / "report" / "rules_evaluation.csv")}
     for rule, choice in population.choices.items():
@@ -60,23 +59,23 @@ def test_rules_are_those_of_the_counts(finished: Path, make_workflow) -> None:
     assert float(rows["superpixel bound"]["image_iou"]) >= best
 
 
-def test_all_images_are_cross_fitted(finished: Path, make_workflow) -> None:
-    workflow = make_workflow(finished)
-    job = workflow.job("pages")
+def test_all_images_are_cross_fitted(finished: Path, make_graph) -> None:
+    graph = make_graph(finished)
+    job = graph.job("pages")
     counts = load_population(job, "cross_fitted").counts
-    assert len(counts.unions) == len(workflow.train) + len(workflow.evaluate)
+    assert len(counts.unions) == len(graph.data.train) + len(graph.data.evaluate)
 
 
-def test_unary_and_bound_are_measured_over_pixels(finished: Path, make_workflow) -> None:
-    job = make_workflow(finished).job("pages")
+def test_unary_and_bound_are_measured_over_pixels(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
     bound = read_counts(job, ("final",), "bound_")
-    pixels = sum((sample.labels != 255).sum() for sample in job.evaluate)
+    pixels = sum((sample.labels != 255).sum() for sample in job.data.evaluate)
     assert bound.intersections.sum() <= pixels
     assert (2 * pixels - bound.intersections.sum()) == bound.unions.sum()
 
 
-def test_analyses(finished: Path, make_workflow) -> None:
-    job = make_workflow(finished).job("pages")
+def test_analyses(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
     files = oracle_files(job)
     assert set(files) == {
         f"oracle_{p}.{kind}" for p in ("evaluation", "cross_fitted") for kind in ("csv", "png")
@@ -88,7 +87,13 @@ def test_analyses(finished: Path, make_workflow) -> None:
     ablation = ablation_files(job)
     rows = list(csv.DictReader(io.StringIO(ablation["ablation.csv"].decode())))
     assert [row["rule"] for row in rows] == [
-        " + ".join(s) for s in subsets(("segnet", "classification", "proposal"))
+        "segnet",
+        "classification",
+        "proposal",
+        "segnet + classification",
+        "segnet + proposal",
+        "classification + proposal",
+        "segnet + classification + proposal",
     ]
     assert len(rows) == 7
     assert files["oracle_evaluation.png"].startswith(b"\x89PNG")
@@ -107,8 +112,8 @@ def test_generators_alone_and_the_pools(finished: Path) -> None:
         assert 0 <= float(row["corpus_miou_at_5"]) <= 100
 
 
-def test_fusion_is_the_second_proposal(finished: Path, make_workflow) -> None:
-    job = make_workflow(finished).job("pages")
+def test_fusion_is_the_second_proposal(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
     population = load_population(job, "evaluation")
     assert (population.choices["fusion (MAP of all signals)"] == 1).all()
     assert {"minimum Bayes risk", "ridge", "gradient boosting", "pairwise ranking SVM"} <= set(
@@ -116,16 +121,16 @@ def test_fusion_is_the_second_proposal(finished: Path, make_workflow) -> None:
     )
 
 
-def test_same_report_twice(finished: Path, make_workflow) -> None:
-    job = make_workflow(finished).job("pages")
+def test_same_report_twice(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
     assert ablation_files(job) == ablation_files(job)
 
 
-def test_status_and_timings(finished: Path, make_workflow) -> None:
-    lines = status_lines(str(finished), every_part=True)
+def test_status_and_timings(finished: Path, make_graph) -> None:
+    lines = status_lines(str(finished), every_fold=True)
     text = "\n".join(lines)
     assert "superpixels" in text and "4 fresh" in text and "fold-02" in text and "final" in text
     assert "missing" not in text
-    rows = timing_rows(make_workflow(finished))
+    rows = timing_rows(make_graph(finished))
     assert all(row["seconds"] >= 0 and row["peak_mib"] > 0 for row in rows)
     assert np.isfinite([row["mib"] for row in rows]).all()

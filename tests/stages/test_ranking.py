@@ -13,21 +13,16 @@ from rerank.engine.stage import Job
 from rerank.errors import LeakError
 from rerank.features import FeatureTable
 from rerank.metrics import image_iou
+from rerank.ranking.ranking_table import RankingTable, join
 from rerank.stages import ranking
-from rerank.stages.ranking import (
-    PartTable,
-    fit_ranker,
-    load_part,
-    load_parts,
-    rank_candidates,
-    ranker_scores,
-)
+from rerank.stages.ranking import load_part, load_parts
+from rerank.tuning.ranker_choice import fit_ranker, rank_candidates, ranker_scores
 
 
-def widened(column: Callable[[PartTable], np.ndarray]) -> Callable[[Job, str], PartTable]:
+def widened(column: Callable[[RankingTable], np.ndarray]) -> Callable[[Job, str], RankingTable]:
     """`load_part` whose tables have one column more."""
 
-    def load(job: Job, name: str) -> PartTable:
+    def load(job: Job, name: str) -> RankingTable:
         part = load_part(job, name)
         values = np.concatenate([part.table.values, column(part)[:, None]], axis=1)
         table = FeatureTable(
@@ -42,9 +37,9 @@ def widened(column: Callable[[PartTable], np.ndarray]) -> Callable[[Job, str], P
 
 
 def test_constant_columns_reach_no_ranker(
-    finished: Path, make_workflow, monkeypatch: pytest.MonkeyPatch
+    finished: Path, make_graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_workflow(finished).job("ranking")
+    job = make_graph(finished).job("ranking")
     monkeypatch.setattr(ranking, "load_part", widened(lambda part: np.ones(len(part.table))))
     folds, final = load_parts(job)
     assert final is not None
@@ -56,9 +51,9 @@ def test_constant_columns_reach_no_ranker(
 
 
 def test_a_column_that_tells_the_quality_is_an_error(
-    finished: Path, make_workflow, monkeypatch: pytest.MonkeyPatch
+    finished: Path, make_graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_workflow(finished).job("ranking")
+    job = make_graph(finished).job("ranking")
     monkeypatch.setattr(
         ranking, "load_part", widened(lambda part: 3 * image_iou(part.counts).ravel() - 1)
     )
@@ -68,14 +63,14 @@ def test_a_column_that_tells_the_quality_is_an_error(
 
 @pytest.mark.parametrize("kind", ["svm", "pairwise", "ridge", "boosting"])
 def test_no_column_speaks_for_a_proposal_more_than_in_training(
-    finished: Path, make_workflow, kind: str
+    finished: Path, make_graph, kind: str
 ) -> None:
-    workflow = make_workflow(finished)
-    folds, final = load_parts(workflow.job("ranking"))
+    graph = make_graph(finished)
+    folds, final = load_parts(graph.job("ranking"))
     assert final is not None
     groups = ("summary",)
-    train = ranking.join(folds)
-    fitted = fit_ranker(train, groups, rank_candidates(kind, workflow.recipe)[0], workflow.recipe)
+    train = join(folds)
+    fitted = fit_ranker(train, groups, rank_candidates(kind, graph.recipe)[0], graph.recipe)
     values = train.table.select(groups=groups).values
     plain = fitted.ranker.decision_function
     np.testing.assert_array_equal(ranker_scores(fitted, train, groups).ravel(), plain(values))

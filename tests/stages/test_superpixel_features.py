@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 from rerank.config import Recipe, build_recipe
 from rerank.engine.store import Store
 from rerank.nets import build_backbone
-from rerank.stages import Workflow
-from rerank.stages.superpixel_features import make_descriptor, posterior_scales
+from rerank.stages.pipeline import open_pipeline
+from rerank.stages.superpixel_features import make_descriptor
 
 POSITIONS = 8
 
@@ -27,7 +27,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def recipe_with(*overrides: str) -> Recipe:
     return build_recipe(
-        {"name": "r", "dataset": {"name": "scenes"}, "posterior": {"features": "deep"}},
+        {"name": "r", "dataset": {"name": "scenes"}, "auxiliary": {"features": "deep"}},
         "r",
         overrides,
     )
@@ -55,21 +55,18 @@ def test_small_images_are_enlarged(weights: str, shape: tuple[int, int]) -> None
     assert len(found) == 1 and np.isfinite(found).all()
 
 
-def test_the_second_classifier_has_scales_of_its_own(tmp_path: Path) -> None:
-    assert posterior_scales(recipe_with("unary.scales=[0.7]")) == (0.7,)
-    own = recipe_with("unary.scales=[0.7]", "posterior.scales=[2.0, 1.0]")
-    assert posterior_scales(own) == (2.0, 1.0)
+def test_the_auxiliary_classifier_has_scales_of_its_own(tmp_path: Path) -> None:
     keys = [
         {
-            stage: Workflow(recipe, Store(tmp_path)).task(stage, "final").ref.key
-            for stage in ("superpixel_features", "posterior_features")
+            stage: open_pipeline(recipe, Store(tmp_path)).task(stage, "final").ref.key
+            for stage in ("superpixel_features", "auxiliary_features")
         }
         for recipe in (
             recipe_with(),
-            recipe_with("posterior.scales=[1.0]"),
-            recipe_with("posterior.scales=[2.0]"),
+            recipe_with("auxiliary.scales=[1.0]"),
+            recipe_with("auxiliary.scales=[2.0]"),
         )
     ]
     assert keys[0] == keys[1]
     assert keys[2]["superpixel_features"] == keys[0]["superpixel_features"]
-    assert keys[2]["posterior_features"] != keys[0]["posterior_features"]
+    assert keys[2]["auxiliary_features"] != keys[0]["auxiliary_features"]

@@ -11,17 +11,9 @@ from rerank.engine.folds import FINAL
 from rerank.engine.stage import read_image
 from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, div_mbest
+from rerank.proposals.pool_rows import PoolRow, fill, from_text, run_rows, to_text
 from rerank.stages.crf_settings import load_choice
-from rerank.tuning.candidate_pool import (
-    PoolRow,
-    candidate_generators,
-    choose_pool,
-    evaluate_candidates,
-    fill,
-    from_text,
-    run_rows,
-    to_text,
-)
+from rerank.tuning.candidate_pool import candidate_generators, choose_pool, evaluate_candidates
 
 
 def problems(n_images: int) -> tuple[list[dict[str, ProposalContext]], list[np.ndarray]]:
@@ -123,13 +115,13 @@ def test_fill_repeats_the_first_labeling() -> None:
     np.testing.assert_array_equal(fill(made, 1).labelings, [[0, 1]])
 
 
-def test_each_proposal_says_where_it_came_from(finished: Path, make_workflow) -> None:
-    workflow = make_workflow(finished)
-    with workflow.job("proposals", FINAL).open("crf_settings") as file:
+def test_each_proposal_says_where_it_came_from(finished: Path, make_graph) -> None:
+    graph = make_graph(finished)
+    with graph.job("proposals", FINAL).open("crf_settings") as file:
         choice = load_choice(file)
     assert choice.pool
     names = {"map"} | {row.candidate.generator.name for row in choice.pool}
-    with workflow.job("pages").open("proposals", FINAL) as file:
+    with graph.job("pages").open("proposals", FINAL) as file:
         found = read_image(file, 0)
     assert len(found["generators"]) == 5 == len(found["parameters"])
     assert set(found["generators"]) <= names

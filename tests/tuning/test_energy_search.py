@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import pytest
 
 from rerank.config import build_recipe
 from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
+from rerank.potentials.potts_energy import EnergySettings, potts_energy
 from rerank.superpixels import adjacency_graph
-from rerank.tuning.energy_search import (
-    EnergySettings,
-    UnseenImage,
-    choose_energy,
-    potts_energy,
-    prior_bias,
-)
+from rerank.tuning.energy_search import HoldoutImage, choose_energy, prior_bias
 
 CELLS, CLASSES = 14, 3
 
@@ -37,7 +31,7 @@ def noisy_images(count):
         logits[:, 2] -= 1.0
         p = np.exp(logits)
         made.append(
-            UnseenImage(
+            HoldoutImage(
                 {"unary": p / p.sum(axis=1, keepdims=True)},
                 graph,
                 np.zeros((CELLS**2, 1)),
@@ -61,17 +55,15 @@ def score(images, settings):
 
 
 @pytest.mark.parametrize("parameters", ["search", "structured_svm"])
-def test_chosen_settings_help_on_other_images(tmp_path, parameters):
+def test_chosen_settings_help_on_other_images(parameters):
     images = noisy_images(16)
     seen, unseen = images[:8], images[8:]
     recipe = build_recipe(
         {"name": "x", "dataset": {"name": "scenes"}, "crf": {"parameters": parameters}}, "test"
     )
-    with h5py.File(tmp_path / "choice.h5", "w") as file:
-        found = choose_energy(seen, "unary", np.array([0.7, 0.15, 0.15]), recipe, file)
-        for name, value in vars(found).items():
-            np.testing.assert_array_equal(file[name][()], np.array(value))
-        tried = file["pair_scores" if parameters == "search" else "learner_scores"][()]
+    choice = choose_energy(seen, "unary", np.array([0.7, 0.15, 0.15]), recipe.crf)
+    found = choice.settings
+    tried = choice.tried["pair_scores" if parameters == "search" else "learner_scores"]
     assert found.potts_weight > 0 and found.contrast_scale in recipe.crf.contrast_scales
     assert tried.max() <= score(seen, found) + 1e-12
     assert score(unseen, found) > score(unseen, EnergySettings(0.0)) + 0.1

@@ -11,39 +11,54 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rerank.applications.proposal_files import propose_image
-from rerank.config import Recipe, build_recipe
+from rerank.applications.runs import open_models, write_run_file
+from rerank.config import Recipe, build_propose_settings, build_recipe
 from rerank.datasets import Dataset, open_dataset
 from rerank.engine.folds import FINAL
+from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_arrays, read_strings
+from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, InputError
 from rerank.nets import build_backbone
-from rerank.prediction import Predictor, write_run_file
-from rerank.stages import PIPELINE, Workflow, dense
-from rerank.stages.dense_network import (
-    DenseTraining,
-    DenseUnary,
+from rerank.potentials import dense_network_unary
+from rerank.potentials.dense_network_unary import (
+    DenseNetworkTraining,
+    DenseNetworkUnary,
     at_temperature,
     choose_temperature,
 )
-from rerank.stages.unaries import pool_own_map
+from rerank.potentials.network_map import map_to_regions
+from rerank.reranker import propose
+from rerank.stages.pipeline import STAGES, open_pipeline
 
 TREE: dict[str, Any] = {
     "name": "dense",
     "dataset": {"name": "scenes", "options": {"n_images": 8, "size": [48, 36]}},
     "folds": {"n_folds": 2},
+    "holdout": 0.4,
     "superpixels": {"n_segments": 30},
-    "unary": {"source": "dense", "features": "appearance", "holdout": 0.4, "max_per_image": 20},
-    "dense": {"size": [48, 64], "epochs": 2, "batch_size": 4, "crf_layer": True, "crf_epochs": 1},
+    "classifiers": {"features": "backbone"},
+    "unary": {"source": "dense_network", "features": "appearance", "max_per_image": 20},
+    "dense_network": {
+        "size": [48, 64],
+        "epochs": 2,
+        "batch_size": 4,
+        "crf_layer": True,
+        "crf_epochs": 1,
+    },
     "crf": {"potts_weights": [0.5]},
     "proposals": {"generator": "div_mbest", "n_proposals": 3, "diversities": [0.1]},
     "segnet": {"grid": 4, "epochs_cross_entropy": 1, "epochs_mixed": 1},
     "ranking": {"C": 0.1},
     "report": {"n_bootstrap": 5, "n_examples": 2, "ablation": False, "generators": False},
 }
-SMALL = ["backbone.architecture=small", "dense.train_backbone=true"]
+SMALL = [
+    "backbone.architecture=small",
+    "classifiers.features=appearance",
+    "dense_network.train_backbone=true",
+]
 
 
 def recipe_with(*overrides: str) -> Recipe:
@@ -58,87 +73,85 @@ def save_weights(path: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """A finished run with a frozen SqueezeNet; tests read it and change nothing."""
     folder = tmp_path_factory.mktemp("dense")
     weights = save_weights(folder / "net.npz")
-    found = Workflow(
+    found = open_pipeline(
         recipe_with(
-            f"backbone.weights={weights}", "posterior.features=deep", "posterior.scales=[0.5, 1.0]"
+            f"backbone.weights={weights}", "auxiliary.features=deep", "auxiliary.scales=[0.5, 1.0]"
         ),
         Store(folder / "work"),
     )
-    write_run_file(found)
-    found.run(quiet=True)
+    write_run_file(found, None)
+    run_graph(found)
     return found
 
 
 def key_of(recipe: Recipe, work: Path, stage: str = "unaries") -> str:
-    return Workflow(recipe, Store(work)).task(stage, FINAL).ref.key
+    return open_pipeline(recipe, Store(work)).task(stage, FINAL).ref.key
 
 
-def test_a_run_ends_and_the_next_does_nothing(workflow: Workflow) -> None:
-    again = Workflow(workflow.recipe, workflow.store)
+def test_a_run_ends_and_the_next_does_nothing(graph: Graph) -> None:
+    again = open_pipeline(graph.recipe, graph.store)
     assert {row.state for row in again.status()} == {"fresh"}
-    assert again.run(quiet=True) == 0
-    with workflow.job("pages").open("ranking"):
+    assert run_graph(again) == 0
+    with graph.job("pages").open("ranking"):
         pass
-    with workflow.store.open(workflow.task("pages").ref) as file:
+    with graph.store.open(graph.task("pages").ref) as file:
         page = bytes(file["files/report.html"][()]).decode()
         rules = bytes(file["files/rules_evaluation.csv"][()]).decode()
         others = bytes(file["files/rules_cross_fitted.csv"][()]).decode()
     assert "a dense network on squeezenet1_0 with a CRF layer" in page
-    assert "a second classifier on deep features at scales 0.5, 1;" in page
+    assert "an auxiliary classifier on deep features at scales 0.5, 1;" in page
     assert "\ndense CRF," in rules and "dense CRF" not in others
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
-    workflow: Workflow, tmp_path: Path
-) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(graph: Graph, tmp_path: Path) -> None:
     """As if it had been killed while the networks of one fold were trained."""
-    work = Path(shutil.copytree(workflow.store.root, tmp_path / "work"))
-    again = Workflow(workflow.recipe, Store(work))
+    work = Path(shutil.copytree(graph.store.root, tmp_path / "work"))
+    again = open_pipeline(graph.recipe, Store(work))
     ref = again.task("unaries", "fold-01").ref
     with again.store.open(ref) as file:
         before = {name: value.tobytes() for name, value in read_arrays(file["model"]).items()}
-        seen = read_image(file, 0)["probabilities"]
+        seen = read_image(file, 0)["region_probabilities"]
     again.store.remove(ref)
-    assert again.run(quiet=True) == 1
+    assert run_graph(again) == 1
     with again.store.open(ref) as file:
         assert before == {
             name: value.tobytes() for name, value in read_arrays(file["model"]).items()
         }
-        assert_array_equal(read_image(file, 0)["probabilities"], seen)
+        assert_array_equal(read_image(file, 0)["region_probabilities"], seen)
 
 
-def test_prediction_repeats_what_the_run_found(workflow: Workflow) -> None:
-    assert workflow.evaluate is not None
-    predictor = Predictor(str(workflow.store.root))
-    sample = workflow.evaluate[1]
-    with workflow.job("proposals", FINAL).open("unaries") as file:
-        stored = read_image(file, 1)["probabilities"]
-        model = DenseUnary.from_arrays(
-            read_arrays(file["model"]), 12, workflow.recipe, workflow.weights
+def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
+    assert graph.data.evaluate is not None
+    models, _ = open_models(graph.store.root)
+    sample = graph.data.evaluate[1]
+    with graph.job("proposals", FINAL).open("unaries") as file:
+        stored = read_image(file, 1)["region_probabilities"]
+        model = DenseNetworkUnary.from_arrays(
+            read_arrays(file["model"]), 12, graph.recipe, graph.data.weights
         )
         assert not any("backbone" in name for name in file["model"])
         assert any("layer" in name for name in file["model"])
-    with workflow.job("proposals", FINAL).open("superpixels") as file:
+    with graph.job("proposals", FINAL).open("superpixels") as file:
         superpixels = read_image(file, 1)["superpixels"]
-    with workflow.job("pages").open("proposals", FINAL) as file:
+    with graph.job("pages").open("proposals", FINAL) as file:
         labelings = read_image(file, 1)["labelings"]
     found = model.predict_proba(sample.image, superpixels)
     assert_array_equal(found.astype(np.float32), stored)
-    assert_array_equal(predictor.predict(sample.image).labelings, labelings)
+    assert_array_equal(models.predict(sample.image).proposals.labelings, labelings)
     assert_allclose(stored.sum(axis=1), 1.0, atol=1e-5)
     assert stored.std() > 0.01
 
 
-def test_the_inner_fit_has_not_seen_the_held_out_images(workflow: Workflow) -> None:
+def test_the_inner_fit_has_not_seen_the_held_out_images(graph: Graph) -> None:
     """Stored probabilities of held-out images are those of a network fitted without them."""
-    job = workflow.job("unaries", "fold-00")
-    with workflow.job("crf_settings", "fold-00").open("unaries") as file:
+    job = graph.job("unaries", "fold-00")
+    with graph.job("crf_settings", "fold-00").open("unaries") as file:
         held = read_strings(file["holdout_ids"])
-        stored = file["holdout/000000/probabilities"][()]
+        stored = file["holdout/000000/region_probabilities"][()]
         temperature = float(file["model/temperature"][()])
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
     assert 0 < len(held) < len(ids) and set(held) < set(ids)
@@ -146,55 +159,57 @@ def test_the_inner_fit_has_not_seen_the_held_out_images(workflow: Workflow) -> N
     with job.open("superpixels", "fold-01") as file:
         index = job.parts[1].image_ids.index(held[0])
         superpixels = read_image(file, index)["superpixels"]
-    image = job.train.image(held[0])
+    image = job.data.train.image(held[0])
 
     def fitted_on(kept: list[str]) -> np.ndarray:
-        model = DenseTraining(job.recipe, job.train, kept, job.weights).fit(np.arange(len(kept)))
+        model = DenseNetworkTraining(job.recipe, job.data.train, kept, job.data.weights).fit(
+            np.arange(len(kept))
+        )
         return at_temperature(model.predict_proba(image, superpixels), temperature)
 
     assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
     assert np.abs(fitted_on(ids) - stored).max() > 1e-4
 
 
-def test_activations_are_kept_once_a_part(
-    monkeypatch: pytest.MonkeyPatch, workflow: Workflow
-) -> None:
+def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, graph: Graph) -> None:
     calls = []
-    kept = dense.keep_activations
+    kept = dense_network_unary.keep_activations
 
     def counted(samples: Any, *rest: Any) -> Any:
         calls.append(len(samples))
         return kept(samples, *rest)
 
-    monkeypatch.setattr(dense, "keep_activations", counted)
-    training = DenseTraining(workflow.recipe, workflow.train, workflow.train.ids, workflow.weights)
+    monkeypatch.setattr(dense_network_unary, "keep_activations", counted)
+    training = DenseNetworkTraining(
+        graph.recipe, graph.data.train, graph.data.train.ids, graph.data.weights
+    )
     one = training.fit(np.array([0, 2, 3]))
     training.fit(np.arange(4))
-    assert calls == [len(workflow.train)]
-    alone = DenseTraining(
-        workflow.recipe,
-        workflow.train,
-        [workflow.train.ids[i] for i in (0, 2, 3)],
-        workflow.weights,
+    assert calls == [len(graph.data.train)]
+    alone = DenseNetworkTraining(
+        graph.recipe,
+        graph.data.train,
+        [graph.data.train.ids[i] for i in (0, 2, 3)],
+        graph.data.weights,
     )
     for name, value in alone.fit(np.arange(3)).to_arrays().items():
         assert_array_equal(value, one.to_arrays()[name])
 
 
 def test_a_backbone_that_is_trained_goes_into_the_file() -> None:
-    recipe = recipe_with(*SMALL, "dense.crf_layer=false", "unary.dense_crf=true")
+    recipe = recipe_with(*SMALL, "dense_network.crf_layer=false", "unary.dense_crf=true")
     dataset: Dataset = open_dataset("scenes", None, "train", n_images=4, size=(36, 48))
-    model = DenseTraining(recipe, dataset, dataset.ids, None).fit(np.arange(4))
+    model = DenseNetworkTraining(recipe, dataset, dataset.ids, None).fit(np.arange(4))
     arrays = model.to_arrays()
     assert any("backbone" in name for name in arrays)
     image = dataset[0].image
     superpixels = np.arange(36 * 48).reshape(36, 48) // 100
-    again = DenseUnary.from_arrays(arrays, 12, recipe, None)
+    again = DenseNetworkUnary.from_arrays(arrays, 12, recipe, None)
     assert again.refined
     assert_array_equal(
         again.predict_proba(image, superpixels), model.predict_proba(image, superpixels)
     )
-    plain = DenseUnary(model.source).predict_proba(image, superpixels)
+    plain = DenseNetworkUnary(model.source).predict_proba(image, superpixels)
     assert np.abs(plain - model.predict_proba(image, superpixels)).max() > 1e-3
 
 
@@ -219,66 +234,59 @@ def test_only_what_matters_is_in_the_key(tmp_path: Path) -> None:
     def key(weight: Path, *overrides: str) -> str:
         return key_of(recipe_with(f"backbone.weights={weight}", *overrides), tmp_path / "w")
 
-    plain = key(weights[0], "dense.crf_layer=false")
-    for same in ("dense.crf_epochs=9", "unary.hidden=3", "unary.n_steps=7", "segnet.dropout=0.1"):
-        assert key(weights[0], "dense.crf_layer=false", same) == plain, same
+    plain = key(weights[0], "dense_network.crf_layer=false")
+    for same in (
+        "dense_network.crf_epochs=9",
+        "unary.hidden=3",
+        "unary.n_steps=7",
+        "segnet.dropout=0.1",
+    ):
+        assert key(weights[0], "dense_network.crf_layer=false", same) == plain, same
     for other in (
-        "dense.epochs=3",
-        "dense.size=[50, 60]",
-        "dense.loss=rmi(factor=2)",
+        "dense_network.epochs=3",
+        "dense_network.size=[50, 60]",
+        "dense_network.loss=rmi(factor=2)",
         "unary.dense_crf=true",
-        "unary.holdout=0.3",
+        "holdout=0.3",
         "random_state=1",
     ):
-        assert key(weights[0], "dense.crf_layer=false", other) != plain, other
-    assert key(weights[1], "dense.crf_layer=false") != plain
+        assert key(weights[0], "dense_network.crf_layer=false", other) != plain, other
+    assert key(weights[1], "dense_network.crf_layer=false") != plain
     first = key(weights[0], "unary.source=classifier")
-    assert key(weights[0], "unary.source=classifier", "dense.epochs=5") == first
+    assert key(weights[0], "unary.source=classifier", "dense_network.epochs=5") == first
 
 
-def test_settings_of_other_sources_are_as_they_were() -> None:
-    """What lies in users' work folders stays valid."""
-    stage = next(stage for stage in PIPELINE if stage.name == "unaries")
-    names = {
-        "source",
-        "features",
-        "hidden",
-        "n_steps",
-        "weight_decay",
-        "class_balance",
-        "n_members",
-        "max_per_image",
-        "holdout",
-    }
-    for source in ("classifier", "probabilities"):
-        settings = stage.settings(recipe_with(f"unary.source={source}"))
-        assert set(settings) == {"unary", "random_state"} and set(settings["unary"]) == names
-        assert "weights" not in stage.reads_with(recipe_with(f"unary.source={source}"))
-    assert stage.version == 2 and stage.reads_with(recipe_with()) == ("weights",)
-    settings = stage.settings(recipe_with("unary.source=probabilities", "unary.dense_crf=true"))
-    assert settings["unary"]["dense_crf"] is True
+def test_only_what_a_source_reads_decides_its_key() -> None:
+    stage = next(stage for stage in STAGES if stage.name == "unaries")
+    reads = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
+    for source, expected in reads.items():
+        recipe = recipe_with(f"unary.source={source}", "unary.probabilities=maps")
+        assert stage.reads_with(recipe) == expected
+        settings = stage.settings(recipe)
+        assert ("hidden" in settings) == (source == "classifier")
+        assert ("dense_network" in settings) == (source == "dense_network")
 
 
 @pytest.mark.parametrize(
     "overrides, message",
     [
+        ([], "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense_network"),
         (
-            [],
-            "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense.train_backbone",
+            ["backbone.architecture=small"],
+            "small has no weights; set dense_network.train_backbone=true",
         ),
-        (["backbone.architecture=small"], "small has no weights; set dense.train_backbone=true"),
-        ([*SMALL, "dense.loss=dice"], "loss must be ce.*'dice'"),
+        ([*SMALL, "dense_network.loss=dice"], "loss must be ce.*'dice'"),
         (
             [*SMALL, "unary.source=classifier", "unary.dense_crf=true"],
             "unary.dense_crf.*unary.source",
         ),
         (
-            ["backbone.weights=any.npz", "dense.size=[24, 32]"],
+            ["backbone.weights=any.npz", "dense_network.size=[24, 32]"],
             "24x32 is too small for squeezenet1_0",
         ),
-        ([*SMALL, "dense.epochs=1"], "dense.epochs: .*greater than or equal to 2"),
-        ([*SMALL, "dense.size=[0, 3]"], "dense.size.*got 0"),
-        ([*SMALL, "dense.sice=3"], "dense.sice: unknown key .did you mean size"),
+        ([*SMALL, "dense_network.epochs=1"], "dense_network.epochs: .*greater than or equal to 2"),
+        ([*SMALL, "dense_network.size=[0, 3]"], "dense_network.size.*got 0"),
+        ([*SMALL, "dense_network.sice=3"], "dense_network.sice: unknown key .did you mean size"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_computed(
@@ -287,10 +295,10 @@ def test_bad_settings_are_refused_before_anything_is_computed(
     monkeypatch.chdir(tmp_path)
     save_weights(tmp_path / "any.npz")
     with pytest.raises(ConfigError, match=message):
-        Workflow(recipe_with(*overrides), Store(tmp_path / "work"))
+        open_pipeline(recipe_with(*overrides), Store(tmp_path / "work"))
 
 
-def test_own_maps_are_refined_before_they_are_pooled() -> None:
+def test_own_maps_are_refined_before_they_are_averaged() -> None:
     image = np.zeros((12, 20, 3), np.uint8)
     image[:, 10:] = 250
     maps = np.where(image[..., :1] > 0, [[[0.3, 0.7]]], [[[0.7, 0.3]]])
@@ -298,15 +306,15 @@ def test_own_maps_are_refined_before_they_are_pooled() -> None:
     superpixels = np.zeros((12, 20), np.int64)
     superpixels[:, 10:] = 1
     superpixels[4, 14] = 2
-    plain = recipe_with("unary.source=probabilities")
-    refined = recipe_with("unary.source=probabilities", "unary.dense_crf=true")
-    assert_allclose(pool_own_map(plain, maps, image, superpixels, 2)[2], (0.9, 0.1))
-    found = pool_own_map(refined, maps, image, superpixels, 2)
-    assert found.argmax(axis=1).tolist() == [0, 1, 1]
-    first = np.moveaxis(maps, 2, 0)
-    assert_allclose(pool_own_map(refined, first, image, superpixels, 2), found)
+
+    def refined(given: np.ndarray, where: str = "") -> np.ndarray:
+        return map_to_regions(given, image, superpixels, n_classes=2, refined=True, where=where)
+
+    assert_allclose(map_to_regions(maps, image, superpixels, n_classes=2)[2], (0.9, 0.1))
+    assert refined(maps).argmax(axis=1).tolist() == [0, 1, 1]
+    assert_allclose(refined(np.moveaxis(maps, 2, 0)), refined(maps))
     with pytest.raises(InputError, match="here: .*sum to 1"):
-        pool_own_map(refined, 2 * maps, image, superpixels, 2, "here")
+        refined(2 * maps, "here")
 
 
 def test_proposals_of_own_maps_are_refined_too() -> None:
@@ -314,16 +322,10 @@ def test_proposals_of_own_maps_are_refined_too() -> None:
     image[:, 20:] = 250
     maps = np.where(image[..., :1] > 0, [[[0.3, 0.7]]], [[[0.7, 0.3]]])
     maps[6:16, 26:34] = (0.6, 0.4)
-    tree = {
-        "name": "p",
-        "dataset": {"name": "folder"},
-        "superpixels": {"n_segments": 40},
-        "crf": {"potts_weights": [0.0]},
-        "proposals": {"n_proposals": 2},
-    }
+    common = ["superpixels.n_segments=40", "potts_weight=0", "n_proposals=2"]
     plain, refined = (
-        propose_image(image, maps, build_recipe(tree, "p", [f"unary.dense_crf={on}"])).labels(0)
+        propose(image, maps, build_propose_settings([*common, f"dense_crf={on}"])).proposals
         for on in ("false", "true")
     )
-    assert (plain[6:16, 26:34] == 0).any()
-    assert_array_equal(refined, image[..., 0] > 0)
+    assert (plain.labels(0)[6:16, 26:34] == 0).any()
+    assert_array_equal(refined.labels(0), image[..., 0] > 0)

@@ -1,6 +1,6 @@
 """A dense network as a source of superpixels' class probabilities.
 
-It is that of stage 1 (`unary.source: dense`) or one that stage 2 hears (`posterior.dense`).
+Stage 1 uses one (`unary.source: dense_network`), or stage 2 (`auxiliary.dense_network`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from rerank.nets import (
     load_backbone_weights,
     loss_from_name,
 )
-from rerank.potentials import pool_probability_maps
-from rerank.stages.dense_crf import refine
+from rerank.potentials.network_map import refine_map
+from rerank.potentials.unary import pool_probability_maps
 from rerank.types import Array, FloatArray, IntArray
 
 #: Temperatures that calibration chooses from.
@@ -42,34 +42,26 @@ def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
     ConfigError
         If the loss is unknown, or the backbone has no weights and is not trained.
     """
-    chosen, backbone = recipe.dense, recipe.backbone
+    chosen, backbone = recipe.dense_network, recipe.backbone
     loss_from_name(chosen.loss)
     if backbone.weights is None and not chosen.train_backbone:
         more = "" if backbone.architecture == "small" else "backbone.weights, or "
-        asked = "unary.source: dense" if recipe.unary.source == "dense" else "posterior.dense"
+        asked = (
+            "unary.source: dense_network"
+            if recipe.unary.source == "dense_network"
+            else "auxiliary.dense_network"
+        )
         raise ConfigError(
             f"{asked} needs a pretrained or a trained backbone, and "
             f"{backbone.architecture} has no weights; set {more}"
-            "dense.train_backbone=true"
+            "dense_network.train_backbone=true"
         )
     return DenseSourceSettings(
         architecture=backbone.architecture, random_state=recipe.random_state, **vars(chosen)
     )
 
 
-def settings_of_results(recipe: Recipe) -> dict[str, Any]:
-    """The settings that the network's probabilities depend on, as plain values."""
-    found = dense_source_settings(recipe)
-    unused = set() if found.crf_layer else {"crf_epochs", "crf_learning_rate"}
-    values = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(found).items()
-        if name not in unused
-    }
-    return {"dense": values, "dense_crf": recipe.unary.dense_crf, "holdout": recipe.unary.holdout}
-
-
-class DenseTraining:
+class DenseNetworkTraining:
     """The training images of a part, from which networks are fitted.
 
     A frozen backbone, which has seen none of them, runs over them once.
@@ -97,7 +89,7 @@ class DenseTraining:
                 self._samples, dataset.n_classes, self._settings, self._weights
             )
 
-    def fit(self, rows: IntArray) -> DenseUnary:
+    def fit(self, rows: IntArray) -> DenseNetworkUnary:
         """Train a network on the images at these places of `image_ids`; uncalibrated."""
         if self._kept is not None:
             data: Any = self._kept.subset(rows)
@@ -107,11 +99,11 @@ class DenseTraining:
         source = fit_dense_source(
             data, self._samples.dataset.n_classes, self._settings, self._weights
         )
-        return DenseUnary(source, self._recipe.unary.dense_crf)
+        return DenseNetworkUnary(source, self._recipe.unary.dense_crf)
 
 
 @dataclass(frozen=True)
-class DenseUnary:
+class DenseNetworkUnary:
     """A trained dense network, asked for the class probabilities of superpixels.
 
     Attributes
@@ -131,7 +123,7 @@ class DenseUnary:
         """Class probabilities of the superpixels of an RGB image, (n, C) float64."""
         maps = self.source.predict_proba(image)
         if self.refined:
-            maps = refine(maps, image)
+            maps = refine_map(maps, image)
         return at_temperature(pool_probability_maps(maps, superpixels), self.temperature)
 
     def to_arrays(self) -> dict[str, Array]:
@@ -141,7 +133,7 @@ class DenseUnary:
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, Array], n_classes: int, recipe: Recipe, weights: str | None
-    ) -> DenseUnary:
+    ) -> DenseNetworkUnary:
         """Rebuild what `to_arrays` returned, with the same recipe and weights."""
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
         source = DenseSource.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)

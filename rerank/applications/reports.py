@@ -1,0 +1,95 @@
+"""Writing the report and the analyses of a run to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rerank.applications.runs import open_run
+from rerank.config import dump_recipe
+from rerank.engine.graph import Graph
+from rerank.engine.scheduler import Execution, run_graph
+from rerank.errors import ConfigError
+from rerank.reports import TIMINGS, render_timings, to_csv
+
+
+def write_analysis(
+    kind: str, work: str | Path, out: str | Path | None, execution: Execution
+) -> list[Path]:
+    """Write the files of an analysis, computing first what they lack.
+
+    Parameters
+    ----------
+    kind : {"oracle", "ablate", "report"}
+    work : path
+    out : path or None
+        Folder for the files; `report` in the work folder by default.
+    execution : Execution
+
+    Raises
+    ------
+    ConfigError
+        If the recipe leaves the ablation out.
+    """
+    from rerank.stages.pages import ablation_files, oracle_files
+
+    graph = open_run(work)
+    run_graph(graph, None, execution)
+    folder = graph.store.root / "report" if out is None else Path(out)
+    if kind == "report":
+        return [export_report(graph, folder)]
+    job = graph.job("pages")
+    files = oracle_files(job) if kind == "oracle" else ablation_files(job)
+    if not files:
+        raise ConfigError(
+            "the recipe leaves the ablation out; run it with --set report.ablation=true"
+        )
+    return [_write(folder / name, content) for name, content in files.items()]
+
+
+def export_report(graph: Graph, folder: Path) -> Path:
+    """Write the finished report and its timings to a folder; returns the page.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a finished run.
+    folder : Path
+    """
+    rows = timing_rows(graph)
+    with graph.store.open(graph.task("pages").ref) as file:
+        contents = {name: bytes(file["files"][name][()]) for name in file["files"]}
+    contents["timings.csv"] = to_csv(rows).encode()
+    contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
+    page = contents["report.html"]
+    contents["report.html"] = page.replace(TIMINGS.encode(), render_timings(rows).encode())
+    for name, content in contents.items():
+        _write(folder / name, content)
+    return folder / "report.html"
+
+
+def timing_rows(graph: Graph) -> list[dict[str, Any]]:
+    """Seconds, processor seconds, size and peak memory of each stage, from its artefacts."""
+    rows = []
+    for stage in graph.stages:
+        tasks = [task for task in graph.tasks if task.stage.name == stage.name]
+        headers = [graph.store.header(task.ref) for task in tasks]
+        size = sum(graph.store.size(task.ref) for task in tasks)
+        rows.append(
+            {
+                "stage": stage.name,
+                "files": len(tasks),
+                "seconds": round(sum(h.seconds for h in headers), 2),
+                "cpu_seconds": round(sum(h.cpu_seconds for h in headers), 2),
+                "mib": round(size / (1 << 20), 2),
+                "peak_mib": round(max(h.peak_mib for h in headers), 1),
+            }
+        )
+    return rows
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
+    return path

@@ -1,0 +1,54 @@
+"""`rerank data list`, `prepare` and `check`."""
+
+from __future__ import annotations
+
+import argparse
+
+from rerank.cli.options import DONE, FAILED, Commands, add_command
+
+
+def add(commands: Commands) -> None:
+    """Add these commands."""
+    data = add_command(commands, "data", None, "list, prepare or check data sets")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_command(actions, "list", _list, "the data sets that rerank reads")
+    prepare = add_command(actions, "prepare", _prepare, "arrange downloaded files")
+    check = add_command(actions, "check", _check, "look at every file at once")
+    for action in (prepare, check):
+        action.add_argument("name")
+        action.add_argument("--root", help="folder of the images")
+    prepare.add_argument(
+        "--archive",
+        action="append",
+        default=[],
+        help="a downloaded archive or folder; may be given several times",
+    )
+    prepare.add_argument("--download", action="store_true", help="download what is not there")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from rerank.config import recipe_names
+    from rerank.datasets import dataset_names
+
+    for name in dataset_names():
+        print(f"{name:<16}{'recipe and reader' if name in recipe_names() else 'reader'}")
+    return DONE
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from rerank.datasets.prepare import prepare
+
+    root = "data" if options.root is None else options.root
+    print("\n".join(prepare(options.name, root, options.archive, download=options.download)))
+    return DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rerank.datasets import check_dataset
+
+    problems = check_dataset(options.name, options.root)
+    for problem in problems:
+        print(problem)
+    count = f"{len(problems)} problems found" if problems else "every file is in order"
+    print(f"{options.name}: {count}.")
+    return FAILED if problems else DONE

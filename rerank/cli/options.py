@@ -1,0 +1,79 @@
+"""Arguments that several commands share, and the exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rerank.engine.scheduler import Execution
+
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+#: What `add_subparsers` returns.
+Commands = Any
+
+
+def add_command(
+    commands: Commands, name: str, function: object, summary: str
+) -> argparse.ArgumentParser:
+    """Add a command that calls `function(options)`.
+
+    Parameters
+    ----------
+    commands : what `add_subparsers` returned
+    name : str
+    function : callable
+        Given the parsed options; returns an exit status.
+    summary : str
+        One line for `--help`.
+    """
+    about = summary[0].upper() + summary[1:]
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=about)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=function)
+    return parser
+
+
+def add_work(parser: argparse.ArgumentParser) -> None:
+    """Add `--work`."""
+    parser.add_argument("--work", required=True, help="work folder of a run")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add `--quiet`."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def add_overrides(parser: argparse.ArgumentParser, summary: str) -> None:
+    """Add `--set`, with a summary of what it replaces."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="a.b=c", dest="overrides", help=summary
+    )
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add `--jobs`, `--backend`, `--scheduler` and `--quiet`: see `execution_of`."""
+    parser.add_argument("--jobs", type=positive, help="tasks at a time [one a core]")
+    parser.add_argument(
+        "--backend",
+        choices=("loky", "threading", "dask"),
+        default="loky",
+        help="where tasks run [loky: processes]",
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="address of the Dask scheduler")
+    add_quiet(parser)
+
+
+def execution_of(options: argparse.Namespace) -> Execution:
+    """Where tasks run, from the options of `add_execution`."""
+    from rerank.engine.scheduler import Execution
+
+    return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1; the error is argparse's."""
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return value

@@ -1,0 +1,93 @@
+"""`rerank reproduce` and `plot`: the papers' tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive
+from rerank.errors import ConfigError
+
+
+def add(commands: Commands) -> None:
+    """Add these commands."""
+    table = add_command(
+        commands, "reproduce", _reproduce, "a paper's table: its figures beside those measured here"
+    )
+    table.add_argument("table", metavar="TABLE", help="list names them")
+    table.add_argument("--data-root", help="folder of the data set, or the one above it")
+    table.add_argument(
+        "--work",
+        default="work/reproduce",
+        help="work folder; outcomes are kept there [work/reproduce]",
+    )
+    table.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=(0, 1, 2),
+        metavar="0,1,2",
+        help="at least three for the test over seeds [0,1,2]",
+    )
+    table.add_argument("--full", action="store_true", help="full size, for a GPU")
+    table.add_argument("--device", default="", help="[cuda with --full, else cpu]")
+    table.add_argument(
+        "--jobs", type=positive, default=1, help="threads, or tasks of the pipeline at a time [1]"
+    )
+    add_quiet(table)
+
+    plot = add_command(commands, "plot", _plot, "a paper's figure, as PNG")
+    plot.add_argument("name", choices=("flips", "discontinuity", "crfgrad-energy"))
+    plot.add_argument("--out", required=True, help="file to write, FILE.png")
+    plot.add_argument(
+        "--labels", help="flips: a mask whose pixel values are the labels [of a drawn scene]"
+    )
+    plot.add_argument(
+        "--work",
+        help="crfgrad-energy: work folder of `rerank reproduce larsson-table1` "
+        "[Gaussian kernels on drawn scenes]",
+    )
+    plot.add_argument("--data-root", help="crfgrad-energy: folder of the horses")
+    plot.add_argument("--seed", type=int, default=0)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,2, got {text}")
+    return tuple(int(part) for part in parts)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from rerank.experiments import TABLES, reproduce_table
+
+    if options.table == "list":
+        print(
+            "\n".join(f"{name:<24} {table.source}: {table.title}" for name, table in TABLES.items())
+        )
+        return DONE
+    if options.data_root is None:
+        raise ConfigError("rerank reproduce TABLE needs --data-root, the folder of the data set")
+    written = reproduce_table(
+        options.table,
+        Path(options.data_root),
+        Path(options.work),
+        options.seeds,
+        options.full,
+        options.device,
+        options.jobs,
+        options.quiet,
+    )
+    print(written.text)
+    print("\n" + "\n".join(str(path) for path in written.paths))
+    return DONE
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from rerank.experiments import draw_plot
+
+    labels, work, data_root = (
+        None if path is None else Path(path)
+        for path in (options.labels, options.work, options.data_root)
+    )
+    print(draw_plot(options.name, Path(options.out), labels, work, data_root, options.seed))
+    return DONE

@@ -1,0 +1,108 @@
+"""Computing what is missing of a graph, several tasks at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rerank.config import Recipe
+from rerank.engine.folds import FINAL, fold_name
+from rerank.engine.graph import Graph, Task
+from rerank.engine.parallel import Backend, available_cores, cluster, run_tasks
+from rerank.engine.progress import Progress
+from rerank.engine.stage import Job
+from rerank.errors import ConfigError
+
+
+class Execution(NamedTuple):
+    """Where tasks run and how many at a time.
+
+    Attributes
+    ----------
+    jobs : int or None
+        Tasks at a time, one core each; None for one a core, or all workers of a cluster.
+    backend : {"loky", "threading", "dask"}
+    scheduler : str or None
+        Address of the Dask scheduler.
+    quiet : bool
+        Show no progress.
+    """
+
+    jobs: int | None = None
+    backend: Backend = "loky"
+    scheduler: str | None = None
+    quiet: bool = False
+
+    @property
+    def n_jobs(self) -> int:
+        """Tasks at a time; -1 for all workers of a cluster."""
+        if self.jobs is not None:
+            return self.jobs
+        # A cluster has as many workers as it has; this machine's cores say nothing about it.
+        return -1 if self.backend == "dask" else available_cores()
+
+
+ONE_AFTER_ANOTHER = Execution(jobs=1, quiet=True)
+
+
+def run_graph(
+    graph: Graph, fold: str | None = None, execution: Execution = ONE_AFTER_ANOTHER
+) -> int:
+    """Compute what is missing; returns the number of artefacts computed.
+
+    Parameters
+    ----------
+    graph : Graph
+    fold : str, optional
+        Compute only what this fold (`fold-00`, ..., `final`) needs, for batch jobs. The stages
+        that need every fold are left to a run without it.
+    execution : Execution
+    """
+    store = graph.store
+    for path in store.temporaries():
+        path.unlink(missing_ok=True)
+    todo = [task for task in graph.needed_for(fold) if not store.has(task.ref)]
+    with (
+        Progress(sum(_cost(task) for task in todo), quiet=execution.quiet) as progress,
+        cluster(execution.backend, execution.scheduler),
+    ):
+        for stage in graph.stages:
+            waiting = [task for task in todo if task.stage.name == stage.name]
+            # Batch jobs start with their own fold, so that they seldom wait for others; else
+            # the longest task comes first, lest all wait for it in the end.
+            first = FINAL if fold is None else fold
+            waiting.sort(key=lambda task: task.part.name != first)
+            progress.stage(stage.summary)
+            arguments = [(graph.job_of(task), task, graph.recipe) for task in waiting]
+            costs = {task.part.name: _cost(task) for task in waiting}
+            for done in run_tasks(_execute, arguments, execution.n_jobs, execution.backend):
+                progress.advance(costs[done])
+    return len(todo)
+
+
+def part_name(fold: str) -> str:
+    """Name of the part that `--fold` asks for: a number from 0, or `final`.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if fold == FINAL:
+        return FINAL
+    if not fold.isdigit():
+        raise ConfigError(f"--fold {fold}: expected a number from 0, or final")
+    return fold_name(int(fold))
+
+
+def _execute(job: Job, task: Task, recipe: Recipe) -> str:
+    with job.store.lock(task.ref):
+        # Another run may have made it while this one waited for the lock.
+        if not job.store.has(task.ref):
+            with job.store.create(task.ref, task.header(recipe)) as file:
+                task.stage.function()(job, file)
+    return task.part.name
+
+
+def _cost(task: Task) -> float:
+    images = max(1, len(task.part.image_ids)) if task.stage.split else 100
+    return task.stage.cost * images

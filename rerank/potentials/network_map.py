@@ -1,0 +1,69 @@
+"""Class probabilities of superpixels from a network map, the class probabilities of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerank.layers import dense_crf
+from rerank.nets.activations import torch_threads
+from rerank.potentials.unary import pool_probability_maps
+from rerank.types import Array, FloatArray
+
+
+def refine_map(probabilities: FloatArray, image: Array) -> FloatArray:
+    """Class probabilities of pixels after `dense_crf` with its customary parameters.
+
+    Parameters
+    ----------
+    probabilities : (H, W, C) float array
+    image : (H, W, 3) uint8 array
+
+    Returns
+    -------
+    (H, W, C) float32 array
+    """
+    maps = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), dtype=np.float32)
+    with torch_threads(1):
+        return np.moveaxis(dense_crf(maps, image), 0, 2)
+
+
+def map_to_regions(
+    probabilities: Array,
+    image: Array,
+    superpixels: Array,
+    *,
+    n_classes: int | None = None,
+    refined: bool = False,
+    where: str = "",
+) -> FloatArray:
+    """A network map averaged over superpixels.
+
+    Parameters
+    ----------
+    probabilities : (H, W, C) or (C, H, W) float array
+    image : (H, W, 3) uint8 array
+    superpixels : (H, W) int array
+        Values 0..n-1.
+    n_classes : int, optional
+        What C must be; any by default.
+    refined : bool
+        Refine the map by `refine_map` first.
+    where : str
+        Names the map in errors.
+
+    Returns
+    -------
+    (n, C) float64 array
+        Rows sum to 1.
+
+    Raises
+    ------
+    InputError
+        If the map does not fit the image or the classes, or is not of probabilities.
+    """
+    if refined:
+        # As many superpixels as pixels: the map checked, normalised and with its classes last.
+        pixels = np.arange(superpixels.size).reshape(superpixels.shape)
+        rows = pool_probability_maps(probabilities, pixels, n_classes, where)
+        probabilities = refine_map(rows.reshape(*superpixels.shape, rows.shape[1]), image)
+    return pool_probability_maps(probabilities, superpixels, n_classes, where)

@@ -1,0 +1,110 @@
+"""The rows of generators that make an image's pool, and making them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rerank.potentials.potts_energy import EnergySettings, potts_energy
+from rerank.proposals.context import ProposalContext
+from rerank.proposals.pool import Candidate, run_candidates
+from rerank.proposals.proposal_set import ProposalSet
+from rerank.superpixels import RegionGraph
+from rerank.types import FloatArray
+
+#: Candidates chosen for each proposal wanted: the later ones stand in where labelings repeat.
+RESERVE = 2
+
+
+@dataclass(frozen=True)
+class PoolRow:
+    """A candidate and the source of class probabilities whose energy it is drawn from."""
+
+    source: str
+    candidate: Candidate
+
+
+def pool_contexts(
+    probabilities: Mapping[str, FloatArray],
+    graph: RegionGraph,
+    appearance: FloatArray,
+    settings: Mapping[str, EnergySettings],
+) -> dict[str, ProposalContext]:
+    """The energy of each source as the generators see it, the main one last.
+
+    Parameters
+    ----------
+    probabilities : mapping of source to (n, C) float array
+    graph : RegionGraph
+    appearance : (n, D) float array
+        Colours of the superpixels.
+    settings : mapping of source to EnergySettings
+    """
+    return {
+        source: ProposalContext(
+            potts_energy(probabilities[source], graph, chosen), graph.areas, appearance=appearance
+        )
+        for source, chosen in settings.items()
+    }
+
+
+def run_rows(
+    rows: Sequence[PoolRow],
+    contexts: Mapping[str, ProposalContext],
+    n_proposals: int,
+    random_state: int,
+) -> ProposalSet:
+    """Make the chosen rows of one image, without repeated labelings.
+
+    Energies are those of the last source's energy, and so are bounds; rows that another source's
+    energy gave are bounded by the last one's MAP.
+    """
+    main = list(contexts)[-1]
+    energy, bound = contexts[main].energy, contexts[main].map_result.lower_bound
+    made: dict[str, Iterator[ProposalSet]] = {
+        source: iter(
+            run_candidates(
+                [row.candidate for row in rows if row.source == source], context, random_state
+            )
+        )
+        for source, context in contexts.items()
+    }
+    parts = []
+    for row in rows:
+        found = next(made[row.source])
+        if row.source != main:
+            energies = energy.evaluate(found.labelings)
+            found = replace(found, energies=energies, lower_bounds=np.minimum(energies, bound))
+        if len(contexts) > 1:
+            found = replace(
+                found, parameters=tuple({**p, "source": row.source} for p in found.parameters)
+            )
+        parts.append(found)
+    distinct = ProposalSet.concatenate(parts).distinct()
+    return distinct.take(range(min(n_proposals, len(distinct))))
+
+
+def to_text(rows: Sequence[PoolRow]) -> tuple[str, ...]:
+    """Rows as JSON, one string each, as they are stored."""
+    return tuple(
+        json.dumps({"source": row.source, **row.candidate.describe()}, sort_keys=True)
+        for row in rows
+    )
+
+
+def from_text(texts: Sequence[str]) -> tuple[PoolRow, ...]:
+    """The inverse of `to_text`."""
+    found = []
+    for text in texts:
+        description = json.loads(text)
+        found.append(PoolRow(description.pop("source"), Candidate.from_description(description)))
+    return tuple(found)
+
+
+def fill(proposals: ProposalSet, n_proposals: int) -> ProposalSet:
+    """As many rows as are wanted: where there are fewer labelings, the first one is repeated."""
+    kept = range(min(n_proposals, len(proposals)))
+    return proposals.take([*kept, *[0] * (n_proposals - len(kept))])

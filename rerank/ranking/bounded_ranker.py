@@ -1,0 +1,46 @@
+"""A fitted ranker that extrapolates in no column's favour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rerank.ranking.base import Ranker
+from rerank.types import FloatArray
+
+
+@dataclass(frozen=True)
+class BoundedRanker:
+    """A ranker, and how far columns may go in favour of a proposal.
+
+    A linear ranker extrapolates without end, and some columns, such as expected union over
+    intersection, have none: one proposal unlike all of training would win by a single column. So
+    no column speaks for a proposal more than it did for any in training. Against one it may.
+
+    Attributes
+    ----------
+    ranker : Ranker
+        Fitted.
+    lowest, highest : (D,) float arrays
+        Of the columns; infinite on the side that speaks against a proposal.
+    """
+
+    ranker: Ranker
+    lowest: FloatArray
+    highest: FloatArray
+
+    @classmethod
+    def of(cls, ranker: Ranker, values: FloatArray) -> BoundedRanker:
+        """A fitted ranker with the ranges of the rows (N, D) that it was fitted on."""
+        # Trees do not extrapolate.
+        weights = getattr(ranker, "coef_", np.zeros(values.shape[1]))
+        return cls(
+            ranker,
+            np.where(weights < 0, values.min(axis=0), -np.inf),
+            np.where(weights > 0, values.max(axis=0), np.inf),
+        )
+
+    def decision_function(self, values: FloatArray) -> FloatArray:
+        """Scores of rows (N, D), higher for better."""
+        return self.ranker.decision_function(np.clip(values, self.lowest, self.highest))

@@ -1,0 +1,136 @@
+"""The files of the oracle analysis and of the feature ablation, from plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rerank.metrics import IntersectionUnion, OracleCurve, chosen_counts, corpus_iou, image_iou
+from rerank.reports.evaluation import evaluate, evaluation_rows
+from rerank.reports.figures import draw_bars, draw_oracle_curve, to_png
+from rerank.reports.populations import DRAWN, TITLES, Population
+from rerank.reports.tables import to_csv
+from rerank.types import FloatArray, IntArray
+
+
+class AblationRow(NamedTuple):
+    """The ranker on one subset of its groups of columns.
+
+    Attributes
+    ----------
+    groups : tuple of str
+    choice : (n_images,) int array
+        Index of the chosen proposal.
+    n_columns : int
+    C : float
+        That was chosen for it.
+    """
+
+    groups: tuple[str, ...]
+    choice: IntArray
+    n_columns: int
+    C: float
+
+
+def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[str, bytes]:
+    """`oracle_POPULATION.csv` and `oracle_POPULATION.png`.
+
+    Parameters
+    ----------
+    population : Population
+    curve : OracleCurve
+        Of that population.
+    name : str
+        Of the recipe, for the title.
+    """
+    measures = (
+        "image_oracle_miou",
+        "corpus_oracle_miou",
+        "image_oracle_image_iou",
+        "corpus_oracle_image_iou",
+    )
+    rows = [
+        {
+            "n_proposals": int(m),
+            **{key: round(100 * float(getattr(curve, key)[i]), 3) for key in measures},
+        }
+        for i, m in enumerate(curve.n_proposals)
+    ]
+    lines = {}
+    for rule, choice in population.choices.items():
+        if rule in DRAWN:
+            counts = chosen_counts(population.counts, choice)
+            lines[rule] = (corpus_iou(counts).mean, float(np.nanmean(image_iou(counts))))
+    title = f"{name}: {TITLES[population.name].lower()}"
+    return {
+        f"oracle_{population.name}.csv": to_csv(rows).encode(),
+        f"oracle_{population.name}.png": to_png(draw_oracle_curve(curve, lines, title)),
+    }
+
+
+def generator_csv(
+    names: Sequence[str], measures: Sequence[str], tables: Mapping[int, FloatArray]
+) -> str:
+    """The oracle of each generator alone, a line each.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the generators.
+    measures : sequence of str
+    tables : mapping of number of proposals to (n_generators, n_measures) float array
+    """
+    rows: list[dict[str, object]] = []
+    for k, name in enumerate(names):
+        row: dict[str, object] = {"generator": name}
+        for place, table in tables.items():
+            for i, measure in enumerate(measures):
+                row[f"{measure}_at_{place}"] = in_points(table[k, i])
+        rows.append(row)
+    return to_csv(rows)
+
+
+def ablation_files(
+    counts: IntersectionUnion, rows: Sequence[AblationRow], n_bootstrap: int, random_state: int
+) -> dict[str, bytes]:
+    """`ablation.csv` and `ablation.png`; empty without rows.
+
+    Parameters
+    ----------
+    counts : IntersectionUnion
+        Of all proposals, arrays (n_images, n_proposals, n_classes); the first one is MAP.
+    rows : sequence of AblationRow
+    n_bootstrap : int
+        Resamples of the images for the intervals.
+    random_state : int
+    """
+    if not rows:
+        return {}
+    baseline = IntersectionUnion(counts.intersections[:, 0], counts.unions[:, 0])
+    lines, bars = [], []
+    for row in rows:
+        name = " + ".join(row.groups)
+        chosen = chosen_counts(counts, row.choice)
+        found = evaluate(name, chosen, baseline, n_bootstrap, random_state)
+        about = {"n_columns": row.n_columns, "C": row.C}
+        lines.append({**evaluation_rows({name: found})[0], **about})
+        bars.append(found)
+    intervals = [b.corpus_interval for b in bars]
+    low = [100 * (b.corpus_iou if i is None else i.low) for b, i in zip(bars, intervals)]
+    high = [100 * (b.corpus_iou if i is None else i.high) for b, i in zip(bars, intervals)]
+    figure = draw_bars(
+        [b.name for b in bars],
+        [100 * b.corpus_iou for b in bars],
+        low,
+        high,
+        100 * corpus_iou(baseline).mean,
+        "corpus mIoU (points); the line is MAP",
+    )
+    return {"ablation.csv": to_csv(lines).encode(), "ablation.png": to_png(figure)}
+
+
+def in_points(value: float) -> object:
+    """A share as points for a table: 0.123456 as 12.346, nothing for NaN."""
+    return "" if np.isnan(value) else round(100 * float(value), 3)

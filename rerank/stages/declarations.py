@@ -1,0 +1,309 @@
+"""What each stage is besides its inputs: a summary, a version, a cost, and its settings.
+
+Nothing here imports a model, so that the state of a run can be told in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from rerank.config import Recipe, Settings
+from rerank.engine.stage import Inputs, Stage
+
+
+class _Declaration(NamedTuple):
+    summary: str
+    settings: Callable[[Recipe], dict[str, Any]] = lambda recipe: {}
+    version: int = 1
+    cost: float = 0.05
+    fits: bool = False
+
+
+def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
+    """The stage of that name: its declaration with what it reads.
+
+    Parameters
+    ----------
+    name : str
+        A module of this package.
+    inputs : sequence of (stage name, reach), or callable
+        As in `Stage`.
+    **more
+        `reads` and `split` of `Stage`.
+    """
+    about = _DECLARATIONS[name]
+    return Stage(
+        name,
+        about.summary,
+        about.version,
+        f"rerank.stages.{name}:run",
+        settings=about.settings,
+        inputs=inputs,
+        fits=about.fits,
+        cost=about.cost,
+        **more,
+    )
+
+
+def own(*names: str) -> Inputs:
+    """The files of these stages for the part itself."""
+    return tuple((name, "own") for name in names)
+
+
+def fit(*names: str) -> Inputs:
+    """The files of these stages for the part itself and for all folds that its models see."""
+    return tuple((name, "fit") for name in names)
+
+
+def out_of_fold(*names: str) -> Inputs:
+    """The part's own files and, for `final`, those of all folds: see `Reach`."""
+    return tuple((name, "out_of_fold") for name in names)
+
+
+def every(*names: str) -> Inputs:
+    """All files of these stages."""
+    return tuple((name, "every") for name in names)
+
+
+def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
+    """What stage 1's probabilities are made from outside the store."""
+    sources = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
+    return sources[recipe.unary.source]
+
+
+def auxiliary_reads(recipe: Recipe) -> tuple[str, ...]:
+    """What the auxiliary models read from outside the store."""
+    return ("weights",) if recipe.auxiliary.dense_network else ()
+
+
+def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
+    """Subsets of groups that the ablation compares, small ones first, and the ranker's own groups.
+
+    Examples
+    --------
+    >>> from rerank.config import load_recipe
+    >>> wanted_subsets(load_recipe("scenes", ["report.ablation_groups=[a, b]"]))
+    [('a',), ('b',), ('a', 'b'), ('summary', 'segnet')]
+    """
+    if not recipe.report.ablation:
+        return []
+    groups = recipe.report.ablation_groups
+    found = [s for size in range(1, len(groups) + 1) for s in combinations(groups, size)]
+    own_groups = recipe.ranking.groups
+    return found if set(own_groups) in map(set, found) else [*found, own_groups]
+
+
+def _plain(settings: Settings, exclude: set[str] | None = None) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude=exclude)
+
+
+def _holdout(recipe: Recipe) -> float | None:
+    return recipe.holdout if recipe.fusion.enabled else None
+
+
+def _describes(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "image_mean": recipe.unary.image_mean,
+        "max_per_image": recipe.unary.max_per_image,
+        "architecture": recipe.backbone.architecture,
+    }
+
+
+def _superpixel_features(recipe: Recipe) -> dict[str, Any]:
+    unary, whole = recipe.unary, recipe.classifiers.features
+    classified = unary.features if unary.source == "classifier" else None
+    if classified is None and whole == "backbone":
+        return {}
+    return {
+        "features": classified,
+        "whole_image": None if whole == "backbone" else whole,
+        "scales": list(unary.scales),
+        **_describes(recipe),
+    }
+
+
+def _auxiliary_features(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.auxiliary
+    if chosen.features is None:
+        return {}
+    scales = recipe.unary.scales if chosen.scales is None else chosen.scales
+    return {"features": chosen.features, "scales": list(scales), **_describes(recipe)}
+
+
+def _dense_network(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.dense_network
+    unused = set() if chosen.crf_layer else {"crf_epochs", "crf_learning_rate"}
+    return {
+        "dense_network": _plain(chosen, exclude=unused),
+        "architecture": recipe.backbone.architecture,
+        "dense_crf": recipe.unary.dense_crf,
+        "random_state": recipe.random_state,
+    }
+
+
+def _unaries(recipe: Recipe) -> dict[str, Any]:
+    chosen, common = recipe.unary, {"source": recipe.unary.source, "holdout": recipe.holdout}
+    if chosen.source == "dense_network":
+        return {**common, **_dense_network(recipe)}
+    if chosen.source == "probabilities":
+        # Which images are held out is drawn by the seed.
+        return {**common, "dense_crf": chosen.dense_crf, "random_state": recipe.random_state}
+    return {**common, **_classifier(recipe), "random_state": recipe.random_state}
+
+
+def _classifier(recipe: Recipe) -> dict[str, Any]:
+    names = ("hidden", "n_steps", "weight_decay", "class_balance", "n_members")
+    return {name: getattr(recipe.unary, name) for name in names}
+
+
+def _auxiliary(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.auxiliary
+    found: dict[str, Any] = {}
+    if chosen.features is not None:
+        found = {"random_state": recipe.random_state, **_classifier(recipe)}
+    if chosen.dense_network:
+        found["dense_network"] = _dense_network(recipe)
+    return {**found, "holdout": recipe.holdout} if found else {}
+
+
+def _activations(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "architecture": recipe.backbone.architecture,
+        "grid": recipe.segnet.grid,
+        "random_state": recipe.random_state if recipe.backbone.weights is None else 0,
+    }
+
+
+def _segnet(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "segnet": _plain(recipe.segnet),
+        "holdout": _holdout(recipe),
+        "random_state": recipe.random_state,
+    }
+
+
+def _classifiers(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "classifiers": _plain(recipe.classifiers),
+        "holdout": _holdout(recipe),
+        "random_state": recipe.random_state,
+    }
+
+
+def _crf_settings(recipe: Recipe) -> dict[str, Any]:
+    crf, chosen = recipe.crf, recipe.proposals
+    unused = (
+        {"parameters", "learner_C"}
+        if crf.parameters == "search"
+        else {"potts_weights", "prior_exponents"}
+    )
+    kept = {"diversities", "inference", "generator", "diversity_proposals", "n_proposals"}
+    if chosen.generator == "pool":
+        kept |= {"pool_images", "final_pool_images"}
+    proposals = chosen.model_dump(mode="json", include=kept)
+    if chosen.generator != "pool":
+        # Only how many the diversity is chosen with.
+        proposals["n_proposals"] = min(chosen.n_proposals, chosen.diversity_proposals)
+    return {
+        "crf": _plain(crf, exclude=unused),
+        "fusion": recipe.fusion.enabled,
+        "proposals": proposals,
+        "random_state": recipe.random_state,
+    }
+
+
+def _proposals(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "n_proposals": recipe.proposals.n_proposals,
+        "proposal_inference": recipe.proposals.inference,
+        "inference": recipe.crf.inference,
+        "random_state": recipe.random_state,
+    }
+
+
+def _features(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "features": _plain(recipe.features),
+        "background_penalty": recipe.ranking.background_penalty,
+    }
+
+
+def _ranking(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.ranking
+    unused = set() if chosen.C is None else {"candidates"}
+    if "pairwise" not in chosen.compared:
+        unused |= {"pairwise_C", "max_pairs"}
+    if "ridge" not in chosen.compared:
+        unused |= {"ridge_alphas"}
+    return {"ranking": _plain(chosen, exclude=unused), "random_state": recipe.random_state}
+
+
+def _ablation(recipe: Recipe) -> dict[str, Any]:
+    unused = {"compared", "pairwise_C", "max_pairs", "ridge_alphas", "groups"}
+    return {
+        "ranking": _plain(recipe.ranking, exclude=unused),
+        "groups": wanted_subsets(recipe),
+        "random_state": recipe.random_state,
+    }
+
+
+def _generators(recipe: Recipe) -> dict[str, Any]:
+    if not recipe.report.generators:
+        return {}
+    return {"n_proposals": recipe.proposals.n_proposals, "random_state": recipe.random_state}
+
+
+_DECLARATIONS = {
+    "index": _Declaration("reading the labels", lambda recipe: {"dataset": _plain(recipe.dataset)}),
+    "superpixels": _Declaration(
+        "SLIC superpixels and their graph",
+        lambda recipe: {"superpixels": _plain(recipe.superpixels)},
+        cost=0.3,
+    ),
+    "superpixel_features": _Declaration(
+        "features of superpixels", _superpixel_features, version=3, cost=0.5
+    ),
+    "unaries": _Declaration(
+        "class probabilities of superpixels", _unaries, version=3, cost=0.8, fits=True
+    ),
+    "activations": _Declaration("activations of the backbone", _activations, cost=0.15),
+    "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
+    "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
+    "classifiers": _Declaration(
+        "image classifiers and priors", _classifiers, version=3, cost=0.3, fits=True
+    ),
+    "auxiliary_features": _Declaration(
+        "features of the auxiliary classifier", _auxiliary_features, cost=0.2
+    ),
+    "auxiliary": _Declaration("auxiliary models of superpixels", _auxiliary, cost=0.4, fits=True),
+    "fusion": _Declaration(
+        "joining the signals",
+        lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
+        version=3,
+        cost=0.1,
+        fits=True,
+    ),
+    "crf_settings": _Declaration(
+        "choosing the CRF's settings", _crf_settings, version=6, cost=0.5, fits=True
+    ),
+    "proposals": _Declaration("MAP and diverse proposals", _proposals, version=4, cost=0.4),
+    "quality": _Declaration("comparing proposals with the truth", cost=0.01),
+    "features": _Declaration("features of proposals", _features, version=5, cost=0.3),
+    "ranking": _Declaration("the rankers", _ranking, version=9, cost=0.5),
+    "oracle": _Declaration("oracle accuracy", cost=0.02),
+    "dense_crf": _Declaration(
+        "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, cost=0.1
+    ),
+    "generators": _Declaration(
+        "what each generator makes possible", _generators, version=2, cost=0.3
+    ),
+    "ablation": _Declaration("the feature ablation", _ablation, version=8, cost=1.0),
+    "pages": _Declaration(
+        "drawing the report",
+        lambda recipe: {"recipe": recipe.model_dump(mode="json")},
+        version=8,
+        cost=0.1,
+    ),
+}

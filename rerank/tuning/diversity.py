@@ -1,0 +1,72 @@
+"""How different proposals should be: the diversity of DivMBest, chosen by the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rerank.config import ProposalSettings
+from rerank.crf import PottsEnergy
+from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
+from rerank.proposals import ProposalSet, div_mbest
+from rerank.superpixels import RegionGraph
+from rerank.tuning.energy_search import HoldoutImage
+from rerank.types import FloatArray
+
+
+def div_mbest_by_area(
+    energy: PottsEnergy, graph: RegionGraph, n_proposals: int, diversity: float, inference: str
+) -> ProposalSet:
+    """DivMBest whose diversity counts superpixels by their area (Batra et al. 2012).
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    graph : RegionGraph
+    n_proposals : int
+    diversity : float
+        Cost of a repeated label on a superpixel of average area.
+    inference : {"auto", "trws", "alpha_expansion", "icm"}
+    """
+    weights = graph.areas / graph.areas.mean()
+    return div_mbest(energy, n_proposals, diversity, method=inference, node_weights=weights)
+
+
+def choose_diversity(
+    images: Sequence[HoldoutImage], energies: Sequence[PottsEnergy], settings: ProposalSettings
+) -> tuple[float, FloatArray]:
+    """The diversity whose proposals have the highest mean image IoU of the oracle.
+
+    Parameters
+    ----------
+    images : sequence of HoldoutImage
+    energies : sequence of PottsEnergy
+        One an image.
+    settings : ProposalSettings
+        `diversities` are tried with `diversity_proposals` proposals.
+
+    Returns
+    -------
+    diversity : float
+    scores : float64 array
+        Of each diversity that was tried.
+    """
+    n_proposals = min(settings.diversity_proposals, settings.n_proposals)
+
+    def score(diversity: float) -> float:
+        drawn = (
+            div_mbest_by_area(energy, i.graph, n_proposals, diversity, settings.inference)
+            for i, energy in zip(images, energies)
+        )
+        counts = IntersectionUnion.stack(
+            [
+                region_intersection_union(i.histogram, made.labelings)
+                for i, made in zip(images, drawn)
+            ]
+        )
+        curve = oracle_curve(counts.intersections, counts.unions)
+        return float(curve.image_oracle_image_iou[-1])
+
+    scores = np.array([score(diversity) for diversity in settings.diversities])
+    return settings.diversities[int(scores.argmax())], scores

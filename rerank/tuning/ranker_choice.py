@@ -1,0 +1,114 @@
+"""Rankers: their settings, chosen on folds that they were not fitted on, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import clone
+
+from rerank.config import Recipe
+from rerank.metrics import IntersectionUnion, chosen_counts, corpus_iou, mean_image_iou
+from rerank.ranking import (
+    BoostingRanker,
+    MinimumBayesRiskRanker,
+    PairwiseRankSVM,
+    Ranker,
+    RidgeRanker,
+    StructuredRankSVM,
+)
+from rerank.ranking.bounded_ranker import BoundedRanker
+from rerank.ranking.ranking_table import RankingTable, join, proposal_quality
+from rerank.types import FloatArray
+
+
+def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
+    """The settings of one kind of ranker that are compared on held-out folds, unfitted.
+
+    Parameters
+    ----------
+    kind : {"svm", "pairwise", "ridge", "boosting"}
+    """
+    seed = recipe.random_state
+    if kind == "svm":
+        fixed = recipe.ranking.C
+        return [
+            StructuredRankSVM(
+                C=C, tol=recipe.ranking.tol, random_state=seed, max_passes=recipe.ranking.max_iter
+            )
+            for C in (recipe.ranking.candidates if fixed is None else (fixed,))
+        ]
+    if kind == "pairwise":
+        return [
+            PairwiseRankSVM(C=C, max_pairs=recipe.ranking.max_pairs, random_state=seed)
+            for C in recipe.ranking.pairwise_C
+        ]
+    if kind == "ridge":
+        return [RidgeRanker(alpha=alpha) for alpha in recipe.ranking.ridge_alphas]
+    return [
+        BoostingRanker(
+            max_iter=60,
+            learning_rate=0.05,
+            max_leaf_nodes=8,
+            min_samples_leaf=40,
+            random_state=seed,
+        )
+    ]
+
+
+def fit_ranker(
+    part: RankingTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe
+) -> BoundedRanker:
+    """Fit a ranker on some groups of columns of a part."""
+    table = part.table.select(groups=groups)
+    fitted = clone(ranker).fit(
+        table.values, proposal_quality(part.counts, recipe.ranking.loss), table.image_index
+    )
+    return BoundedRanker.of(fitted, table.values)
+
+
+def ranker_scores(ranker: BoundedRanker, part: RankingTable, groups: Sequence[str]) -> FloatArray:
+    """Scores of a part's proposals, (n_images, n_proposals)."""
+    n_images, n_proposals = part.counts.intersections.shape[:2]
+    table = part.table.select(groups=groups)
+    return ranker.decision_function(table.values).reshape(n_images, n_proposals)
+
+
+def choose_ranker(
+    parts: Sequence[RankingTable],
+    groups: Sequence[str],
+    candidates: Sequence[Ranker],
+    recipe: Recipe,
+) -> Ranker:
+    """The candidate whose choices are best on folds that it was not fitted on.
+
+    Best is the highest sum of corpus IoU and mean image IoU: an image-level loss alone gives up
+    the one for the other.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    chosen: list[list[IntersectionUnion]] = [[] for _ in candidates]
+    for held in np.array_split(np.arange(len(parts)), min(3, len(parts))):
+        rest = join([parts[i] for i in range(len(parts)) if i not in held])
+        judged = join([parts[i] for i in held])
+        for counts, candidate in zip(chosen, candidates):
+            scores = ranker_scores(fit_ranker(rest, groups, candidate, recipe), judged, groups)
+            counts.append(chosen_counts(judged.counts, scores.argmax(axis=1)))
+    merits = []
+    for parts_counts in chosen:
+        counts_of_all = IntersectionUnion(
+            np.concatenate([c.intersections for c in parts_counts]),
+            np.concatenate([c.unions for c in parts_counts]),
+        )
+        merits.append(corpus_iou(counts_of_all).mean + mean_image_iou(counts_of_all))
+    return candidates[int(np.argmax(merits))]
+
+
+def bayes_risk_scores(train: RankingTable, part: RankingTable, recipe: Recipe) -> FloatArray:
+    """Scores of minimum Bayes risk, its temperature chosen on `train`."""
+    ranker = MinimumBayesRiskRanker().fit(
+        train.risk_columns,
+        proposal_quality(train.counts, recipe.ranking.loss),
+        train.table.image_index,
+    )
+    return ranker.decision_function(part.risk_columns).reshape(part.counts.intersections.shape[:2])

@@ -1,0 +1,45 @@
+"""Image files through a finished run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rerank.applications.prediction_files import predict_files
+from rerank.datasets import open_dataset
+from rerank.errors import DataError
+
+
+def test_files(finished: Path, tmp_path: Path) -> None:
+    image = open_dataset("scenes", None, "test", n_images=1, size=(48, 64))[0].image
+    Image.fromarray(image).save(tmp_path / "a.png")
+    Image.fromarray(image).convert("L").save(tmp_path / "grey.png")
+    Image.fromarray(image).convert("RGBA").save(tmp_path / "alpha.png")
+    images = [tmp_path / name for name in ("a.png", "grey.png", "alpha.png")]
+    written = predict_files(finished, images, tmp_path / "out", quiet=True)
+    assert [path.name for path in written] == [f"{i.stem}_segmentation.png" for i in images]
+    with Image.open(written[0]) as picture:
+        assert picture.mode == "P" and picture.size == (64, 48)
+    with (tmp_path / "out" / "a_scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5 == len(list((tmp_path / "out" / "a_proposals").iterdir()))
+    chosen = [row for row in rows if row["chosen"] == "1"]
+    assert len(chosen) == 1
+    assert float(chosen[0]["score"]) == max(float(row["score"]) for row in rows)
+    assert (tmp_path / "out" / "a_overlay.png").exists()
+
+
+def test_bad_files(finished: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(DataError, match="broken.png"):
+        predict_files(finished, [broken], tmp_path / "out", quiet=True)
+    with pytest.raises(DataError, match="absent.png"):
+        predict_files(finished, [tmp_path / "absent.png"], tmp_path / "out", quiet=True)
+    with pytest.raises(DataError, match="two images are called a"):
+        predict_files(
+            finished, [tmp_path / "x" / "a.png", tmp_path / "a.png"], tmp_path / "out", quiet=True
+        )

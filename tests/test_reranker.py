@@ -1,0 +1,152 @@
+"""Door 1 in memory: what it finds is what a recipe over a work folder finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import rerank
+from rerank.applications.runs import open_models, run
+from rerank.config import build_propose_settings, build_recipe
+from rerank.datasets import open_dataset
+from rerank.engine.scheduler import ONE_AFTER_ANOTHER
+from rerank.errors import ConfigError, DataError, InputError
+
+SETTINGS = (
+    "superpixels.n_segments=40",
+    "crf.potts_weights=[0.5, 1.0]",
+    "proposals.diversities=[0.1, 0.3]",
+    "segnet.grid=5",
+    "segnet.epochs_cross_entropy=1",
+    "segnet.epochs_mixed=1",
+    "ranking.candidates=[0.01, 0.1]",
+)
+N_CLASSES = 12
+
+
+def maps_of(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noisy class probabilities around the truth, (H, W, C)."""
+    known = np.where(labels == 255, 0, labels)
+    logits = rng.normal(size=(*labels.shape, N_CLASSES)) + 1.5 * np.eye(N_CLASSES)[known]
+    exp = np.exp(logits)
+    return exp / exp.sum(axis=2, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def given() -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Images, network maps and labels."""
+    rng = np.random.default_rng(0)
+    samples = list(open_dataset("scenes", None, "train", n_images=12, size=(48, 64)))
+    maps = [maps_of(sample.labels, rng) for sample in samples]
+    return [s.image for s in samples], maps, [s.labels for s in samples]
+
+
+@pytest.fixture(scope="module")
+def fitted(given: tuple[list[np.ndarray], ...]) -> rerank.Reranker:
+    return rerank.Reranker(5, n_folds=3, settings=SETTINGS).fit(*given)
+
+
+def test_it_chooses_as_a_recipe_over_the_same_maps_does(
+    given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker, tmp_path: Path
+) -> None:
+    images, maps, labels = given
+    for name in ("images", "labels", "maps"):
+        (tmp_path / name).mkdir()
+    for index in range(len(images)):
+        stem = f"{index:06d}"
+        Image.fromarray(images[index]).save(tmp_path / "images" / f"{stem}.png")
+        Image.fromarray(labels[index]).save(tmp_path / "labels" / f"{stem}.png")
+        np.save(tmp_path / "maps" / f"{stem}.npy", maps[index])
+    tree = fitted.recipe_.model_dump(mode="json")
+    options = {"n_classes": N_CLASSES}
+    tree["dataset"] = {"name": "folder", "train": "all", "evaluate": None, "options": options}
+    tree["unary"]["probabilities"] = str(tmp_path / "maps")
+    tree["report"] |= {"ablation": False, "generators": False, "n_bootstrap": 5}
+    recipe = build_recipe(tree, "own maps")
+    run(recipe, tmp_path, tmp_path / "work", execution=ONE_AFTER_ANOTHER)
+    models, _ = open_models(tmp_path / "work")
+    rng = np.random.default_rng(1)
+    for sample in open_dataset("scenes", None, "val", n_images=4, size=(48, 64)):
+        network_map = maps_of(sample.labels, rng)
+        mine, theirs = (m.predict(sample.image, network_map) for m in (fitted, models))
+        np.testing.assert_array_equal(mine.proposals.labelings, theirs.proposals.labelings)
+        np.testing.assert_array_equal(mine.scores, theirs.scores)
+        assert mine.chosen == theirs.chosen
+        np.testing.assert_array_equal(mine.labels, theirs.labels)
+        drawn = fitted.propose(sample.image, network_map)
+        np.testing.assert_array_equal(drawn.labelings, mine.proposals.labelings)
+
+
+def test_a_saved_one_predicts_the_same(
+    given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "model.h5")
+    again = rerank.Reranker.load(tmp_path / "model.h5")
+    image, network_map = given[0][0], given[1][0]
+    one, two = fitted.predict(image, network_map), again.predict(image, network_map)
+    np.testing.assert_array_equal(one.scores, two.scores)
+    np.testing.assert_array_equal(one.labels, two.labels)
+    assert again.n_proposals == 5 and again.n_folds == 3
+    again.save(tmp_path / "copy.h5")
+    assert (tmp_path / "copy.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
+    assert (tmp_path / "model.h5").stat().st_size < 8 << 20
+
+
+def test_files_that_are_no_reranker(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="absent.h5: cannot be read"):
+        rerank.Reranker.load(tmp_path / "absent.h5")
+    (tmp_path / "bad.h5").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="bad.h5: not a reranker"):
+        rerank.Reranker.load(tmp_path / "bad.h5")
+
+
+def test_before_fit(given: tuple[list[np.ndarray], ...], tmp_path: Path) -> None:
+    reranker = rerank.Reranker(4)
+    image, network_map = given[0][0], given[1][0]
+    with pytest.raises(NotFittedError, match="call fit"):
+        reranker.predict(image, network_map)
+    with pytest.raises(NotFittedError, match="call fit"):
+        reranker.save(tmp_path / "m.h5")
+    settings = build_propose_settings(["n_proposals=4"])
+    np.testing.assert_array_equal(
+        reranker.propose(image, network_map).labelings,
+        rerank.propose(image, network_map, settings).proposals.labelings,
+    )
+    assert clone(reranker).get_params()["n_proposals"] == 4
+
+
+def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
+    images, maps, labels = given
+    fit = rerank.Reranker(3, n_folds=2).fit
+    with pytest.raises(InputError, match="12 images and 11 maps"):
+        fit(images, maps[:-1], labels)
+    with pytest.raises(InputError, match="12 images and 11 label maps"):
+        fit(images, maps, labels[:-1])
+    with pytest.raises(InputError, match="image 0: expected .H, W, 3. uint8"):
+        fit([images[0] / 255.0, *images[1:]], maps, labels)
+    with pytest.raises(InputError, match="image 1: .*labels must be 0..11 or 255"):
+        fit(images, maps, [labels[0], labels[1] + np.uint8(100), *labels[2:]])
+    with pytest.raises(InputError, match="no images"):
+        fit([], [], [])
+    with pytest.raises(ConfigError, match="n_folds is 50"):
+        rerank.Reranker(3, n_folds=50).fit(images, maps, labels)
+    with pytest.raises(ConfigError, match="Reranker: colour: unknown key"):
+        rerank.Reranker(3, settings=["colour=1"]).fit(images, maps, labels)
+    with pytest.raises(InputError, match="map 3"):
+        fit(images, [*maps[:3], maps[3][:10], *maps[4:]], labels)
+
+
+def test_propose_finds_more_than_the_map_itself() -> None:
+    sample = open_dataset("scenes", None, "val", n_images=1, size=(48, 64))[0]
+    settings = build_propose_settings(["superpixels.n_segments=60", "n_proposals=6"])
+    maps = maps_of(sample.labels, np.random.default_rng(0))
+    found = rerank.propose(sample.image, maps, settings)
+    channels_first = rerank.propose(sample.image, np.moveaxis(maps, 2, 0), settings)
+    np.testing.assert_array_equal(found.proposals.labelings, channels_first.proposals.labelings)
+    assert len(np.unique(found.proposals.labelings, axis=0)) > 1
+    assert (found.labels == sample.labels).mean() > 0.7
