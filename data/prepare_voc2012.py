@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from rerank.datasets.prepare import main
+from rerank.datasets.preparation import main
 
 if __name__ == "__main__":
     sys.exit(main("voc2012", root=Path(__file__).resolve().parent))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from rerank.datasets.finding import file_error
+from rerank.datasets.problems import file_error
 
 _BLOCK = 1 << 20
 

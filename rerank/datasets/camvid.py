@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
-from rerank.datasets.finding import Finding
-from rerank.datasets.listing import Listing, find_folder, read_split, split_names
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
+from rerank.datasets.problems import Finding
 
 #: Classes in the order of their labels, with the colours of the SegNet authors.
 COLOURS = {

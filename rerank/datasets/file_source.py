@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets.dataset import Sample
-from rerank.datasets.finding import file_error
-from rerank.datasets.reading import read_image, read_index_mask
+from rerank.datasets.image_files import read_image, read_index_mask
+from rerank.datasets.problems import file_error
 from rerank.errors import InputError
 from rerank.types import VOID, Array
 from rerank.validation import check_label_range

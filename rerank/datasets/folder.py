@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.file_source import FileSource
-from rerank.datasets.finding import Finding, file_error, finding_of
-from rerank.datasets.listing import (
+from rerank.datasets.file_pairs import (
     Listing,
     files_by_stem,
     find_folder,
@@ -19,7 +17,9 @@ from rerank.datasets.listing import (
     read_split,
     split_names,
 )
-from rerank.datasets.reading import IMAGE_SUFFIXES, PathLike, read_index_mask
+from rerank.datasets.file_source import FileSource
+from rerank.datasets.image_files import IMAGE_SUFFIXES, PathLike, read_index_mask
+from rerank.datasets.problems import Finding, file_error, finding_of
 from rerank.errors import DataError, InputError
 from rerank.types import VOID
 

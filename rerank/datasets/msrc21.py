@@ -7,10 +7,10 @@ horse and mountain are void, as in the literature on its 21 classes.
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
 from rerank.datasets.file_source import FileSource
-from rerank.datasets.listing import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
 
 #: Classes in the order of their labels, with the colours of the database's own masks.
 COLOURS = {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rerank.datasets.finding import file_error
+from rerank.datasets.problems import file_error
 from rerank.errors import InputError
 from rerank.types import Array, IntArray
 

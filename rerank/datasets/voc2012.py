@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, read_lines, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
-from rerank.datasets.finding import Finding, file_error
-from rerank.datasets.listing import Listing, find_folder, read_lines, read_split, split_names
-from rerank.datasets.reading import PathLike, read_index_mask, read_sbd_mask
+from rerank.datasets.image_files import PathLike, read_index_mask, read_sbd_mask
+from rerank.datasets.problems import Finding, file_error
 from rerank.errors import DataError
 from rerank.types import Array
 

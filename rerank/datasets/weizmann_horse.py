@@ -9,10 +9,10 @@ truth stays as drawn.
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
 from rerank.datasets.file_source import FileSource
-from rerank.datasets.listing import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.image_files import PathLike, read_threshold_mask
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike, read_threshold_mask
 
 CLASS_NAMES = ("background", "horse")
 

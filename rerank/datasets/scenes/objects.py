@@ -14,9 +14,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from rerank.datasets import scene_textures as textures
-from rerank.datasets.scene_canvas import Canvas, Points, box, ellipse, shape
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes import textures
+from rerank.datasets.scenes.canvas import Canvas, Points, box, ellipse, shape
+from rerank.datasets.scenes.textures import Picture, Surface
 
 
 class SceneClass(IntEnum):

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rerank.datasets import scene_textures as textures
-from rerank.datasets.scene_canvas import Canvas, Points, shape
-from rerank.datasets.scene_objects import (
+from rerank.datasets.scenes import textures
+from rerank.datasets.scenes.canvas import Canvas, Points, shape
+from rerank.datasets.scenes.objects import (
     SceneClass,
     hue,
     paint_boat,
@@ -24,7 +24,7 @@ from rerank.datasets.scene_objects import (
     paint_tree,
     paint_wall,
 )
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes.textures import Picture, Surface
 
 Painter = Callable[[Canvas, float, float, float, np.random.Generator, tuple[float, float]], None]
 

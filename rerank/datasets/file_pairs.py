@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
 from rerank.datasets.file_source import FilePair
-from rerank.datasets.finding import Finding, file_error
-from rerank.datasets.reading import IMAGE_SUFFIXES
+from rerank.datasets.image_files import IMAGE_SUFFIXES
+from rerank.datasets.problems import Finding, file_error
 from rerank.errors import InputError
 
 #: Text files that lie beside the lists of ids and are none.

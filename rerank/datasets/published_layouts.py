@@ -15,11 +15,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets import msrc21
-from rerank.datasets.finding import file_error
-from rerank.datasets.listing import read_lines, split_names
+from rerank.datasets.file_pairs import read_lines, split_names
+from rerank.datasets.image_files import PathLike, read_image
 from rerank.datasets.locating import bring, find_parts, write_list
 from rerank.datasets.palettes import palette_of, save_labels_png
-from rerank.datasets.reading import PathLike, read_image
+from rerank.datasets.problems import file_error
 from rerank.errors import DataError
 from rerank.types import VOID
 

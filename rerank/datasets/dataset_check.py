@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from rerank.datasets.catalogue import dataset_splits, list_dataset
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.finding import Finding, finding_of
-from rerank.datasets.opening import dataset_splits, list_dataset
-from rerank.datasets.reading import PathLike
+from rerank.datasets.image_files import PathLike
+from rerank.datasets.problems import Finding, finding_of
 from rerank.errors import DataError, InputError
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.io
 from PIL import Image, ImageOps
 
-from rerank.datasets.finding import file_error
+from rerank.datasets.problems import file_error
 from rerank.errors import DataError
 from rerank.types import Array
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes.textures import Picture, Surface
 
 Points = npt.NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rerank.datasets.archives import PUBLISHED, Archive, fetch, unpack, verify
-from rerank.datasets.arranging import ARRANGERS
-from rerank.datasets.checking import check_dataset
-from rerank.datasets.finding import file_error, finding_of
-from rerank.datasets.opening import dataset_names, dataset_splits, list_dataset
-from rerank.datasets.reading import PathLike
+from rerank.datasets.catalogue import dataset_names, dataset_splits, list_dataset
+from rerank.datasets.dataset_check import check_dataset
+from rerank.datasets.image_files import PathLike
+from rerank.datasets.problems import file_error, finding_of
+from rerank.datasets.published_layouts import ARRANGERS
 from rerank.errors import DataError, InputError, RerankError
 
 

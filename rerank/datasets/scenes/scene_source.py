@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank.datasets.dataset import Dataset, Sample
-from rerank.datasets.draw_scene import draw_scene
-from rerank.datasets.listing import Listing
+from rerank.datasets.file_pairs import Listing
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
-from rerank.datasets.scene_objects import SceneClass
+from rerank.datasets.scenes.composition import draw_scene
+from rerank.datasets.scenes.objects import SceneClass
 from rerank.errors import InputError
 
 #: Raised whenever the drawing changes, so that nothing computed from older pictures is reused.

@@ -9,12 +9,12 @@ from typing import Any
 
 from rerank.datasets.camvid import camvid_splits, list_camvid
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.finding import file_error
+from rerank.datasets.file_pairs import Listing
 from rerank.datasets.folder import folder_splits, list_folder
-from rerank.datasets.listing import Listing
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.msrc21 import list_msrc21, msrc21_splits
-from rerank.datasets.reading import PathLike
-from rerank.datasets.scenes import list_scenes, scenes_splits
+from rerank.datasets.problems import file_error
+from rerank.datasets.scenes.scene_source import list_scenes, scenes_splits
 from rerank.datasets.voc2012 import list_voc2012, voc2012_splits
 from rerank.datasets.weizmann_horse import list_weizmann_horse, weizmann_horse_splits
 from rerank.errors import InputError

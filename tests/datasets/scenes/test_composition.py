@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerank.datasets.draw_scene import KINDS, PLACES, draw_scene
-from rerank.datasets.scene_canvas import Canvas, box, ellipse, shape
-from rerank.datasets.scene_objects import SceneClass
-from rerank.datasets.scene_textures import plain
+from rerank.datasets.scenes.canvas import Canvas, box, ellipse, shape
+from rerank.datasets.scenes.composition import KINDS, PLACES, draw_scene
+from rerank.datasets.scenes.objects import SceneClass
+from rerank.datasets.scenes.textures import plain
 
 RED = np.array([0.8, 0.1, 0.1], dtype=np.float32)
 

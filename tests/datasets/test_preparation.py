@@ -14,9 +14,9 @@ from PIL import Image
 
 from rerank.datasets import archives as archives_module
 from rerank.datasets import open_dataset
-from rerank.datasets.arranging import msrc21_labels
 from rerank.datasets.msrc21 import COLOURS
-from rerank.datasets.prepare import main, prepare
+from rerank.datasets.preparation import main, prepare
+from rerank.datasets.published_layouts import msrc21_labels
 from rerank.errors import DataError, InputError
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -200,7 +200,7 @@ def test_downloading(
     files.weizmann_horse(tmp_path / "tar" / "weizmann_horse_db")
     served = tarred(tmp_path / "tar", tmp_path / "served.tar.gz")
     offer = (archives_module.Archive("horses.tar.gz", served.as_uri()),)
-    monkeypatch.setattr("rerank.datasets.prepare.PUBLISHED", {"weizmann_horse": offer})
+    monkeypatch.setattr("rerank.datasets.preparation.PUBLISHED", {"weizmann_horse": offer})
     prepare("weizmann_horse", tmp_path / "data", download=True)
     assert (tmp_path / "data" / "horses.tar.gz").exists()
     assert len(open_dataset("weizmann_horse", tmp_path / "data")) == 2
