@@ -13,7 +13,7 @@ from rerank.datasets.archives import PUBLISHED, Archive, fetch, unpack, verify
 from rerank.datasets.catalogue import dataset_names, dataset_splits, list_dataset
 from rerank.datasets.dataset_check import check_dataset
 from rerank.datasets.image_files import PathLike
-from rerank.datasets.problems import file_error, finding_of
+from rerank.datasets.problems import file_error, problem_of
 from rerank.datasets.published_layouts import ARRANGERS
 from rerank.errors import DataError, InputError, RerankError
 
@@ -156,11 +156,11 @@ def _arrange(name: str, target: Path, given: Sequence[Path], scratch: Path) -> l
 
 def _in_archives(error: DataError, origins: Mapping[Path, Path]) -> DataError:
     """Name the archive in place of the folder that it was unpacked to, which is gone by then."""
-    finding = finding_of(error)
+    problem = problem_of(error)
     for folder, path in origins.items():
-        if Path(finding.path).is_relative_to(folder):
-            inside = Path(finding.path).relative_to(folder)
-            return file_error(path / inside, finding.problem, finding.remedy)
+        if Path(problem.path).is_relative_to(folder):
+            inside = Path(problem.path).relative_to(folder)
+            return file_error(path / inside, problem.problem, problem.remedy)
     return error
 
 
@@ -169,10 +169,10 @@ def _check(name: str, folder: Path) -> list[str]:
     lines = []
     for split in dataset_splits(name, folder):
         lines.append(f"{name} {split}: {len(list_dataset(name, folder, split).dataset)} images")
-    findings = check_dataset(name, folder)
-    if findings:
+    problems = check_dataset(name, folder)
+    if problems:
         lines.append(
-            f"{len(findings)} files are wrong, the first: {findings[0]} "
+            f"{len(problems)} files are wrong, the first: {problems[0]} "
             f"(`rerank data check {name}` lists them all)"
         )
     else:
