@@ -14,7 +14,7 @@ from rerank.datasets.folder import FolderOptions, folder_splits, list_folder
 from rerank.datasets.image_files import PathLike
 from rerank.datasets.msrc21 import list_msrc21, msrc21_splits
 from rerank.datasets.problems import file_error
-from rerank.datasets.scenes.scene_source import list_scenes, scenes_splits
+from rerank.datasets.scenes import list_scenes, scenes_splits
 from rerank.datasets.voc2012 import list_voc2012, voc2012_splits
 from rerank.datasets.weizmann_horse import list_weizmann_horse, weizmann_horse_splits
 from rerank.errors import InputError
