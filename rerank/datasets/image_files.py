@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 from PIL import Image, ImageOps
 
 from rerank.datasets.problems import file_error, missing_file
@@ -168,6 +167,9 @@ def read_sbd_mask(path: PathLike) -> Array:
     DataError
         The file is missing, is not a MATLAB file, or has no `GTcls.Segmentation`.
     """
+    # Only SBD needs it, and it takes as long to import as all else here.
+    import scipy.io
+
     if not Path(path).is_file():
         raise _missing(path, "mask")
     try:

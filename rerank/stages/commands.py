@@ -9,7 +9,7 @@ from typing import Any
 
 from rerank.config import Recipe, dump_recipe, load_recipe
 from rerank.datasets import check_dataset, dataset_names
-from rerank.datasets.preparation import prepare
+from rerank.datasets.preparation import prepare_dataset as prepare
 from rerank.errors import ConfigError, StoreError
 from rerank.parallel import Backend, available_cores
 from rerank.reports import TIMINGS, render_timings, to_csv
