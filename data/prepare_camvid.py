@@ -1,4 +1,4 @@
-"""Arrange camvid beside this file; see README.md here, and --help."""
+"""Arrange camvid in this folder; see its README.md, and --help."""
 
 import sys
 from pathlib import Path

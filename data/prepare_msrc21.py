@@ -1,4 +1,4 @@
-"""Arrange msrc21 beside this file; see README.md here, and --help."""
+"""Arrange msrc21 in this folder; see its README.md, and --help."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arrange voc2012 beside this file; see README.md here, and --help."""
+"""Arrange voc2012 in this folder; see its README.md, and --help."""
 
 import sys
 from pathlib import Path

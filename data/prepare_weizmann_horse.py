@@ -1,4 +1,4 @@
-"""Arrange weizmann_horse beside this file; see README.md here, and --help."""
+"""Arrange weizmann_horse in this folder; see its README.md, and --help."""
 
 import sys
 from pathlib import Path

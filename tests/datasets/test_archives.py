@@ -95,3 +95,10 @@ def test_published_archives_are_well_formed() -> None:
         for archive in archives:
             assert archive.url.startswith(("http://", "https://"))
             assert archive.digest is None or len(archive.digest.digits) == 32
+
+
+def test_the_page_of_the_data_sets_states_the_digests() -> None:
+    page = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    for archive in (archive for archives in PUBLISHED.values() for archive in archives):
+        assert f"`{archive.file_name}`" in page
+        assert archive.digest is None or f"`{archive.digest.digits}`" in page
