@@ -54,7 +54,7 @@ class Digest:
             )
 
     def difference(self, path: Path) -> str | None:
-        """Say how a file's digest differs, as part of a message; None where it does not.
+        """Say how a file's digest differs, as part of a message; None where it does not differ.
 
         Raises
         ------
@@ -145,7 +145,7 @@ def download_file(
                     f"{url}: the file was downloaded, but {difference}; nothing was kept: try "
                     f"again, or {remedy}"
                 )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{url}: the file cannot be downloaded ({error}); {remedy}") from error
 
 

@@ -104,7 +104,7 @@ def open_dataset(
         has no list of its own. VOC has "train_sbd" and "trainval_sbd" too, and a folder "all".
     **options
         scenes: `n_images`, `size`, `seed` (see `list_scenes`). folder: the fields of
-        `FolderOptions`. voc2012: `sbd_root`. The others have none.
+        `rerank.datasets.folder.FolderOptions`. voc2012: `sbd_root`. The others have none.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One scene: backdrop, grounds, things from far to near, and the errors of a camera."""
+"""One scene: backdrop, grounds, things from far to near, and the camera's blur and noise."""
 
 from __future__ import annotations
 
