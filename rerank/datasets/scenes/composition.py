@@ -71,36 +71,10 @@ KINDS: Mapping[SceneClass, Kind] = MappingProxyType(
 #: no place determines a thing, and some are more frequent than others.
 PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType(
     {
-        "farm": {
-            SceneClass.TREE: 3,
-            SceneClass.BUSH: 2.5,
-            SceneClass.HOUSE: 1,
-            SceneClass.WALL: 1.5,
-            SceneClass.CAR: 1.2,
-            SceneClass.BOAT: 0.4,
-            SceneClass.COW: 4,
-            SceneClass.DOG: 1.5,
-        },
-        "street": {
-            SceneClass.TREE: 1.5,
-            SceneClass.BUSH: 2.5,
-            SceneClass.HOUSE: 2,
-            SceneClass.WALL: 1.5,
-            SceneClass.CAR: 5,
-            SceneClass.BOAT: 0.4,
-            SceneClass.COW: 0.5,
-            SceneClass.DOG: 3,
-        },
-        "shore": {
-            SceneClass.TREE: 2,
-            SceneClass.BUSH: 1.5,
-            SceneClass.HOUSE: 0.7,
-            SceneClass.WALL: 0.8,
-            SceneClass.CAR: 1,
-            SceneClass.BOAT: 7,
-            SceneClass.COW: 1,
-            SceneClass.DOG: 2,
-        },
+        # tree, bush, house, wall, car, boat, cow, dog
+        "farm": dict(zip(KINDS, (3, 2.5, 1, 1.5, 1.2, 0.4, 4, 1.5))),
+        "street": dict(zip(KINDS, (1.5, 2.5, 2, 1.5, 5, 0.4, 0.5, 3))),
+        "shore": dict(zip(KINDS, (2, 1.5, 0.7, 0.8, 1, 7, 1, 2))),
     }
 )
 
