@@ -1,9 +1,9 @@
-"""Arrange msrc21 beside this file; see README.md here, and --help."""
+"""Arrange msrc21 in this folder; see its README.md, and --help."""
 
 import sys
 from pathlib import Path
 
-from rerank.datasets.prepare import main
+from rerank.datasets.preparation import main
 
 if __name__ == "__main__":
     sys.exit(main("msrc21", root=Path(__file__).resolve().parent))

@@ -11,6 +11,7 @@ import rerank
 
 ROOT = Path(rerank.__file__).parent
 BASE = {
+    "download",
     "errors",
     "files",
     "types",

@@ -1,17 +1,19 @@
-"""Data sets by name: images and labels as arrays, from public collections in their own layouts,
-from any folder of images and masks, and from scenes that the program draws; a check that finds
-all that is wrong with the files at once; and masks as palette PNGs and overlays."""
+"""Data sets by name: public collections in their own layouts, any folder of images and masks, and
+scenes that the program draws. Each gives images and labels as arrays. `check_dataset` lists all
+problems of the files at once, `prepare_dataset` arranges published archives, and masks can be
+written as palette PNGs and overlays."""
 
-from rerank.datasets.checking import check_dataset
+from rerank.datasets.catalogue import dataset_names, dataset_splits, open_dataset
 from rerank.datasets.dataset import Dataset, Sample
-from rerank.datasets.finding import Finding
-from rerank.datasets.opening import dataset_names, dataset_splits, open_dataset
+from rerank.datasets.dataset_check import check_dataset
+from rerank.datasets.image_files import read_image, read_index_mask
 from rerank.datasets.palettes import colourize, overlay, save_labels_png, voc_palette
-from rerank.datasets.reading import read_image, read_index_mask
+from rerank.datasets.preparation import prepare_dataset
+from rerank.datasets.problems import FileProblem
 
 __all__ = [
     "Dataset",
-    "Finding",
+    "FileProblem",
     "Sample",
     "check_dataset",
     "colourize",
@@ -19,6 +21,7 @@ __all__ = [
     "dataset_splits",
     "open_dataset",
     "overlay",
+    "prepare_dataset",
     "read_image",
     "read_index_mask",
     "save_labels_png",

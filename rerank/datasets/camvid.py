@@ -1,7 +1,7 @@
 """CamVid (Brostow et al. 2009) with 11 classes at 480x360, as prepared for SegNet.
 
-Layout: `<split>/<id>.png`, `<split>annot/<id>.png` (0..10, 11 void) and `<split>.txt` whose
-lines name both files. The images are frames of video in the order of the list.
+Layout: `<split>/<id>.png`, `<split>annot/<id>.png` (labels 0..10, void 11) and `<split>.txt`, whose
+lines name both files. The images are video frames in the order of the list.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
-from rerank.datasets.finding import Finding
-from rerank.datasets.listing import Listing, find_folder, read_split, split_names
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
+from rerank.datasets.problems import FileProblem
 
 #: Classes in the order of their labels, with the colours of the SegNet authors.
 COLOURS = {
@@ -39,14 +39,13 @@ PARTS = ("train", "trainannot")
 def list_camvid(root: PathLike | None, split: str) -> Listing:
     """List a split of CamVid; see `rerank.datasets.open_dataset`."""
     folder = find_folder(root, "camvid", PARTS)
-    lines, amiss = read_split(folder, split)
-    findings = list(amiss)
+    lines, problems = read_split(folder, split)
     pairs: dict[str, FilePair] = {}
     for line in lines:
         parts = line.split()
         if len(parts) != 2:
-            findings.append(
-                Finding(
+            problems.append(
+                FileProblem(
                     str(folder / f"{split}.txt"),
                     f"the line '{line}' does not name two files",
                     "write the image's and the mask's path in each line",
@@ -58,12 +57,14 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
         for path, what in ((image, "image"), (mask, "mask")):
             if not path.is_file():
                 present = False
-                findings.append(
-                    Finding(str(path), f"the {what} is missing", "put it there or delete its line")
+                problems.append(
+                    FileProblem(
+                        str(path), f"the {what} is missing", "put it there or delete its line"
+                    )
                 )
         if image.stem in pairs:
-            findings.append(
-                Finding(
+            problems.append(
+                FileProblem(
                     str(folder / f"{split}.txt"),
                     f"'{image.stem}' is listed twice",
                     "delete one of the lines",
@@ -80,14 +81,14 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
         ordered=True,
         palette=palette_of(list(COLOURS.values())),
     )
-    return Listing(dataset, tuple(findings))
+    return Listing(dataset, tuple(problems))
 
 
 def camvid_splits(root: PathLike | None) -> tuple[str, ...]:
-    """Return the splits that have a list."""
+    """Return the splits that have a list in the data set's folder."""
     return split_names(find_folder(root, "camvid", PARTS))
 
 
 def _inside(folder: Path, written: str) -> Path:
-    """Find a file by its last two parts, since lists carry the paths of other machines."""
+    """Keep the last folder and the name of a path, which may come from another machine."""
     return folder.joinpath(*PurePosixPath(written).parts[-2:])

@@ -1,4 +1,4 @@
-"""A data set: the ids of one split, and the way from an id to an image and its labels."""
+"""A data set: the ids of one split, and a source that reads an id's image and labels."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Sample:
     image : ndarray of shape (H, W, 3), uint8
         Red, green and blue.
     labels : ndarray of shape (H, W), uint8
-        A class 0..n_classes-1 a pixel, or 255 for void. All void where the data set has no
-        labels.
+        The class of each pixel, 0..n_classes-1, or 255 for void. All void where the data set has
+        no labels.
     """
 
     image_id: str
@@ -38,30 +38,31 @@ class Sample:
 
 
 class Source(Protocol):
-    """Where a data set's pictures come from: files, or a program that draws them."""
+    """What reads or draws the images and masks of a data set."""
 
     @property
     def labelled(self) -> bool:
         """Whether there are masks."""
 
     def image(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Return the picture, (H, W, 3) uint8."""
+        """Return the image, (H, W, 3) uint8."""
 
     def labels(self, image_id: str) -> npt.NDArray[np.uint8]:
         """Return the mask, (H, W) uint8."""
 
     def sample(self, image_id: str) -> Sample:
-        """Return both, checked to be of one size."""
+        """Return both; they have one size."""
 
     def content_digest(self, image_id: str) -> str:
-        """Return a digest that changes when the picture or the mask does."""
+        """Return a digest that changes when the image or the mask does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The images of one split, read when they are asked for.
+    """The images of one split, each read when it is asked for.
 
-    It holds ids and paths and no pixels, so that it is cheap to pickle and to send to a worker.
+    A data set holds ids and paths and no pixels, so that it is cheap to pickle and to send to a
+    worker.
 
     Attributes
     ----------
@@ -70,11 +71,12 @@ class Dataset:
     ids : tuple of str
         Names of the images, each once, in the order of the split's list.
     class_names : tuple of str
-        One name a class; its length is `n_classes`.
+        One name per class; their number is `n_classes`.
     source : Source
-        Where pictures and masks come from.
+        Reads or draws the images and masks.
     background : int or None
-        The class that is what is left over (0 for VOC and horses), None where no class is.
+        The class of what belongs to no other class (0 for VOC and horses); None where there is
+        no such class.
     ordered : bool
         Whether neighbours in `ids` are alike, as in video, so that folds must be contiguous.
     palette : ndarray of shape (256, 3), uint8
@@ -121,11 +123,12 @@ class Dataset:
         return self.source.sample(self._known(image_id))
 
     def image(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read one picture.
+        """Read one image.
 
         Parameters
         ----------
-        image_id : str, one of `ids`
+        image_id : str
+            One of `ids`.
 
         Returns
         -------
@@ -141,11 +144,12 @@ class Dataset:
         return self.source.image(self._known(image_id))
 
     def labels(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read one mask; its size is not compared with the picture's, as indexing does.
+        """Read one mask, without comparing its size with the image's, as indexing does.
 
         Parameters
         ----------
-        image_id : str, one of `ids`
+        image_id : str
+            One of `ids`.
 
         Returns
         -------
@@ -162,11 +166,12 @@ class Dataset:
         return self.source.labels(self._known(image_id))
 
     def content_digest(self, image_id: str) -> str:
-        """Digest what one image is made of, for a key that must change when the content does.
+        """Digest the files or settings of one image, for a key that changes with the content.
 
         Parameters
         ----------
-        image_id : str, one of `ids`
+        image_id : str
+            One of `ids`.
 
         Returns
         -------
@@ -188,7 +193,8 @@ class Dataset:
 
         Parameters
         ----------
-        ids : sequence of str, each one of `ids` and given once
+        ids : tuple of str
+            Each one of `ids` and given once.
 
         Returns
         -------

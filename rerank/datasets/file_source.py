@@ -1,4 +1,4 @@
-"""Pictures and masks in files, read when they are asked for."""
+"""Images and masks in files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets.dataset import Sample
-from rerank.datasets.finding import file_error
-from rerank.datasets.reading import read_image, read_index_mask
+from rerank.datasets.image_files import read_image, read_index_mask
+from rerank.datasets.problems import file_error
 from rerank.errors import InputError
 from rerank.types import VOID, Array
 from rerank.validation import check_label_range
@@ -29,22 +29,24 @@ class FilePair:
 
 @dataclass(frozen=True)
 class FileSource:
-    """Pictures and masks in files, read when they are asked for.
+    """Images and masks in files, read when they are asked for.
 
     Attributes
     ----------
-    pairs : mapping of image id to `FilePair`
+    pairs : mapping of str to FilePair
+        The files of each image id.
     n_classes : int
         Labels in the files are 0..n_classes-1.
     void_value : int or None
         The value in the files that means void; it becomes 255.
-    decode : function of a path
-        Reads a mask's file; a function of a module, so that the source can be pickled.
+    decode : callable
+        Takes a mask's path and returns its values, (H, W) integers. It is a function of a module,
+        so that the source can be pickled.
     image_takes_mask_size : bool
-        Whether the picture is resampled to its mask's size, where the two differ in size and
-        agree in shape to within 2 %. Otherwise another size is an error.
+        Whether an image of another size than its mask is resampled to the mask's size, where the
+        aspect ratios agree to within 2 %. In all other cases two sizes are an error.
     labelled : bool
-        False where masks are not asked for; the labels are then all void.
+        False where there are no masks; the labels are then all void.
     """
 
     pairs: Mapping[str, FilePair]
@@ -55,13 +57,13 @@ class FileSource:
     labelled: bool = True
 
     def image(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read the picture alone (and its mask where that gives the size)."""
+        """Read the image, and its mask where the mask gives the size."""
         if self.image_takes_mask_size and self.labelled:
             return self.sample(image_id).image
         return read_image(self.pairs[image_id].image)
 
     def labels(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Read the mask alone, check its range, and turn its void value into 255."""
+        """Read the mask, check its range, and turn its void value into 255."""
         if not self.labelled:
             return np.full(self.image(image_id).shape[:2], VOID, dtype=np.uint8)
         pair = self.pairs[image_id]
@@ -84,7 +86,7 @@ class FileSource:
         return labels
 
     def sample(self, image_id: str) -> Sample:
-        """Read both files and check that they are of one size."""
+        """Read both files and check that their sizes are equal."""
         pair = self.pairs[image_id]
         image = read_image(pair.image)
         if not self.labelled:

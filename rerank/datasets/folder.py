@@ -1,16 +1,15 @@
-"""Any folder of images and masks that go together by name."""
+"""Any folder of images and masks that belong together by file name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.file_source import FileSource
-from rerank.datasets.finding import Finding, file_error, finding_of
-from rerank.datasets.listing import (
+from rerank.datasets.file_pairs import (
     Listing,
     files_by_stem,
     find_folder,
@@ -19,48 +18,79 @@ from rerank.datasets.listing import (
     read_split,
     split_names,
 )
-from rerank.datasets.reading import IMAGE_SUFFIXES, PathLike, read_index_mask
+from rerank.datasets.file_source import FileSource
+from rerank.datasets.image_files import IMAGE_SUFFIXES, PathLike, read_index_mask
+from rerank.datasets.problems import FileProblem, file_error, problem_of
 from rerank.errors import DataError, InputError
 from rerank.types import VOID
 
 
-def list_folder(
-    root: PathLike | None,
-    split: str,
-    *,
-    images: str = "images",
-    labels: str | None = "labels",
-    label_suffix: str = "",
-    n_classes: int | None = None,
-    class_names: Sequence[str] | None = None,
-    ignore_index: int | None = VOID,
-    background: int | None = None,
-    ordered: bool = False,
-) -> Listing:
+@dataclass(frozen=True)
+class FolderOptions:
+    """What the images and masks of a folder are called and what the labels mean.
+
+    Attributes
+    ----------
+    images : str
+        Subfolder of the images; "." for the folder itself.
+    labels : str or None
+        Subfolder of the masks. None where there are no masks, as for prediction.
+    label_suffix : str
+        What follows the image's name in the mask's name, such as "_GT".
+    n_classes : int in 1..255 or None
+        None takes the number of `class_names`. Without these, the lines of `classes.txt` are the
+        classes. Without that file, all masks of the folder are read, and the highest label in
+        them is the last class.
+    class_names : sequence of str or None
+        One name per class.
+    ignore_index : int in 0..255 or None
+        The value in the masks that means void; it is read as 255. None where there is no void.
+    background : int or None
+        The class of what belongs to no other class.
+    ordered : bool
+        Whether neighbours in the list are alike, as in video.
+
+    Raises
+    ------
+    InputError
+        If `ignore_index` or `n_classes` is out of range.
+    """
+
+    images: str = "images"
+    labels: str | None = "labels"
+    label_suffix: str = ""
+    n_classes: int | None = None
+    class_names: Sequence[str] | None = None
+    ignore_index: int | None = VOID
+    background: int | None = None
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ignore_index is not None and not 0 <= self.ignore_index <= 255:
+            raise InputError(f"ignore_index must be in 0..255 or None, got {self.ignore_index}")
+        if self.n_classes is not None and not 1 <= self.n_classes <= 255:
+            raise InputError(f"n_classes must be in 1..255, got {self.n_classes}")
+
+    def find(self, root: PathLike | None) -> Path:
+        """Return the folder at or below `root` that has the subfolders of images and masks."""
+        parts = [self.images] if self.labels is None else [self.images, self.labels]
+        return find_folder(root, "folder", parts)
+
+
+def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Listing:
     """List a split of a user's own folder.
 
-    `<split>.txt` in the folder names the images of a split, without their endings, one a line.
+    `<split>.txt` in the folder names the images of a split, without their endings, one per line.
     The split "all" is every image. Where the folder has no list at all, "train" is also every
     image, and no other split exists.
 
     Parameters
     ----------
-    root : folder
-    split : name of a list, "all", or "train" where there is no list
-    images : subfolder of the images; "." for the folder itself
-    labels : subfolder of the masks, or None where there are none (for prediction)
-    label_suffix : what a mask's name has after its image's, such as "_GT"
-    n_classes : int in 1..255, optional
-        Without it and `class_names`, the lines of `classes.txt` are the classes; without that
-        too, all masks of the folder are read, and their highest label is the last class.
-    class_names : sequence of str, optional
-        One name a class.
-    ignore_index : int in 0..255 or None
-        The value in the masks that means void. It becomes 255; None means that there is none.
-    background : int, optional
-        The class that is what is left over.
-    ordered : bool
-        Whether neighbours in the list are alike, as in video.
+    root : path
+        The folder.
+    split : str
+        Name of a list, "all", or "train" where there is no list.
+    options : FolderOptions
 
     Returns
     -------
@@ -69,20 +99,19 @@ def list_folder(
     Raises
     ------
     InputError
-        An option is out of range, or two of them disagree.
+        Two options disagree, or `background` is no class.
     DataError
         The folder, its subfolders or the split's list are missing, or there is no image.
     """
-    folder = find_folder(root, "folder", [images] if labels is None else [images, labels])
-    image_folder = folder / images
-    label_folder = None if labels is None else folder / labels
-    if ignore_index is not None and not 0 <= ignore_index <= 255:
-        raise InputError(f"ignore_index must be in 0..255 or None, got {ignore_index}")
-    known = _classes(folder, n_classes, class_names)
+    folder = options.find(root)
+    image_folder = folder / options.images
+    label_folder = None if options.labels is None else folder / options.labels
+    suffix = options.label_suffix
+    known = _classes(folder, options)
     every = [
         stem
         for stem in files_by_stem(image_folder)
-        if not (image_folder == label_folder and label_suffix and stem.endswith(label_suffix))
+        if not (image_folder == label_folder and suffix and stem.endswith(suffix))
     ]
     if not every:
         raise file_error(
@@ -90,21 +119,25 @@ def list_folder(
             f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)})",
             "put images there or name another subfolder with the option images",
         )
-    findings: list[Finding] = []
+    problems: list[FileProblem] = []
     if split == "all" or (split == "train" and not split_names(folder)):
         ids = every
     else:
-        lines, amiss = read_split(folder, split)
-        ids, findings = [_stem(line) for line in lines], list(amiss)
-    pairs, missing = pair_by_name(ids, image_folder, label_folder, label_suffix)
-    findings.extend(missing)
+        lines, problems = read_split(folder, split)
+        ids = [_stem(line) for line in lines]
+    pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
+    problems.extend(missing)
     if known is None:
-        stems = (stem + label_suffix for stem in every)
-        known = _classes_of_masks(label_folder, stems, ignore_index, findings)
+        stems = (stem + suffix for stem in every)
+        known = _classes_of_masks(label_folder, stems, options.ignore_index, problems)
+    background = options.background
     if background is not None and not 0 <= background < len(known):
         raise InputError(f"background must be one of {len(known)} classes, got {background}")
     source = FileSource(
-        pairs, n_classes=len(known), void_value=ignore_index, labelled=label_folder is not None
+        pairs,
+        n_classes=len(known),
+        void_value=options.ignore_index,
+        labelled=label_folder is not None,
     )
     dataset = Dataset(
         name="folder",
@@ -113,47 +146,37 @@ def list_folder(
         class_names=known,
         source=source,
         background=background,
-        ordered=ordered,
+        ordered=options.ordered,
     )
-    return Listing(dataset, tuple(findings))
+    return Listing(dataset, tuple(problems))
 
 
-def folder_splits(
-    root: PathLike | None,
-    *,
-    images: str = "images",
-    labels: str | None = "labels",
-    **_options: object,
-) -> tuple[str, ...]:
+def folder_splits(root: PathLike | None, options: FolderOptions) -> tuple[str, ...]:
     """Return the splits that have a list, or "all" where none has."""
-    parts = [images] if labels is None else [images, labels]
-    return split_names(find_folder(root, "folder", parts)) or ("all",)
+    return split_names(options.find(root)) or ("all",)
 
 
-def _classes(
-    folder: Path, n_classes: int | None, class_names: Sequence[str] | None
-) -> tuple[str, ...] | None:
-    """Take the classes from what the user says or from `classes.txt`; None where neither is."""
-    names = None if class_names is None else tuple(class_names)
+def _classes(folder: Path, options: FolderOptions) -> tuple[str, ...] | None:
+    """Take the classes from the options or from `classes.txt`; None where neither has them."""
+    n_classes = options.n_classes
+    names = None if options.class_names is None else tuple(options.class_names)
     listed = folder / "classes.txt"
     if names is None and listed.is_file():
-        lines, amiss = read_lines([listed])
-        if amiss:
-            raise file_error(amiss[0].path, amiss[0].problem, amiss[0].remedy)
+        lines, problems = read_lines([listed])
+        if problems:
+            raise DataError(problems[0])
         names = tuple(lines)
     if n_classes is None:
         return names
-    if not 1 <= n_classes <= 255:
-        raise InputError(f"n_classes must be in 1..255, got {n_classes}")
     if names is not None and len(names) != n_classes:
         raise InputError(f"n_classes is {n_classes}, and there are {len(names)} class names")
     return names or tuple(f"class_{index}" for index in range(n_classes))
 
 
 def _classes_of_masks(
-    labels: Path | None, stems: Iterable[str], ignore_index: int | None, findings: list[Finding]
+    labels: Path | None, stems: Iterable[str], ignore_index: int | None, problems: list[FileProblem]
 ) -> tuple[str, ...]:
-    """Count classes by the highest label in the masks of all images; none without masks."""
+    """Count the classes by the highest label in the masks of all images; none without masks."""
     if labels is None:
         return ()
     files = files_by_stem(labels)
@@ -162,13 +185,13 @@ def _classes_of_masks(
         try:
             values = np.unique(read_index_mask(path))
         except DataError as error:
-            findings.append(finding_of(error))
+            problems.append(problem_of(error))
             continue
         values = values[values != ignore_index] if ignore_index is not None else values
         highest = max([highest, *values.tolist()])
     if not 0 <= highest <= 254:
-        findings.append(
-            Finding(
+        problems.append(
+            FileProblem(
                 str(labels),
                 f"the masks' highest label is {highest}, so the classes can't be counted",
                 "write their names in classes.txt, one a line, or give n_classes",
@@ -178,6 +201,6 @@ def _classes_of_masks(
 
 
 def _stem(line: str) -> str:
-    """Strip a known ending, which lists of other programs may carry."""
+    """Strip a known file ending, which lists of other programs may have."""
     path = Path(line)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else line

@@ -1,16 +1,16 @@
 """MSRC-21 (Shotton et al. 2006, "TextonBoost"): 21 classes of things and stuff.
 
-Layout: `images/<id>.*`, `labels/<id>.png` (0..20, 255 void) and `<split>.txt`. The database's
-horse and mountain are void, as in the literature on its 21 classes.
+Layout: `images/<id>.*`, `labels/<id>.png` (labels 0..20, void 255) and `<split>.txt`. The classes
+horse and mountain of the database are void, as in the literature on its 21 classes.
 """
 
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
 from rerank.datasets.file_source import FileSource
-from rerank.datasets.listing import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
 
 #: Classes in the order of their labels, with the colours of the database's own masks.
 COLOURS = {
@@ -37,7 +37,7 @@ COLOURS = {
     "boat": (192, 64, 0),
 }
 
-#: Colours of the database's masks that are void: unlabelled, horse and mountain.
+#: Colours that mean void in the database's masks.
 VOID_COLOURS = {"void": (0, 0, 0), "horse": (128, 0, 128), "mountain": (64, 0, 0)}
 
 PARTS = ("images", "labels")
@@ -46,7 +46,7 @@ PARTS = ("images", "labels")
 def list_msrc21(root: PathLike | None, split: str) -> Listing:
     """List a split of MSRC-21; see `rerank.datasets.open_dataset`."""
     folder = find_folder(root, "msrc21", PARTS)
-    ids, amiss = read_split(folder, split)
+    ids, list_problems = read_split(folder, split)
     pairs, missing = pair_by_name(ids, folder / "images", folder / "labels")
     source = FileSource(pairs, n_classes=len(COLOURS))
     dataset = Dataset(
@@ -57,9 +57,9 @@ def list_msrc21(root: PathLike | None, split: str) -> Listing:
         source=source,
         palette=palette_of(list(COLOURS.values())),
     )
-    return Listing(dataset, (*amiss, *missing))
+    return Listing(dataset, (*list_problems, *missing))
 
 
 def msrc21_splits(root: PathLike | None) -> tuple[str, ...]:
-    """Return the splits that have a list."""
+    """Return the splits that have a list in the data set's folder."""
     return split_names(find_folder(root, "msrc21", PARTS))

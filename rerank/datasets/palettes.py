@@ -1,4 +1,4 @@
-"""Colours of classes, and masks as palette PNGs, pictures and overlays."""
+"""The colours of classes, and masks as palette PNGs and as overlays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rerank.datasets.finding import file_error
+from rerank.datasets.problems import file_error
 from rerank.errors import InputError
+from rerank.files import replace_file
 from rerank.types import Array, IntArray
 
 Palette = npt.NDArray[np.uint8]
@@ -19,8 +20,8 @@ Palette = npt.NDArray[np.uint8]
 def voc_palette() -> Palette:
     """The 256 colours of the PASCAL VOC devkit (`VOClabelcolormap.m`).
 
-    The bits of the label are dealt in turn to the high bits of red, green and blue, so that
-    neighbouring labels differ strongly. Label 0 is black and label 255, void, is cream.
+    The lowest three bits of the label are the highest bits of red, green and blue, and so on, so
+    that neighbouring labels differ strongly. Label 0 is black and label 255, void, is cream.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def voc_palette() -> Palette:
 
 
 def palette_of(colours: list[tuple[int, int, int]]) -> Palette:
-    """Put the colours of the first classes before VOC's, which go on for the others.
+    """VOC's palette with other colours for the first labels.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def colourize(labels: IntArray, palette: Palette) -> npt.NDArray[np.uint8]:
 def overlay(
     image: Array, labels: IntArray, palette: Palette, alpha: float = 0.5
 ) -> npt.NDArray[np.uint8]:
-    """Mix a mask's colours into the image that it belongs to.
+    """Mix a mask's colours into its image.
 
     Parameters
     ----------
@@ -115,11 +116,12 @@ def overlay(
 
 
 def save_labels_png(path: str | os.PathLike[str], labels: IntArray, palette: Palette) -> None:
-    """Write a mask as a PNG whose pixel values are the labels, shown in the palette's colours.
+    """Write a mask as a PNG whose pixel values are the labels, with a palette to show them in.
 
     Parameters
     ----------
-    path : path of the file to write, ending in .png
+    path : path
+        The file to write, ending in .png. It is written whole or not at all.
     labels : ndarray of shape (H, W), integers in 0..255
     palette : ndarray of shape (256, 3), uint8
 
@@ -136,7 +138,8 @@ def save_labels_png(path: str | os.PathLike[str], labels: IntArray, palette: Pal
     picture = Image.fromarray(_checked_labels(labels))
     picture.putpalette(_checked_palette(palette).tobytes())
     try:
-        picture.save(target, format="PNG")
+        with replace_file(target) as temporary:
+            picture.save(temporary, format="PNG")
     except OSError as error:
         raise file_error(
             target,

@@ -2,7 +2,7 @@
 
 VOC: Everingham et al. 2010. SBD: Hariharan et al. 2011, "Semantic contours from inverse
 detectors". Layout of the devkit: `JPEGImages/<id>.jpg`, `SegmentationClass/<id>.png` (palette
-PNG, 0..20, 255 void) and `ImageSets/Segmentation/<split>.txt`. Layout of SBD:
+PNG, labels 0..20, void 255) and `ImageSets/Segmentation/<split>.txt`. Layout of SBD:
 `benchmark_RELEASE/dataset/` with `img/<id>.jpg`, `cls/<id>.mat`, `train.txt` and `val.txt`.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, read_lines, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
-from rerank.datasets.finding import Finding, file_error
-from rerank.datasets.listing import Listing, find_folder, read_lines, read_split, split_names
-from rerank.datasets.reading import PathLike, read_index_mask, read_sbd_mask
+from rerank.datasets.image_files import PathLike, read_index_mask, read_sbd_mask
+from rerank.datasets.problems import file_error, missing_file
 from rerank.errors import DataError
 from rerank.types import Array
 
@@ -59,34 +59,50 @@ SBD_BELOW = tuple(
 
 
 def read_voc_mask(path: PathLike) -> Array:
-    """Read a mask of either collection: SBD's where the file is `.mat`."""
+    """Read a mask of VOC, or of SBD where the file's name ends in `.mat`."""
     return read_sbd_mask(path) if str(path).endswith(".mat") else read_index_mask(path)
 
 
 def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None = None) -> Listing:
     """List a split of VOC 2012.
 
-    Besides the devkit's train, val, trainval and test (which has no masks) there are
-    "train_sbd", which is VOC's train and all of SBD that is not in VOC's val (10,582 images with
-    the published lists), and "trainval_sbd", which is VOC's trainval and all of SBD (12,031), for
-    the use of Cogswell et al. 2014, section 5. Where both collections have a mask, VOC's is
-    taken; SBD's masks have no void.
+    The devkit has train, val, trainval and test, which has no masks. "train_sbd" is VOC's train
+    and all of SBD that is not in VOC's val (10,582 images with the published lists).
+    "trainval_sbd" is VOC's trainval and all of SBD (12,031 images), as in Cogswell et al. 2014,
+    section 5. Where both collections have a mask, VOC's is taken. SBD's masks have no void.
 
-    SBD is looked for in `sbd_root`, or, where that is not given, in `root` and in the folders
-    that the devkit lies in.
+    Parameters
+    ----------
+    root : path
+        The devkit's folder, or one above it.
+    split : str
+        One of the splits above.
+    sbd_root : path, optional
+        The folder of SBD, or one above it. By default SBD is looked for in `root` and in the
+        folders above the devkit.
+
+    Returns
+    -------
+    Listing
+
+    Raises
+    ------
+    InputError
+        `root` is None.
+    DataError
+        The devkit, the split's list or SBD is missing.
     """
     devkit = find_folder(root, "voc2012", DEVKIT_PARTS, DEVKIT_BELOW)
     lists = devkit / "ImageSets" / "Segmentation"
     joined = split in JOINED
-    ids, amiss = read_split(lists, JOINED.get(split, split))
-    findings = list(amiss)
+    ids, problems = read_split(lists, JOINED.get(split, split))
     images = _names(devkit / "JPEGImages", ".jpg")
     masks = _names(devkit / "SegmentationClass", ".png")
     sbd_masks: dict[str, str] = {}
     if joined:
         sbd = _find_sbd(devkit, root, sbd_root)
-        sbd_ids, amiss = read_lines([sbd / "train.txt", sbd / "val.txt"])
-        findings.extend(amiss)
+        sbd_ids, sbd_problems = read_lines([sbd / "train.txt", sbd / "val.txt"])
+        problems.extend(sbd_problems)
         held_out = set(read_split(lists, "val")[0]) if split == "train_sbd" else set()
         ids = list(dict.fromkeys([*ids, *(i for i in sbd_ids if i not in held_out)]))
         images = {**_names(sbd / "img", ".jpg"), **images}
@@ -97,10 +113,10 @@ def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None
         mask = masks.get(image_id, sbd_masks.get(image_id))
         image = images.get(image_id)
         if image is None:
-            findings.append(_missing(devkit / "JPEGImages" / f"{image_id}.jpg", "image"))
+            problems.append(missing_file(devkit / "JPEGImages" / f"{image_id}.jpg", "image"))
         if mask is None and labelled:
             folder = devkit / "SegmentationClass"
-            findings.append(_missing(folder / f"{image_id}.png", "mask"))
+            problems.append(missing_file(folder / f"{image_id}.png", "mask"))
         if image is not None and (mask is not None or not labelled):
             pairs[image_id] = FilePair(image, mask if labelled else None)
     source = FileSource(pairs, n_classes=len(CLASS_NAMES), decode=read_voc_mask, labelled=labelled)
@@ -112,11 +128,11 @@ def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None
         source=source,
         background=0,
     )
-    return Listing(dataset, tuple(findings))
+    return Listing(dataset, tuple(problems))
 
 
 def voc2012_splits(root: PathLike | None, *, sbd_root: PathLike | None = None) -> tuple[str, ...]:
-    """Return the devkit's splits that have a list, and those with SBD where it is there."""
+    """Return the splits that have a list, and those with SBD where SBD is found."""
     devkit = find_folder(root, "voc2012", DEVKIT_PARTS, DEVKIT_BELOW)
     own = split_names(devkit / "ImageSets" / "Segmentation")
     try:
@@ -148,7 +164,3 @@ def _names(folder: Path, suffix: str) -> dict[str, str]:
     if not folder.is_dir():
         return {}
     return {path.stem: str(path) for path in folder.iterdir() if path.suffix.lower() == suffix}
-
-
-def _missing(path: Path, what: str) -> Finding:
-    return Finding(str(path), f"the {what} is missing", "put it there or take its id off the list")

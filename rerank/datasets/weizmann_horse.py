@@ -1,18 +1,17 @@
 """Weizmann Horse (Borenstein and Ullman 2002): a horse against its background.
 
-Layout: `rgb/<id>.jpg`, `figure_ground/<id>.jpg` (horse where brighter than 127, since the masks
-were saved with losses) and `<split>.txt`. The colour photographs are of another size than the
-masks, in the same shape; the photograph is resampled to its mask's size, so that the ground
-truth stays as drawn.
+Layout: `rgb/<id>.jpg`, `figure_ground/<id>.jpg` and `<split>.txt`. The masks are JPEG files; a
+pixel brighter than 127 is horse. The photographs have the masks' shape and another size. They are
+resampled to the size of their masks, so that the ground truth stays as it was drawn.
 """
 
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
 from rerank.datasets.file_source import FileSource
-from rerank.datasets.listing import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.image_files import PathLike, read_threshold_mask
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike, read_threshold_mask
 
 CLASS_NAMES = ("background", "horse")
 
@@ -24,7 +23,7 @@ BELOW = ("weizmann_horse_db",)
 def list_weizmann_horse(root: PathLike | None, split: str) -> Listing:
     """List a split of Weizmann Horse; see `rerank.datasets.open_dataset`."""
     folder = find_folder(root, "weizmann_horse", PARTS, BELOW)
-    ids, amiss = read_split(folder, split)
+    ids, list_problems = read_split(folder, split)
     pairs, missing = pair_by_name(ids, folder / "rgb", folder / "figure_ground")
     source = FileSource(
         pairs, n_classes=2, void_value=None, decode=read_threshold_mask, image_takes_mask_size=True
@@ -38,9 +37,9 @@ def list_weizmann_horse(root: PathLike | None, split: str) -> Listing:
         background=0,
         palette=palette_of([(0, 0, 0), (192, 128, 0)]),
     )
-    return Listing(dataset, (*amiss, *missing))
+    return Listing(dataset, (*list_problems, *missing))
 
 
 def weizmann_horse_splits(root: PathLike | None) -> tuple[str, ...]:
-    """Return the splits that have a list."""
+    """Return the splits that have a list in the data set's folder."""
     return split_names(find_folder(root, "weizmann_horse", PARTS, BELOW))

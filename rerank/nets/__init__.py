@@ -21,11 +21,11 @@ from rerank.nets.dense_source import (
     fit_dense_source,
     keep_activations,
 )
-from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
 from rerank.nets.kept_activations import KeptActivations
 from rerank.nets.loss_names import loss_from_name
 from rerank.nets.preprocessing import Preprocessing, preprocessing_by_name
+from rerank.nets.published_weights import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.segnet import CoarseSegNet, SegNetHead, head_probabilities
 from rerank.nets.soft_target import cell_overlap, labeling_soft_targets, labelled_share, soft_target

@@ -8,48 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from rerank.datasets.archives import PUBLISHED, Archive, fetch, file_digest, unpack, verify
+from rerank.datasets.archives import PUBLISHED, Archive, unpack, verify
+from rerank.download import Digest
 from rerank.errors import DataError
-
-
-def test_digests_are_those_of_the_content(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"abc" * 700_000)
-    assert file_digest(path) == hashlib.sha256(b"abc" * 700_000).hexdigest()
-    assert file_digest(path, "md5") == hashlib.md5(b"abc" * 700_000).hexdigest()
-    with pytest.raises(DataError, match="b.bin: the archive cannot be read"):
-        file_digest(tmp_path / "b.bin")
 
 
 def test_verify(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"abc")
     md5 = hashlib.md5(b"abc").hexdigest()
-    assert verify(path, Archive("a.bin", "url", md5)).endswith("its MD5 is the published one")
+    right = Archive("a.bin", "url", Digest("md5", md5))
+    assert verify(path, right).endswith("its digest is the published one")
     assert hashlib.sha256(b"abc").hexdigest() in verify(path, Archive("a.bin", "url"))
     assert "no digest is published" in verify(path, None)
+    other = "0" * 32
     with pytest.raises(
         DataError,
-        match=f"a.bin: its MD5 is {md5} and the published one is 00; fetch it again from url",
+        match=f"a.bin: its md5 is {md5} and the expected one is {other}; "
+        "download it again from url",
     ):
-        verify(path, Archive("a.bin", "url", "00"))
-
-
-def test_fetch_names_a_file_only_when_it_is_right(tmp_path: Path) -> None:
-    origin = tmp_path / "origin.bin"
-    origin.write_bytes(b"content")
-    md5 = hashlib.md5(b"content").hexdigest()
-    target = tmp_path / "new" / "folder"
-    assert fetch(Archive("a.bin", origin.as_uri(), md5), target).read_bytes() == b"content"
-    with pytest.raises(DataError, match="the published one is 00"):
-        fetch(Archive("b.bin", origin.as_uri(), "00"), target)
-    gone = (tmp_path / "gone.bin").as_uri()
-    with pytest.raises(
-        DataError,
-        match=f"c.bin: it could not be downloaded from {gone} .*; fetch it by other means",
-    ):
-        fetch(Archive("c.bin", gone), target)
-    assert [path.name for path in target.iterdir()] == ["a.bin"]
+        verify(path, Archive("a.bin", "url", Digest("md5", other)))
 
 
 def packed(path: Path, names: dict[str, bytes]) -> Path:
@@ -92,6 +70,13 @@ def test_links_in_a_tar_are_left_out(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_python_without_the_data_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(tarfile, "data_filter")
+    path = packed(tmp_path / "a.tar", {"x.txt": b"x"})
+    with pytest.raises(DataError, match=r"a.tar: this version of Python cannot .* 3.11.4 or later"):
+        unpack(path, tmp_path / "out")
+
+
 def test_damaged_archives(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"neither")
     with pytest.raises(DataError, match="a.zip: it is neither a zip nor a tar archive"):
@@ -109,4 +94,11 @@ def test_published_archives_are_well_formed() -> None:
         assert any(archive.needed for archive in archives)
         for archive in archives:
             assert archive.url.startswith(("http://", "https://"))
-            assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
+            assert archive.digest is None or len(archive.digest.digits) == 32
+
+
+def test_the_page_of_the_data_sets_states_the_digests() -> None:
+    page = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    for archive in (archive for archives in PUBLISHED.values() for archive in archives):
+        assert f"`{archive.file_name}`" in page
+        assert archive.digest is None or f"`{archive.digest.digits}`" in page

@@ -23,7 +23,7 @@ def test_order_void_and_paths_of_other_machines(
     np.testing.assert_array_equal(train["0006_1"].labels, np.where(labels == 11, 255, labels))
 
 
-def test_what_is_amiss_is_named(tmp_path: Path, files: SimpleNamespace) -> None:
+def test_problems_are_named(tmp_path: Path, files: SimpleNamespace) -> None:
     files.camvid(tmp_path)
     with pytest.raises(DataError, match=r"0016_1.png: labels must be 0..10 or 11 \(void\), found"):
         files.mask(tmp_path / "valannot" / "0016_1.png", files.make_labels(0, 11, void=255))

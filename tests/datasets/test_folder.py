@@ -126,5 +126,5 @@ def test_a_torn_mask_does_not_hide_the_others(root: Path, files: SimpleNamespace
         (root / "labels" / f"{name}.png").write_bytes(b"torn")
     with pytest.raises(DataError, match=r"a.png: the mask cannot be read .*\(1 more such"):
         open_dataset("folder", root)
-    found = [Path(finding.path).name for finding in check_dataset("folder", root)]
+    found = [Path(problem.path).name for problem in check_dataset("folder", root)]
     assert found == ["a.png", "b.png"]

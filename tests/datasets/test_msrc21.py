@@ -23,7 +23,7 @@ def test_ids_classes_and_pixels(tmp_path: Path, files: SimpleNamespace) -> None:
     assert open_dataset("msrc21", tmp_path, "trainval").ids == ("2_7_s", "1_1_s", "9_4_s")
 
 
-def test_what_is_amiss_is_named(tmp_path: Path, files: SimpleNamespace) -> None:
+def test_problems_are_named(tmp_path: Path, files: SimpleNamespace) -> None:
     files.msrc21(tmp_path)
     (tmp_path / "labels" / "2_7_s.png").unlink()
     with pytest.raises(DataError, match=r"labels/2_7_s: the mask is missing \(.png, .*; put it"):

@@ -91,3 +91,20 @@ def test_bad_arguments_are_refused(tmp_path: Path) -> None:
         save_labels_png(tmp_path / "m.jpg", labels, voc_palette())
     with pytest.raises(DataError, match=r"nowhere/m.png: the mask cannot be written"):
         save_labels_png(tmp_path / "nowhere" / "m.png", labels, voc_palette())
+
+
+def test_a_mask_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.png"
+    save_labels_png(path, np.zeros((2, 3), dtype=np.uint8), voc_palette())
+    before = path.read_bytes()
+
+    def torn(picture: Image.Image, file: Path, **_options: str) -> None:
+        file.write_bytes(b"half")
+        raise OSError("no room")
+
+    monkeypatch.setattr(Image.Image, "save", torn)
+    with pytest.raises(DataError, match=r"m.png: the mask cannot be written \(no room\)"):
+        save_labels_png(path, np.ones((2, 3), dtype=np.uint8), voc_palette())
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

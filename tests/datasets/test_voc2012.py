@@ -110,7 +110,7 @@ def test_test_has_no_masks(root: Path, files: SimpleNamespace) -> None:
     assert data.labels(data.ids[0]).shape == (6, 9)
 
 
-def test_what_is_amiss_is_named(root: Path) -> None:
+def test_problems_are_named(root: Path) -> None:
     devkit = root / "VOCdevkit" / "VOC2012"
     (devkit / "JPEGImages" / "2007_000032.jpg").unlink()
     (devkit / "SegmentationClass" / "2008_000002.png").unlink()

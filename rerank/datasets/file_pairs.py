@@ -1,4 +1,4 @@
-"""From a folder and a split's list to pairs of files, with everything that is amiss."""
+"""Lists of splits, and the pairs of image file and mask file that they name."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
 from rerank.datasets.file_source import FilePair
-from rerank.datasets.finding import Finding, file_error
-from rerank.datasets.reading import IMAGE_SUFFIXES
+from rerank.datasets.image_files import IMAGE_SUFFIXES
+from rerank.datasets.problems import FileProblem, file_error, missing_file
 from rerank.errors import InputError
 
-#: Text files that lie beside the lists of ids and are none.
+#: Text files beside the lists of splits that are no such list.
 NOT_A_SPLIT = frozenset({"classes", "README", "readme", "LICENSE", "requirements"})
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """A data set and what is amiss with its lists and files, before any file is read."""
+    """A split's data set and the problems of its lists and file names; no image is read yet."""
 
     dataset: Dataset
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
 
 
 def find_folder(
     root: os.PathLike[str] | str | None, name: str, inside: Sequence[str], below: Sequence[str] = ()
 ) -> Path:
-    """Find the folder of a data set: `root` itself, or one below it that has the right parts.
+    """Find the folder of a data set: `root` itself, or one below it that has the right contents.
 
     Parameters
     ----------
-    root : path, or None where the user gave none
-    name : name of the data set, the first folder below `root` that is looked into
-    inside : names that must lie in the folder
-    below : further folders below `root` to look into
+    root : path or None
+        None where the user gave none.
+    name : str
+        Name of the data set. A folder of this name below `root` is searched too.
+    inside : sequence of str
+        Files and folders that must lie in the folder.
+    below : sequence of str
+        Further folders below `root` to search.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def find_folder(
     InputError
         `root` is None.
     DataError
-        `root` does not exist, or neither it nor a folder below holds what is looked for.
+        `root` does not exist, or neither it nor a folder below has the right contents.
     """
     if root is None:
         raise InputError(f"the data set '{name}' is read from files: give the folder as root")
@@ -70,25 +74,27 @@ def find_folder(
 
 
 def split_names(folder: Path) -> tuple[str, ...]:
-    """Return the splits that have a list `<split>.txt` in a folder, in name's order."""
+    """Return the splits that have a list `<split>.txt` in a folder, sorted by name."""
     stems = (path.stem for path in folder.glob("*.txt"))
     return tuple(sorted(stem for stem in stems if stem not in NOT_A_SPLIT))
 
 
-def read_split(folder: Path, split: str) -> tuple[list[str], list[Finding]]:
+def read_split(folder: Path, split: str) -> tuple[list[str], list[FileProblem]]:
     """Read the lines of `<split>.txt`; `trainval` is train and val where it has no list.
 
     Parameters
     ----------
-    folder : folder with the lists
-    split : name of the split
+    folder : Path
+        The folder with the lists.
+    split : str
+        Name of the split.
 
     Returns
     -------
     lines : list of str
         Lines that are not blank, each once, in the file's order.
-    findings : list of Finding
-        Lines given twice, and an empty list.
+    problems : list of FileProblem
+        Lines that occur twice, and lists without a line.
 
     Raises
     ------
@@ -109,10 +115,10 @@ def read_split(folder: Path, split: str) -> tuple[list[str], list[Finding]]:
     return read_lines([path])
 
 
-def read_lines(paths: Iterable[Path]) -> tuple[list[str], list[Finding]]:
-    """Read lists one after the other as one; see `read_split`."""
+def read_lines(paths: Iterable[Path]) -> tuple[list[str], list[FileProblem]]:
+    """Read several lists as if they were one; see `read_split`."""
     lines: dict[str, None] = {}
-    findings = []
+    problems = []
     for path in paths:
         before = len(lines)
         try:
@@ -126,52 +132,58 @@ def read_lines(paths: Iterable[Path]) -> tuple[list[str], list[Finding]]:
             ) from error
         for line in filter(None, (raw.strip() for raw in text.splitlines())):
             if line in lines:
-                findings.append(
-                    Finding(str(path), f"'{line}' is listed twice", "delete one of the lines")
+                problems.append(
+                    FileProblem(str(path), f"'{line}' is listed twice", "delete one of the lines")
                 )
             lines[line] = None
         if len(lines) == before:
-            findings.append(
-                Finding(str(path), "the list is empty", "write the images' names in it, one a line")
+            problems.append(
+                FileProblem(
+                    str(path), "the list is empty", "write the images' names in it, one a line"
+                )
             )
-    return list(lines), findings
+    return list(lines), problems
 
 
 def pair_by_name(
     ids: Iterable[str], images: Path, labels: Path | None, label_suffix: str = ""
-) -> tuple[dict[str, FilePair], list[Finding]]:
-    """Find the image and the mask of each id by the file's name without its ending.
+) -> tuple[dict[str, FilePair], list[FileProblem]]:
+    """Find the image and the mask of each id by file name, whatever the ending.
 
     Parameters
     ----------
-    ids : names to look for
-    images : folder of the images
-    labels : folder of the masks, or None where none are wanted
-    label_suffix : what a mask's name has after the image's, such as "_GT"
+    ids : iterable of str
+        File names of images without endings.
+    images : Path
+        Folder of the images.
+    labels : Path or None
+        Folder of the masks, or None where none are wanted.
+    label_suffix : str
+        What follows the image's name in the mask's name, such as "_GT".
 
     Returns
     -------
-    pairs : dict of id to FilePair
-        Only the ids that have all that is wanted, unambiguously.
-    findings : list of Finding
-        Missing images and masks, and names that two files bear.
+    pairs : dict of str to FilePair
+        Only the ids with exactly one image and, where wanted, one mask.
+    problems : list of FileProblem
+        Missing images and masks, and names that more than one file has.
     """
     pairs: dict[str, FilePair] = {}
-    findings: list[Finding] = []
+    problems: list[FileProblem] = []
     image_files = files_by_stem(images)
     label_files = {} if labels is None else files_by_stem(labels)
     for image_id in ids:
-        image = _only(image_files, image_id, images, "image", findings)
+        image = _only(image_files, image_id, images, "image", problems)
         mask = None
         if labels is not None:
-            mask = _only(label_files, image_id + label_suffix, labels, "mask", findings)
+            mask = _only(label_files, image_id + label_suffix, labels, "mask", problems)
         if image is not None and (labels is None or mask is not None):
             pairs[image_id] = FilePair(image, mask)
-    return pairs, findings
+    return pairs, problems
 
 
 def files_by_stem(folder: Path) -> dict[str, list[str]]:
-    """Return the pictures of a folder by name without ending, in name's order."""
+    """Return the paths of a folder's images by file name without ending, sorted."""
     files: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
@@ -180,22 +192,18 @@ def files_by_stem(folder: Path) -> dict[str, list[str]]:
 
 
 def _only(
-    files: dict[str, list[str]], stem: str, folder: Path, what: str, findings: list[Finding]
+    files: dict[str, list[str]], stem: str, folder: Path, what: str, problems: list[FileProblem]
 ) -> str | None:
     found = files.get(stem, [])
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(Path(path).name for path in found)
-        findings.append(
-            Finding(str(folder / stem), f"the {what} could be any of {names}", "keep one of them")
-        )
-    else:
-        findings.append(
-            Finding(
-                str(folder / stem),
-                f"the {what} is missing ({', '.join(IMAGE_SUFFIXES)})",
-                "put it there or take its id off the list",
+        problems.append(
+            FileProblem(
+                str(folder / stem), f"the {what} could be any of {names}", "keep one of them"
             )
         )
+    else:
+        problems.append(missing_file(folder / stem, what, f" ({', '.join(IMAGE_SUFFIXES)})"))
     return None

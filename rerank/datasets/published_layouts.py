@@ -1,12 +1,14 @@
-"""Turn each data set's published layout into the one that `open_dataset` reads.
+"""From each data set's published layout to the layout that `open_dataset` reads.
 
-An arranger gets the folders to look into, the folder to build, and the scratch folder out of
-which it may move files instead of copying them.
+The function of a data set takes the folders to search, the folder to build, and the scratch
+folder. It moves files that lie in the scratch folder and copies all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,92 +17,92 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets import msrc21
-from rerank.datasets.finding import file_error
-from rerank.datasets.listing import read_lines, split_names
-from rerank.datasets.locating import bring, find_parts, write_list
+from rerank.datasets.file_pairs import read_lines, split_names
+from rerank.datasets.image_files import PathLike, read_image
 from rerank.datasets.palettes import palette_of, save_labels_png
-from rerank.datasets.reading import PathLike, read_image
+from rerank.datasets.problems import file_error
 from rerank.errors import DataError
 from rerank.types import VOID
 
 #: Names of the lists, ours and those of the TextonBoost splits.
 _LIST_NAMES = (("train.txt", "val.txt", "test.txt"), ("Train.txt", "Validation.txt", "Test.txt"))
 
+_DEVKIT_PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
+
+#: Levels of folders that are searched for a data set.
+_DEEPEST = 6
+
 
 def _arrange_voc2012(folders: Sequence[Path], built: Path, scratch: Path) -> None:
-    """Take the devkit's segmentation part, and SBD, whichever is there."""
-    devkit = find_parts(folders, "JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
-    sbd = find_parts(folders, "img", "cls", "train.txt", "val.txt")
+    """Take the devkit's segmentation files and SBD; one of the two is enough."""
+    devkit = _find_parts(folders, *_DEVKIT_PARTS)
+    sbd = _find_parts(folders, "img", "cls", "train.txt", "val.txt")
     if devkit is None and sbd is None:
-        raise _incomplete(folders, "JPEGImages, SegmentationClass and ImageSets/Segmentation")
+        raise _incomplete(folders, _DEVKIT_PARTS)
     if devkit is not None:
-        for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-            bring(devkit / part, built / "VOCdevkit" / "VOC2012" / part, scratch)
+        for part in _DEVKIT_PARTS:
+            _bring(devkit / part, built / "VOCdevkit" / "VOC2012" / part, scratch)
     if sbd is not None:
         for part in ("img", "cls", "train.txt", "val.txt"):
-            bring(sbd / part, built / "benchmark_RELEASE" / "dataset" / part, scratch)
+            _bring(sbd / part, built / "benchmark_RELEASE" / "dataset" / part, scratch)
 
 
 def _arrange_camvid(folders: Sequence[Path], built: Path, scratch: Path) -> None:
     """Take the splits that have a list, and make the lists' paths relative."""
-    source = find_parts(folders, "train", "trainannot", "train.txt")
-    if source is None:
-        raise _incomplete(folders, "train, trainannot and train.txt")
+    source = _require_parts(folders, "train", "trainannot", "train.txt")
     for split in split_names(source):
         parts = (split, f"{split}annot")
         if not all((source / part).is_dir() for part in parts):
             continue
         lines, _ = read_lines([source / f"{split}.txt"])
-        write_list(
+        _write_list(
             built / f"{split}.txt",
             (" ".join("/".join(Path(word).parts[-2:]) for word in line.split()) for line in lines),
         )
         for part in parts:
-            bring(source / part, built / part, scratch)
+            _bring(source / part, built / part, scratch)
 
 
 def _arrange_weizmann_horse(folders: Sequence[Path], built: Path, scratch: Path) -> None:
     """Take photographs and masks; without lists every fourth photograph is for validation."""
-    source = find_parts(folders, "rgb", "figure_ground")
-    if source is None:
-        raise _incomplete(folders, "rgb and figure_ground")
+    source = _require_parts(folders, "rgb", "figure_ground")
     lists = _lists(folders)
     if not lists:
         ids = sorted(path.stem for path in (source / "rgb").iterdir() if path.suffix == ".jpg")
         lists = {"train": [i for k, i in enumerate(ids) if k % 4 != 3], "val": ids[3::4]}
     for split, ids in lists.items():
-        write_list(built / f"{split}.txt", ids)
+        _write_list(built / f"{split}.txt", ids)
     for part in ("rgb", "figure_ground"):
-        bring(source / part, built / part, scratch)
+        _bring(source / part, built / part, scratch)
 
 
 def _arrange_msrc21(folders: Sequence[Path], built: Path, scratch: Path) -> None:
     """Turn the bitmaps into PNGs and the masks' colours into labels, for the listed images."""
-    source = find_parts(folders, "Images", "GroundTruth")
-    if source is None:
-        raise _incomplete(folders, "Images and GroundTruth")
+    source = _require_parts(folders, "Images", "GroundTruth")
     lists = _lists(folders)
     if not lists:
-        raise _incomplete(folders, "the lists of TextonBoostSplits.zip (Train.txt, Validation.txt)")
+        lists_wanted = "the lists of TextonBoostSplits.zip (Train.txt, Validation.txt)"
+        raise _incomplete(folders, (lists_wanted,))
     (built / "images").mkdir()
     (built / "labels").mkdir()
     palette = palette_of(list(msrc21.COLOURS.values()))
     for split, ids in lists.items():
-        write_list(built / f"{split}.txt", ids)
+        _write_list(built / f"{split}.txt", ids)
         for image_id in ids:
             mask = source / "GroundTruth" / f"{image_id}_GT.bmp"
             save_labels_png(built / "labels" / f"{image_id}.png", msrc21_labels(mask), palette)
             image = read_image(source / "Images" / f"{image_id}.bmp")
             Image.fromarray(image).save(built / "images" / f"{image_id}.png")
-    write_list(built / "classes.txt", msrc21.COLOURS)
+    _write_list(built / "classes.txt", msrc21.COLOURS)
 
 
 def msrc21_labels(path: PathLike) -> npt.NDArray[np.uint8]:
-    """Read a mask of the MSRC database, whose colours stand for classes.
+    """Read a mask of the MSRC database, in which colours stand for classes.
 
     Parameters
     ----------
-    path : path of a file `<id>_GT.bmp`
+    path : path
+        A file `<id>_GT.bmp`.
 
     Returns
     -------
@@ -110,7 +112,7 @@ def msrc21_labels(path: PathLike) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DataError
-        The file is missing or damaged, or has a colour that stands for nothing.
+        The file is missing or damaged, or has a colour that stands for no class.
     """
     colours = read_image(path).astype(np.int64)
     code = (colours[:, :, 0] << 16) | (colours[:, :, 1] << 8) | colours[:, :, 2]
@@ -133,10 +135,45 @@ def msrc21_labels(path: PathLike) -> npt.NDArray[np.uint8]:
     return labels
 
 
+def _find_parts(folders: Sequence[Path], *parts: str) -> Path | None:
+    """Return the first folder, searched downwards and by name, that has all the parts."""
+    for top in folders:
+        for here, below, _ in os.walk(top):
+            below.sort()
+            if len(Path(here).relative_to(top).parts) >= _DEEPEST:
+                below.clear()
+            if all((Path(here) / part).exists() for part in parts):
+                return Path(here)
+    return None
+
+
+def _require_parts(folders: Sequence[Path], *parts: str) -> Path:
+    found = _find_parts(folders, *parts)
+    if found is None:
+        raise _incomplete(folders, parts)
+    return found
+
+
+def _bring(source: Path, target: Path, scratch: Path) -> None:
+    """Move a file or folder that lies in the scratch folder; copy any other."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if scratch in source.parents:
+        shutil.move(str(source), str(target))
+    elif source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _write_list(path: Path, lines: Iterable[str]) -> None:
+    """Write lines to a text file."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
 def _lists(folders: Sequence[Path]) -> dict[str, list[str]]:
-    """Find lists of train, val and perhaps test, and return their ids without endings."""
+    """Find the lists of train, val and, where there is one, test; return the ids of each split."""
     for names in _LIST_NAMES:
-        folder = find_parts(folders, *names[:2])
+        folder = _find_parts(folders, *names[:2])
         if folder is not None:
             lists = {}
             for split, name in zip(("train", "val", "test"), names):
@@ -147,10 +184,11 @@ def _lists(folders: Sequence[Path]) -> dict[str, list[str]]:
     return {}
 
 
-def _incomplete(folders: Sequence[Path], parts: str) -> DataError:
+def _incomplete(folders: Sequence[Path], parts: Sequence[str]) -> DataError:
+    wanted = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
     return file_error(
         folders[0],
-        f"{parts} are not in what was given",
+        f"{wanted} are not in what was given",
         "give the published archive, or the folder that it was unpacked to",
     )
 

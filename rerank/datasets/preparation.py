@@ -1,4 +1,4 @@
-"""From the archives that data sets are published as to the folders that `open_dataset` reads."""
+"""From published archives to the folders that `open_dataset` reads."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rerank.datasets.archives import PUBLISHED, Archive, fetch, unpack, verify
-from rerank.datasets.arranging import ARRANGERS
-from rerank.datasets.checking import check_dataset
-from rerank.datasets.finding import file_error, finding_of
-from rerank.datasets.opening import dataset_names, dataset_splits, list_dataset
-from rerank.datasets.reading import PathLike
+from rerank.datasets.archives import PUBLISHED, Archive, unpack, verify
+from rerank.datasets.catalogue import dataset_names, dataset_splits, list_dataset
+from rerank.datasets.dataset_check import check_dataset
+from rerank.datasets.image_files import PathLike
+from rerank.datasets.problems import file_error, problem_of
+from rerank.datasets.published_layouts import ARRANGERS
+from rerank.download import download_file
 from rerank.errors import DataError, InputError, RerankError
 
 
-def prepare(
+def prepare_dataset(
     name: str, root: PathLike | None, archives: Sequence[PathLike] = (), *, download: bool = False
 ) -> list[str]:
-    """Arrange a data set under `root` and check it.
+    """Arrange the published files of a data set under `root` and check them.
 
     Parameters
     ----------
-    name : "voc2012", "msrc21", "camvid" or "weizmann_horse"
-    root : folder of all data sets; this one goes to `root/name`
-    archives : paths of downloaded archives, or of folders that they were unpacked to
-        Lists of a split may lie in a further archive or folder. Where none is given, the files
-        are looked for under their published names in `root`.
+    name : {"voc2012", "msrc21", "camvid", "weizmann_horse"}
+    root : path
+        Folder of all data sets; this one goes to `root/name`.
+    archives : sequence of paths
+        Downloaded archives, or folders that they were unpacked to. Lists of splits may lie in a
+        further archive or folder. By default the archives are looked for in `root` under their
+        published names.
     download : bool
-        Whether what is not in `root` is downloaded to it.
+        Whether archives that are not in `root` are downloaded to it.
 
     Returns
     -------
     list of str
-        What was done and found, a line each.
+        One line for each thing that was done or found.
 
     Raises
     ------
     InputError
         The name is unknown or needs no preparation, or `root` is not given.
     DataError
-        An archive is missing, damaged or other than the published one, or has not the parts of
-        the data set. Nothing is left half-arranged.
+        An archive is missing or damaged, differs from the published one, or does not hold the
+        data set. Nothing is left half-arranged.
     """
     if name not in ARRANGERS:
         reason = "it needs none" if name in dataset_names() else "there is no such data set"
@@ -73,9 +76,12 @@ def main(name: str, arguments: Sequence[str] | None = None, root: PathLike = Pat
 
     Parameters
     ----------
-    name : name of the data set
-    arguments : words of the command line; those of the process where not given
-    root : where data sets go unless the command line says otherwise
+    name : str
+        As for `prepare_dataset`.
+    arguments : sequence of str, optional
+        Words of the command line; by default those of the process.
+    root : path
+        Folder of all data sets unless the command line names another.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def main(name: str, arguments: Sequence[str] | None = None, root: PathLike = Pat
     )
     options = parser.parse_args(arguments)
     try:
-        for line in prepare(name, options.root, options.archive, download=options.download):
+        for line in prepare_dataset(name, options.root, options.archive, download=options.download):
             print(line)
     except RerankError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -112,7 +118,8 @@ def _collect(name: str, top: Path, download: bool) -> list[Path]:
         if path.exists():
             found.append(path)
         elif download:
-            found.append(fetch(archive, top))
+            download_file(archive.url, path, archive.digest)
+            found.append(path)
         elif archive.needed:
             raise file_error(
                 path,
@@ -123,7 +130,7 @@ def _collect(name: str, top: Path, download: bool) -> list[Path]:
 
 
 def _arrange(name: str, target: Path, given: Sequence[Path], scratch: Path) -> list[str]:
-    """Unpack, arrange aside, and move into place only what is whole."""
+    """Unpack and arrange in the scratch folder, and move the result into place when it is whole."""
     lines: list[str] = []
     known: Mapping[str, Archive] = {a.file_name: a for a in PUBLISHED[name]}
     folders: list[Path] = []
@@ -155,24 +162,24 @@ def _arrange(name: str, target: Path, given: Sequence[Path], scratch: Path) -> l
 
 
 def _in_archives(error: DataError, origins: Mapping[Path, Path]) -> DataError:
-    """Name the archive in place of the folder that it was unpacked to, which is gone by then."""
-    finding = finding_of(error)
+    """Name the archive in place of the folder that it was unpacked to, which is removed by then."""
+    problem = problem_of(error)
     for folder, path in origins.items():
-        if Path(finding.path).is_relative_to(folder):
-            inside = Path(finding.path).relative_to(folder)
-            return file_error(path / inside, finding.problem, finding.remedy)
+        if Path(problem.path).is_relative_to(folder):
+            inside = Path(problem.path).relative_to(folder)
+            return file_error(path / inside, problem.problem, problem.remedy)
     return error
 
 
 def _check(name: str, folder: Path) -> list[str]:
-    """Count the images of each split and what is wrong with them."""
+    """Count the images of each split and their problems."""
     lines = []
     for split in dataset_splits(name, folder):
         lines.append(f"{name} {split}: {len(list_dataset(name, folder, split).dataset)} images")
-    findings = check_dataset(name, folder)
-    if findings:
+    problems = check_dataset(name, folder)
+    if problems:
         lines.append(
-            f"{len(findings)} files are wrong, the first: {findings[0]} "
+            f"{len(problems)} files are wrong, the first: {problems[0]} "
             f"(`rerank data check {name}` lists them all)"
         )
     else:

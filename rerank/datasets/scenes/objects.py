@@ -1,63 +1,47 @@
-"""Things that stand in the drawn scenes, in pairs that look alike close up.
+"""The things of the drawn scenes, in pairs that look alike close up.
 
-Tree and bush share foliage, house and wall masonry, car and boat paint, cow and dog coats, with
-the same colours. What tells them apart is the whole: a trunk, a roof, wheels, a mast, the build
-of an animal, the size for its distance, and what it stands on.
+Tree and bush share foliage, house and wall masonry, car and boat paint, and cow and dog coats, with
+the same colours. The whole distinguishes them: a trunk, a roof, wheels, a mast, the build of an
+animal, the size for its distance, and the ground below.
 
-Each function paints one thing that stands at (x, y), in pixels, of height or length `size`.
+Each function paints one thing on a canvas, where a `Stand` says. A random generator draws its
+details.
 """
 
 from __future__ import annotations
 
-import colorsys
-from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
-from rerank.datasets import scene_textures as textures
-from rerank.datasets.scene_canvas import Canvas, Points, box, ellipse, shape
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes import textures
+from rerank.datasets.scenes.canvas import Canvas, Points, box, ellipse, shape
+from rerank.datasets.scenes.materials import foliage, fur, hue, masonry, roofing, varnish
+from rerank.datasets.scenes.scene_classes import SceneClass
 
 
-class SceneClass(IntEnum):
-    """Labels of the scenes."""
+class Stand(NamedTuple):
+    """Where a thing stands, how large it is, and how it is lit.
 
-    BACKGROUND = 0
-    GRASS = 1
-    WATER = 2
-    ROAD = 3
-    TREE = 4
-    BUSH = 5
-    HOUSE = 6
-    WALL = 7
-    CAR = 8
-    BOAT = 9
-    COW = 10
-    DOG = 11
+    Attributes
+    ----------
+    x, y : float
+        The middle of its foot, in pixels.
+    size : float
+        Its height or length in pixels.
+    light : (float, float)
+        As in `Canvas.fill`.
+    """
 
-
-def hue(
-    rng: np.random.Generator, *ranges: tuple[float, float, float, float, float, float]
-) -> Picture:
-    """Draw a colour from one of several ranges of hue, saturation and value."""
-    low_h, high_h, low_s, high_s, low_v, high_v = ranges[int(rng.integers(len(ranges)))]
-    drawn = (
-        rng.uniform(low_h, high_h) % 1.0,
-        rng.uniform(low_s, high_s),
-        rng.uniform(low_v, high_v),
-    )
-    return np.asarray(colorsys.hsv_to_rgb(*drawn), dtype=np.float32)
+    x: float
+    y: float
+    size: float
+    light: tuple[float, float]
 
 
-def paint_tree(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_tree(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A crown of foliage on a trunk that shows."""
+    x, y, size, light = stand
     trunk = size * rng.uniform(0.22, 0.34)
     thick = size * rng.uniform(0.045, 0.07)
     lean = size * rng.uniform(-0.05, 0.05)
@@ -79,15 +63,9 @@ def paint_tree(
     canvas.fill(parts, textures.leaves, foliage(rng), SceneClass.TREE, rng, light)
 
 
-def paint_bush(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_bush(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """Foliage that sits on the ground, wider than high."""
+    x, y, size, light = stand
     half = size * rng.uniform(0.6, 1.0)
     canvas.darken([ellipse(x, y, half, 0.10 * size)], 0.35)
     parts = _clump(x, y - 0.48 * size, half, 0.5 * size, rng)
@@ -95,15 +73,9 @@ def paint_bush(
     canvas.fill(level, textures.leaves, foliage(rng), SceneClass.BUSH, rng, light)
 
 
-def paint_house(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_house(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A front with a roof, windows and a door."""
+    x, y, size, light = stand
     half = size * rng.uniform(0.45, 0.75)
     eaves = y - size * rng.uniform(0.52, 0.64)
     surface, colour = masonry(rng, boards=0.25)
@@ -144,15 +116,9 @@ def paint_house(
             )
 
 
-def paint_wall(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_wall(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """Long, low masonry with a coping."""
+    x, y, size, light = stand
     half = size * rng.uniform(1.1, 2.4)
     slope = size * rng.uniform(-0.12, 0.12)
     surface, colour = masonry(rng, boards=0.5)
@@ -182,15 +148,9 @@ def paint_wall(
     )
 
 
-def paint_car(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_car(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A painted body with a cabin, on wheels."""
+    x, y, size, light = stand
     half, label = 0.5 * size, SceneClass.CAR
     high = size * rng.uniform(0.17, 0.22)
     wheel = size * rng.uniform(0.085, 0.11)
@@ -229,15 +189,9 @@ def paint_car(
         )
 
 
-def paint_boat(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_boat(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A painted hull with a cabin or a sail."""
+    x, y, size, light = stand
     half, label = 0.5 * size, SceneClass.BOAT
     high = size * rng.uniform(0.17, 0.24)
     facing = float(rng.choice([-1.0, 1.0]))
@@ -275,15 +229,9 @@ def paint_boat(
         canvas.fill(parts, textures.paint, colour, label, rng, light)
 
 
-def paint_cow(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_cow(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A deep, level body on short legs, the head low, with horns."""
+    x, y, size, light = stand
     facing, label = float(rng.choice([-1.0, 1.0])), SceneClass.COW
     leg, deep = 0.24 * size, 0.19 * size
     middle = y - leg - 0.85 * deep
@@ -315,15 +263,9 @@ def paint_cow(
         )
 
 
-def paint_dog(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    size: float,
-    rng: np.random.Generator,
-    light: tuple[float, float],
-) -> None:
+def paint_dog(canvas: Canvas, stand: Stand, rng: np.random.Generator) -> None:
     """A slender body on long legs, the head and the tail high."""
+    x, y, size, light = stand
     facing, label = float(rng.choice([-1.0, 1.0])), SceneClass.DOG
     leg, deep = 0.33 * size, 0.125 * size
     middle = y - leg - 0.8 * deep
@@ -358,62 +300,6 @@ def paint_dog(
     ]
     parts = [*body, neck, skull, ear, tail, *legs]
     canvas.fill(parts, textures.narrow_coat, fur(rng), label, rng, light)
-
-
-def foliage(rng: np.random.Generator) -> Picture:
-    """Green, and at times olive, autumn or nearly blue."""
-    green = (0.22, 0.38, 0.40, 0.75, 0.25, 0.50)
-    return hue(
-        rng,
-        green,
-        green,
-        green,
-        (0.14, 0.22, 0.40, 0.65, 0.30, 0.50),
-        (0.02, 0.11, 0.55, 0.80, 0.40, 0.70),
-        (0.38, 0.50, 0.20, 0.45, 0.25, 0.45),
-    )
-
-
-def masonry(rng: np.random.Generator, boards: float) -> tuple[Surface, Picture]:
-    """Bricks or, in the given share, boards; red, and at times sandy, grey or blue."""
-    red = (0.0, 0.05, 0.40, 0.65, 0.40, 0.70)
-    colour = hue(
-        rng,
-        red,
-        red,
-        (0.07, 0.13, 0.20, 0.45, 0.55, 0.80),
-        (0.0, 1.0, 0.0, 0.08, 0.40, 0.75),
-        (0.50, 0.65, 0.10, 0.25, 0.45, 0.70),
-    )
-    return textures.planks if rng.random() < boards else textures.bricks, colour
-
-
-def roofing(rng: np.random.Generator) -> Picture:
-    """Red, slate or brown."""
-    return hue(
-        rng,
-        (0.0, 0.04, 0.45, 0.75, 0.40, 0.70),
-        (0.55, 0.7, 0.05, 0.25, 0.25, 0.5),
-        (0.05, 0.1, 0.3, 0.5, 0.3, 0.5),
-    )
-
-
-def varnish(rng: np.random.Generator) -> Picture:
-    """Any colour, mostly a strong one."""
-    strong = (0.0, 1.0, 0.60, 0.95, 0.45, 0.90)
-    return hue(rng, strong, strong, strong, (0.0, 1.0, 0.0, 0.12, 0.30, 0.90))
-
-
-def fur(rng: np.random.Generator) -> Picture:
-    """Brown, tan, black, white or grey."""
-    return hue(
-        rng,
-        (0.03, 0.08, 0.45, 0.70, 0.28, 0.50),
-        (0.06, 0.11, 0.40, 0.60, 0.55, 0.80),
-        (0.0, 1.0, 0.0, 0.10, 0.10, 0.20),
-        (0.05, 0.15, 0.02, 0.10, 0.78, 0.95),
-        (0.0, 1.0, 0.0, 0.05, 0.40, 0.60),
-    )
 
 
 def _clump(

@@ -1,4 +1,4 @@
-"""Look at every file of a data set and tell all that is wrong at once."""
+"""Check every file of a data set and list all problems at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from rerank.datasets.catalogue import dataset_splits, list_dataset
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.finding import Finding, finding_of
-from rerank.datasets.opening import dataset_splits, list_dataset
-from rerank.datasets.reading import PathLike
+from rerank.datasets.image_files import PathLike
+from rerank.datasets.problems import FileProblem, problem_of
 from rerank.errors import DataError, InputError
 
 
@@ -20,27 +20,27 @@ def check_dataset(
     *,
     n_threads: int = 2,
     **options: Any,
-) -> list[Finding]:
-    """Find missing, unreadable, mis-sized and mislabelled files and faults of the lists.
+) -> list[FileProblem]:
+    """Find missing, unreadable, mis-sized and mislabelled files, and errors in the lists.
 
     Parameters
     ----------
     dataset : Dataset or str
-        An open data set, or a name for `open_dataset`. By name more is found: what keeps the
+        An open data set, or a name for `open_dataset`. By name more is found: what prevents the
         data set from being opened, and images that two of train, val and test share.
     root : path
-        The data set's folder, where it is given by name.
+        The data set's folder, where the data set is given by name.
     splits : sequence of str, optional
-        Splits to check where the data set is given by name; without it all that have a list.
+        Splits to check where the data set is given by name; by default all that have a list.
     n_threads : int, at least 1
-        Files that are read at the same time.
+        Number of files that are read at the same time.
     **options
         As for `open_dataset`.
 
     Returns
     -------
-    list of Finding
-        Everything found, each once, in the order of the lists; empty if all is well.
+    list of FileProblem
+        Each problem once, in the order of the lists; empty if all is well.
 
     Raises
     ------
@@ -53,29 +53,29 @@ def check_dataset(
         if root is not None or splits is not None or options:
             raise InputError("an open data set is checked as it is, without root, splits, options")
         return _unique(_empty(dataset) + _check_files([dataset], n_threads))
-    findings: list[Finding] = []
+    problems: list[FileProblem] = []
     opened: list[Dataset] = []
     try:
         names = tuple(splits or dataset_splits(dataset, root, **options))
     except DataError as error:
-        return [finding_of(error)]
+        return [problem_of(error)]
     for split in names:
         try:
             listing = list_dataset(dataset, root, split, **options)
         except DataError as error:
-            findings.append(finding_of(error))
+            problems.append(problem_of(error))
             continue
-        findings.extend(listing.findings)
-        if not listing.findings:
-            findings.extend(_empty(listing.dataset))
+        problems.extend(listing.problems)
+        if not listing.problems:
+            problems.extend(_empty(listing.dataset))
         opened.append(listing.dataset)
-    findings.extend(_shared_ids(opened))
-    findings.extend(_check_files(opened, n_threads))
-    return _unique(findings)
+    problems.extend(_shared_ids(opened))
+    problems.extend(_check_files(opened, n_threads))
+    return _unique(problems)
 
 
-def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[Finding]:
-    """Read every image and mask, those that several splits share once."""
+def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[FileProblem]:
+    """Read every image and mask once, also where several splits share it."""
     seen: set[str] = set()
     work: list[tuple[Dataset, str]] = []
     for dataset in datasets:
@@ -85,50 +85,50 @@ def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[Finding]:
         seen.update(dataset.ids)
     with ThreadPoolExecutor(n_threads) as pool:
         found = pool.map(lambda item: _check_sample(*item), work)
-        return [finding for findings in found for finding in findings]
+        return [problem for problems in found for problem in problems]
 
 
-def _check_sample(dataset: Dataset, image_id: str) -> list[Finding]:
+def _check_sample(dataset: Dataset, image_id: str) -> list[FileProblem]:
     """Find what is wrong with an image, with its mask, and with the two together."""
     source = dataset.source
     try:
         source.sample(image_id)
     except DataError as error:
-        first = finding_of(error)
+        first = problem_of(error)
     else:
         return []
-    findings = []
+    problems = []
     for read in (source.image, source.labels):
         try:
             read(image_id)
         except DataError as error:
-            findings.append(finding_of(error))
-    # Where each of the two is fine by itself, the first error is that they don't go together.
-    return findings or [first]
+            problems.append(problem_of(error))
+    # Where each of the two can be read, the first error is that they do not fit together.
+    return problems or [first]
 
 
-def _shared_ids(datasets: Sequence[Dataset]) -> list[Finding]:
+def _shared_ids(datasets: Sequence[Dataset]) -> list[FileProblem]:
     """Find images that are in more than one of train, val and test."""
     apart = [dataset for dataset in datasets if dataset.split in ("train", "val", "test")]
-    findings = []
+    problems = []
     for index, left in enumerate(apart):
         for right in apart[index + 1 :]:
             for image_id in sorted(set(left.ids) & set(right.ids)):
-                findings.append(
-                    Finding(
+                problems.append(
+                    FileProblem(
                         image_id,
                         f"the image is in both {left.split} and {right.split}",
                         "take it off one of the two lists",
                     )
                 )
-    return findings
+    return problems
 
 
-def _empty(dataset: Dataset) -> list[Finding]:
+def _empty(dataset: Dataset) -> list[FileProblem]:
     if dataset.ids:
         return []
     return [
-        Finding(
+        FileProblem(
             f"{dataset.name}/{dataset.split}",
             "the split has no image",
             "write the images' names in its list",
@@ -136,5 +136,5 @@ def _empty(dataset: Dataset) -> list[Finding]:
     ]
 
 
-def _unique(findings: Iterable[Finding]) -> list[Finding]:
-    return list(dict.fromkeys(findings))
+def _unique(problems: Iterable[FileProblem]) -> list[FileProblem]:
+    return list(dict.fromkeys(problems))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rerank.datasets import Finding, check_dataset, open_dataset
+from rerank.datasets import FileProblem, check_dataset, open_dataset
 from rerank.errors import InputError
 
 
@@ -25,13 +25,13 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, files: SimpleNamespac
     files.list(tmp_path / "train.txt", ["1_1_s", "1_1_s", "big", "torn", "gone"])
     files.list(tmp_path / "val.txt", ["9_4_s", "wrong", "both", "1_1_s"])
     files.list(tmp_path / "test.txt", [])
-    findings = check_dataset("msrc21", tmp_path)
+    problems = check_dataset("msrc21", tmp_path)
     found = [
         (
             str(Path(f.path).relative_to(tmp_path)) if f.path != "1_1_s" else f.path,
             f.problem.split(" (")[0],
         )
-        for f in findings
+        for f in problems
     ]
     assert sorted(found) == sorted(
         [
@@ -47,11 +47,11 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, files: SimpleNamespac
             ("labels/both.png", "the mask cannot be read"),
         ]
     )
-    assert all(finding.remedy for finding in findings)
-    assert check_dataset("msrc21", tmp_path, n_threads=1) == findings
+    assert all(problem.remedy for problem in problems)
+    assert check_dataset("msrc21", tmp_path, n_threads=1) == problems
 
 
-def test_a_sound_folder_has_no_findings(tmp_path: Path, files: SimpleNamespace) -> None:
+def test_a_sound_folder_has_no_problems(tmp_path: Path, files: SimpleNamespace) -> None:
     files.folder(tmp_path)
     assert check_dataset("folder", tmp_path) == []
     assert check_dataset(open_dataset("folder", tmp_path)) == []
@@ -63,24 +63,24 @@ def test_an_open_data_set(tmp_path: Path, files: SimpleNamespace) -> None:
     data = open_dataset("folder", tmp_path)
     (tmp_path / "images" / "b.jpg").unlink()
     assert check_dataset(data) == [
-        Finding(
+        FileProblem(
             str(tmp_path / "images" / "b.jpg"),
             "the image is missing",
             "put it there or take its id off the list",
         )
     ]
     empty = check_dataset(data.subset(()))
-    assert [finding.problem for finding in empty] == ["the split has no image"]
+    assert [problem.problem for problem in empty] == ["the split has no image"]
 
 
-def test_what_keeps_a_data_set_from_opening_is_a_finding(
+def test_what_keeps_a_data_set_from_opening_is_a_problem(
     tmp_path: Path, files: SimpleNamespace
 ) -> None:
     nowhere = check_dataset("camvid", tmp_path / "nowhere")
-    assert [finding.problem for finding in nowhere] == ["the data folder does not exist"]
+    assert [problem.problem for problem in nowhere] == ["the data folder does not exist"]
     files.camvid(tmp_path)
     missing = check_dataset("camvid", tmp_path, ["dev", "val"])
-    assert [Path(finding.path).name for finding in missing] == ["dev.txt"]
+    assert [Path(problem.path).name for problem in missing] == ["dev.txt"]
 
 
 def test_bad_arguments(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The embedded data set: scenes that the program draws, as many as asked for."""
+"""The drawn scenes as a data set."""
 
 from __future__ import annotations
 
@@ -10,44 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank.datasets.dataset import Dataset, Sample
-from rerank.datasets.draw_scene import draw_scene
-from rerank.datasets.listing import Listing
+from rerank.datasets.file_pairs import Listing
+from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
-from rerank.datasets.reading import PathLike
-from rerank.datasets.scene_objects import SceneClass
+from rerank.datasets.scenes.composition import draw_scene
+from rerank.datasets.scenes.scene_classes import COLOURS, SceneClass
 from rerank.errors import InputError
 
-#: Raised whenever the drawing changes, so that nothing computed from older pictures is reused.
+#: Raised whenever the drawing changes, so that no result of older images is reused.
 DRAWING_VERSION = 1
 
-#: Number of images of each split where none is given, and the split's part of the seed.
+#: Default number of images of each split, and the split's number in the seed.
 SPLITS = MappingProxyType({"train": (80, 0), "val": (40, 1), "test": (40, 2)})
-
-COLOURS = {
-    SceneClass.BACKGROUND: (0, 0, 0),
-    SceneClass.GRASS: (96, 160, 48),
-    SceneClass.WATER: (48, 112, 192),
-    SceneClass.ROAD: (144, 144, 144),
-    SceneClass.TREE: (0, 96, 48),
-    SceneClass.BUSH: (160, 208, 112),
-    SceneClass.HOUSE: (176, 48, 48),
-    SceneClass.WALL: (224, 160, 112),
-    SceneClass.CAR: (240, 208, 32),
-    SceneClass.BOAT: (240, 112, 16),
-    SceneClass.COW: (112, 64, 144),
-    SceneClass.DOG: (224, 128, 208),
-}
 
 
 @dataclass(frozen=True)
 class SceneSource:
-    """Draws an image of an id whenever it is asked for.
+    """Draws the image of an id whenever it is asked for.
 
     Attributes
     ----------
     split : str
+        "train", "val" or "test".
     height, width : int
+        Size of the images in pixels.
     seed : int
+        0 or more.
+    labelled : bool
+        Scenes always have labels.
     """
 
     split: str
@@ -57,14 +47,14 @@ class SceneSource:
     labelled: bool = True
 
     def sample(self, image_id: str) -> Sample:
-        """Draw the scene of an id, the same at every call."""
+        """Draw the scene of an id; every call draws the same."""
         index = int(image_id.rpartition("_")[2])
         rng = np.random.default_rng([self.seed, SPLITS[self.split][1], index])
         image, labels = draw_scene(self.height, self.width, rng)
         return Sample(image_id, image, labels)
 
     def image(self, image_id: str) -> npt.NDArray[np.uint8]:
-        """Draw the scene and return the picture."""
+        """Draw the scene and return its image."""
         return self.sample(image_id).image
 
     def labels(self, image_id: str) -> npt.NDArray[np.uint8]:
@@ -72,7 +62,7 @@ class SceneSource:
         return self.sample(image_id).labels
 
     def content_digest(self, image_id: str) -> str:
-        """Digest the parameters of the drawing."""
+        """Digest the settings of the drawing."""
         made_of = ("scenes", DRAWING_VERSION, self.height, self.width, self.seed, image_id)
         return hashlib.blake2b(repr(made_of).encode(), digest_size=20).hexdigest()
 
@@ -87,18 +77,18 @@ def list_scenes(
 ) -> Listing:
     """List drawn scenes.
 
-    There are a background, three grounds and eight things. The things come in pairs that share
-    their surfaces and colours (see `scene_objects`), and colours of all classes overlap, so that
-    neither a colour look-up nor a small window settles a class. The splits are drawn from
-    different seeds, and image i of a split is the same however many images are asked for.
+    The classes are a background, three grounds and eight things. The things come in pairs with the
+    same surfaces and colours (see `objects.py`), and the colours of all classes overlap, so that
+    neither the colour of a pixel nor a small window determines the class. The splits are drawn
+    from different seeds. Image i of a split does not depend on the number of images.
 
     Parameters
     ----------
     root : None
-        Scenes are in no folder; a given root is not used.
+        Scenes are in no folder; `root` is not used.
     split : "train", "val" or "test"
     n_images : int, at least 1, optional
-        80 for train and 40 for the others where it is not given.
+        By default 80 for train and 40 for the others.
     size : (int, int), each 32 or more
         Height and width in pixels.
     seed : int, 0 or more

@@ -1,4 +1,4 @@
-"""Files to arrays: any picture to RGB, and masks in the forms that the data sets use."""
+"""Read image files as RGB arrays, and masks in the formats of the data sets as labels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 from PIL import Image, ImageOps
 
-from rerank.datasets.finding import file_error
+from rerank.datasets.problems import file_error, missing_file
 from rerank.errors import DataError
 from rerank.types import Array
 
 PathLike = str | os.PathLike[str]
 
-#: Endings of files that are taken for pictures, in the order in which they are looked for.
+#: Endings of files that are taken for images.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -39,17 +38,18 @@ _UNREADABLE = (
 
 
 def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
-    """Read a picture of any kind as RGB.
+    """Read an image of any kind as RGB.
 
-    Greyscale and one-bit pictures are repeated in the three channels. Palettes are resolved.
+    Greyscale and one-bit images are repeated in the three channels. Palettes are resolved.
     An alpha channel is dropped and the colours stay as stored. 16-bit greyscale is divided by
     257, so that 65535 becomes 255, and not stretched to the values that occur. CMYK, YCbCr,
-    LAB and HSV are converted. A rotation noted in the EXIF data is carried out. Of several
-    frames the first is taken.
+    LAB and HSV are converted. The image is rotated as its EXIF data say. Of several frames the
+    first is taken.
 
     Parameters
     ----------
-    path : path of a file in a format that Pillow reads
+    path : path
+        A file in a format that Pillow reads.
 
     Returns
     -------
@@ -59,8 +59,8 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
     ------
     DataError
         The file is missing.
-        The file is not a picture, is truncated or damaged.
-        The picture holds floating-point or 32-bit values, which have no agreed full scale.
+        The file is not an image, is truncated or damaged.
+        The image holds floating-point or 32-bit values, which have no agreed full scale.
     """
     picture = _open(path, "image")
     mode = picture.mode
@@ -91,11 +91,11 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
 def read_index_mask(path: PathLike) -> Array:
     """Read a mask whose pixel values are the labels (palette, greyscale or 16-bit PNG).
 
-    A palette's colours play no part. Three channels are taken where they are equal.
+    The colours of a palette are not used. Of three equal channels one is taken.
 
     Parameters
     ----------
-    path : path of the mask
+    path : path
 
     Returns
     -------
@@ -105,7 +105,7 @@ def read_index_mask(path: PathLike) -> Array:
     Raises
     ------
     DataError
-        The file is missing, not a picture, truncated or damaged.
+        The file is missing, not an image, truncated or damaged.
         The mask is coded by colours and not by labels.
     """
     picture = _open(path, "mask", turn=False)
@@ -126,11 +126,12 @@ def read_index_mask(path: PathLike) -> Array:
 
 
 def read_threshold_mask(path: PathLike) -> npt.NDArray[np.uint8]:
-    """Read a figure-ground mask that was saved with losses: 1 where it is brighter than 127.
+    """Read a figure-ground mask that is not exactly two-valued: 1 where it is brighter than 127.
 
     Parameters
     ----------
-    path : path of a greyscale mask, such as a JPEG
+    path : path
+        A greyscale mask, such as a JPEG.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def read_threshold_mask(path: PathLike) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DataError
-        The file is missing, not a picture, truncated or damaged.
+        The file is missing, not an image, truncated or damaged.
     """
     picture = _open(path, "mask", turn=False)
     return (np.asarray(picture.convert("L")) > 127).astype(np.uint8)
@@ -154,7 +155,8 @@ def read_sbd_mask(path: PathLike) -> Array:
 
     Parameters
     ----------
-    path : path of a .mat file out of `benchmark_RELEASE/dataset/cls`
+    path : path
+        A .mat file of `benchmark_RELEASE/dataset/cls`.
 
     Returns
     -------
@@ -165,6 +167,9 @@ def read_sbd_mask(path: PathLike) -> Array:
     DataError
         The file is missing, is not a MATLAB file, or has no `GTcls.Segmentation`.
     """
+    # Only SBD needs it, and it takes as long to import as all else here.
+    import scipy.io
+
     if not Path(path).is_file():
         raise _missing(path, "mask")
     try:
@@ -207,7 +212,7 @@ def _open(path: PathLike, what: str, turn: bool = True) -> Image.Image:
 def _missing(path: PathLike, what: str) -> DataError:
     if Path(path).exists():
         return file_error(path, f"the {what} is not a file", "put a file of that name there")
-    return file_error(path, f"the {what} is missing", "put it there or take its id off the list")
+    return DataError(missing_file(path, what))
 
 
 def _damaged(path: PathLike, what: str, error: BaseException) -> DataError:

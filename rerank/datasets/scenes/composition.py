@@ -1,4 +1,4 @@
-"""Compose one scene: backdrop, grounds, things from far to near, and the camera's faults."""
+"""One scene: backdrop, grounds, things from far to near, and the camera's blur and noise."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rerank.datasets import scene_textures as textures
-from rerank.datasets.scene_canvas import Canvas, Points, shape
-from rerank.datasets.scene_objects import (
-    SceneClass,
-    hue,
+from rerank.datasets.scenes import textures
+from rerank.datasets.scenes.canvas import Canvas, Points, shape
+from rerank.datasets.scenes.materials import hue
+from rerank.datasets.scenes.objects import (
+    Stand,
     paint_boat,
     paint_bush,
     paint_car,
@@ -24,9 +24,10 @@ from rerank.datasets.scene_objects import (
     paint_tree,
     paint_wall,
 )
-from rerank.datasets.scene_textures import Picture, Surface
+from rerank.datasets.scenes.scene_classes import SceneClass
+from rerank.datasets.scenes.textures import Picture, Surface
 
-Painter = Callable[[Canvas, float, float, float, np.random.Generator, tuple[float, float]], None]
+Painter = Callable[[Canvas, Stand, np.random.Generator], None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Kind:
     Attributes
     ----------
     painter : function
+        Paints it.
     size : (float, float)
-        Smallest and largest size at the lower edge, as a share of the picture's height.
+        Smallest and largest size at the lower edge, as a share of the image's height.
     grounds : tuple of SceneClass
         What it usually stands on.
     faithful : float in 0..1
@@ -65,44 +67,18 @@ KINDS: Mapping[SceneClass, Kind] = MappingProxyType(
     }
 )
 
-#: How often each thing is drawn in each kind of place. The places share all things, so that
-#: none gives a thing away, and favour some, as places do.
+#: How often each thing is drawn in each kind of place. Every thing occurs in every place, so that
+#: no place determines a thing, and some are more frequent than others.
 PLACES: Mapping[str, Mapping[SceneClass, float]] = MappingProxyType(
     {
-        "farm": {
-            SceneClass.TREE: 3,
-            SceneClass.BUSH: 2.5,
-            SceneClass.HOUSE: 1,
-            SceneClass.WALL: 1.5,
-            SceneClass.CAR: 1.2,
-            SceneClass.BOAT: 0.4,
-            SceneClass.COW: 4,
-            SceneClass.DOG: 1.5,
-        },
-        "street": {
-            SceneClass.TREE: 1.5,
-            SceneClass.BUSH: 2.5,
-            SceneClass.HOUSE: 2,
-            SceneClass.WALL: 1.5,
-            SceneClass.CAR: 5,
-            SceneClass.BOAT: 0.4,
-            SceneClass.COW: 0.5,
-            SceneClass.DOG: 3,
-        },
-        "shore": {
-            SceneClass.TREE: 2,
-            SceneClass.BUSH: 1.5,
-            SceneClass.HOUSE: 0.7,
-            SceneClass.WALL: 0.8,
-            SceneClass.CAR: 1,
-            SceneClass.BOAT: 7,
-            SceneClass.COW: 1,
-            SceneClass.DOG: 2,
-        },
+        # tree, bush, house, wall, car, boat, cow, dog
+        "farm": dict(zip(KINDS, (3, 2.5, 1, 1.5, 1.2, 0.4, 4, 1.5))),
+        "street": dict(zip(KINDS, (1.5, 2.5, 2, 1.5, 5, 0.4, 0.5, 3))),
+        "shore": dict(zip(KINDS, (2, 1.5, 0.7, 0.8, 1, 7, 1, 2))),
     }
 )
 
-#: The grounds of each place: what the picture is floored with, and what may be laid over it.
+#: The grounds of each place: what covers everything below the horizon, and what may lie over it.
 GROUNDS: Mapping[str, tuple[SceneClass, SceneClass]] = MappingProxyType(
     {
         "farm": (SceneClass.GRASS, SceneClass.ROAD),
@@ -115,13 +91,13 @@ GROUNDS: Mapping[str, tuple[SceneClass, SceneClass]] = MappingProxyType(
 def draw_scene(
     height: int, width: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draw a picture and its labels.
+    """Draw an image and its labels.
 
     Parameters
     ----------
     height, width : int, at least 32
         Size in pixels.
-    rng : generator
+    rng : numpy.random.Generator
         The scene depends on its state alone.
 
     Returns
@@ -159,17 +135,17 @@ def _paint_backdrop(canvas: Canvas, horizon: float, rng: np.random.Generator) ->
 
 
 def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Generator) -> None:
-    """The floor up to the horizon, and perhaps another ground beside, before or across it."""
+    """The first ground up to the horizon, and perhaps the second beside, before or across it."""
     height, width = canvas.height, canvas.width
     first, second = GROUNDS[place]
     floor = shape((0, horizon), (width, horizon), (width, height + 1), (0, height + 1))
     light = (float(rng.uniform(-0.2, 0.2)), float(rng.uniform(0.0, 0.3)))
-    surface, colour = ground(first, rng)
+    surface, colour = _ground(first, rng)
     canvas.fill([floor], surface, colour, first, rng, light)
     if rng.random() < (0.95 if place == "shore" else 0.7):
         if rng.random() < 0.35:
             second = SceneClass.ROAD if place == "shore" else second
-        surface, colour = ground(second, rng)
+        surface, colour = _ground(second, rng)
         span = height - horizon
         if place == "farm":
             far, near = rng.uniform(0.15, 0.85, 2) * width
@@ -189,8 +165,8 @@ def _paint_grounds(canvas: Canvas, horizon: float, place: str, rng: np.random.Ge
         canvas.fill([strip], surface, colour, second, rng, light)
 
 
-def ground(label: SceneClass, rng: np.random.Generator) -> tuple[Surface, Picture]:
-    """Surface and colour of a ground; the colours of the three overlap."""
+def _ground(label: SceneClass, rng: np.random.Generator) -> tuple[Surface, Picture]:
+    """The surface and colour of a ground; the colours of the three overlap."""
     if label == SceneClass.GRASS:
         green = (0.20, 0.34, 0.40, 0.70, 0.40, 0.68)
         return textures.blades, hue(
@@ -239,11 +215,11 @@ def _paint_things(
         x = float(tries[int(np.argmax(gaps))])
         taken.append(x)
         size = height * rng.uniform(*kind.size) * (0.5 + 0.5 * depth)
-        kind.painter(canvas, x, y, size, rng, light)
+        kind.painter(canvas, Stand(x, y, size, light), rng)
 
 
 def _photograph(image: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Light of one colour and direction, blur, and noise."""
+    """Light of one colour and direction, blur and noise."""
     height, width = image.shape[:2]
     cast = rng.uniform(0.85, 1.12, 3).astype(np.float32) * np.float32(rng.uniform(0.8, 1.1))
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[np.newaxis, :]
@@ -253,7 +229,8 @@ def _photograph(image: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint
     lit = np.clip(image, 0.0, 1.2) * cast * shade[:, :, np.newaxis]
     lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=float(rng.uniform(0.3, 0.6)))
     noise = rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(rng.uniform(0.008, 0.028))
-    return np.rint(255.0 * np.clip(lit + noise, 0.0, 1.0)).astype(np.uint8)
+    levels = np.rint(255.0 * np.clip(lit + noise, 0.0, 1.0))
+    return np.asarray(levels, dtype=np.uint8)
 
 
 def _ridge(width: int, level: float, swing: float, rng: np.random.Generator) -> Points:

@@ -7,7 +7,12 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from rerank.datasets.reading import read_image, read_index_mask, read_sbd_mask, read_threshold_mask
+from rerank.datasets.image_files import (
+    read_image,
+    read_index_mask,
+    read_sbd_mask,
+    read_threshold_mask,
+)
 from rerank.errors import DataError
 
 RNG = np.random.default_rng(3)
