@@ -6,7 +6,6 @@ SVM's solver also learns the parameters of the CRF that proposals come from
 (`StructuredCRFLearner`).
 """
 
-from rerank.ranking.base import LinearRanker, Ranker
 from rerank.ranking.boosting import BoostingRanker
 from rerank.ranking.column_rule import ColumnRanker
 from rerank.ranking.corpus_loss import corpus_quality
@@ -20,6 +19,7 @@ from rerank.ranking.minimum_bayes_risk import (
 )
 from rerank.ranking.pairwise_svm import PairwiseRankSVM
 from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
+from rerank.ranking.ranker import LinearRanker, Ranker
 from rerank.ranking.ridge import RidgeRanker
 from rerank.ranking.structured_svm import StructuredRankSVM, pystruct_problem
 from rerank.ranking.symmetric_kl import (

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from rerank.ranking.base import Ranker
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, row_blocks
+from rerank.ranking.ranker import Ranker
 from rerank.types import FloatArray
 
 

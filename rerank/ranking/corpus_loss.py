@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.ranking.rows import image_rows
+from rerank.ranking.image_rows import image_rows
 from rerank.types import FloatArray
 from rerank.validation import check_finite, check_same_shape
 

@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from rerank.crf import METHODS, InferenceResult, PottsEnergy, map_inference
 from rerank.errors import InputError, NotFittedError
-from rerank.ranking.base import check_positive
 from rerank.ranking.crf_example import CRFExample
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.hinge_solver import solve_hinge
-from rerank.ranking.rows import ImageRows
+from rerank.ranking.image_rows import ImageRows
+from rerank.ranking.ranker import check_positive
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.hinge_solver import solve_hinge
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 from rerank.validation import check_finite
 

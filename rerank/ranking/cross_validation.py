@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import clone
 
 from rerank.errors import InputError
-from rerank.ranking.base import Ranker, best_rows
-from rerank.ranking.rows import ImageRows, image_rows, take_rows
+from rerank.ranking.image_rows import ImageRows, image_rows, take_rows
+from rerank.ranking.ranker import Ranker, best_rows
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.features import expected_qualities
-from rerank.ranking.base import Ranker, best_rows, check_positive
-from rerank.ranking.rows import ImageRows, check_rows_finite, image_rows
+from rerank.ranking.image_rows import ImageRows, check_rows_finite, image_rows
+from rerank.ranking.ranker import Ranker, best_rows, check_positive
 from rerank.types import FloatArray
 
 #: Temperatures that are tried, as multiples of the energies' spread within an image.

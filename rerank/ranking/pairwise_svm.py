@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.svm import LinearSVC
 
 from rerank.errors import InputError
-from rerank.ranking.base import LinearRanker, check_positive, ordered_rows
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive, ordered_rows
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve
 
-from rerank.ranking.base import LinearRanker, check_positive, ordered_rows
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive, ordered_rows
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
-from rerank.ranking.rows import ImageRows, check_rows_finite, row_blocks
+from rerank.ranking.image_rows import ImageRows, check_rows_finite, row_blocks
 from rerank.types import FloatArray
 
 #: A column that varies by less than this share of its magnitude counts as constant.

@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
-from rerank.ranking.base import (
+from rerank.ranking.image_rows import ImageRows, as_rows, check_rows_finite, image_rows
+from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
+from rerank.ranking.ranker import (
     LinearRanker,
     best_rows,
     check_positive,
@@ -18,11 +20,9 @@ from rerank.ranking.base import (
     ordered_rows,
     regret,
 )
-from rerank.ranking.hinge_problem import scaled_problem
-from rerank.ranking.hinge_solver import solve_hinge
-from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
-from rerank.ranking.rows import ImageRows, as_rows, check_rows_finite, image_rows
 from rerank.ranking.scaling import inverse_scale
+from rerank.ranking.solvers.hinge_problem import scaled_problem
+from rerank.ranking.solvers.hinge_solver import solve_hinge
 from rerank.types import FloatArray, RandomState, as_generator
 
 

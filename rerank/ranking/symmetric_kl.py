@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.ranking.base import Ranker, best_rows, check_quality
-from rerank.ranking.rows import ImageRows, image_rows, row_blocks
+from rerank.ranking.image_rows import ImageRows, image_rows, row_blocks
+from rerank.ranking.ranker import Ranker, best_rows, check_quality
 from rerank.types import FloatArray
 from rerank.validation import check_finite
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from rerank.errors import InputError, NotFittedError
 from rerank.features import FeatureTable
 from rerank.ranking.column_names import check_column_names, column_names
-from rerank.ranking.rows import ImageRows, as_rows, check_rows_finite, image_rows, row_blocks
+from rerank.ranking.image_rows import ImageRows, as_rows, check_rows_finite, image_rows, row_blocks
 from rerank.types import FloatArray, IntArray
 from rerank.validation import check_finite
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from rerank.ranking.working_set import append, inner
+from rerank.ranking.solvers.working_set import append, inner
 
 
 @njit(cache=True)

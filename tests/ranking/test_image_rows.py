@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.ranking import rows as module
-from rerank.ranking.rows import RowSubset, as_rows, image_rows, row_blocks, take_rows
+from rerank.ranking import image_rows as module
+from rerank.ranking.image_rows import RowSubset, as_rows, image_rows, row_blocks, take_rows
 
 
 def test_images_keep_their_first_appearance():
@@ -87,7 +87,7 @@ def test_unusable_matrices(X, message):
 
 
 def test_an_array_in_memory_can_be_cut_too(monkeypatch):
-    monkeypatch.setattr("rerank.ranking.rows.BLOCK_BYTES", 8 * 2 * 5)
+    monkeypatch.setattr("rerank.ranking.image_rows.BLOCK_BYTES", 8 * 2 * 5)
     rows = np.arange(24.0).reshape(12, 2)
     starts = np.array([0, 3, 5, 9, 12])
     assert [len(block) for _, block in row_blocks(rows, starts)] == [12]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rerank.ranking.rows import ImageRows, row_blocks
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.image_rows import ImageRows, row_blocks
+from rerank.ranking.solvers.working_set import WorkingSet
 from rerank.types import FloatArray, IntArray
 
 #: A matrix of up to so many bytes of float64 is scaled once and kept; a larger one is scaled

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.ranking.block_ascent import sweep, visit_images
-from rerank.ranking.face_step import face_step
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.interior_point import InteriorPoint
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.solvers.block_coordinate_ascent import sweep, visit_images
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.interior_point import InteriorPoint
+from rerank.ranking.solvers.projected_newton import projected_newton_step
+from rerank.ranking.solvers.working_set import WorkingSet
 from rerank.types import FloatArray
 
 #: Steps that the interior point method is expected to need at most.
@@ -66,10 +66,10 @@ def solve_hinge(
     """Solve the structured hinge to a relative duality gap.
 
     Both methods work on the constraints found so far and read all rows to find new ones and the
-    exact objective. Block-coordinate ascent of the dual (`block_ascent`) starts, and is enough
-    where the proposals can nearly be separated. Where its progress foretells more work than a
-    primal-dual interior point method (`InteriorPoint`) takes, that one takes over. The choice
-    rests on counted operations, not on the clock, so that equal seeds give equal results.
+    exact objective. Block-coordinate ascent of the dual starts, and is enough where the proposals
+    can nearly be separated. Where its progress predicts more work than a primal-dual interior
+    point method (`InteriorPoint`) takes, that method takes over. The choice rests on counted
+    operations, not on the clock, so that equal seeds give equal results.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class _Solver:
                     and lefts[-1] > target * (lefts[-5] / lefts[-1]) ** 8
                 ):
                     break
-            if face_step(working, self.weights, problem.C) == 0.0:
+            if projected_newton_step(working, self.weights, problem.C) == 0.0:
                 return cost
             cost += _face_cost(problem, working)
             n_sweeps = 3

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from scipy.linalg import blas, lapack
 
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.solvers.working_set import WorkingSet
 from rerank.types import FloatArray
 
 #: Added to the matrix's diagonal, as a share of its mean.
@@ -15,7 +15,7 @@ RIDGE = 1e-10
 LENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 
 
-def face_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
+def projected_newton_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
     """Move the dual variables that are not 0 to the optimum over their face, or towards it.
 
     Block ascent finds soon which variables are 0 but is slow to settle the others. With each

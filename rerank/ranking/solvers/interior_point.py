@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 from scipy.linalg import blas, lapack
 
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.working_set import WorkingSet
 from rerank.types import FloatArray, IntArray
 
 #: Constraints whose part in the matrix is below this (the penalty's is 1) are left out of it.

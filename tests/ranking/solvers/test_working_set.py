@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from rerank.ranking.base import best_rows, regret
-from rerank.ranking.block_ascent import sweep, visit_images
-from rerank.ranking.face_step import face_step
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.interior_point import InteriorPoint
-from rerank.ranking.rows import image_rows
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.image_rows import image_rows
+from rerank.ranking.ranker import best_rows, regret
+from rerank.ranking.solvers.block_coordinate_ascent import sweep, visit_images
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.interior_point import InteriorPoint
+from rerank.ranking.solvers.projected_newton import projected_newton_step
+from rerank.ranking.solvers.working_set import WorkingSet
 
 
 def state(n_images=6, n_proposals=4, n_columns=12, C=0.3, seed=0):
@@ -167,7 +167,7 @@ def test_a_step_over_the_face_solves_it():
     optimum = slow_dual(working, problem.C)
     for _ in range(4):
         before = working.dual(weights)
-        rise = face_step(working, weights, problem.C)
+        rise = projected_newton_step(working, weights, problem.C)
         assert working.dual(weights) == pytest.approx(before + rise, rel=1e-9)
         np.testing.assert_allclose(weights, working.weights(), atol=1e-12)
         assert_feasible(working, problem.C)
@@ -191,7 +191,7 @@ def test_a_step_over_the_face_keeps_to_the_simplex():
         problem, working = state(n_columns=25, C=0.02, seed=seed)
         weights, _ = swept(working, problem.C, 1)
         before = working.dual(weights)
-        rise = face_step(working, weights, problem.C)
+        rise = projected_newton_step(working, weights, problem.C)
         assert rise >= 0
         assert working.dual(weights) == pytest.approx(before + rise, rel=1e-9)
         assert_feasible(working, problem.C)
@@ -201,7 +201,7 @@ def test_no_step_over_a_face_of_more_variables_than_columns():
     problem, working = state(n_columns=2)
     _weights, _ = swept(working, problem.C, 1)
     working.alphas[: working.size] = 0.01
-    assert face_step(working, working.weights(), problem.C) == 0.0
+    assert projected_newton_step(working, working.weights(), problem.C) == 0.0
 
 
 def test_idle_constraints_can_be_dropped():
