@@ -7,11 +7,9 @@ SVM's solver also learns the parameters of the CRF that proposals come from
 """
 
 from rerank.ranking.boosting import BoostingRanker
-from rerank.ranking.column_rule import ColumnRanker
 from rerank.ranking.corpus_loss import corpus_quality
 from rerank.ranking.crf_example import CRFExample
 from rerank.ranking.crf_learner import StructuredCRFLearner
-from rerank.ranking.cross_validation import CrossValidatedRanker, with_settings
 from rerank.ranking.minimum_bayes_risk import (
     MinimumBayesRiskRanker,
     expected_quality,
@@ -33,8 +31,6 @@ from rerank.ranking.symmetric_kl import (
 __all__ = [
     "BoostingRanker",
     "CRFExample",
-    "ColumnRanker",
-    "CrossValidatedRanker",
     "LinearRanker",
     "MinimumBayesRiskRanker",
     "PairwiseRankSVM",
@@ -53,5 +49,4 @@ __all__ = [
     "minimum_bayes_risk_columns",
     "pystruct_problem",
     "symmetric_kl",
-    "with_settings",
 ]

@@ -51,9 +51,9 @@ class BoostingRanker(Ranker):
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
         blocks = []
-        for first, block in row_blocks(rows):
-            self._check_block(block, first)
-            blocks.append(block)
+        for block in row_blocks(rows):
+            self._check_block(block.values, block.first_row)
+            blocks.append(block.values)
         target = images.ordered(quality)
         means = np.add.reduceat(target, images.starts[:-1]) / np.diff(images.starts)
         centred = np.empty(len(target))

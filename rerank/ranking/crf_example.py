@@ -148,4 +148,4 @@ class CRFExample:
         Summed over a labeling it is its Hamming loss by area, in 0..1.
         """
         weighted = self.histogram * class_weights
-        return (weighted.sum(axis=1, keepdims=True) - weighted) / weighted.sum()
+        return np.asarray((weighted.sum(axis=1, keepdims=True) - weighted) / weighted.sum())

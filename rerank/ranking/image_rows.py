@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,9 +150,25 @@ def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
         )
 
 
-def row_blocks(
-    rows: Any, starts: IntArray | None = None, whole: bool = True
-) -> Iterator[tuple[int, FloatArray]]:
+class RowBlock(NamedTuple):
+    """Some neighbouring rows of the matrix: those of whole images.
+
+    Attributes
+    ----------
+    values : ndarray of shape (R, D), float64, C-contiguous
+    first_row : int
+        Row of the matrix that ``values[0]`` is.
+    first_image, stop_image : int
+        The block holds the images first_image to stop_image - 1.
+    """
+
+    values: FloatArray
+    first_row: int
+    first_image: int
+    stop_image: int
+
+
+def row_blocks(rows: Any, starts: IntArray | None = None, whole: bool = True) -> Iterator[RowBlock]:
     """Read a matrix in blocks of whole images.
 
     Parameters
@@ -162,55 +178,26 @@ def row_blocks(
         First row of each image; without it every row is an image of its own.
     whole : bool, default True
         Yield an array of float64 in memory as one block. Without it blocks are small, so that
-        what is made of one does not double the memory.
+        a copy of one does not double the memory.
 
     Yields
     ------
-    first : int
-        Index of the block's first image.
-    block : ndarray of shape (R, D), float64, C-contiguous
-        A view where `rows` is such an array already.
+    RowBlock
+        Its values are a view where `rows` is a C-contiguous array of float64.
     """
     n_rows, n_columns = rows.shape
+    n_images = n_rows if starts is None else len(starts) - 1
     in_memory = isinstance(rows, np.ndarray) and rows.dtype == np.float64
     if whole and in_memory and rows.flags.c_contiguous:
-        yield 0, rows
+        yield RowBlock(rows, 0, 0, n_images)
         return
     if starts is None:
         starts = np.arange(n_rows + 1)
     size = max(1, BLOCK_BYTES // (8 * n_columns))
-    first, n_images = 0, len(starts) - 1
+    first = 0
     while first < n_images:
         stop = int(np.searchsorted(starts, starts[first] + size, side="right")) - 1
         stop = min(max(stop, first + 1), n_images)
-        block = np.ascontiguousarray(rows[int(starts[first]) : int(starts[stop])], dtype=np.float64)
-        yield first, block
+        begin, end = int(starts[first]), int(starts[stop])
+        yield RowBlock(np.ascontiguousarray(rows[begin:end], dtype=np.float64), begin, first, stop)
         first = stop
-
-
-class RowSubset:
-    """Some rows of a matrix on disk, read where they are needed.
-
-    Parameters
-    ----------
-    rows : object with `shape`, `dtype` and slicing by rows
-    index : ndarray of shape (n,), int64
-        Rows in rising order.
-    """
-
-    def __init__(self, rows: Any, index: IntArray) -> None:
-        self._rows, self._index = rows, index
-        self.shape = (len(index), int(rows.shape[1]))
-        self.dtype = rows.dtype
-
-    def __getitem__(self, part: slice) -> Array:
-        index = self._index[part]
-        if len(index) == 0:
-            return np.empty((0, self.shape[1]), dtype=self.dtype)
-        first = int(index[0])
-        return np.asarray(self._rows[first : int(index[-1]) + 1])[index - first]
-
-
-def take_rows(rows: Any, index: IntArray) -> Any:
-    """Rows of a matrix: a copy of an array, a `RowSubset` of a matrix on disk."""
-    return rows[index] if isinstance(rows, np.ndarray) else RowSubset(rows, index)

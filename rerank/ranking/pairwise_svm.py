@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,14 +81,11 @@ class PairwiseRankSVM(LinearRanker):
         target = images.ordered(quality)
         inverse = inverse_scale(rows, images, self.scale_columns, self.column_groups)
         differences, gains = [], []
-        for first, block in row_blocks(rows, images.starts):
-            base = int(images.starts[first])
-            stop = int(np.searchsorted(images.starts, base + len(block)))
-            for i in range(first, stop):
-                begin, end = images.starts[i] - base, images.starts[i + 1] - base
-                part = target[images.starts[i] : images.starts[i + 1]]
+        for values, first_row, first, stop in row_blocks(rows, images.starts):
+            for begin, end in itertools.pairwise(images.starts[first : stop + 1]):
+                part = target[begin:end]
                 better, worse = _pairs(part, self.pairs, max_pairs, generator)
-                scaled = block[begin:end] * inverse
+                scaled = values[begin - first_row : end - first_row] * inverse
                 differences.append(scaled[better] - scaled[worse])
                 gains.append(part[better] - part[worse])
         difference, gain = np.concatenate(differences), np.concatenate(gains)

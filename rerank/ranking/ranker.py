@@ -102,9 +102,9 @@ class Ranker(BaseEstimator):
         """
         rows = self._rows(X)
         scores = np.empty(rows.shape[0])
-        for first, block in row_blocks(rows):
-            self._check_block(block, first)
-            scores[first : first + len(block)] = self._scores(block)
+        for values, first_row, *_ in row_blocks(rows):
+            self._check_block(values, first_row)
+            scores[first_row : first_row + len(values)] = self._scores(values)
         return scores
 
     def choose(self, X: Any, groups: Any) -> IntArray:

@@ -62,13 +62,12 @@ class RidgeRanker(LinearRanker):
         target = target - (np.add.reduceat(target, images.starts[:-1]) / counts)[image]
         gram = np.zeros((rows.shape[1], rows.shape[1]))
         moment = np.zeros(rows.shape[1])
-        for first, block in row_blocks(rows, images.starts):
-            begin = int(images.starts[first])
-            part = image[begin : begin + len(block)] - first
-            local = images.starts[first : first + part[-1] + 1] - begin
-            means = np.add.reduceat(block, local, axis=0) / counts[first : first + len(local), None]
-            centred = (block - means[part]) * inverse
+        for values, first_row, first, stop in row_blocks(rows, images.starts):
+            span = slice(first_row, first_row + len(values))
+            local = images.starts[first:stop] - first_row
+            means = np.add.reduceat(values, local, axis=0) / counts[first:stop, None]
+            centred = (values - means[image[span] - first]) * inverse
             gram += centred.T @ centred
-            moment += centred.T @ target[begin : begin + len(block)]
+            moment += centred.T @ target[span]
         gram[np.diag_indices_from(gram)] += alpha
         self.coef_ = solve(gram, moment, assume_a="pos") * inverse

@@ -239,8 +239,8 @@ class SymmetricKLRanker(Ranker):
                 "columns must say where kl_forward, kl_backward and background "
                 f"stand, got {self.columns!r}"
             )
-        for first, block in row_blocks(rows):
-            self._check_block(block, first)
+        for block in row_blocks(rows):
+            self._check_block(block.values, block.first_row)
         self.column_indices_ = tuple(self._index(column, n_columns) for column in self.columns)
 
     def _index(self, column: int | str, n_columns: int) -> int:

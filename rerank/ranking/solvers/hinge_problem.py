@@ -1,16 +1,16 @@
-"""The structured hinge as a problem: its data, its objective, its violated constraints."""
+"""The structured hinge as a problem: its data and its objective."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from rerank.ranking.image_rows import ImageRows, row_blocks
-from rerank.ranking.solvers.working_set import WorkingSet
+from rerank.ranking.image_rows import ImageRows, RowBlock, row_blocks
 from rerank.types import FloatArray, IntArray
 
 #: A matrix of up to so many bytes of float64 is scaled once and kept; a larger one is scaled
@@ -18,6 +18,24 @@ from rerank.types import FloatArray, IntArray
 KEPT_BYTES = 2**30
 #: Bytes of rows that are scored at once with several weights.
 CACHED_BYTES = 2**18
+
+
+class HingeTerms(NamedTuple):
+    """What the compiled functions read of a problem beside its rows; see `HingeProblem`.
+
+    Attributes
+    ----------
+    starts : ndarray of shape (n_images + 1,), int64
+        Image i has the rows starts[i] to starts[i + 1] - 1.
+    losses : ndarray of shape (N,), float64
+    best : ndarray of shape (n_images,), int64
+    C : float
+    """
+
+    starts: IntArray
+    losses: FloatArray
+    best: IntArray
+    C: float
 
 
 @dataclass(frozen=True)
@@ -49,21 +67,51 @@ class HingeProblem:
     def shape(self) -> tuple[int, int]:
         return int(self.rows.shape[0]), int(self.rows.shape[1])
 
-    def blocks(self) -> Iterator[tuple[int, int, FloatArray]]:
-        """Read all rows: first image, image after the last, and the block of scaled rows."""
-        starts = self.images.starts
-        for first, block in row_blocks(self.rows, starts, whole=self.inverse is None):
-            stop = int(np.searchsorted(starts, starts[first] + len(block)))
-            yield first, stop, block if self.inverse is None else block * self.inverse
+    @cached_property
+    def terms(self) -> HingeTerms:
+        return HingeTerms(self.images.starts, self.losses, self.best, self.C)
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """Read all rows, in blocks of scaled rows."""
+        for block in row_blocks(self.rows, self.images.starts, whole=self.inverse is None):
+            if self.inverse is None:
+                yield block
+            else:
+                yield block._replace(values=block.values * self.inverse)
 
     def empty_objective(self) -> float:
         """Objective of weights that are all 0."""
         return self.C * float(np.maximum.reduceat(self.losses, self.images.starts[:-1]).sum())
 
     def objective(self, weights: FloatArray, margins: FloatArray) -> float:
-        """Objective of weights whose margins are known."""
-        hinge = hinges(margins, self.losses, self.images.starts)
-        return 0.5 * float(weights @ weights) + self.C * float(hinge.sum())
+        """Objective of weights whose margins are known.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (D,)
+        margins : ndarray of shape (N,)
+            Those of the weights; see `margins`.
+
+        Returns
+        -------
+        float
+        """
+        return self.objective_of_hinges(weights, _hinges(margins, self.terms))
+
+    def objective_of_hinges(self, weights: FloatArray, hinges: FloatArray) -> float:
+        """Objective of weights whose hinges are known.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (D,)
+        hinges : ndarray of shape (n_images,)
+            Largest margin plus loss of each image.
+
+        Returns
+        -------
+        float
+        """
+        return 0.5 * float(weights @ weights) + self.C * float(hinges.sum())
 
     def margins(self, candidates: FloatArray) -> FloatArray:
         """Score of each row less the score of its image's best row, for several weights.
@@ -77,85 +125,65 @@ class HingeProblem:
         ndarray of shape (k, N)
         """
         margins = np.empty((len(candidates), self.shape[0]))
-        for first, stop, block in self.blocks():
-            _margins(
-                block,
-                int(self.images.starts[first]),
-                self.images.starts[first : stop + 1],
-                self.best[first:stop],
-                candidates,
-                margins,
-            )
+        for block in self.blocks():
+            _margins(block, self.terms, candidates, margins)
         return margins
 
-    def add_violated(
-        self, weights: FloatArray, working: WorkingSet, thresholds: FloatArray
-    ) -> tuple[float, FloatArray]:
-        """Score all rows, and add the most violated ones of each image to the working set.
+    def best_multiple(self, weights: FloatArray, margins: FloatArray) -> float:
+        """Factor in [0, 4] by which the weights have the lowest objective.
 
         Parameters
         ----------
         weights : ndarray of shape (D,)
-        working : WorkingSet
-        thresholds : ndarray of shape (n_images,)
-            Of each image, up to two rows enter that are not in the set and whose margin plus loss
-            exceeds the image's threshold.
+        margins : ndarray of shape (N,)
+            Those of the weights.
 
         Returns
         -------
-        objective : float
-        hinges : ndarray of shape (n_images,)
+        float
         """
-        starts = self.images.starts
-        hinge = np.empty(self.images.n_images)
-        for first, stop, block in self.blocks():
-            begin = int(starts[first])
-            margin = np.empty(begin + len(block))
-            _subtract_best(
-                block @ weights, begin, starts[first : stop + 1], self.best[first:stop], margin
-            )
-            rows, images = _two_most_violated(
-                margin, self.losses, starts, first, stop, working.known, thresholds, hinge
-            )
-            working.add(block, begin, rows, images, self.best, self.losses)
-        return 0.5 * float(weights @ weights) + self.C * float(hinge.sum()), hinge
-
-    def best_multiple(self, weights: FloatArray, margins: FloatArray) -> float:
-        """Factor in [0, 4] by which the weights have the lowest objective."""
-        return float(
-            _best_multiple(
-                margins, self.losses, self.images.starts, float(weights @ weights), self.C
-            )
-        )
+        return float(_best_multiple(margins, self.terms, float(weights @ weights)))
 
 
 def scaled_problem(
     rows: Any, inverse: FloatArray, images: ImageRows, losses: FloatArray, best: IntArray, C: float
 ) -> HingeProblem:
-    """State the problem; scale the rows once where they fit into `KEPT_BYTES`."""
+    """State the problem; scale the rows once where they fit into `KEPT_BYTES`.
+
+    Parameters
+    ----------
+    rows, inverse, images, losses, best, C
+        As in `HingeProblem`, the rows before scaling.
+
+    Returns
+    -------
+    HingeProblem
+    """
     problem = HingeProblem(rows, inverse, images, losses, best, C)
     if 8 * rows.shape[0] * rows.shape[1] > KEPT_BYTES:
         return problem
     if isinstance(rows, np.ndarray) and (inverse == 1.0).all():
-        return HingeProblem(
-            np.ascontiguousarray(rows, dtype=np.float64), None, images, losses, best, C
-        )
-    kept = np.empty(rows.shape)
-    for first, stop, block in problem.blocks():
-        kept[images.starts[first] : images.starts[stop]] = block
+        kept = np.ascontiguousarray(rows, dtype=np.float64)
+    else:
+        kept = np.empty(rows.shape)
+        for block in problem.blocks():
+            kept[block.first_row : block.first_row + len(block.values)] = block.values
     return HingeProblem(kept, None, images, losses, best, C)
 
 
 @njit(cache=True)
-def _margins(block, first_row, starts, best, candidates, margins):
+def _margins(
+    block: RowBlock, terms: HingeTerms, candidates: FloatArray, margins: FloatArray
+) -> None:
     # A few images at a time, so that all candidates but the first find their rows in the cache.
-    least = CACHED_BYTES // (8 * block.shape[1])
-    first, n_images = 0, len(best)
-    while first < n_images:
+    starts, best, first_row = terms.starts, terms.best, block.first_row
+    least = CACHED_BYTES // (8 * block.values.shape[1])
+    first = block.first_image
+    while first < block.stop_image:
         stop = first + 1
-        while stop < n_images and starts[stop] - starts[first] < least:
+        while stop < block.stop_image and starts[stop] - starts[first] < least:
             stop += 1
-        rows = block[starts[first] - first_row : starts[stop] - first_row]
+        rows = block.values[starts[first] - first_row : starts[stop] - first_row]
         for k in range(len(candidates)):
             scores = np.dot(rows, candidates[k])
             for i in range(first, stop):
@@ -166,54 +194,21 @@ def _margins(block, first_row, starts, best, candidates, margins):
 
 
 @njit(cache=True)
-def _subtract_best(scores, first_row, starts, best, margins):
-    for i in range(len(best)):
-        reference = scores[best[i] - first_row]
-        for row in range(starts[i], starts[i + 1]):
-            margins[row] = scores[row - first_row] - reference
-
-
-@njit(cache=True)
-def hinges(margins, losses, starts):
+def _hinges(margins: FloatArray, terms: HingeTerms) -> FloatArray:
     """Largest margin plus loss of each image, shape (n_images,)."""
+    starts = terms.starts
     result = np.empty(len(starts) - 1)
     for i in range(len(starts) - 1):
         highest = -np.inf
         for row in range(starts[i], starts[i + 1]):
-            highest = max(highest, margins[row] + losses[row])
+            highest = max(highest, margins[row] + terms.losses[row])
         result[i] = highest
     return result
 
 
 @njit(cache=True)
-def _two_most_violated(margins, losses, starts, first, stop, known, thresholds, hinge):
-    rows, images = np.empty(2 * (stop - first), np.int64), np.empty(2 * (stop - first), np.int64)
-    found = 0
-    for i in range(first, stop):
-        highest = one = two = -np.inf
-        row_one = row_two = -1
-        for row in range(starts[i], starts[i + 1]):
-            value = margins[row] + losses[row]
-            highest = max(highest, value)
-            if known[row]:
-                continue
-            if value > one:
-                two, row_two = one, row_one
-                one, row_one = value, row
-            elif value > two:
-                two, row_two = value, row
-        hinge[i] = highest
-        if one > thresholds[i]:
-            rows[found], images[found] = row_one, i
-            found += 1
-        if two > thresholds[i]:
-            rows[found], images[found] = row_two, i
-            found += 1
-    return rows[:found], images[:found]
-
-
-@njit(cache=True)
-def _best_multiple(margins, losses, starts, squared, C):
+def _best_multiple(margins: FloatArray, terms: HingeTerms, squared: float) -> float:
+    starts = terms.starts
     low, high = 0.0, 4.0
     for _ in range(12):
         factor = 0.5 * (low + high)
@@ -221,10 +216,10 @@ def _best_multiple(margins, losses, starts, squared, C):
         for i in range(len(starts) - 1):
             highest, margin = -np.inf, 0.0
             for row in range(starts[i], starts[i + 1]):
-                value = factor * margins[row] + losses[row]
+                value = factor * margins[row] + terms.losses[row]
                 if value > highest:
                     highest, margin = value, margins[row]
-            slope += C * margin
+            slope += terms.C * margin
         if slope > 0:
             high = factor
         else:

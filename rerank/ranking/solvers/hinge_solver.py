@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.ranking.solvers.block_coordinate_ascent import sweep, visit_images
+from rerank.ranking.solvers.block_coordinate_ascent import Iterate, Judged, sweep, visit_images
 from rerank.ranking.solvers.hinge_problem import HingeProblem
 from rerank.ranking.solvers.interior_point import InteriorPoint
 from rerank.ranking.solvers.projected_newton import projected_newton_step
@@ -101,8 +101,8 @@ class _Solver:
     ) -> None:
         self.problem, self.tol, self.max_passes = problem, tol, max_passes
         self.generator, self.callback = generator, callback
-        n_rows, n_columns = problem.shape
-        self.working = WorkingSet(problem.best, n_rows, n_columns)
+        n_columns = problem.shape[1]
+        self.working = WorkingSet(problem)
         self.best: FloatArray = np.zeros(n_columns)
         self.primal, self.dual = problem.empty_objective(), 0.0
         self.weights: FloatArray = np.zeros(n_columns)
@@ -170,18 +170,7 @@ class _Solver:
             while len(lefts) < n_sweeps:
                 # Images that are settled well enough wait for the next round.
                 order = self.generator.permutation(np.flatnonzero(gaps > 0.3 * target / n_images))
-                sweep(
-                    order,
-                    working.differences,
-                    working.losses,
-                    working.alphas,
-                    working.slots,
-                    working.counts,
-                    working.gram,
-                    self.weights,
-                    problem.C,
-                    gaps,
-                )
+                sweep(order, working.constraints, self.weights, problem.C, gaps)
                 cost += _sweep_cost(problem, working) * len(order) / n_images
                 lefts.append(float(gaps.sum()))
                 if lefts[-1] <= target:
@@ -203,32 +192,17 @@ class _Solver:
         problem, working = self.problem, self.working
         margins = np.empty((len(candidates), problem.shape[0]))
         n_new = 2 if self.wide else 1
-        for first, stop, block in problem.blocks():
+        for block in problem.blocks():
+            first, stop = block.first_image, block.stop_image
             working.reserve(first, stop, n_new)
-            order = first + self.generator.permutation(stop - first)
             working.size = visit_images(
-                order,
+                first + self.generator.permutation(stop - first),
                 block,
-                problem.images.starts,
-                problem.best,
-                int(problem.images.starts[first]),
-                problem.losses,
-                working.differences,
-                working.losses,
-                working.alphas,
-                working.image,
-                working.row,
-                working.slots,
-                working.counts,
-                working.gram,
-                working.known,
+                problem.terms,
+                working.constraints,
                 working.size,
-                self.weights,
-                self.average,
-                self.n_visits,
-                problem.C,
-                candidates,
-                margins,
+                Iterate(self.weights, self.average, self.n_visits),
+                Judged(candidates, margins),
                 n_new,
             )
             self.n_visits += stop - first
