@@ -35,6 +35,7 @@ class BoostingRanker(Ranker):
 
     def __init__(
         self,
+        *,
         max_iter: int = 100,
         learning_rate: float = 0.1,
         max_leaf_nodes: int = 15,

@@ -78,6 +78,7 @@ class StructuredCRFLearner(BaseEstimator):
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         learn_bias: bool = True,
         class_weights: Any | None = None,

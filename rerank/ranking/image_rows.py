@@ -7,7 +7,7 @@ in blocks, so that it never has to fit into memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
+from rerank.validation import check_finite
 
 #: Bytes of float64 that one block of a matrix on disk takes.
 BLOCK_BYTES = 64 * 2**20
@@ -137,16 +138,33 @@ def as_rows(X: Any, n_features: int | None = None) -> Any:
     return rows
 
 
-def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
-    """Raise `InputError` with row and column where a block of rows holds NaN or infinity."""
+def check_rows_finite(
+    block: FloatArray, first_row: int = 0, names: Sequence[str] | None = None
+) -> None:
+    """Refuse a block of rows that holds NaN or infinity.
+
+    Parameters
+    ----------
+    block : ndarray of shape (R, D), float64
+    first_row : int, default 0
+        Row of the matrix that ``block[0]`` is.
+    names : sequence of D str, optional
+        Names of the columns, for the message.
+
+    Raises
+    ------
+    InputError
+        With the row and the column of the first such value.
+    """
     if np.isfinite(block.sum()):
         return
     finite = np.isfinite(block)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
+        at = int(column) if names is None else repr(names[column])
         raise InputError(
             f"X must be finite; {int((~finite).sum())} values are not, the first in row "
-            f"{first_row + int(row)}, column {int(column)} is {block[row, column]}"
+            f"{first_row + int(row)}, column {at} is {block[row, column]}"
         )
 
 
@@ -201,3 +219,98 @@ def row_blocks(rows: Any, starts: IntArray | None = None, whole: bool = True) ->
         begin, end = int(starts[first]), int(starts[stop])
         yield RowBlock(np.ascontiguousarray(rows[begin:end], dtype=np.float64), begin, first, stop)
         first = stop
+
+
+def check_quality(quality: Any, n_rows: int) -> FloatArray:
+    """Check the quality of proposals.
+
+    Parameters
+    ----------
+    quality : array-like of shape (n_rows,)
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+
+    Raises
+    ------
+    InputError
+        Where it has another shape, is not real numbers, or holds NaN or infinity.
+    """
+    values = np.asarray(quality)
+    if values.shape != (n_rows,):
+        raise InputError(
+            f"quality must have shape ({n_rows},), one value a row of X, got shape {values.shape}"
+        )
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"quality must be real numbers, got {values.dtype}")
+    values = values.astype(np.float64)
+    check_finite(values, "quality")
+    return values
+
+
+def best_rows(scores: FloatArray, images: ImageRows) -> IntArray:
+    """Row of the highest score of each image; of equal scores the lowest row.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (N,)
+        One a row, in the order of the matrix as it was given.
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (n_images,), int64
+    """
+    ordered, image = images.ordered(scores), images.image_of_row()
+    best = np.maximum.reduceat(ordered, images.starts[:-1])
+    hits = np.flatnonzero(ordered == best[image])
+    _, first = np.unique(image[hits], return_index=True)
+    return images.original(hits[first].astype(np.int64))
+
+
+def regret(ordered_quality: FloatArray, images: ImageRows) -> FloatArray:
+    """Best quality of the image less the quality of each row, in the order of the images.
+
+    Parameters
+    ----------
+    ordered_quality : ndarray of shape (N,)
+        In the order of the images.
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (N,), float64
+
+    Examples
+    --------
+    >>> regret(np.array([0.5, 0.75, 0.25]), image_rows(np.array([0, 0, 1])))
+    array([0.25, 0.  , 0.  ])
+    """
+    best = np.maximum.reduceat(ordered_quality, images.starts[:-1])
+    return best[images.image_of_row()] - ordered_quality
+
+
+def ordered_rows(rows: Any, images: ImageRows) -> Any:
+    """Bring the rows of each image together.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or a matrix on disk
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (N, D), or `rows` where they are together already
+
+    Raises
+    ------
+    InputError
+        Where they are not together and `rows` is on disk.
+    """
+    if images.order is None:
+        return rows
+    if not isinstance(rows, np.ndarray):
+        raise InputError("the rows of an image must be neighbours where X is read from disk")
+    return rows[images.order]

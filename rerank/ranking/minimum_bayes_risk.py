@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.features import expected_qualities
-from rerank.ranking.image_rows import ImageRows, check_rows_finite, image_rows
-from rerank.ranking.ranker import Ranker, best_rows, check_positive
+from rerank.ranking.image_rows import ImageRows, best_rows, check_rows_finite, image_rows
+from rerank.ranking.ranker import Ranker, check_positive
 from rerank.types import FloatArray
 
 #: Temperatures that are tried, as multiples of the energies' spread within an image.
@@ -120,7 +120,7 @@ class MinimumBayesRiskRanker(Ranker):
     `fit`: the number of columns says how many proposals an image has, not which features.
     """
 
-    def __init__(self, temperature: float | None = None) -> None:
+    def __init__(self, *, temperature: float | None = None) -> None:
         self.temperature = temperature
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:

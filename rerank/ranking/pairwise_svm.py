@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.svm import LinearSVC
 
 from rerank.errors import InputError
-from rerank.ranking.image_rows import ImageRows, row_blocks
-from rerank.ranking.ranker import LinearRanker, check_positive, ordered_rows
+from rerank.ranking.image_rows import ImageRows, ordered_rows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 
@@ -53,6 +53,7 @@ class PairwiseRankSVM(LinearRanker):
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         pairs: str = "all",
         max_pairs: int = 200,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 
 from rerank.errors import InputError, NotFittedError
 from rerank.features import FeatureTable
-from rerank.ranking.column_names import check_column_names, column_names
-from rerank.ranking.image_rows import ImageRows, as_rows, check_rows_finite, image_rows, row_blocks
+from rerank.ranking.image_rows import (
+    ImageRows,
+    as_rows,
+    best_rows,
+    check_quality,
+    check_rows_finite,
+    image_rows,
+    row_blocks,
+)
 from rerank.types import FloatArray, IntArray
-from rerank.validation import check_finite
 
 RankerType = TypeVar("RankerType", bound="Ranker")
 
@@ -25,8 +33,9 @@ class Ranker(BaseEstimator):
     linearised corpus quality of `corpus_quality`. A subclass writes `_fit` and `_scores`.
 
     `X` is an array, or anything with `shape`, `dtype` and slicing by rows (an `h5py.Dataset`), or
-    has named columns (a `FeatureTable`, a data frame). Names that `fit` saw are asked for again
-    wherever columns have names: a column that is missing, renamed or elsewhere is an error.
+    has named columns (a `FeatureTable`, a data frame). A ranker that was fitted on named columns
+    finds them by their names wherever columns have names: further columns are not used, the order
+    does not matter, and a missing one is an error.
 
     Attributes
     ----------
@@ -34,7 +43,29 @@ class Ranker(BaseEstimator):
         Columns of the `X` that `fit` saw.
     feature_names_in_ : ndarray of shape (D,) of object
         Their names; only where they had any.
+
+    Notes
+    -----
+    scikit-learn's `GridSearchCV` chooses settings on images that a ranker was not fitted on: `fit`
+    and `score` request `groups`, and so does `GroupKFold`.
+
+    Examples
+    --------
+    >>> import sklearn
+    >>> from sklearn.model_selection import GridSearchCV, GroupKFold
+    >>> from rerank.ranking import RidgeRanker
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> quality, groups = X[:, 0], np.repeat(np.arange(20), 3)
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     search = GridSearchCV(RidgeRanker(), {"alpha": [1.0, 1e6]}, cv=GroupKFold(5))
+    ...     ranker = search.fit(X, quality, groups=groups).best_estimator_
+    >>> ranker.choose(X, groups).shape
+    (20,)
     """
+
+    # scikit-learn's metadata routing: `groups` is asked for, and `quality` is its `y`.
+    __metadata_request__fit = {"groups": True, "quality": UNUSED}  # noqa: RUF012
+    __metadata_request__score = {"groups": True, "quality": UNUSED}  # noqa: RUF012
 
     n_features_in_: int
     feature_names_in_: Any
@@ -61,22 +92,24 @@ class Ranker(BaseEstimator):
             Where the three do not have the same length, or a value is NaN or infinite; for `X`
             the message names the row and the column.
         InputError
+            Where two columns have the same name.
+        InputError
             Where `X` is a `FeatureTable` with a column of one value throughout.
         LeakError
             Where `X` is a `FeatureTable` with a column that is the quality in disguise.
         """
-        names = column_names(X)
+        names = _column_names(X)
         rows = as_rows(_values(X))
         images = image_rows(groups, rows.shape[0])
         target = check_quality(quality, rows.shape[0])
         if isinstance(X, FeatureTable):
             X.refuse_constant_columns().refuse_leaking_columns(target)
-        self._fit(rows, target, images)
-        self.n_features_in_ = int(rows.shape[1])
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+        self._fit(rows, target, images)
+        self.n_features_in_ = int(rows.shape[1])
         return self
 
     def decision_function(self, X: Any) -> FloatArray:
@@ -85,7 +118,7 @@ class Ranker(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (N, D)
-            With the columns that `fit` saw, in their order.
+            With the columns that `fit` saw: in their order, or by their names.
 
         Returns
         -------
@@ -97,14 +130,17 @@ class Ranker(BaseEstimator):
         NotFittedError
             Before `fit`.
         InputError
-            Where `X` has another number of columns than in `fit`, or other names or another order
-            of them, or a value is NaN or infinite.
+            Where a column of `fit` is missing; without names, where `X` has another number of
+            columns than in `fit`.
+        InputError
+            Where a value is NaN or infinite.
         """
-        rows = self._rows(X)
+        rows, places = self._rows(X)
         scores = np.empty(rows.shape[0])
         for values, first_row, *_ in row_blocks(rows):
-            self._check_block(values, first_row)
-            scores[first_row : first_row + len(values)] = self._scores(values)
+            chosen = values if places is None else np.ascontiguousarray(values[:, places])
+            self._check_block(chosen, first_row)
+            scores[first_row : first_row + len(values)] = self._scores(chosen)
         return scores
 
     def choose(self, X: Any, groups: Any) -> IntArray:
@@ -113,6 +149,7 @@ class Ranker(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (N, D)
+            As in `decision_function`.
         groups : array-like of shape (N,)
             Image of each row; an image's rows need not be neighbours.
 
@@ -130,12 +167,34 @@ class Ranker(BaseEstimator):
         InputError
             As in `decision_function`, and where `groups` is not as long as `X`.
         """
-        rows = self._rows(X)
+        rows, _ = self._rows(X)
         images = image_rows(groups, rows.shape[0])
-        return best_rows(self.decision_function(rows), images)
+        return best_rows(self.decision_function(X), images)
 
     def score(self, X: Any, quality: Any, groups: Any) -> float:
-        """Mean quality, over the images, of the proposals that `choose` picks."""
+        """Mean quality, over the images, of the proposals that `choose` picks.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            As in `decision_function`.
+        quality : array-like of shape (N,)
+            Quality of each proposal, finite, higher is better.
+        groups : array-like of shape (N,)
+            Image of each proposal.
+
+        Returns
+        -------
+        float
+            In the unit of `quality`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            As in `choose`, and where `quality` is not finite or not as long as `X`.
+        """
         chosen = self.choose(X, groups)
         return float(check_quality(quality, as_rows(_values(X)).shape[0])[chosen].mean())
 
@@ -145,26 +204,21 @@ class Ranker(BaseEstimator):
     def _scores(self, block: FloatArray) -> FloatArray:
         raise TypeError(f"{type(self).__name__} does not say how it scores")
 
-    def _rows(self, X: Any) -> Any:
-        self._check_fitted()
-        names = column_names(X)
-        if names is not None and hasattr(self, "feature_names_in_"):
-            check_column_names(names, tuple(self.feature_names_in_))
-        return as_rows(_values(X), self._n_columns())
+    def _rows(self, X: Any) -> tuple[Any, IntArray | None]:
+        """The matrix, and the places of the columns of `fit`; None where they are all, in order."""
+        if not hasattr(self, "n_features_in_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
+        names = _column_names(X)
+        if names is None or not hasattr(self, "feature_names_in_"):
+            return as_rows(_values(X), self._n_columns()), None
+        fitted = tuple(self.feature_names_in_)
+        return as_rows(_values(X)), None if names == fitted else _places(names, fitted)
 
     def _n_columns(self) -> int | None:
         return self.n_features_in_
 
     def _check_block(self, block: FloatArray, first_row: int) -> None:
-        check_rows_finite(block, first_row)
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "n_features_in_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
-
-
-def _values(X: Any) -> Any:
-    return X.values if isinstance(X, FeatureTable) else X
+        check_rows_finite(block, first_row, getattr(self, "feature_names_in_", None))
 
 
 class LinearRanker(Ranker):
@@ -182,54 +236,40 @@ class LinearRanker(Ranker):
         return np.asarray(block @ self.coef_)
 
 
-def check_quality(quality: Any, n_rows: int) -> FloatArray:
-    """Turn `quality` into finite float64 of shape (n_rows,), or raise `InputError`."""
-    values = np.asarray(quality)
-    if values.shape != (n_rows,):
+def _values(X: Any) -> Any:
+    return X.values if isinstance(X, FeatureTable) else X
+
+
+def _column_names(X: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a `FeatureTable` or a data frame; None where they have none.
+
+    As in scikit-learn, only strings are names: the numbers that a data frame gives to columns
+    without names say nothing.
+    """
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return None
+    names = tuple(columns)
+    if not all(isinstance(name, str) for name in names):
+        return None
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"X has two columns named {twice!r}; their names must differ")
+    return names
+
+
+def _places(names: Sequence[str], fitted: Sequence[str]) -> IntArray:
+    """Where the columns of `fit` stand among those of `X`; `InputError` where one is missing."""
+    where = {name: place for place, name in enumerate(names)}
+    missing = [name for name in fitted if name not in where]
+    if missing:
+        shown = ", ".join(repr(name) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise InputError(
-            f"quality must have shape ({n_rows},), one value a row of X, got shape {values.shape}"
+            f"X lacks {len(missing)} of the {len(fitted)} columns that the ranker was fitted on: "
+            f"{shown}{more}"
         )
-    if values.dtype.kind not in "fiub":
-        raise InputError(f"quality must be real numbers, got {values.dtype}")
-    values = values.astype(np.float64)
-    check_finite(values, "quality")
-    return values
-
-
-def best_rows(scores: FloatArray, images: ImageRows) -> IntArray:
-    """Row of the highest score of each image; of equal scores the lowest row.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (N,)
-        One a row, in the order of the matrix as it was given.
-    images : ImageRows
-
-    Returns
-    -------
-    ndarray of shape (n_images,), int64
-    """
-    return images.original(_first_best(images.ordered(scores), images))
-
-
-def _first_best(ordered: FloatArray, images: ImageRows) -> IntArray:
-    image = images.image_of_row()
-    best = np.maximum.reduceat(ordered, images.starts[:-1])
-    hits = np.flatnonzero(ordered == best[image])
-    _, first = np.unique(image[hits], return_index=True)
-    return hits[first].astype(np.int64)
-
-
-def regret(ordered_quality: FloatArray, images: ImageRows) -> FloatArray:
-    """Best quality of the image less the quality of each row, in the order of the images.
-
-    Examples
-    --------
-    >>> regret(np.array([0.5, 0.75, 0.25]), image_rows(np.array([0, 0, 1])))
-    array([0.25, 0.  , 0.  ])
-    """
-    best = np.maximum.reduceat(ordered_quality, images.starts[:-1])
-    return best[images.image_of_row()] - ordered_quality
+    return np.array([where[name] for name in fitted], dtype=np.int64)
 
 
 def check_positive(value: Any, name: str) -> float:
@@ -242,12 +282,3 @@ def check_positive(value: Any, name: str) -> float:
     if number is None or not np.isfinite(number) or number <= 0:
         raise InputError(f"{name} must be a finite number above 0, got {value!r}")
     return number
-
-
-def ordered_rows(rows: Any, images: ImageRows) -> Any:
-    """Bring the rows of each image together; one on disk must have them together already."""
-    if images.order is None:
-        return rows
-    if not isinstance(rows, np.ndarray):
-        raise InputError("the rows of an image must be neighbours where X is read from disk")
-    return rows[images.order]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve
 
-from rerank.ranking.image_rows import ImageRows, row_blocks
-from rerank.ranking.ranker import LinearRanker, check_positive, ordered_rows
+from rerank.ranking.image_rows import ImageRows, ordered_rows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray
 
@@ -44,6 +44,7 @@ class RidgeRanker(LinearRanker):
 
     def __init__(
         self,
+        *,
         alpha: float = 1.0,
         scale_columns: bool = True,
         column_groups: Sequence[Any] | None = None,

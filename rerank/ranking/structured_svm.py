@@ -10,16 +10,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
-from rerank.ranking.image_rows import ImageRows, as_rows, check_rows_finite, image_rows
-from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
-from rerank.ranking.ranker import (
-    LinearRanker,
+from rerank.ranking.image_rows import (
+    ImageRows,
+    as_rows,
     best_rows,
-    check_positive,
     check_quality,
+    check_rows_finite,
+    image_rows,
     ordered_rows,
     regret,
 )
+from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
 from rerank.ranking.solvers.hinge_problem import scaled_problem
 from rerank.ranking.solvers.hinge_solver import solve_hinge
@@ -72,6 +74,7 @@ class StructuredRankSVM(LinearRanker):
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         tol: float = 1e-3,
         random_state: RandomState = None,

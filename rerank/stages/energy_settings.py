@@ -136,7 +136,7 @@ def _learn(
             _example(image, source, scale, chosen.base) for image in images if image.histogram.any()
         ]
         for C in chosen.learner_C:
-            learner = StructuredCRFLearner(C, random_state=recipe.random_state).fit(examples)
+            learner = StructuredCRFLearner(C=C, random_state=recipe.random_state).fit(examples)
             tried.append(
                 EnergySettings(
                     float(learner.potts_weights_[0]),

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from rerank.ranking.image_rows import image_rows
-from rerank.ranking.ranker import best_rows, regret
+from rerank.ranking.image_rows import best_rows, image_rows, regret
 from rerank.ranking.solvers.block_coordinate_ascent import sweep
 from rerank.ranking.solvers.hinge_problem import HingeProblem
 from rerank.ranking.solvers.working_set import WorkingSet
