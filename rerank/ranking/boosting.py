@@ -57,8 +57,7 @@ class BoostingRanker(Ranker):
             blocks.append(block.values)
         target = images.ordered(quality)
         means = np.add.reduceat(target, images.starts[:-1]) / np.diff(images.starts)
-        centred = np.empty(len(target))
-        centred[images.original(np.arange(len(target)))] = target - means[images.image_of_row()]
+        centred = images.restored(target - means[images.image_of_row()])
         model = HistGradientBoostingRegressor(
             max_iter=self.max_iter,
             learning_rate=self.learning_rate,

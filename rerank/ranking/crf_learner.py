@@ -51,7 +51,7 @@ class StructuredCRFLearner(BaseEstimator):
         The duality gap, relative to the objective, at which learning stops. It also stops, and
         warns, where inference finds no labeling that it has not seen.
     max_rounds : int, default 50
-        Most rounds of inference. Where they do not suffice, a ConvergenceWarning tells the gap.
+        Most rounds of inference. Where they do not suffice, a ConvergenceWarning states the gap.
     inference : {"trws", "alpha_expansion", "graph_cut", "icm"}, default "trws"
     random_state : int, numpy.random.Generator or None, default None
         Orders the images in the solver.

@@ -1,8 +1,8 @@
 """Rows of features, grouped by image, in memory or on disk.
 
-A ranker sees its features as rows of one matrix; the rows of one image form a group. The matrix
-may be an array or anything with `shape` and slicing, such as an `h5py.Dataset`, and is then read
-in blocks, so that it never has to fit into memory.
+The features of proposals are rows of one matrix; the rows of one image form a group. The matrix is
+an array or anything with `shape` and slicing, such as an `h5py.Dataset`, which is read in blocks
+and need not fit into memory.
 """
 
 from __future__ import annotations
@@ -44,9 +44,22 @@ class ImageRows:
     def n_images(self) -> int:
         return len(self.starts) - 1
 
+    @property
+    def together(self) -> ImageRows:
+        """The images of the ordered matrix."""
+        return ImageRows(self.ids, None, self.starts)
+
     def ordered(self, values: Array) -> Array:
         """Bring `values`, one per row of the matrix, into the order of the images."""
         return values if self.order is None else values[self.order]
+
+    def restored(self, values: Array) -> Array:
+        """Bring `values`, in the order of the images, back into the order of the matrix."""
+        if self.order is None:
+            return values
+        result = np.empty_like(values)
+        result[self.order] = values
+        return result
 
     def original(self, positions: IntArray) -> IntArray:
         """Turn positions in the ordered matrix into rows of the matrix as it was given."""

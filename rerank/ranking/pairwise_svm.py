@@ -29,8 +29,8 @@ class PairwiseRankSVM(LinearRanker):
     C : float, default 1.0
         Weight of a pair of average difference.
     pairs : {"best", "all"}, default "all"
-        "all" compares all proposals of an image (Joachims 2002); "best" compares the best one with
-        the others, and says nothing of how those compare, which costs points on small data sets.
+        "all" compares all proposals of an image (Joachims 2002); "best" compares only the best one
+        with the others, which chooses worse on small data sets.
     max_pairs : int, default 200
         At most so many pairs an image, drawn without replacement where there are more.
     tol : float, default 1e-4
@@ -94,7 +94,7 @@ class PairwiseRankSVM(LinearRanker):
         self.coef_ = np.zeros(rows.shape[1])
         if self.n_pairs_ == 0:
             return
-        # A classifier needs both classes: every other pair is turned round.
+        # A classifier needs both classes: every other difference changes its sign.
         sign = np.where(np.arange(len(gain)) % 2 == 0, 1, -1)
         weight = gain / gain.mean()
         if len(gain) == 1:

@@ -273,7 +273,23 @@ def _places(names: Sequence[str], fitted: Sequence[str]) -> IntArray:
 
 
 def check_positive(value: Any, name: str) -> float:
-    """Return `value` as float where it is a finite number above 0, or raise `InputError`."""
+    """Check a setting.
+
+    Parameters
+    ----------
+    value : Any
+    name : str
+        Of the setting, for the message.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        Where `value` is not a finite number above 0.
+    """
     number: float | None
     try:
         number = float(value)

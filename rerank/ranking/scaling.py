@@ -71,6 +71,12 @@ def inverse_scale(
 def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, FloatArray]:
     """Pooled standard deviation within images, and the magnitude, of each column.
 
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or a matrix on disk
+        The rows of an image are neighbours.
+    images : ImageRows
+
     Returns
     -------
     deviation, magnitude : ndarrays of shape (D,)
@@ -92,8 +98,8 @@ def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, Fl
 def _add_squares(
     block: FloatArray, starts: IntArray, squares: FloatArray, magnitude: FloatArray
 ) -> None:
-    # Squares around an image's first row, less those of its mean: one look at each value, and no
-    # cancellation against what the column is the same by in all rows of the image.
+    # Squares around an image's first row, less those of its mean: each value is read once, and a
+    # large offset that all rows of the image share does not cancel digits.
     n_columns = block.shape[1]
     total, square = np.empty(n_columns), np.empty(n_columns)
     for i in range(len(starts) - 1):

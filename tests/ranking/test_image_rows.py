@@ -19,6 +19,8 @@ def test_images_keep_their_first_appearance():
     assert found.image_of_row().tolist() == [0, 0, 1, 1, 2]
     assert found.ordered(np.arange(5)).tolist() == [0, 2, 1, 4, 3]
     assert found.original(np.array([1, 4])).tolist() == [2, 3]
+    assert found.restored(found.image_of_row()).tolist() == [0, 1, 0, 2, 1]
+    assert found.together.order is None and found.together.starts is found.starts
 
 
 def test_neighbouring_rows_need_no_order():
