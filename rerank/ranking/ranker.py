@@ -47,7 +47,8 @@ class Ranker(BaseEstimator):
     Notes
     -----
     scikit-learn's `GridSearchCV` chooses settings on images that a ranker was not fitted on: `fit`
-    and `score` request `groups`, and so does `GroupKFold`.
+    and `score` request `groups`, and so does `GroupKFold`. It cannot cut a `FeatureTable` into
+    rows; give it the table's `values`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Primal-dual interior point method for the structured hinge, with constraints that join later.
+"""Primal-dual interior point method for the structured hinge; constraints are added on the way.
 
 The constraints of image i, ``s_im = xi_i - loss_im + w.(x_i* - x_im) >= 0`` and ``xi_i >= 0``,
 have the dual variables alpha_im and alpha_i0, which sum to C. A step solves the linearised
@@ -34,7 +34,7 @@ CHUNK = 8192
 
 
 class Direction(NamedTuple):
-    """Change of each of the method's variables; those of xi >= 0 are apart, with a 0."""
+    """Change of each of the method's variables; a 0 marks those of the constraints xi >= 0."""
 
     weights: FloatArray
     xi: FloatArray
@@ -68,7 +68,7 @@ class InteriorPoint:
     ----------
     problem : HingeProblem
     working : WorkingSet
-        Takes the constraints that join, and the variables.
+        Takes the constraints that are added, and the variables.
     weights : ndarray of shape (D,)
         Where the method starts.
     gap : float
@@ -194,7 +194,7 @@ class InteriorPoint:
         self.slack, self.slack0 = slack + t * d.slack, slack0 + t * d.slack0
         self.alpha, self.alpha0 = alpha + t * d.alpha, alpha0 + t * d.alpha0
         self._certify()
-        self._join()
+        self._add_violated()
 
     def _certify(self) -> None:
         """Give the working set the variables, scaled to be feasible, and find their objective."""
@@ -202,8 +202,8 @@ class InteriorPoint:
         self.working.alphas[: self.working.size] = self.alpha * scale[self._image()]
         self.dual = self.working.dual(self.working.weights())
 
-    def _join(self) -> None:
-        """Read all rows; constraints that are violated, or nearly, join."""
+    def _add_violated(self) -> None:
+        """Read all rows; add the constraints that are violated, or nearly."""
         working, size = self.working, self.working.size
         nearest = np.minimum(
             _smallest(self.slack, working.slots, working.counts)[self.live], self.slack0
