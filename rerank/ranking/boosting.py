@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from rerank.ranking.base import Ranker
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, row_blocks
+from rerank.ranking.ranker import Ranker
 from rerank.types import FloatArray
 
 
@@ -35,6 +35,7 @@ class BoostingRanker(Ranker):
 
     def __init__(
         self,
+        *,
         max_iter: int = 100,
         learning_rate: float = 0.1,
         max_leaf_nodes: int = 15,
@@ -51,13 +52,12 @@ class BoostingRanker(Ranker):
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
         blocks = []
-        for first, block in row_blocks(rows):
-            self._check_block(block, first)
-            blocks.append(block)
+        for block in row_blocks(rows):
+            self._check_block(block.values, block.first_row)
+            blocks.append(block.values)
         target = images.ordered(quality)
         means = np.add.reduceat(target, images.starts[:-1]) / np.diff(images.starts)
-        centred = np.empty(len(target))
-        centred[images.original(np.arange(len(target)))] = target - means[images.image_of_row()]
+        centred = images.restored(target - means[images.image_of_row()])
         model = HistGradientBoostingRegressor(
             max_iter=self.max_iter,
             learning_rate=self.learning_rate,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.ranking.rows import image_rows
+from rerank.ranking.image_rows import image_rows
 from rerank.types import FloatArray
 from rerank.validation import check_finite, check_same_shape
 
@@ -17,14 +17,14 @@ def corpus_quality(
 ) -> FloatArray:
     """Gain in corpus IoU, to first order, of taking a proposal in place of the image's baseline.
 
-    Corpus IoU is a ratio of sums over images, so what a proposal is worth depends on the other
-    images. Around the corpus of one baseline proposal an image, with sums I_k and U_k and
-    IoU_k = I_k / U_k, a proposal that changes them by dI_k and dU_k changes the mean IoU by
+    Corpus IoU is a ratio of sums over images, so that the gain of a proposal depends on the other
+    images. The baselines, one proposal per image, have the sums I_k and U_k and
+    IoU_k = I_k / U_k. A proposal that changes these by dI_k and dU_k changes the mean IoU by
 
         mean_k (dI_k - IoU_k dU_k) / U_k
 
-    to first order. The values are of the order of 1 / n_images; a ranker with a margin may want
-    its loss scaled.
+    to first order. The values are of the order of 1 / n_images; scale them for a ranker with a
+    margin (`StructuredRankSVM(scale_loss=True)`).
 
     Parameters
     ----------
@@ -70,8 +70,7 @@ def corpus_quality(
             f"{inter[row, column]} and {union[row, column]}"
         )
     images = image_rows(groups, len(inter))
-    image = np.empty(len(inter), dtype=np.int64)
-    image[images.original(np.arange(len(inter)))] = images.image_of_row()
+    image = images.restored(images.image_of_row())
     chosen = np.asarray(baseline)
     if chosen.shape != (images.n_images,) or chosen.dtype.kind not in "iu":
         raise InputError(

@@ -122,7 +122,19 @@ class CRFExample:
     def energy(
         self, unary_weight: float, potts_weights: FloatArray, class_bias: FloatArray
     ) -> PottsEnergy:
-        """The energy under some parameters; those of the pairs must be 0 or greater."""
+        """The energy under some parameters.
+
+        Parameters
+        ----------
+        unary_weight : float
+        potts_weights : ndarray of shape (P,)
+            0 or greater.
+        class_bias : ndarray of shape (C,)
+
+        Returns
+        -------
+        PottsEnergy
+        """
         assert self.sizes is not None
         unary = unary_weight * self.unary - np.multiply.outer(self.sizes, class_bias)
         return PottsEnergy(unary, self.edges, self.edge_features @ potts_weights)
@@ -148,4 +160,4 @@ class CRFExample:
         Summed over a labeling it is its Hamming loss by area, in 0..1.
         """
         weighted = self.histogram * class_weights
-        return (weighted.sum(axis=1, keepdims=True) - weighted) / weighted.sum()
+        return np.asarray((weighted.sum(axis=1, keepdims=True) - weighted) / weighted.sum())

@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from rerank.crf import METHODS, InferenceResult, PottsEnergy, map_inference
 from rerank.errors import InputError, NotFittedError
-from rerank.ranking.base import check_positive
 from rerank.ranking.crf_example import CRFExample
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.hinge_solver import solve_hinge
-from rerank.ranking.rows import ImageRows
+from rerank.ranking.image_rows import ImageRows
+from rerank.ranking.ranker import check_positive
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.hinge_solver import solve_hinge
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 from rerank.validation import check_finite
 
@@ -51,7 +51,7 @@ class StructuredCRFLearner(BaseEstimator):
         The duality gap, relative to the objective, at which learning stops. It also stops, and
         warns, where inference finds no labeling that it has not seen.
     max_rounds : int, default 50
-        Most rounds of inference. Where they do not suffice, a ConvergenceWarning tells the gap.
+        Most rounds of inference. Where they do not suffice, a ConvergenceWarning states the gap.
     inference : {"trws", "alpha_expansion", "graph_cut", "icm"}, default "trws"
     random_state : int, numpy.random.Generator or None, default None
         Orders the images in the solver.
@@ -78,6 +78,7 @@ class StructuredCRFLearner(BaseEstimator):
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         learn_bias: bool = True,
         class_weights: Any | None = None,

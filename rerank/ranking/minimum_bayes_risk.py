@@ -1,4 +1,4 @@
-"""Choice of the proposal that the others agree with (Premachandran et al. 2014)."""
+"""Choice of the proposal of the highest expected quality (Premachandran et al. 2014)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.features import expected_qualities
-from rerank.ranking.base import Ranker, best_rows, check_positive
-from rerank.ranking.rows import ImageRows, check_rows_finite, image_rows
+from rerank.ranking.image_rows import ImageRows, best_rows, check_rows_finite, image_rows
+from rerank.ranking.ranker import Ranker, check_positive
 from rerank.types import FloatArray
 
 #: Temperatures that are tried, as multiples of the energies' spread within an image.
@@ -20,7 +20,7 @@ TEMPERATURE_STEPS = tuple(10.0 ** (k / 2) for k in range(-6, 7))
 def minimum_bayes_risk_columns(
     energies: Any, similarities: Sequence[Any], groups: Any
 ) -> FloatArray:
-    """Lay out what `MinimumBayesRiskRanker` reads.
+    """Lay out the columns that `MinimumBayesRiskRanker` takes.
 
     Parameters
     ----------
@@ -65,8 +65,7 @@ def minimum_bayes_risk_columns(
         part = columns[images.starts[i] : images.starts[i + 1]]
         part[:, : sizes[i]] = table
         part[:, width : width + sizes[i]] = ordered[images.starts[i] : images.starts[i + 1]]
-    result = np.empty_like(columns)
-    result[images.original(np.arange(len(columns)))] = columns
+    result = images.restored(columns)
     _check_columns(result, 0)
     return result
 
@@ -74,8 +73,8 @@ def minimum_bayes_risk_columns(
 def expected_quality(energies: Any, similarity: Any, temperature: float) -> FloatArray:
     """Expected quality of each proposal of one image (Premachandran et al. 2014).
 
-    ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature): the proposals stand
-    for the posterior, each with a mass given by its energy.
+    ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature): any proposal may be
+    the truth, with a probability given by its energy.
 
     Parameters
     ----------
@@ -88,6 +87,12 @@ def expected_quality(energies: Any, similarity: Any, temperature: float) -> Floa
     Returns
     -------
     ndarray of shape (M,)
+        In the unit of the similarity.
+
+    Raises
+    ------
+    InputError
+        Where `temperature` is not a finite number above 0.
 
     Examples
     --------
@@ -120,7 +125,7 @@ class MinimumBayesRiskRanker(Ranker):
     `fit`: the number of columns says how many proposals an image has, not which features.
     """
 
-    def __init__(self, temperature: float | None = None) -> None:
+    def __init__(self, *, temperature: float | None = None) -> None:
         self.temperature = temperature
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from sklearn.svm import LinearSVC
 
 from rerank.errors import InputError
-from rerank.ranking.base import LinearRanker, check_positive, ordered_rows
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, ordered_rows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray, IntArray, RandomState, as_generator
 
@@ -28,8 +29,8 @@ class PairwiseRankSVM(LinearRanker):
     C : float, default 1.0
         Weight of a pair of average difference.
     pairs : {"best", "all"}, default "all"
-        "all" compares all proposals of an image (Joachims 2002); "best" compares the best one with
-        the others, and says nothing of how those compare, which costs points on small data sets.
+        "all" compares all proposals of an image (Joachims 2002); "best" compares only the best one
+        with the others, which chooses worse on small data sets.
     max_pairs : int, default 200
         At most so many pairs an image, drawn without replacement where there are more.
     tol : float, default 1e-4
@@ -52,6 +53,7 @@ class PairwiseRankSVM(LinearRanker):
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         pairs: str = "all",
         max_pairs: int = 200,
@@ -80,14 +82,11 @@ class PairwiseRankSVM(LinearRanker):
         target = images.ordered(quality)
         inverse = inverse_scale(rows, images, self.scale_columns, self.column_groups)
         differences, gains = [], []
-        for first, block in row_blocks(rows, images.starts):
-            base = int(images.starts[first])
-            stop = int(np.searchsorted(images.starts, base + len(block)))
-            for i in range(first, stop):
-                begin, end = images.starts[i] - base, images.starts[i + 1] - base
-                part = target[images.starts[i] : images.starts[i + 1]]
+        for values, first_row, first, stop in row_blocks(rows, images.starts):
+            for begin, end in itertools.pairwise(images.starts[first : stop + 1]):
+                part = target[begin:end]
                 better, worse = _pairs(part, self.pairs, max_pairs, generator)
-                scaled = block[begin:end] * inverse
+                scaled = values[begin - first_row : end - first_row] * inverse
                 differences.append(scaled[better] - scaled[worse])
                 gains.append(part[better] - part[worse])
         difference, gain = np.concatenate(differences), np.concatenate(gains)
@@ -95,7 +94,7 @@ class PairwiseRankSVM(LinearRanker):
         self.coef_ = np.zeros(rows.shape[1])
         if self.n_pairs_ == 0:
             return
-        # A classifier needs both classes: every other pair is turned round.
+        # A classifier needs both classes: every other difference changes its sign.
         sign = np.where(np.arange(len(gain)) % 2 == 0, 1, -1)
         weight = gain / gain.mean()
         if len(gain) == 1:

@@ -14,6 +14,11 @@ class ProposalLabel(int):
 
     pystruct asks for ``loss(y, y_hat)`` without the image, so the true label carries them.
 
+    Parameters
+    ----------
+    index : int
+    losses : array-like of shape (M,)
+
     Attributes
     ----------
     losses : ndarray of shape (M,), float64
@@ -40,6 +45,12 @@ class ProposalModel:
     ----------
     size_joint_feature : int, optional
         Number of columns; `initialize` finds it in the data.
+
+    Notes
+    -----
+    The arguments of the methods are those of pystruct: `x` is the (M, D) matrix of an image, `y`
+    its label, `y_hat` a proposal's index, `w` the (D,) weights; `X`, `Y` and `Y_hat` are sequences
+    of these. `relaxed` and `constraints` are taken for the protocol's sake and change nothing.
 
     Examples
     --------

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve
 
-from rerank.ranking.base import LinearRanker, check_positive, ordered_rows
-from rerank.ranking.rows import ImageRows, row_blocks
+from rerank.ranking.image_rows import ImageRows, ordered_rows, row_blocks
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
 from rerank.types import FloatArray
 
@@ -44,6 +44,7 @@ class RidgeRanker(LinearRanker):
 
     def __init__(
         self,
+        *,
         alpha: float = 1.0,
         scale_columns: bool = True,
         column_groups: Sequence[Any] | None = None,
@@ -62,13 +63,12 @@ class RidgeRanker(LinearRanker):
         target = target - (np.add.reduceat(target, images.starts[:-1]) / counts)[image]
         gram = np.zeros((rows.shape[1], rows.shape[1]))
         moment = np.zeros(rows.shape[1])
-        for first, block in row_blocks(rows, images.starts):
-            begin = int(images.starts[first])
-            part = image[begin : begin + len(block)] - first
-            local = images.starts[first : first + part[-1] + 1] - begin
-            means = np.add.reduceat(block, local, axis=0) / counts[first : first + len(local), None]
-            centred = (block - means[part]) * inverse
+        for values, first_row, first, stop in row_blocks(rows, images.starts):
+            span = slice(first_row, first_row + len(values))
+            local = images.starts[first:stop] - first_row
+            means = np.add.reduceat(values, local, axis=0) / counts[first:stop, None]
+            centred = (values - means[image[span] - first]) * inverse
             gram += centred.T @ centred
-            moment += centred.T @ target[begin : begin + len(block)]
+            moment += centred.T @ target[span]
         gram[np.diag_indices_from(gram)] += alpha
         self.coef_ = solve(gram, moment, assume_a="pos") * inverse

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
-from rerank.ranking.rows import ImageRows, check_rows_finite, row_blocks
-from rerank.types import FloatArray
+from rerank.ranking.image_rows import ImageRows, check_rows_finite, row_blocks
+from rerank.types import FloatArray, IntArray
 
 #: A column that varies by less than this share of its magnitude counts as constant.
 CONSTANT_SHARE = 1e-12
@@ -71,6 +71,12 @@ def inverse_scale(
 def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, FloatArray]:
     """Pooled standard deviation within images, and the magnitude, of each column.
 
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or a matrix on disk
+        The rows of an image are neighbours.
+    images : ImageRows
+
     Returns
     -------
     deviation, magnitude : ndarrays of shape (D,)
@@ -79,20 +85,21 @@ def within_image_deviation(rows: Any, images: ImageRows) -> tuple[FloatArray, Fl
     """
     n_rows, n_columns = rows.shape
     squares, magnitude = np.zeros(n_columns), np.zeros(n_columns)
-    for first, block in row_blocks(rows, images.starts):
-        begin = int(images.starts[first])
-        stop = int(np.searchsorted(images.starts, begin + len(block)))
-        _add_squares(block, images.starts[first : stop + 1] - begin, squares, magnitude)
+    for block in row_blocks(rows, images.starts):
+        starts = images.starts[block.first_image : block.stop_image + 1] - block.first_row
+        _add_squares(block.values, starts, squares, magnitude)
         if not np.isfinite(squares).all():
             # NaN or infinity in the block, or squares that are too large.
-            check_rows_finite(block, begin)
+            check_rows_finite(block.values, block.first_row)
     return np.sqrt(squares / max(n_rows - images.n_images, 1)), magnitude
 
 
 @njit(cache=True)
-def _add_squares(block, starts, squares, magnitude):
-    # Squares around an image's first row, less those of its mean: one look at each value, and no
-    # cancellation against what the column is the same by in all rows of the image.
+def _add_squares(
+    block: FloatArray, starts: IntArray, squares: FloatArray, magnitude: FloatArray
+) -> None:
+    # Squares around an image's first row, less those of its mean: each value is read once, and a
+    # large offset that all rows of the image share does not cancel digits.
     n_columns = block.shape[1]
     total, square = np.empty(n_columns), np.empty(n_columns)
     for i in range(len(starts) - 1):

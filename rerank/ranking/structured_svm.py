@@ -10,19 +10,21 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
-from rerank.ranking.base import (
-    LinearRanker,
+from rerank.ranking.image_rows import (
+    ImageRows,
+    as_rows,
     best_rows,
-    check_positive,
     check_quality,
+    check_rows_finite,
+    image_rows,
     ordered_rows,
     regret,
 )
-from rerank.ranking.hinge_problem import scaled_problem
-from rerank.ranking.hinge_solver import solve_hinge
 from rerank.ranking.proposal_model import ProposalLabel, ProposalModel
-from rerank.ranking.rows import ImageRows, as_rows, check_rows_finite, image_rows
+from rerank.ranking.ranker import LinearRanker, check_positive
 from rerank.ranking.scaling import inverse_scale
+from rerank.ranking.solvers.hinge_problem import scaled_problem
+from rerank.ranking.solvers.hinge_solver import solve_hinge
 from rerank.types import FloatArray, RandomState, as_generator
 
 
@@ -46,7 +48,7 @@ class StructuredRankSVM(LinearRanker):
     tol : float, default 1e-3
         The duality gap, relative to the primal objective, at which the solver stops.
     max_passes : int, default 1000
-        Most readings of all rows. Where they do not suffice, a ConvergenceWarning tells the gap.
+        Most readings of all rows. Where they do not suffice, a ConvergenceWarning states the gap.
     scale_columns : bool, default True
         Divide each column by its standard deviation within images. Columns that are constant
         within every image get the weight 0 in any case.
@@ -65,13 +67,14 @@ class StructuredRankSVM(LinearRanker):
     scaled_coef_ : ndarray of shape (D,)
         Weights of the scaled columns, those of the objective.
     primal_objective_, dual_objective_, duality_gap_ : float
-        The objective of the weights, a lower bound of the optimum, and their difference: the
-        weights are that near to the optimum, whatever the solver did.
+        The objective of the weights, a lower bound of the optimum, and their difference, which
+        bounds how much lower the optimum can be.
     n_passes_ : int
     """
 
     def __init__(
         self,
+        *,
         C: float = 1.0,
         tol: float = 1e-3,
         random_state: RandomState = None,
@@ -93,7 +96,7 @@ class StructuredRankSVM(LinearRanker):
         if self.max_passes < 1:
             raise InputError(f"max_passes must be 1 or more, got {self.max_passes!r}")
         rows = ordered_rows(rows, images)
-        together = ImageRows(images.ids, None, images.starts)
+        together = images.together
         target = images.ordered(quality)
         losses = regret(target, together)
         if self.scale_loss:
@@ -149,8 +152,7 @@ def pystruct_problem(
     check_rows_finite(values)
     images = image_rows(groups, len(values))
     target = images.ordered(check_quality(quality, len(values)))
-    together = ImageRows(images.ids, None, images.starts)
-    losses = np.split(regret(target, together), images.starts[1:-1])
+    losses = np.split(regret(target, images), images.starts[1:-1])
     inputs = np.split(images.ordered(values), images.starts[1:-1])
     labels = [ProposalLabel(int(loss.argmin()), loss) for loss in losses]
     return ProposalModel(values.shape[1]), inputs, labels

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.ranking.base import Ranker, best_rows, check_quality
-from rerank.ranking.rows import ImageRows, image_rows, row_blocks
+from rerank.ranking.image_rows import ImageRows, best_rows, check_quality, image_rows, row_blocks
+from rerank.ranking.ranker import Ranker
 from rerank.types import FloatArray
 from rerank.validation import check_finite
 
@@ -189,7 +189,7 @@ class SymmetricKLRanker(Ranker):
     """Choose the proposal of the lowest S(m) (Cogswell et al. 2014, Eq. 17).
 
     ``S(m) = kl_forward + kl_backward + background_penalty * background``; the score is -S, so that
-    higher is better. Nothing is learned: `fit` checks its input and remembers the columns.
+    higher is better. Nothing is learned: `fit` checks its input and finds the columns.
 
     Parameters
     ----------
@@ -197,9 +197,7 @@ class SymmetricKLRanker(Ranker):
         Cost of a cell of background, in nats; 0 or more.
     columns : tuple of three ints or strings, default (0, 1, 2)
         Where in `X` the columns kl_forward, kl_backward and background stand: by index, or by name
-        where `feature_names` is given.
-    feature_names : sequence of D strings, optional
-        Names of the columns of `X`.
+        where `X` has named columns.
 
     Attributes
     ----------
@@ -214,14 +212,10 @@ class SymmetricKLRanker(Ranker):
     """
 
     def __init__(
-        self,
-        background_penalty: float = 0.02,
-        columns: Sequence[int | str] = (0, 1, 2),
-        feature_names: Sequence[str] | None = None,
+        self, *, background_penalty: float = 0.02, columns: Sequence[int | str] = (0, 1, 2)
     ) -> None:
         self.background_penalty = background_penalty
         self.columns = columns
-        self.feature_names = feature_names
 
     def _fit(self, rows: Any, quality: FloatArray, images: ImageRows) -> None:
         if not (np.isfinite(self.background_penalty) and self.background_penalty >= 0):
@@ -230,26 +224,20 @@ class SymmetricKLRanker(Ranker):
                 f"got {self.background_penalty!r}"
             )
         n_columns = rows.shape[1]
-        if self.feature_names is not None and len(self.feature_names) != n_columns:
-            raise InputError(
-                f"feature_names holds {len(self.feature_names)} names and X has {n_columns} columns"
-            )
         if len(self.columns) != 3:
             raise InputError(
                 "columns must say where kl_forward, kl_backward and background "
                 f"stand, got {self.columns!r}"
             )
-        for first, block in row_blocks(rows):
-            self._check_block(block, first)
+        for block in row_blocks(rows):
+            self._check_block(block.values, block.first_row)
         self.column_indices_ = tuple(self._index(column, n_columns) for column in self.columns)
 
     def _index(self, column: int | str, n_columns: int) -> int:
         if isinstance(column, str):
-            names = list(self.feature_names) if self.feature_names is not None else []
+            names = list(getattr(self, "feature_names_in_", ()))
             if column not in names:
-                raise InputError(
-                    f"no column is named {column!r}; feature_names holds {len(names)} names"
-                )
+                raise InputError(f"no column of X is named {column!r}; {len(names)} have names")
             return names.index(column)
         if not 0 <= column < n_columns:
             raise InputError(f"column {column} does not exist, X has {n_columns} columns")

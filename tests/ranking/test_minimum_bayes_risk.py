@@ -21,7 +21,7 @@ def test_expectation_by_loops(data):
     energies, similarities, groups = data
     for temperature in (0.1, 1.0, 50.0):
         columns = minimum_bayes_risk_columns(energies, similarities, groups)
-        ranker = MinimumBayesRiskRanker(temperature).fit(columns, np.zeros(8), groups)
+        ranker = MinimumBayesRiskRanker(temperature=temperature).fit(columns, np.zeros(8), groups)
         scores = ranker.decision_function(columns)
         for similarity, g in zip(similarities, [5, 2, 9]):
             energy = energies[groups == g]
@@ -61,7 +61,7 @@ def test_temperature_is_chosen_by_quality():
 
 
 def test_images_may_have_more_proposals_than_in_training(data):
-    ranker = MinimumBayesRiskRanker(1.0).fit(
+    ranker = MinimumBayesRiskRanker(temperature=1.0).fit(
         minimum_bayes_risk_columns(*data), np.zeros(8), data[2]
     )
     more = minimum_bayes_risk_columns(np.zeros(6), [np.eye(6)], np.zeros(6))
@@ -91,4 +91,4 @@ def test_unusable_columns():
     with pytest.raises(InputError, match="no finite energy in row 1"):
         MinimumBayesRiskRanker().fit(np.array([[1.0, 0.0], [1.0, np.inf]]), [0, 0], [0, 0])
     with pytest.raises(InputError, match="temperature must be a finite number above 0"):
-        MinimumBayesRiskRanker(0.0).fit(np.zeros((2, 2)), [0, 0], [0, 0])
+        MinimumBayesRiskRanker(temperature=0.0).fit(np.zeros((2, 2)), [0, 0], [0, 0])

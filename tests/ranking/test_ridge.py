@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.ranking import RidgeRanker, rows
+from rerank.ranking import RidgeRanker, image_rows
 
 
 def problem():
@@ -32,7 +32,7 @@ def test_normal_equations_of_centred_rows(scale_columns):
 def test_blocks_change_nothing(monkeypatch):
     X, quality, groups = problem()
     whole = RidgeRanker().fit(X, quality, groups)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 8 * 3 * 8)
+    monkeypatch.setattr(image_rows, "BLOCK_BYTES", 8 * 3 * 8)
     parts = RidgeRanker().fit(np.asfortranarray(X), quality, groups)
     np.testing.assert_allclose(parts.coef_, whole.coef_)
 

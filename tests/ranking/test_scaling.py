@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.ranking import rows as rows_module
-from rerank.ranking.rows import image_rows
+from rerank.ranking import image_rows as rows_module
+from rerank.ranking.image_rows import image_rows
 from rerank.ranking.scaling import inverse_scale, within_image_deviation
 
 

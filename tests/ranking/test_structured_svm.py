@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError
-from rerank.ranking import StructuredRankSVM, hinge_problem, hinge_solver, rows
+from rerank.ranking import StructuredRankSVM, image_rows
+from rerank.ranking.solvers import hinge_problem, hinge_solver
 
 #: Step counts that make the solver stay with the block ascent, and leave it at once.
 METHODS = {"ascent": 1e15, "interior point": 0.0}
@@ -218,7 +219,7 @@ def test_a_matrix_on_disk_is_read_in_blocks(tmp_path, monkeypatch, method, scale
     X = X.astype(np.float32)
     kept = fit((X, quality, groups), scale_columns=scale_columns)
     monkeypatch.setattr(hinge_problem, "KEPT_BYTES", 0)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 8 * 4 * 20)
+    monkeypatch.setattr(image_rows, "BLOCK_BYTES", 8 * 4 * 20)
     watched = Watched(X)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         dataset = file.create_dataset("x", data=X)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
+from rerank.features import FeatureTable
 from rerank.ranking import SymmetricKLRanker, choose_smoothing, symmetric_kl
 
 
@@ -69,13 +70,11 @@ def test_the_ranker_reads_the_three_columns():
     assert plain.choose(terms.columns(), groups).tolist() == [int(terms.divergence(0.5).argmin())]
     wide = np.column_stack([rng.normal(size=7), terms.columns()[:, ::-1]])
     names = ["energy", "background", "kl_backward", "kl_forward"]
-    for columns, feature_names in [
-        ((3, 2, 1), None),
-        (("kl_forward", "kl_backward", "background"), names),
-    ]:
-        named = SymmetricKLRanker(0.5, columns, feature_names).fit(wide, none, groups)
+    table = FeatureTable(wide, names, "kl")
+    for columns, X in [((3, 2, 1), wide), (("kl_forward", "kl_backward", "background"), table)]:
+        named = SymmetricKLRanker(background_penalty=0.5, columns=columns).fit(X, none, groups)
         assert named.column_indices_ == (3, 2, 1)
-        np.testing.assert_allclose(named.decision_function(wide), -terms.divergence(0.5))
+        np.testing.assert_allclose(named.decision_function(X), -terms.divergence(0.5))
 
 
 def test_smoothing_is_chosen_by_quality():
@@ -124,13 +123,18 @@ def test_unusable_input(change, message):
         ({"background_penalty": -1.0}, "background_penalty must be a finite number of 0 or more"),
         ({"columns": (0, 1)}, "columns must say where"),
         ({"columns": (0, 1, 3)}, "column 3 does not exist, X has 3 columns"),
-        ({"columns": ("a", "b", "z"), "feature_names": list("abc")}, "no column is named 'z'"),
-        ({"feature_names": ["a"]}, "feature_names holds 1 names and X has 3 columns"),
+        ({"columns": ("a", "b", "z")}, "no column of X is named 'z'; 3 have names"),
     ],
 )
 def test_unusable_settings(settings, message):
     with pytest.raises(InputError, match=message):
-        SymmetricKLRanker(**settings).fit(np.zeros((2, 3)), [0, 0], [0, 0])
+        table = FeatureTable(np.eye(3), tuple("abc"), "kl")
+        SymmetricKLRanker(**settings).fit(table, [0, 0, 0], [0, 0, 0])
+
+
+def test_columns_without_names_cannot_be_found_by_name():
+    with pytest.raises(InputError, match="no column of X is named 'a'; 0 have names"):
+        SymmetricKLRanker(columns=("a", "b", "c")).fit(np.eye(3), [0, 0, 0], [0, 0, 0])
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,21 @@
 """Rows of features, grouped by image, in memory or on disk.
 
-A ranker sees its features as rows of one matrix; the rows of one image form a group. The matrix
-may be an array or anything with `shape` and slicing, such as an `h5py.Dataset`, and is then read
-in blocks, so that it never has to fit into memory.
+The features of proposals are rows of one matrix; the rows of one image form a group. The matrix is
+an array or anything with `shape` and slicing, such as an `h5py.Dataset`, which is read in blocks
+and need not fit into memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
+from rerank.validation import check_finite
 
 #: Bytes of float64 that one block of a matrix on disk takes.
 BLOCK_BYTES = 64 * 2**20
@@ -43,9 +44,22 @@ class ImageRows:
     def n_images(self) -> int:
         return len(self.starts) - 1
 
+    @property
+    def together(self) -> ImageRows:
+        """The images of the ordered matrix."""
+        return ImageRows(self.ids, None, self.starts)
+
     def ordered(self, values: Array) -> Array:
         """Bring `values`, one per row of the matrix, into the order of the images."""
         return values if self.order is None else values[self.order]
+
+    def restored(self, values: Array) -> Array:
+        """Bring `values`, in the order of the images, back into the order of the matrix."""
+        if self.order is None:
+            return values
+        result = np.empty_like(values)
+        result[self.order] = values
+        return result
 
     def original(self, positions: IntArray) -> IntArray:
         """Turn positions in the ordered matrix into rows of the matrix as it was given."""
@@ -137,22 +151,55 @@ def as_rows(X: Any, n_features: int | None = None) -> Any:
     return rows
 
 
-def check_rows_finite(block: FloatArray, first_row: int = 0) -> None:
-    """Raise `InputError` with row and column where a block of rows holds NaN or infinity."""
+def check_rows_finite(
+    block: FloatArray, first_row: int = 0, names: Sequence[str] | None = None
+) -> None:
+    """Refuse a block of rows that holds NaN or infinity.
+
+    Parameters
+    ----------
+    block : ndarray of shape (R, D), float64
+    first_row : int, default 0
+        Row of the matrix that ``block[0]`` is.
+    names : sequence of D str, optional
+        Names of the columns, for the message.
+
+    Raises
+    ------
+    InputError
+        With the row and the column of the first such value.
+    """
     if np.isfinite(block.sum()):
         return
     finite = np.isfinite(block)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
+        at = int(column) if names is None else repr(names[column])
         raise InputError(
             f"X must be finite; {int((~finite).sum())} values are not, the first in row "
-            f"{first_row + int(row)}, column {int(column)} is {block[row, column]}"
+            f"{first_row + int(row)}, column {at} is {block[row, column]}"
         )
 
 
-def row_blocks(
-    rows: Any, starts: IntArray | None = None, whole: bool = True
-) -> Iterator[tuple[int, FloatArray]]:
+class RowBlock(NamedTuple):
+    """Some neighbouring rows of the matrix: those of whole images.
+
+    Attributes
+    ----------
+    values : ndarray of shape (R, D), float64, C-contiguous
+    first_row : int
+        Row of the matrix that ``values[0]`` is.
+    first_image, stop_image : int
+        The block holds the images first_image to stop_image - 1.
+    """
+
+    values: FloatArray
+    first_row: int
+    first_image: int
+    stop_image: int
+
+
+def row_blocks(rows: Any, starts: IntArray | None = None, whole: bool = True) -> Iterator[RowBlock]:
     """Read a matrix in blocks of whole images.
 
     Parameters
@@ -162,55 +209,121 @@ def row_blocks(
         First row of each image; without it every row is an image of its own.
     whole : bool, default True
         Yield an array of float64 in memory as one block. Without it blocks are small, so that
-        what is made of one does not double the memory.
+        a copy of one does not double the memory.
 
     Yields
     ------
-    first : int
-        Index of the block's first image.
-    block : ndarray of shape (R, D), float64, C-contiguous
-        A view where `rows` is such an array already.
+    RowBlock
+        Its values are a view where `rows` is a C-contiguous array of float64.
     """
     n_rows, n_columns = rows.shape
+    n_images = n_rows if starts is None else len(starts) - 1
     in_memory = isinstance(rows, np.ndarray) and rows.dtype == np.float64
     if whole and in_memory and rows.flags.c_contiguous:
-        yield 0, rows
+        yield RowBlock(rows, 0, 0, n_images)
         return
     if starts is None:
         starts = np.arange(n_rows + 1)
     size = max(1, BLOCK_BYTES // (8 * n_columns))
-    first, n_images = 0, len(starts) - 1
+    first = 0
     while first < n_images:
         stop = int(np.searchsorted(starts, starts[first] + size, side="right")) - 1
         stop = min(max(stop, first + 1), n_images)
-        block = np.ascontiguousarray(rows[int(starts[first]) : int(starts[stop])], dtype=np.float64)
-        yield first, block
+        begin, end = int(starts[first]), int(starts[stop])
+        yield RowBlock(np.ascontiguousarray(rows[begin:end], dtype=np.float64), begin, first, stop)
         first = stop
 
 
-class RowSubset:
-    """Some rows of a matrix on disk, read where they are needed.
+def check_quality(quality: Any, n_rows: int) -> FloatArray:
+    """Check the quality of proposals.
 
     Parameters
     ----------
-    rows : object with `shape`, `dtype` and slicing by rows
-    index : ndarray of shape (n,), int64
-        Rows in rising order.
+    quality : array-like of shape (n_rows,)
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+
+    Raises
+    ------
+    InputError
+        Where it has another shape, is not real numbers, or holds NaN or infinity.
     """
-
-    def __init__(self, rows: Any, index: IntArray) -> None:
-        self._rows, self._index = rows, index
-        self.shape = (len(index), int(rows.shape[1]))
-        self.dtype = rows.dtype
-
-    def __getitem__(self, part: slice) -> Array:
-        index = self._index[part]
-        if len(index) == 0:
-            return np.empty((0, self.shape[1]), dtype=self.dtype)
-        first = int(index[0])
-        return np.asarray(self._rows[first : int(index[-1]) + 1])[index - first]
+    values = np.asarray(quality)
+    if values.shape != (n_rows,):
+        raise InputError(
+            f"quality must have shape ({n_rows},), one value a row of X, got shape {values.shape}"
+        )
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"quality must be real numbers, got {values.dtype}")
+    values = values.astype(np.float64)
+    check_finite(values, "quality")
+    return values
 
 
-def take_rows(rows: Any, index: IntArray) -> Any:
-    """Rows of a matrix: a copy of an array, a `RowSubset` of a matrix on disk."""
-    return rows[index] if isinstance(rows, np.ndarray) else RowSubset(rows, index)
+def best_rows(scores: FloatArray, images: ImageRows) -> IntArray:
+    """Row of the highest score of each image; of equal scores the lowest row.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (N,)
+        One a row, in the order of the matrix as it was given.
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (n_images,), int64
+    """
+    ordered, image = images.ordered(scores), images.image_of_row()
+    best = np.maximum.reduceat(ordered, images.starts[:-1])
+    hits = np.flatnonzero(ordered == best[image])
+    _, first = np.unique(image[hits], return_index=True)
+    return images.original(hits[first].astype(np.int64))
+
+
+def regret(ordered_quality: FloatArray, images: ImageRows) -> FloatArray:
+    """Best quality of the image less the quality of each row, in the order of the images.
+
+    Parameters
+    ----------
+    ordered_quality : ndarray of shape (N,)
+        In the order of the images.
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (N,), float64
+
+    Examples
+    --------
+    >>> regret(np.array([0.5, 0.75, 0.25]), image_rows(np.array([0, 0, 1])))
+    array([0.25, 0.  , 0.  ])
+    """
+    best = np.maximum.reduceat(ordered_quality, images.starts[:-1])
+    return best[images.image_of_row()] - ordered_quality
+
+
+def ordered_rows(rows: Any, images: ImageRows) -> Any:
+    """Bring the rows of each image together.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (N, D), or a matrix on disk
+    images : ImageRows
+
+    Returns
+    -------
+    ndarray of shape (N, D), or `rows` where they are together already
+
+    Raises
+    ------
+    InputError
+        Where they are not together and `rows` is on disk.
+    """
+    if images.order is None:
+        return rows
+    if not isinstance(rows, np.ndarray):
+        raise InputError("the rows of an image must be neighbours where X is read from disk")
+    return rows[images.order]

@@ -1,4 +1,4 @@
-"""Newton step of the dual of the structured hinge, among the variables that are not 0."""
+"""Projected Newton step of the structured hinge's dual, over the variables that are not 0."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from scipy.linalg import blas, lapack
 
-from rerank.ranking.working_set import WorkingSet
-from rerank.types import FloatArray
+from rerank.ranking.solvers.working_set import WorkingSet
+from rerank.types import FloatArray, IntArray
 
 #: Added to the matrix's diagonal, as a share of its mean.
 RIDGE = 1e-10
@@ -15,14 +15,14 @@ RIDGE = 1e-10
 LENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 
 
-def face_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
-    """Move the dual variables that are not 0 to the optimum over their face, or towards it.
+def projected_newton_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
+    """Move the free dual variables, those that are not 0, to their optimum, or towards it.
 
-    Block ascent finds soon which variables are 0 but is slow to settle the others. With each
-    image's slack variable, or else its largest one, eliminated, their optimum is the solution of
-    ``Z Z' step = r`` with Z the differences from the eliminated constraint. The step is projected
-    back onto each image's simplex (Bertsekas 1982, projected Newton) and shortened until the dual
-    rises.
+    Block-coordinate ascent soon finds which variables are 0 but is slow to settle the others. With
+    each image's slack variable, or else its largest one, eliminated, their optimum is the solution
+    of ``Z Z' step = r`` with Z the differences from the eliminated constraint. The step is
+    projected back onto each image's simplex (Bertsekas 1982, projected Newton) and shortened until
+    the dual rises.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def face_step(working: WorkingSet, weights: FloatArray, C: float) -> float:
 
 
 @njit(cache=True)
-def _unknowns(slots, counts, alphas, C):
+def _unknowns(
+    slots: IntArray, counts: IntArray, alphas: FloatArray, C: float
+) -> tuple[IntArray, IntArray]:
     """Constraints that move, and for each the one that is eliminated (-1: the slack)."""
     free, reference = np.empty(len(alphas), np.int64), np.empty(len(alphas), np.int64)
     found = 0
@@ -89,7 +91,15 @@ def _unknowns(slots, counts, alphas, C):
 
 
 @njit(cache=True)
-def _project(slots, counts, alphas, free, reference, step, C):
+def _project(
+    slots: IntArray,
+    counts: IntArray,
+    alphas: FloatArray,
+    free: IntArray,
+    reference: IntArray,
+    step: FloatArray,
+    C: float,
+) -> FloatArray:
     """Variables after the step, each image's projected onto its simplex."""
     moved = alphas.copy()
     shift = np.zeros(len(alphas))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.ranking import rows as module
-from rerank.ranking.rows import RowSubset, as_rows, image_rows, row_blocks, take_rows
+from rerank.ranking import image_rows as module
+from rerank.ranking.image_rows import as_rows, image_rows, row_blocks
 
 
 def test_images_keep_their_first_appearance():
@@ -19,6 +19,8 @@ def test_images_keep_their_first_appearance():
     assert found.image_of_row().tolist() == [0, 0, 1, 1, 2]
     assert found.ordered(np.arange(5)).tolist() == [0, 2, 1, 4, 3]
     assert found.original(np.array([1, 4])).tolist() == [2, 3]
+    assert found.restored(found.image_of_row()).tolist() == [0, 1, 0, 2, 1]
+    assert found.together.order is None and found.together.starts is found.starts
 
 
 def test_neighbouring_rows_need_no_order():
@@ -46,27 +48,26 @@ def test_blocks_are_whole_images(monkeypatch):
     X = np.arange(20, dtype=np.float32).reshape(10, 2)
     starts = np.array([0, 1, 3, 7, 8, 10])
     blocks = list(row_blocks(X, starts))
-    assert [first for first, _ in blocks] == [0, 2, 3]
-    assert [len(block) for _, block in blocks] == [3, 4, 3]
-    np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), X)
-    assert all(block.dtype == np.float64 for _, block in blocks)
+    assert [(b.first_image, b.stop_image) for b in blocks] == [(0, 2), (2, 3), (3, 5)]
+    assert [b.first_row for b in blocks] == [0, 3, 7]
+    assert [len(b.values) for b in blocks] == [3, 4, 3]
+    np.testing.assert_array_equal(np.concatenate([b.values for b in blocks]), X)
+    assert all(b.values.dtype == np.float64 for b in blocks)
 
 
 def test_a_float64_matrix_is_not_copied():
     X = np.zeros((4, 2))
-    ((first, block),) = row_blocks(X)
-    assert first == 0 and block is X
+    (block,) = row_blocks(X)
+    assert block.values is X and block[1:] == (0, 0, 4)
 
 
 def test_a_dataset_stays_on_disk(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         dataset = file.create_dataset("x", data=np.arange(12, dtype=np.float32).reshape(6, 2))
         assert as_rows(dataset) is dataset
-        subset = take_rows(dataset, np.array([1, 2, 5]))
-        assert isinstance(subset, RowSubset)
-        assert subset.shape == (3, 2) and subset.dtype == np.float32
-        np.testing.assert_array_equal(subset[1:3], [[4, 5], [10, 11]])
-        assert subset[3:].shape == (0, 2)
+        (block,) = row_blocks(dataset)
+        np.testing.assert_array_equal(block.values, dataset[:])
+        assert block.values.dtype == np.float64
 
 
 def test_lists_and_integers_are_taken():
@@ -87,11 +88,11 @@ def test_unusable_matrices(X, message):
 
 
 def test_an_array_in_memory_can_be_cut_too(monkeypatch):
-    monkeypatch.setattr("rerank.ranking.rows.BLOCK_BYTES", 8 * 2 * 5)
+    monkeypatch.setattr("rerank.ranking.image_rows.BLOCK_BYTES", 8 * 2 * 5)
     rows = np.arange(24.0).reshape(12, 2)
     starts = np.array([0, 3, 5, 9, 12])
-    assert [len(block) for _, block in row_blocks(rows, starts)] == [12]
+    assert [len(block.values) for block in row_blocks(rows, starts)] == [12]
     cut = list(row_blocks(rows, starts, whole=False))
-    assert [(first, len(block)) for first, block in cut] == [(0, 5), (2, 4), (3, 3)]
-    assert all(np.shares_memory(block, rows) for _, block in cut)
-    np.testing.assert_array_equal(np.concatenate([block for _, block in cut]), rows)
+    assert [(b.first_image, len(b.values)) for b in cut] == [(0, 5), (2, 4), (3, 3)]
+    assert all(np.shares_memory(block.values, rows) for block in cut)
+    np.testing.assert_array_equal(np.concatenate([block.values for block in cut]), rows)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.utils.validation import check_is_fitted
 
-from rerank.errors import InputError, NotFittedError
+from rerank.errors import InputError, NotFittedError, RerankError
 from rerank.ranking import (
     BoostingRanker,
     MinimumBayesRiskRanker,
@@ -176,3 +182,50 @@ def test_parameters_survive_cloning(ranker):
     copy = clone(ranker)
     assert copy.get_params() == ranker.get_params()
     assert repr(copy) == repr(ranker)
+
+
+@pytest.mark.parametrize(
+    "ranker, name, values",
+    [
+        (StructuredRankSVM(random_state=0), "C", [1e-6, 1.0]),
+        (PairwiseRankSVM(random_state=0), "C", [1e-9, 1.0]),
+        (RidgeRanker(), "alpha", [1e9, 0.1]),
+    ],
+)
+def test_grid_search_chooses_a_setting_on_images_that_fit_did_not_see(ranker, name, values):
+    X, quality, groups = problem(n_images=30)
+    X[:, 2:] *= 30.0
+    folds = GroupKFold(5)
+    ranker = clone(ranker).set_params(scale_columns=False)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(ranker, {name: values}, cv=folds).fit(X, quality, groups=groups)
+    marks = np.array(
+        [
+            [
+                clone(ranker)
+                .set_params(**{name: value})
+                .fit(X[seen], quality[seen], groups[seen])
+                .score(X[unseen], quality[unseen], groups[unseen])
+                for seen, unseen in folds.split(X, quality, groups)
+            ]
+            for value in values
+        ]
+    )
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], marks.mean(axis=1))
+    best = int(marks.mean(axis=1).argmax())
+    assert search.best_index_ == best
+    # The winner is fitted once more on all images.
+    whole = clone(ranker).set_params(**{name: values[best]}).fit(X, quality, groups)
+    np.testing.assert_array_equal(search.best_estimator_.coef_, whole.coef_)
+    np.testing.assert_array_equal(search.best_estimator_.choose(X, groups), whole.choose(X, groups))
+
+
+def test_an_unfitted_ranker_raises_scikit_learns_error():
+    X, _, groups = problem()
+    for kind in (NotFittedError, SklearnNotFittedError, RerankError):
+        with pytest.raises(kind, match="call fit first"):
+            RidgeRanker().choose(X, groups)
+    with pytest.raises(SklearnNotFittedError):
+        check_is_fitted(RidgeRanker())
+    copy = pickle.loads(pickle.dumps(NotFittedError("call fit first")))
+    assert type(copy) is NotFittedError

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.ranking.block_ascent import sweep, visit_images
-from rerank.ranking.face_step import face_step
-from rerank.ranking.hinge_problem import HingeProblem
-from rerank.ranking.interior_point import InteriorPoint
-from rerank.ranking.working_set import WorkingSet
+from rerank.ranking.solvers.block_coordinate_ascent import Iterate, Judged, sweep, visit_images
+from rerank.ranking.solvers.hinge_problem import HingeProblem
+from rerank.ranking.solvers.interior_point import InteriorPoint
+from rerank.ranking.solvers.projected_newton import projected_newton_step
+from rerank.ranking.solvers.working_set import WorkingSet
 from rerank.types import FloatArray
 
-#: Steps that the interior point method is expected to need at most.
+#: Most steps that the interior point method is expected to need.
 EXPECTED_STEPS = 20
-#: Most steps it takes before the block ascent is asked to help.
+#: Most steps of the interior point method before block ascent takes over again.
 MOST_STEPS = 100
 #: Steps in a row of under a hundredth of their length after which the method is given up.
 IDLE_STEPS = 10
-#: Steps over the face between two readings of the rows.
-FACE_STEPS = 3
-#: Bytes of the working set above which constraints that do not act are dropped after a round.
+#: Projected Newton steps between two readings of the rows.
+NEWTON_STEPS = 3
+#: Bytes of the working set above which constraints whose variable is 0 are dropped after a round.
 MOST_BYTES = 2**30
-#: Rounds of both methods without progress after which the gap is taken to be rounding.
+#: Rounds of both methods without progress after which what is left of the gap is rounding error.
 STALLED = 4
 
 
@@ -66,10 +66,10 @@ def solve_hinge(
     """Solve the structured hinge to a relative duality gap.
 
     Both methods work on the constraints found so far and read all rows to find new ones and the
-    exact objective. Block-coordinate ascent of the dual (`block_ascent`) starts, and is enough
-    where the proposals can nearly be separated. Where its progress foretells more work than a
-    primal-dual interior point method (`InteriorPoint`) takes, that one takes over. The choice
-    rests on counted operations, not on the clock, so that equal seeds give equal results.
+    exact objective. Block-coordinate ascent of the dual starts, and is enough where the proposals
+    can nearly be separated. Where its progress predicts more work than a primal-dual interior
+    point method (`InteriorPoint`) takes, that method takes over. The choice rests on counted
+    operations, not on the clock, so that equal seeds give equal results.
 
     Parameters
     ----------
@@ -101,14 +101,15 @@ class _Solver:
     ) -> None:
         self.problem, self.tol, self.max_passes = problem, tol, max_passes
         self.generator, self.callback = generator, callback
-        n_rows, n_columns = problem.shape
-        self.working = WorkingSet(problem.best, n_rows, n_columns)
+        n_columns = problem.shape[1]
+        self.working = WorkingSet(problem)
         self.best: FloatArray = np.zeros(n_columns)
         self.primal, self.dual = problem.empty_objective(), 0.0
         self.weights: FloatArray = np.zeros(n_columns)
         self.n_passes = self.n_visits = 0
-        # With columns enough for the images, most constraints that come close act in the end: two
-        # that enter at a visit save readings, and the average lags behind the settled weights.
+        # With at least as many columns as images, most constraints that are nearly violated are
+        # active in the end: adding two at a visit saves readings, and the average of the weights
+        # is worse than the weights.
         self.wide = n_columns >= problem.images.n_images
         self.average: FloatArray = np.zeros(0 if self.wide else n_columns)
 
@@ -130,21 +131,24 @@ class _Solver:
         return self.primal - self.dual <= self.tol * self.primal or self.n_passes >= self.max_passes
 
     def _ascend(self) -> bool:
-        """Block ascent, until it is done or has cost, or foretells to cost, more than the other."""
+        """Block ascent, until it is done or costs more, now or as predicted, than the other method.
+
+        Returns whether the dual's gains no longer shrink.
+        """
         problem, working, spent, cost = self.problem, self.working, 0.0, 0.0
         n_rows, n_columns = problem.shape
         rounds = [working.dual(self.weights)]
         while True:
-            # What the last round came to is judged in the same reading that begins the next.
+            # The last round's weights are judged in the same reading that begins the next round.
             candidates = self._candidates() if len(rounds) > 1 else np.empty((0, n_columns))
             margins = self._visit(candidates)
             if len(margins) > 0:
                 self._judge(candidates, margins)
-                foretold = max(spent, 0.4 * cost * _repeats_left(rounds[-4:], self.tol))
+                predicted = max(spent, 0.4 * cost * _repeats_left(rounds[-4:], self.tol))
                 other = _expected_steps(problem, working) * _interior_step_cost(problem, working)
-                if self._done() or foretold > other:
+                if self._done() or predicted > other:
                     self.weights = working.weights()
-                    return bool(np.isinf(foretold))
+                    return bool(np.isinf(predicted))
             cost = 1.4 * n_rows * (n_columns + 10) + 1e5 + self._settle()
             if 8 * working.size * n_columns > MOST_BYTES:
                 working.drop_idle()
@@ -156,45 +160,33 @@ class _Solver:
     def _settle(self) -> float:
         """Solve the dual over the working set to a tenth of the gap that is left; return the cost.
 
-        Sweeps alone are slow to settle variables that depend on each other across images; steps
-        over the face of the variables that are not 0 help, where there are no more of them than
-        columns.
+        Sweeps alone are slow where variables of several images depend on each other; projected
+        Newton steps help, where no more variables than columns are above 0.
         """
         problem, working, cost = self.problem, self.working, 0.0
         n_images, target = problem.images.n_images, 0.1 * (self.primal - self.dual)
         n_sweeps = int(np.clip(3 * problem.shape[0] // max(working.size, 1), 3, 30))
-        dear = n_sweeps * _sweep_cost(problem, working) > _interior_step_cost(problem, working)
-        for _ in range(FACE_STEPS + 1):
+        costly = n_sweeps * _sweep_cost(problem, working) > _interior_step_cost(problem, working)
+        for _ in range(NEWTON_STEPS + 1):
             lefts: list[float] = []
             gaps = np.full(n_images, np.inf)
             while len(lefts) < n_sweeps:
                 # Images that are settled well enough wait for the next round.
                 order = self.generator.permutation(np.flatnonzero(gaps > 0.3 * target / n_images))
-                sweep(
-                    order,
-                    working.differences,
-                    working.losses,
-                    working.alphas,
-                    working.slots,
-                    working.counts,
-                    working.gram,
-                    self.weights,
-                    problem.C,
-                    gaps,
-                )
+                sweep(order, working.constraints, self.weights, problem.C, gaps)
                 cost += _sweep_cost(problem, working) * len(order) / n_images
                 lefts.append(float(gaps.sum()))
                 if lefts[-1] <= target:
                     return cost
                 if (
-                    dear
+                    costly
                     and len(lefts) % 5 == 0
                     and lefts[-1] > target * (lefts[-5] / lefts[-1]) ** 8
                 ):
                     break
-            if face_step(working, self.weights, problem.C) == 0.0:
+            if projected_newton_step(working, self.weights, problem.C) == 0.0:
                 return cost
-            cost += _face_cost(problem, working)
+            cost += _newton_cost(problem, working)
             n_sweeps = 3
         return cost
 
@@ -203,32 +195,17 @@ class _Solver:
         problem, working = self.problem, self.working
         margins = np.empty((len(candidates), problem.shape[0]))
         n_new = 2 if self.wide else 1
-        for first, stop, block in problem.blocks():
+        for block in problem.blocks():
+            first, stop = block.first_image, block.stop_image
             working.reserve(first, stop, n_new)
-            order = first + self.generator.permutation(stop - first)
             working.size = visit_images(
-                order,
+                first + self.generator.permutation(stop - first),
                 block,
-                problem.images.starts,
-                problem.best,
-                int(problem.images.starts[first]),
-                problem.losses,
-                working.differences,
-                working.losses,
-                working.alphas,
-                working.image,
-                working.row,
-                working.slots,
-                working.counts,
-                working.gram,
-                working.known,
+                problem.terms,
+                working.constraints,
                 working.size,
-                self.weights,
-                self.average,
-                self.n_visits,
-                problem.C,
-                candidates,
-                margins,
+                Iterate(self.weights, self.average, self.n_visits),
+                Judged(candidates, margins),
                 n_new,
             )
             self.n_visits += stop - first
@@ -280,7 +257,7 @@ class _Solver:
                 break
             self.n_passes += 1
             idle = idle + 1 if method.progress < 0.01 else 0
-        # Variables of the interior that are on their way to 0 would only burden the ascent.
+        # Variables that are nearly 0 would only slow the ascent down.
         alphas = self.working.alphas[: self.working.size]
         alphas[alphas < 1e-7 * alphas.max(initial=0.0)] = 0.0
         self.weights = self.working.weights()
@@ -308,8 +285,8 @@ def _sweep_cost(problem: HingeProblem, working: WorkingSet) -> float:
     return working.size * n_columns + 100.0 * problem.images.n_images + 1e4
 
 
-def _face_cost(problem: HingeProblem, working: WorkingSet) -> float:
-    """Nanoseconds, about, of a step over the face."""
+def _newton_cost(problem: HingeProblem, working: WorkingSet) -> float:
+    """Nanoseconds, about, of a projected Newton step."""
     n_free = min(float((working.alphas[: working.size] > 0).sum()), problem.shape[1])
     matrix = n_free**2 * (problem.shape[1] + n_free / 3) / 40
     return matrix + 2.0 * working.size * problem.shape[1]
