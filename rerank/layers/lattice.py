@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -11,11 +11,31 @@ from rerank.errors import InputError
 from rerank.layers.lattice_autograd import BlurAxes, Slice, Splat, Weighted
 from rerank.layers.lattice_build import place
 from rerank.layers.lattice_graph import Blur, LatticeGraph, PointWeights, SelfInteraction
+from rerank.layers.lattice_kernels import NeighbourLists
 from rerank.layers.neighbourhood import binomial_weights, filter_variance, gaussian_amplitude
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
 Values = TypeVar("Values", torch.Tensor, Array)
+
+
+class SparseTables(NamedTuple):
+    """The filter of a lattice as sparse tables.
+
+    Attributes
+    ----------
+    indices : (N, d + 1) int32
+        The lattice points at the corners of each point's simplex.
+    weights : (N, d + 1) float64
+        The weights that `splat` gives them.
+    neighbours : NeighbourLists
+        The neighbours of each lattice point. Their offsets are rows of
+        `PermutohedralLattice.offsets`, to which the blur weights belong.
+    """
+
+    indices: IntArray
+    weights: FloatArray
+    neighbours: NeighbourLists
 
 
 class PermutohedralLattice:
@@ -91,7 +111,7 @@ class PermutohedralLattice:
         simplices = place(rows, filter_variance(blur_radius), radius or 1)
         self.amplitude = gaussian_amplitude(self.n_dims, blur_radius)
         self._graph = LatticeGraph(simplices, radius or 1)
-        self._weights = PointWeights(simplices.weights)
+        self._weights = PointWeights(simplices.corners.weights)
         self._normalized: PermutohedralLattice | None = None
         self._own: FloatArray | None = None
 
@@ -287,20 +307,10 @@ class PermutohedralLattice:
         operator = SelfInteraction(self._graph, self._weights)
         return _like(values, Weighted.apply(operator, rows, -_offset_first(given), filtered))
 
-    def sparse_tables(self) -> tuple[IntArray, FloatArray, IntArray, IntArray, IntArray]:
-        """The filter as sparse tables, for algorithms that change one point at a time.
-
-        Returns
-        -------
-        indices, weights : (N, d + 1)
-            Each point's corners and their weights, those of `splat`.
-        starts, offsets, targets
-            Entries ``starts[m]`` to ``starts[m + 1]`` of the other two are the neighbours of
-            lattice point m: the row of `offsets`, which is that of the blur weights, and the
-            lattice point.
-        """
+    def sparse_tables(self) -> SparseTables:
+        """The filter as sparse tables, for algorithms that change one point at a time."""
         self._check_has_radius("sparse_tables")
-        return self._graph.indices, self._weights.float64, *self._graph.grouped
+        return SparseTables(self._graph.indices, self._weights.float64, self._graph.grouped)
 
     def _check_has_radius(self, name: str) -> None:
         if self.radius is None:

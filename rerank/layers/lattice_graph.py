@@ -27,12 +27,11 @@ class LatticeGraph:
 
     def __init__(self, simplices: Simplices, radius: int) -> None:
         self._simplices = simplices
-        self.n_points, corners = simplices.indices.shape
-        self.n_dims = corners - 1
-        self.n_vertices = len(simplices.keys)
+        self.indices = simplices.corners.indices
+        self.directions = simplices.corners.directions
+        self.n_points, self.n_dims = self.directions.shape
+        self.n_vertices = len(simplices.table.keys)
         self.radius = radius
-        self.indices = simplices.indices
-        self.directions = simplices.directions
         self._copies: dict[tuple[str, torch.device], torch.Tensor] = {}
 
     @cached_property
@@ -58,7 +57,7 @@ class LatticeGraph:
         return neighbours(self._simplices, self.offsets)
 
     @cached_property
-    def grouped(self) -> tuple[IntArray, IntArray, IntArray]:
+    def grouped(self) -> kernels.NeighbourLists:
         """`table` by lattice point, without the absent."""
         return kernels.group_by_row(self.table)
 
@@ -189,7 +188,7 @@ class Blur:
         out = lattice.new_zeros(graph.n_vertices, n_out) if base is None else base.clone()
         if _compiled(lattice):
             loop = kernels.blur_shared if weights.dim() == 1 else kernels.blur_mixing
-            loop(lattice.numpy(), weights.numpy(), *graph.grouped, out.numpy())
+            loop(lattice.numpy(), weights.numpy(), graph.grouped, out.numpy())
             return out
         table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
         for k in range(len(table)):
@@ -208,7 +207,7 @@ class Blur:
         out = lattice.new_zeros(shape)
         if _compiled(lattice):
             loop = kernels.blur_shared_weight_grad if shared else kernels.blur_mixing_weight_grad
-            loop(grad.numpy(), lattice.numpy(), *graph.grouped, out.numpy())
+            loop(grad.numpy(), lattice.numpy(), graph.grouped, out.numpy())
             return out
         table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
         for k in range(n_offsets):
