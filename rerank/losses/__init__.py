@@ -7,7 +7,7 @@ batch without a labelled pixel gives a loss of 0 with gradients of 0.
 """
 
 from rerank.losses.affinity_field import AffinityFieldLoss, affinity_field_loss
-from rerank.losses.corpus import CorpusCounts
+from rerank.losses.corpus_counts import CorpusCounts
 from rerank.losses.cross_entropy import SoftCrossEntropyLoss, soft_cross_entropy
 from rerank.losses.expected_iou import (
     ExpectedCounts,

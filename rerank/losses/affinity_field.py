@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.losses.inputs import full_precision, prepare_target
+from rerank.losses.pixel_target import full_precision, prepare_target
 
 _DIRECTIONS = ((0, 1), (1, -1), (1, 0), (1, 1))
 

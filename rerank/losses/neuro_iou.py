@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.losses.inputs import check_choice, full_precision
+from rerank.losses.pixel_target import check_choice, full_precision
 from rerank.losses.surrogate import SurrogateNetwork, learn
 from rerank.losses.surrogate_counts import (
     COUNTS,

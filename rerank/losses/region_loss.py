@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from rerank.losses.downsample import DOWNSAMPLERS, Downsampler
-from rerank.losses.inputs import PixelTarget
+from rerank.losses.pixel_target import PixelTarget
 from rerank.losses.mutual_information import complete_regions, region_information
 
 # Beyond this log(1 + exp(z)) is z in float64, and exp(z) no infinity in float32.

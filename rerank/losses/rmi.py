@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rerank.errors import InputError
 from rerank.losses.cross_entropy import soft_cross_entropy
 from rerank.losses.downsample import DOWNSAMPLERS
-from rerank.losses.inputs import check_choice, full_precision, prepare_target
+from rerank.losses.pixel_target import check_choice, full_precision, prepare_target
 from rerank.losses.region_loss import RegionLoss, RegionSettings
 
 CROSS_ENTROPIES = ("binary", "softmax")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rerank.errors import InputError
-from rerank.losses.inputs import check_choice, full_precision
+from rerank.losses.pixel_target import check_choice, full_precision
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "silu": nn.SiLU, "relu": nn.ReLU}
 

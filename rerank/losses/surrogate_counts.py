@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rerank.losses.inputs import PixelTarget, check_choice, full_precision, prepare_target
+from rerank.losses.pixel_target import PixelTarget, check_choice, full_precision, prepare_target
 
 COUNTS = ("probability", "hinge")
 SCALES = ("union", "image")
