@@ -17,8 +17,9 @@ from rerank.losses.expected_iou import (
     expected_iou_loss,
     expected_uoi_loss,
 )
-from rerank.losses.neuro_iou import NeuroIoULoss, neuro_iou_loss
-from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
+from rerank.losses.neuro_iou import NeuroIoULoss, SurrogateSettings, neuro_iou_loss
+from rerank.losses.region_loss import RegionSettings
+from rerank.losses.rmi import RMILoss, RMISettings, region_mutual_information, rmi_loss
 from rerank.losses.simulations import (
     DiscontinuityFit,
     FlipSimulation,
@@ -39,10 +40,13 @@ __all__ = [
     "FlipSimulation",
     "NeuroIoULoss",
     "RMILoss",
+    "RMISettings",
+    "RegionSettings",
     "SoftCrossEntropyLoss",
     "SurrogateCounts",
     "SurrogateFit",
     "SurrogateNetwork",
+    "SurrogateSettings",
     "WeightedSumLoss",
     "affinity_field_loss",
     "expected_counts",
