@@ -1,6 +1,6 @@
-"""Layers for dense labelling that need nothing else of the library: projection onto the simplex,
-filtering on the permutohedral lattice, and two CRFs built on them: the fully connected CRF by mean
-field, and CRF-Grad, whose pairwise potentials can be learned."""
+"""Layers for dense labelling: projection onto the simplex, filtering on the permutohedral lattice,
+and two CRFs built on them, the fully connected CRF by mean field and CRF-Grad, whose pairwise
+potentials can be learned."""
 
 from rerank.layers.crf_grad import CRFGrad
 from rerank.layers.crf_terms import BilateralTerm, SpatialTerm, UnaryTerm

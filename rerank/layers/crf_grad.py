@@ -147,8 +147,8 @@ class CRFGrad(nn.Module):
         Parameters
         ----------
         logits : (B, L, H, W) floating point
-            The network's scores; log-probabilities will do. Halves, and anything under autocast,
-            are computed in float32.
+            The network's scores, or log-probabilities. Half precision, and anything under
+            autocast, is computed in float32.
         image : (B, C, H, W), any type
             As the network saw it but on the scale of the term's `colour_std`, 0 to 255 by
             default. Not needed without a bilateral term.
@@ -185,7 +185,21 @@ class CRFGrad(nn.Module):
     ) -> Trajectory:
         """All iterates, without a leak, and their energies (Larsson et al. 2017, Fig. 6 and 9).
 
-        Parameters are those of `forward`; `n_steps` may go beyond the layer's own.
+        Parameters
+        ----------
+        logits, image, valid
+            As in `forward`.
+        n_steps : int, optional
+            At least 0, and also more than the layer's own, which is the default.
+
+        Returns
+        -------
+        Trajectory
+
+        Raises
+        ------
+        InputError
+            As in `forward`, or if `n_steps` is negative.
         """
         n_steps = self.n_steps if n_steps is None else n_steps
         _check_at_least(0, n_steps=n_steps)
@@ -208,8 +222,14 @@ class CRFGrad(nn.Module):
     ) -> torch.Tensor:
         """Eq. 6 for a relaxed labeling (B, L, H, W), or Eq. 2 for a labeling (B, H, W).
 
-        The other parameters are those of `forward`. Labels of pixels that are not valid do not
-        matter. Computed in float64.
+        Computed in float64.
+
+        Parameters
+        ----------
+        q : (B, L, H, W) floating point or (B, H, W) integer
+            Of pixels that are not valid, the values do not matter.
+        logits, image, valid
+            As in `forward`.
 
         Returns
         -------
@@ -218,7 +238,7 @@ class CRFGrad(nn.Module):
         Raises
         ------
         InputError
-            If `q` has neither shape, or a label is not in 0..L-1 where valid.
+            As in `forward`, or if `q` has neither shape, or a label is not in 0..L-1 where valid.
         """
         with _without_autocast(logits):
             problem = self._problem(logits.double(), image, valid)
@@ -234,12 +254,14 @@ class CRFGrad(nn.Module):
         """A labeling whose energy is not above that of `q` (Larsson et al. 2017, Prop. 2.1).
 
         Pixels are visited row by row; each takes the label that costs least given the labels
-        before it and the q after it. The other parameters are those of `forward`.
+        before it and the q after it.
 
         Parameters
         ----------
         q : (B, L, H, W)
-            On the simplex to 1e-3 where valid: that is what the proposition is about.
+            On the simplex to 1e-3 where valid, as the proposition requires.
+        logits, image, valid
+            As in `forward`.
 
         Returns
         -------
@@ -249,7 +271,8 @@ class CRFGrad(nn.Module):
         Raises
         ------
         InputError
-            If `q` is not on the simplex, which a leak causes: project it first.
+            As in `forward`, or if `q` is not on the simplex, which a leak causes: project it
+            first.
         """
         with torch.no_grad(), _without_autocast(logits):
             problem = self._problem(logits.double(), image, valid)
@@ -288,6 +311,11 @@ class CRFGrad(nn.Module):
         Returns
         -------
         (B, L, H, W)
+
+        Raises
+        ------
+        InputError
+            If `floor` is out of its range.
         """
         if not 0 < floor < 1:
             raise InputError(f"floor must be in (0, 1), got {floor}")

@@ -2,9 +2,9 @@
 
 Both take q as (..., L) with labels last. Both count every pair of distinct pixels, in both
 orders, and no pixel with itself: Eq. 2 of Larsson et al. 2017 sums over the edges of a graph, and
-Proposition 2.1 rests on the energy being linear in each pixel's q. A learned kernel W enters as
-its symmetric part, which is all that the energy sum_ij q_i W_ij q_j can tell of it, so that the
-cost that a term returns is the gradient of its energy.
+Proposition 2.1 needs the energy to be linear in each pixel's q. Of a learned kernel W only the
+symmetric part is used, on which alone the energy sum_ij q_i W_ij q_j depends, so that the cost that
+a term returns is the gradient of its energy.
 """
 
 from __future__ import annotations

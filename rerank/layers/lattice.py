@@ -53,7 +53,7 @@ class PermutohedralLattice:
     counts as zero. Sources: Adams et al. 2010 for the lattice and the blur along its axes;
     Jampani et al. 2016 for weights on a whole neighbourhood (Larsson et al. 2017, section 3).
 
-    Values are rows of channels, torch tensors (any device; float32 and float64, halves are
+    Values are rows of channels, torch tensors (any device; float32 and float64, half precision is
     computed in float32) or NumPy arrays, and come back as the same kind. Gradients flow to
     values and to blur weights, to any order, and not to the features. On the CPU the loops are
     compiled; on other devices they are plain torch over the same indices, where sums of
@@ -72,11 +72,9 @@ class PermutohedralLattice:
 
     Attributes
     ----------
-    n_points, n_dims, n_vertices : int
-        N, d, and the number M of lattice points.
+    n_dims : int
+        d.
     radius : int or None
-    n_weights : int
-        The number K of neighbours; 3 weights along each axis where `radius` is None.
     amplitude : float
         What the Gaussian weights sum to, so that the filter has the height of the dense sum.
 
@@ -117,14 +115,17 @@ class PermutohedralLattice:
 
     @property
     def n_points(self) -> int:
+        """N."""
         return self._graph.n_points
 
     @property
     def n_vertices(self) -> int:
+        """M, the number of lattice points."""
         return self._graph.n_vertices
 
     @property
     def n_weights(self) -> int:
+        """K, the number of neighbours; 3 weights along each axis where `radius` is None."""
         return 3 if self.radius is None else len(self._graph.offsets)
 
     @property
@@ -159,9 +160,22 @@ class PermutohedralLattice:
         return _like(values, Splat.apply(self._graph, self._weights, rows))
 
     def slice(self, lattice: Values, base: Values | None = None) -> Values:
-        """Interpolate lattice values at the points: (M, C) to (N, C), the transpose of `splat`.
+        """Interpolate lattice values at the points, the transpose of `splat`.
 
-        `base`, (N, C) and of the same kind as `lattice`, is added in the same pass.
+        Parameters
+        ----------
+        lattice : (M, C)
+        base : (N, C), optional
+            Is added in the same pass. Tensor or array as `lattice` is.
+
+        Returns
+        -------
+        (N, C)
+
+        Raises
+        ------
+        InputError
+            If there are not M rows of values, or `base` has not N rows of C channels.
         """
         rows = self._rows(lattice, self.n_vertices, "lattice points")
         if base is None:
@@ -188,7 +202,7 @@ class PermutohedralLattice:
         Raises
         ------
         InputError
-            If there are M rows of C channels nowhere, or the weights fit neither shape.
+            If there are not M rows of values, or the weights fit neither shape.
         InputError
             If weights are given and the lattice was made without a radius.
         """
@@ -214,7 +228,23 @@ class PermutohedralLattice:
         return _like(lattice, Weighted.apply(Blur(self._graph), rows, _offset_first(given), None))
 
     def filter(self, values: Values, weights: torch.Tensor | Array | None = None) -> Values:
-        """Splat, blur and slice: (N, C) to (N, C'). See `blur` for the weights."""
+        """Splat, blur and slice.
+
+        Parameters
+        ----------
+        values : (N, C)
+        weights : (K,) or (C', C, K), optional
+            As for `blur`.
+
+        Returns
+        -------
+        (N, C')
+
+        Raises
+        ------
+        InputError
+            As for `blur`.
+        """
         return self.slice(self.blur(self.splat(values), weights))
 
     def scaled(self, factor: Array) -> PermutohedralLattice:
@@ -225,6 +255,15 @@ class PermutohedralLattice:
         Parameters
         ----------
         factor : (N,) float
+
+        Returns
+        -------
+        PermutohedralLattice
+
+        Raises
+        ------
+        InputError
+            If there are not N factors, or one is not finite.
         """
         factor = np.asarray(factor, dtype=np.float64)
         if factor.shape != (self.n_points,):
@@ -291,6 +330,15 @@ class PermutohedralLattice:
             As for `blur`.
         base : (N, C'), optional
             Is added.
+
+        Returns
+        -------
+        (N, C')
+
+        Raises
+        ------
+        InputError
+            As for `blur`, or if the lattice was made without a radius.
         """
         self._check_has_radius("filter_others")
         rows = self._rows(values, self.n_points, "points")

@@ -1,4 +1,8 @@
-"""The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere."""
+"""The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere.
+
+Values of points are tensors (N, C), those of lattice points (M, C), float32 or float64. `weights`
+without more are those of the points' corners, blur weights (K,) or (K, C_in, C_out).
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,24 @@ _CHUNK = 1 << 16
 
 
 class LatticeGraph:
-    """The points of a lattice and who neighbours whom; no values, no weights of points.
+    """The points of a lattice and their neighbours, without values or weights.
 
     Neighbour tables are looked up when first needed, and copied to a device when first used
     there.
+
+    Parameters
+    ----------
+    simplices : Simplices
+    radius : int
+        How many steps along each axis the neighbours of a blur are away at most.
     """
 
     def __init__(self, simplices: Simplices, radius: int) -> None:
         self._simplices = simplices
         self.indices = simplices.corners.indices
         self.directions = simplices.corners.directions
-        self.n_points, self.n_dims = self.directions.shape
+        self.n_points: int = len(simplices.corners.indices)
+        self.n_dims: int = self.directions.shape[1]
         self.n_vertices = len(simplices.table.keys)
         self.radius = radius
         self._copies: dict[tuple[str, torch.device], torch.Tensor] = {}
@@ -106,6 +117,7 @@ class PointWeights:
 
     @property
     def float64(self) -> FloatArray:
+        """The weights as an array."""
         return self.like(torch.empty(0, dtype=torch.float64)).numpy()
 
     def like(self, values: torch.Tensor) -> torch.Tensor:

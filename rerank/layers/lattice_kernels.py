@@ -1,7 +1,9 @@
 """Compiled loops over a permutohedral lattice: splatting, slicing, blurring.
 
-All take rows of channels, values (N, C) of points or (M, C) of lattice points. Where nothing else
-is said they add to `out`. The compiler may fuse a product and a sum, and change nothing else.
+All take rows of channels: `values` (N, C) of points, `lattice` (M, C) of lattice points. `indices`
+and `weights` (N, d + 1) are those of the corners of each point's simplex; blur weights are (K,), or
+(K, C_in, C_out) where channels mix. Unless a function says otherwise it adds to `out`. The compiler
+may fuse a product and a sum, and changes nothing else.
 """
 
 from __future__ import annotations

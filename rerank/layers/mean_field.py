@@ -152,10 +152,10 @@ def dense_crf(
     Parameters
     ----------
     probabilities : tensor or array (B, L, H, W) or (L, H, W)
-        Class probabilities, not negative; only their ratios within a pixel matter. Halves are
-        computed in float32.
+        Class probabilities, not negative; only their ratios within a pixel matter. Half
+        precision is computed in float32.
     image : tensor (B, C, H, W) or (C, H, W), or array (B, H, W, C) or (H, W, C)
-        Channels first for a tensor, last for an array, as either is usually held; values from 0
+        Channels first for a tensor, last for an array, as is usual for either; values from 0
         to 255 for the default `BilateralKernel.colour_std`, of any type. Give it as a tensor if
         and only if `probabilities` is one.
     n_iterations : int

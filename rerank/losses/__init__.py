@@ -1,4 +1,4 @@
-"""Losses of segmentation that a PyTorch user can lift out: functions, and modules around them.
+"""Segmentation losses for PyTorch: functions, and modules around them.
 
 All take logits (B, C, H, W) and a target that is either integer labels (B, H, W), in which
 `ignore_index` is void, or a distribution (B, C, H, W), in which a pixel of zeros is void; and

@@ -31,9 +31,9 @@ def neuro_iou_loss(
     counts: str = "probability",
     scale: str = "union",
 ) -> Tensor:
-    """Mean of the IoU losses that a surrogate network reads off the counts.
+    """Mean of the IoU losses that a surrogate network computes from the counts.
 
-    Nagendar et al. 2018, Eq. 4 and 5, and steps 1 to 4 of Algorithm 1 (the last by `backward`).
+    Nagendar et al. 2018, Eq. 4 and 5, and steps 1 to 4 of Algorithm 1 (`backward` is the last).
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ class NeuroIoULoss(nn.Module):
     In training mode each call scores the surrogate on the batch's examples, which it has not
     seen, takes them into a memory of recent ones, makes some steps of least squares (Nagendar et
     al. 2018, Eq. 3) on draws from the memory, and then returns the loss. The memory starts with
-    drawn counts of known IoU, so that the first gradients mean something whether the network
-    comes from training with cross-entropy or from nothing. In `eval` mode, and where gradients
-    are off, nothing is learned.
+    drawn counts of known IoU, so that the first gradients are of use, whether the network was
+    trained with cross-entropy or not at all. In `eval` mode, and where gradients are off, nothing
+    is learned.
 
     Parameters
     ----------
@@ -173,10 +173,12 @@ class NeuroIoULoss(nn.Module):
 
     @property
     def held_out_error(self) -> float:
+        """See the class."""
         return (self.scored[1] / self.scored[0]).item()
 
     @property
     def held_out_share(self) -> float:
+        """See the class."""
         weight, error, mean, square = self.scored.tolist()
         if weight == 0.0:
             return float("nan")

@@ -89,7 +89,8 @@ class Regions:
 class RegionLoss(torch.autograd.Function):
     """binary * (binary cross-entropy) - share * I_l of each image and class, as (B, C).
 
-    Images are worked through one at a time, so that full-size temporaries are those of one.
+    Images are computed one at a time, so that full-size temporaries are those of one image. With
+    `over_images`, `share` is divided by the number of images that have a region.
     """
 
     @staticmethod

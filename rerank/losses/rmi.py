@@ -125,7 +125,7 @@ def rmi_loss(
         n_classes = ready.logits.shape[1]
         share = (1.0 - weight) / (n_classes if reduction == "mean" else 1)
         binary = weight if settings.cross_entropy == "binary" else 0.0
-        parts: Tensor = RegionLoss.apply(ready.logits, ready, regions, binary, share, True)
+        parts: Tensor = RegionLoss.apply(ready.logits, ready, regions, binary, share, True)  # type: ignore[no-untyped-call]
         loss = parts.sum()
         if settings.cross_entropy == "softmax" and weight > 0.0:
             plain = soft_cross_entropy(logits, target, ignore_index, weights)
@@ -163,7 +163,7 @@ def region_mutual_information(
     regions = Regions(region_size, factor, settings)
     ready = prepare_target(logits, target, ignore_index, weights)
     with full_precision(logits):
-        information: Tensor = RegionLoss.apply(ready.logits, ready, regions, 0.0, -1.0, False)
+        information: Tensor = RegionLoss.apply(ready.logits, ready, regions, 0.0, -1.0, False)  # type: ignore[no-untyped-call]
         return information
 
 
