@@ -40,7 +40,7 @@ class GaussianKernel:
 
     Attributes
     ----------
-    std : float or (x, y)
+    position_std : float or (x, y)
         Standard deviations of the positions, in pixels (``sxy``).
     compatibility : float, (L,) or (L, L)
         (``compat``) A number w smooths by the Potts model: equal labels gain w. A vector or
@@ -57,7 +57,7 @@ class GaussianKernel:
         If `normalization` is unknown.
     """
 
-    std: Deviations = 3.0
+    position_std: Deviations = 3.0
     compatibility: Compatibility = 3.0
     normalization: str = "symmetric"
 
@@ -221,7 +221,7 @@ def dense_crf(
         _check_probabilities(rows)
         kernels = []
         if costs[0] is not None:
-            lattice = position_lattice(mask, gaussian.std, cache=cache)
+            lattice = position_lattice(mask, gaussian.position_std, cache=cache)
             kernels.append(_LabelKernel(lattice, costs[0].to(rows), gaussian.normalization))
         if costs[1] is not None:
             lattice = bilateral_lattice(
