@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rerank.losses import rmi_loss
+from rerank.losses import RMISettings, rmi_loss
 
 
 def restated(logits: Tensor, labels: Tensor) -> Tensor:
@@ -93,10 +93,16 @@ def main() -> None:
     losses: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = {
         "cross-entropy": (F.cross_entropy, labels),
         "rmi": (rmi_loss, labels),
-        "rmi, float32": (lambda z, y: rmi_loss(z, y, dtype=torch.float32), labels),
+        "rmi, float32": (
+            lambda z, y: rmi_loss(z, y, settings=RMISettings(dtype=torch.float32)),
+            labels,
+        ),
         "rmi, 5% void": (rmi_loss, with_void),
-        "rmi, maximum": (lambda z, y: rmi_loss(z, y, pooling="maximum"), labels),
-        "rmi, interpolation": (lambda z, y: rmi_loss(z, y, pooling="interpolation"), labels),
+        "rmi, maximum": (lambda z, y: rmi_loss(z, y, settings=RMISettings("maximum")), labels),
+        "rmi, interpolation": (
+            lambda z, y: rmi_loss(z, y, settings=RMISettings("interpolation")),
+            labels,
+        ),
         "rmi, R = 5": (lambda z, y: rmi_loss(z, y, region_size=5), labels),
         "rmi, DF = 2": (lambda z, y: rmi_loss(z, y, factor=2), labels),
         "restated": (restated, labels),

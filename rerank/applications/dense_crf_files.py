@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from rerank.datasets.network_maps import read_network_map
 from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError, InputError
-from rerank.layers import dense_crf
+from rerank.layers import BilateralKernel, GaussianKernel, UnaryFromSoftmax, dense_crf
 from rerank.types import VOID, Array, BoolArray, FloatArray
 
 
@@ -52,9 +53,20 @@ class DenseCRFSettings:
 
     def __post_init__(self) -> None:
         try:
-            dense_crf(np.full((1, 1, 1), 1.0), np.zeros((1, 1, 3)), **asdict(self))
+            dense_crf(np.full((1, 1, 1), 1.0), np.zeros((1, 1, 3)), **self.arguments())
         except InputError as error:
             raise ConfigError(f"dense CRF: {error}") from error
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `dense_crf`."""
+        return {
+            "n_iterations": self.n_iterations,
+            "gaussian": GaussianKernel(self.gaussian_sxy, self.gaussian_compat, self.normalization),
+            "bilateral": BilateralKernel(
+                self.bilateral_sxy, self.bilateral_srgb, self.bilateral_compat, self.normalization
+            ),
+            "unary": UnaryFromSoftmax(self.scale, self.clip),
+        }
 
 
 def refine_map(
@@ -111,7 +123,7 @@ def refine_map(
             "every class"
         )
     maps = np.ascontiguousarray(maps, np.float32)
-    refined = dense_crf(maps, image, valid=~void, **asdict(settings))
+    refined = dense_crf(maps, image, valid=~void, **settings.arguments())
     labels = np.where(void, VOID, refined.argmax(axis=0)).astype(np.uint8)
     return np.moveaxis(refined, 0, 2) if last else refined, labels
 

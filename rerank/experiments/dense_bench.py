@@ -16,10 +16,11 @@ from torch.nn import functional as F
 
 from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
+from rerank.experiments.dense_crf_files import DenseCRFSettings
 from rerank.experiments.outcome import Outcome, settings_digest
 from rerank.experiments.table import Row, Scope
 from rerank.experiments.weights import find_backbone_weights
-from rerank.layers import CRFGrad, dense_crf
+from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
     DenseCRFNet,
@@ -79,9 +80,10 @@ class DenseRecipe:
     phases : tuple of Phase
         With losses by name; empty where nothing is trained.
     layer : mapping, optional
-        Arguments of `CRFGrad`; deviations of positions are shares of the image's height.
+        Arguments of `crf_layer`.
     dense_crf : mapping, optional
-        Arguments of `dense_crf`, which then refines the probabilities at the size of the labels.
+        Fields of `DenseCRFSettings`; `dense_crf` then refines the probabilities at the size of
+        the labels.
     weight_decay : float
     clip_norm : float or None
     """
@@ -194,12 +196,9 @@ class DenseBench:
             load_state(start, net)
         if recipe.layer is None:
             return net
-        arguments = dict(recipe.layer)
         height = self.setting.full_size[0] if self.scope.full else self.setting.size[0]
-        if "position_std" in arguments:
-            arguments["position_std"] *= height
         n_views = 4 if self.scope.full else min(2 * len(self.train) + len(self.val), 500)
-        return DenseCRFNet(net, CRFGrad(net.n_classes, cache_size=n_views, **arguments))
+        return DenseCRFNet(net, crf_layer(net.n_classes, height, n_views, **recipe.layer))
 
     def _config(self, recipe: DenseRecipe, seed: int) -> TrainConfig:
         factor = self.setting.full_factor if self.scope.full else 1.0
@@ -236,6 +235,9 @@ class DenseBench:
     def _judge(self, model: nn.Module, recipe: DenseRecipe) -> IntArray:
         n_classes = len(self.class_names)
         counts = np.zeros((len(self.val), n_classes, n_classes), np.int64)
+        refinement = {}
+        if recipe.dense_crf is not None:
+            refinement = DenseCRFSettings(**recipe.dense_crf).arguments()
         for index in range(len(self.val)):
             sample = self.val[index]
             probabilities = self._probabilities(model, index, sample.image)
@@ -243,8 +245,8 @@ class DenseBench:
                 probabilities, sample.labels.shape, mode="bilinear", align_corners=False
             )[0]
             maps: Array = probabilities.cpu().numpy()
-            if recipe.dense_crf is not None:
-                maps = dense_crf(maps, sample.image, **recipe.dense_crf)
+            if refinement:
+                maps = dense_crf(maps, sample.image, **refinement)
             counts[index] = confusion_counts(
                 sample.labels, maps.argmax(axis=0), n_classes, self.val.ignore_index
             )
@@ -261,6 +263,38 @@ class DenseBench:
                 model.to(self.scope.device)
                 logits = model(kept.inputs(index).to(self.scope.device))
             return torch.softmax(logits.float(), dim=1)
+
+
+def crf_layer(
+    n_classes: int,
+    height: int,
+    cache_size: int,
+    *,
+    spatial: str = "learned",
+    bilateral: str = "learned",
+    spatial_radius: int = 4,
+    position_std: float = 80 / 375,
+) -> CRFGrad:
+    """A `CRFGrad` for images of some height.
+
+    Parameters
+    ----------
+    n_classes : int
+    height : int
+        Rows of the images.
+    cache_size : int
+    spatial, bilateral : str
+        The terms' kinds.
+    spatial_radius : int
+    position_std : float
+        Of the bilateral term, as a share of the height.
+    """
+    return CRFGrad(
+        n_classes,
+        spatial=SpatialTerm(spatial, spatial_radius),
+        bilateral=BilateralTerm(bilateral, position_std=position_std * height),
+        cache_size=cache_size,
+    )
 
 
 def _resized(sample: Sample, size: tuple[int, int]) -> Sample:

@@ -17,7 +17,7 @@ from rerank.experiments import larsson
 from rerank.experiments.dense_bench import DenseBench, load_state
 from rerank.experiments.reproduction import outcome_place
 from rerank.experiments.table import Scope
-from rerank.layers import CRFGrad
+from rerank.layers import BilateralTerm, CRFGrad
 from rerank.losses import DiscontinuityFit, FlipSimulation, fit_discontinuity, simulate_flips
 from rerank.metrics import confusion_counts, iou_from_counts
 from rerank.nets import DenseCRFNet
@@ -201,7 +201,7 @@ def _untrained(seed: int) -> Followed:
     """Gaussian kernels on drawn scenes, from noisy scores around the truth."""
     scenes = open_dataset("scenes", split="val", n_images=6)
     layer = CRFGrad(
-        scenes.n_classes, spatial="gaussian", bilateral="gaussian", position_std=20.0
+        scenes.n_classes, spatial="gaussian", bilateral=BilateralTerm("gaussian", position_std=20.0)
     ).eval()
     generator = torch.Generator().manual_seed(seed)
     items = []

@@ -1,7 +1,7 @@
 """The relaxed energy that CRF-Grad descends (Larsson et al. 2017, Eq. 6).
 
-q is held as (B, H, W, L): a convolution reads it as a batch in channels-last order, the lattice as
-rows of labels, neither copies it.
+q has the shape (B, H, W, L), so that neither term copies it: a convolution reads it as a batch in
+channels-last order, the lattice as rows of labels.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class RelaxedEnergy:
     lattices : one for each image, of its valid pixels; None without any or without `bilateral`
     unary_weight : scalar tensor
     eps : float
+        The weight and the epsilon of Eq. 3.
     spatial, bilateral : the pairwise terms, None where absent
 
     Attributes
@@ -53,7 +54,21 @@ class RelaxedEnergy:
         self.unary = -unary_weight.to(logits) * (self._inside(self.start) + eps).log()
 
     def step(self, q: torch.Tensor, step_size: float, leak: float) -> torch.Tensor:
-        """One iteration of Algorithm 1."""
+        """One iteration of Algorithm 1.
+
+        Parameters
+        ----------
+        q : (B, H, W, L)
+        step_size : float
+            The gamma of Eq. 10.
+        leak : float
+            The alpha of Eq. 12, in [0, 1].
+
+        Returns
+        -------
+        (B, H, W, L)
+            Pixels that are not valid keep the network's probabilities.
+        """
         moved = torch.sub(q, self._gradient(q, self.unary), alpha=step_size)
         projected = project_simplex(moved, dim=-1, leak=leak)
         if self._all_valid:

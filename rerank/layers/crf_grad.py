@@ -11,12 +11,18 @@ from torch import nn
 from rerank.errors import InputError
 from rerank.layers.crf_energy import RelaxedEnergy
 from rerank.layers.crf_rounding import round_pixels
-from rerank.layers.crf_terms import BilateralPairwise, SpatialPairwise
-from rerank.layers.image_lattice import Deviations, LatticeCache
+from rerank.layers.crf_terms import (
+    BilateralPairwise,
+    BilateralTerm,
+    SpatialPairwise,
+    SpatialTerm,
+    UnaryTerm,
+)
+from rerank.layers.image_lattice import LatticeCache
 from rerank.layers.lattice import PermutohedralLattice
 from rerank.types import VOID, Array, BoolArray
 
-_KINDS = ("learned", "gaussian", "none")
+_UNARY = UnaryTerm()
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class CRFGrad(nn.Module):
         E(q) = sum_i psi_i . q_i + 1/2 sum_{i != j} q_i . (k_spatial + k_bilateral)(i, j) q_j
         psi_i(l) = -unary_weight * log(z_i(l) + eps),  z = softmax(scores)            (Eq. 3)
 
-    from q = z, and returns q after the last step. Any of the two kernels can be learned or be a
+    from q = z, and returns q after the last step. Each of the two kernels can be learned or be a
     fixed Gaussian with Potts interaction; no pixel interacts with itself. In training mode the
     projection leaks (Eq. 12), so that what it cuts still has a gradient and q may be slightly
     negative; in evaluation mode it does not, and q is on the simplex.
@@ -55,35 +61,21 @@ class CRFGrad(nn.Module):
     ----------
     n_labels : int
         L >= 1.
-    spatial, bilateral : "learned", "gaussian" or "none"
-        The kernel on relative positions, and that on positions and colours. Learned spatial
-        kernels start from zero, bilateral ones from the Gaussian.
-    spatial_radius : int
-        The spatial kernel has ``2 * spatial_radius + 1`` pixels a side.
-    spatial_std, spatial_strength : float
-        Standard deviation in pixels, and weight, of the fixed spatial Gaussian: what it costs a
-        pixel all of whose neighbours have another label.
-    bilateral_radius : int
-        How many lattice points the bilateral kernel reaches along each axis.
-    position_std, colour_std : float or one a dimension
-        Scale of the bilateral features, in pixels (x, y) and in units of the image. The default
-        is for sides of about 500 pixels; smaller images want a proportionally smaller one.
-    bilateral_strength : float
-        Weight of the bilateral Gaussian, fixed or to start from, whose row sums are about one.
-    n_channels : int
-        Channels of the images.
+    spatial : SpatialTerm or str
+        The kernel on relative positions; a kind by itself ("learned", "gaussian" or "none") is
+        the term of that kind with its defaults.
+    bilateral : BilateralTerm or str
+        The kernel on positions and colours; a kind by itself as for `spatial`. Images much
+        smaller than 500 pixels need another `BilateralTerm.position_std` than the default.
+    unary : UnaryTerm
     n_steps : int
         T >= 1.
     step_size : float
-        The gamma of Eq. 10.
-    unary_weight : float
-        Where the learned weight of Eq. 3 starts.
+        The gamma of Eq. 10, positive.
     leak : float
         The alpha of Eq. 12 in training mode, in [0, 1]. With 0 the layer cannot learn from the
         pixels that it gets wrong with certainty; much above 0.1 what is trained differs from
         what is evaluated.
-    eps : float
-        The epsilon of Eq. 3.
     cache_size : int
         For how many images the lattice is kept, see `LatticeCache`.
 
@@ -91,20 +83,20 @@ class CRFGrad(nn.Module):
     ----------
     unary_weight : Parameter, scalar
     spatial.weight : Parameter (L, L, 2s+1, 2s+1), where learned
-        Entry ``[l, m, s + dy, s + dx]`` is the cost of label l at a pixel and m at the pixel
-        (dy, dx) away. The energy holds its symmetric part, ``spatial.kernel()``.
+        See `SpatialPairwise`. The energy holds its symmetric part, ``spatial.kernel()``.
     bilateral.weight : Parameter (L, L, K), where learned
-        K = (s+1)^(d+1) - s^(d+1) with d = n_channels + 2; ``bilateral.kernel()`` is symmetric.
+        See `BilateralPairwise`; ``bilateral.kernel()`` is symmetric.
 
     Raises
     ------
     InputError
-        If a parameter is out of its range.
+        If `n_labels` or `n_steps` is below 1, `step_size` not positive, `leak` outside [0, 1],
+        `cache_size` negative, or a kind unknown.
 
     Examples
     --------
     >>> logits, image = torch.randn(2, 3, 5, 7), torch.randint(0, 256, (2, 3, 5, 7))
-    >>> layer = CRFGrad(n_labels=3).eval()
+    >>> layer = CRFGrad(3, spatial="none", bilateral=BilateralTerm(position_std=2.0)).eval()
     >>> q = layer(logits, image)
     >>> bool(torch.allclose(q.sum(dim=1), torch.ones(2, 5, 7)))
     True
@@ -114,55 +106,34 @@ class CRFGrad(nn.Module):
         self,
         n_labels: int,
         *,
-        spatial: str = "learned",
-        bilateral: str = "learned",
-        spatial_radius: int = 4,
-        spatial_std: float = 3.0,
-        spatial_strength: float = 1.0,
-        bilateral_radius: int = 1,
-        position_std: Deviations = 80.0,
-        colour_std: Deviations = 13.0,
-        bilateral_strength: float = 1.0,
-        n_channels: int = 3,
+        spatial: SpatialTerm | str = "learned",
+        bilateral: BilateralTerm | str = "learned",
+        unary: UnaryTerm = _UNARY,
         n_steps: int = 5,
         step_size: float = 0.5,
-        unary_weight: float = 0.5,
         leak: float = 0.05,
-        eps: float = 1e-6,
         cache_size: int = 4,
     ) -> None:
         super().__init__()
         _check_at_least(1, n_labels=n_labels, n_steps=n_steps)
-        for name, kind in (("spatial", spatial), ("bilateral", bilateral)):
-            if kind not in _KINDS:
-                raise InputError(f"{name} must be one of {', '.join(_KINDS)}, got {kind!r}")
-        if not (step_size > 0 and eps > 0 and 0 <= leak <= 1):
+        if not (step_size > 0 and 0 <= leak <= 1):
             raise InputError(
-                "step_size and eps must be positive and leak in [0, 1], got "
-                f"{step_size}, {eps} and {leak}"
+                f"step_size must be positive and leak in [0, 1], got {step_size} and {leak}"
             )
+        if not isinstance(spatial, SpatialTerm):
+            spatial = SpatialTerm(spatial)
+        if not isinstance(bilateral, BilateralTerm):
+            bilateral = BilateralTerm(bilateral)
         self.n_labels = n_labels
         self.n_steps = n_steps
         self.step_size = step_size
         self.leak = leak
-        self.eps = eps
-        self.unary_weight = nn.Parameter(torch.tensor(float(unary_weight)))
-        self.spatial: SpatialPairwise | None = None
-        self.bilateral: BilateralPairwise | None = None
-        if spatial != "none":
-            self.spatial = SpatialPairwise(
-                n_labels, spatial_radius, spatial == "learned", spatial_std, spatial_strength
-            )
-        if bilateral != "none":
-            self.bilateral = BilateralPairwise(
-                n_labels,
-                bilateral_radius,
-                bilateral == "learned",
-                position_std,
-                colour_std,
-                bilateral_strength,
-                n_channels,
-            )
+        self.eps = unary.eps
+        self.unary_weight = nn.Parameter(torch.tensor(float(unary.weight)))
+        self.spatial = None if spatial.kind == "none" else SpatialPairwise(n_labels, spatial)
+        self.bilateral = (
+            None if bilateral.kind == "none" else BilateralPairwise(n_labels, bilateral)
+        )
         self._cache = LatticeCache(cache_size)
 
     def forward(
@@ -176,11 +147,11 @@ class CRFGrad(nn.Module):
         Parameters
         ----------
         logits : (B, L, H, W) floating point
-            The network's scores; log-probabilities will do. Halves, and anything under autocast,
-            are computed in float32.
+            The network's scores, or log-probabilities. Half precision, and anything under
+            autocast, is computed in float32.
         image : (B, C, H, W), any type
-            As the network saw it but on the scale of `colour_std`, 0 to 255 by default. Not
-            needed without a bilateral term.
+            As the network saw it but on the scale of the term's `colour_std`, 0 to 255 by
+            default. Not needed without a bilateral term.
         valid : (B, H, W) bool, optional
             Pixels that take part. The others (void, padding) influence nothing and keep the
             network's probabilities.
@@ -214,7 +185,21 @@ class CRFGrad(nn.Module):
     ) -> Trajectory:
         """All iterates, without a leak, and their energies (Larsson et al. 2017, Fig. 6 and 9).
 
-        Parameters are those of `forward`; `n_steps` may go beyond the layer's own.
+        Parameters
+        ----------
+        logits, image, valid
+            As in `forward`.
+        n_steps : int, optional
+            At least 0, and also more than the layer's own, which is the default.
+
+        Returns
+        -------
+        Trajectory
+
+        Raises
+        ------
+        InputError
+            As in `forward`, or if `n_steps` is negative.
         """
         n_steps = self.n_steps if n_steps is None else n_steps
         _check_at_least(0, n_steps=n_steps)
@@ -237,8 +222,14 @@ class CRFGrad(nn.Module):
     ) -> torch.Tensor:
         """Eq. 6 for a relaxed labeling (B, L, H, W), or Eq. 2 for a labeling (B, H, W).
 
-        The other parameters are those of `forward`. Labels of pixels that are not valid do not
-        matter. Computed in float64.
+        Computed in float64.
+
+        Parameters
+        ----------
+        q : (B, L, H, W) floating point or (B, H, W) integer
+            Of pixels that are not valid, the values do not matter.
+        logits, image, valid
+            As in `forward`.
 
         Returns
         -------
@@ -247,7 +238,7 @@ class CRFGrad(nn.Module):
         Raises
         ------
         InputError
-            If `q` has neither shape, or a label is not in 0..L-1 where valid.
+            As in `forward`, or if `q` has neither shape, or a label is not in 0..L-1 where valid.
         """
         with _without_autocast(logits):
             problem = self._problem(logits.double(), image, valid)
@@ -263,12 +254,14 @@ class CRFGrad(nn.Module):
         """A labeling whose energy is not above that of `q` (Larsson et al. 2017, Prop. 2.1).
 
         Pixels are visited row by row; each takes the label that costs least given the labels
-        before it and the q after it. The other parameters are those of `forward`.
+        before it and the q after it.
 
         Parameters
         ----------
         q : (B, L, H, W)
-            On the simplex to 1e-3 where valid: that is what the proposition is about.
+            On the simplex to 1e-3 where valid, as the proposition requires.
+        logits, image, valid
+            As in `forward`.
 
         Returns
         -------
@@ -278,7 +271,8 @@ class CRFGrad(nn.Module):
         Raises
         ------
         InputError
-            If `q` is not on the simplex, which a leak causes: project it first.
+            As in `forward`, or if `q` is not on the simplex, which a leak causes: project it
+            first.
         """
         with torch.no_grad(), _without_autocast(logits):
             problem = self._problem(logits.double(), image, valid)
@@ -317,6 +311,11 @@ class CRFGrad(nn.Module):
         Returns
         -------
         (B, L, H, W)
+
+        Raises
+        ------
+        InputError
+            If `floor` is out of its range.
         """
         if not 0 < floor < 1:
             raise InputError(f"floor must be in (0, 1), got {floor}")

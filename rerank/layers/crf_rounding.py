@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from rerank.layers.lattice import PermutohedralLattice
+from rerank.layers.lattice import PermutohedralLattice, SparseTables
+from rerank.layers.lattice_kernels import NeighbourLists
 from rerank.types import BoolArray, FloatArray, IntArray
 
 
@@ -59,35 +60,15 @@ def round_pixels(
     lattice = kernels.lattice
     if lattice is None or kernels.bilateral is None:
         none = np.zeros((int(valid.sum()), 0), np.int32)
-        return _round(
-            state,
-            unary,
-            valid,
-            spatial,
-            none,
-            none.astype(np.float64),
-            np.zeros((0, n_labels)),
-            np.zeros((1, n_labels, n_labels)),
-            np.zeros(1, np.int64),
-            none.ravel(),
-            none.ravel(),
-        )
-    bilateral = np.ascontiguousarray(kernels.bilateral.transpose(2, 1, 0))
-    splatted = lattice.splat(state[valid])
-    indices, weights, starts, offsets, targets = lattice.sparse_tables()
-    return _round(
-        state,
-        unary,
-        valid,
-        spatial,
-        indices,
-        weights,
-        splatted,
-        bilateral,
-        starts,
-        offsets,
-        targets,
-    )
+        lists = NeighbourLists(np.zeros(1, np.int64), none.ravel(), none.ravel())
+        tables = SparseTables(none, none.astype(np.float64), lists)
+        splatted = np.zeros((0, n_labels))
+        bilateral = np.zeros((1, n_labels, n_labels))
+    else:
+        tables = lattice.sparse_tables()
+        splatted = lattice.splat(state[valid])
+        bilateral = np.ascontiguousarray(kernels.bilateral.transpose(2, 1, 0))
+    return _round(state, unary, valid, spatial, bilateral, tables, splatted)
 
 
 @njit(cache=True, nogil=True)
@@ -96,14 +77,16 @@ def _round(
     unary: FloatArray,
     valid: BoolArray,
     spatial: FloatArray,
-    indices: IntArray,
-    weights: FloatArray,
-    splatted: FloatArray,
     bilateral: FloatArray,
-    starts: IntArray,
-    offsets: IntArray,
-    targets: IntArray,
+    tables: SparseTables,
+    splatted: FloatArray,
 ) -> IntArray:
+    """As `round_pixels`; `state` and what it is on the lattice, `splatted`, follow the labels.
+
+    Kernels are (2s+1, 2s+1, m, l) and (K, m, l), the label m being that of the other pixel.
+    """
+    indices, weights, lists = tables
+    starts, offsets, targets = lists
     height, width, n_labels = state.shape
     reach = spatial.shape[0] // 2
     labels = np.zeros((height, width), np.int64)

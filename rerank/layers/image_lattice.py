@@ -19,11 +19,10 @@ Deviations = float | Sequence[float]
 
 
 class LatticeCache:
-    """Keeps the lattices that were used last, known by the content of their images.
+    """A cache of the lattices that were used last, found by the content of their images.
 
-    Building a lattice takes longer than filtering on it, and the same image meets the same
-    layer again in every epoch or with every model. A lattice of 480x360 pixels takes about
-    30 MB.
+    Building a lattice takes longer than filtering on it, and a layer gets the same image again
+    in every epoch, or from every model. A lattice of 480x360 pixels takes about 30 MB.
 
     Parameters
     ----------
@@ -58,7 +57,19 @@ class LatticeCache:
         return LatticeCache, (self.max_lattices,)
 
     def get(self, key: bytes, build: Callable[[], PermutohedralLattice]) -> PermutohedralLattice:
-        """The lattice kept under `key`, or else the one that `build` makes."""
+        """The lattice kept under `key`, or else the one that `build` makes.
+
+        Parameters
+        ----------
+        key : bytes
+            The same for equal lattices.
+        build : callable
+            Without arguments; its lattice is then kept.
+
+        Returns
+        -------
+        PermutohedralLattice
+        """
         with self._lock:
             if key in self._lattices:
                 self._lattices.move_to_end(key)
@@ -81,7 +92,7 @@ def position_lattice(
     radius: int | None = None,
     cache: LatticeCache | None = None,
 ) -> PermutohedralLattice:
-    """The lattice of a kernel on pixel positions, Gaussian if its weights are.
+    """The lattice of a kernel on pixel positions.
 
     Parameters
     ----------
@@ -92,6 +103,10 @@ def position_lattice(
     radius : int, optional
         See `PermutohedralLattice`.
     cache : LatticeCache, optional
+
+    Returns
+    -------
+    PermutohedralLattice
 
     Raises
     ------
@@ -130,6 +145,10 @@ def bilateral_lattice(
     radius : int, optional
         See `PermutohedralLattice`.
     cache : LatticeCache, optional
+
+    Returns
+    -------
+    PermutohedralLattice
 
     Raises
     ------

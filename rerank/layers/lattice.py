@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -11,11 +11,31 @@ from rerank.errors import InputError
 from rerank.layers.lattice_autograd import BlurAxes, Slice, Splat, Weighted
 from rerank.layers.lattice_build import place
 from rerank.layers.lattice_graph import Blur, LatticeGraph, PointWeights, SelfInteraction
+from rerank.layers.lattice_kernels import NeighbourLists
 from rerank.layers.neighbourhood import binomial_weights, filter_variance, gaussian_amplitude
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
 Values = TypeVar("Values", torch.Tensor, Array)
+
+
+class SparseTables(NamedTuple):
+    """The filter of a lattice as sparse tables.
+
+    Attributes
+    ----------
+    indices : (N, d + 1) int32
+        The lattice points at the corners of each point's simplex.
+    weights : (N, d + 1) float64
+        The weights that `splat` gives them.
+    neighbours : NeighbourLists
+        The neighbours of each lattice point. Their offsets are rows of
+        `PermutohedralLattice.offsets`, to which the blur weights belong.
+    """
+
+    indices: IntArray
+    weights: FloatArray
+    neighbours: NeighbourLists
 
 
 class PermutohedralLattice:
@@ -33,7 +53,7 @@ class PermutohedralLattice:
     counts as zero. Sources: Adams et al. 2010 for the lattice and the blur along its axes;
     Jampani et al. 2016 for weights on a whole neighbourhood (Larsson et al. 2017, section 3).
 
-    Values are rows of channels, torch tensors (any device; float32 and float64, halves are
+    Values are rows of channels, torch tensors (any device; float32 and float64, half precision is
     computed in float32) or NumPy arrays, and come back as the same kind. Gradients flow to
     values and to blur weights, to any order, and not to the features. On the CPU the loops are
     compiled; on other devices they are plain torch over the same indices, where sums of
@@ -52,11 +72,9 @@ class PermutohedralLattice:
 
     Attributes
     ----------
-    n_points, n_dims, n_vertices : int
-        N, d, and the number M of lattice points.
+    n_dims : int
+        d.
     radius : int or None
-    n_weights : int
-        The number K of neighbours; 3 weights along each axis where `radius` is None.
     amplitude : float
         What the Gaussian weights sum to, so that the filter has the height of the dense sum.
 
@@ -91,20 +109,23 @@ class PermutohedralLattice:
         simplices = place(rows, filter_variance(blur_radius), radius or 1)
         self.amplitude = gaussian_amplitude(self.n_dims, blur_radius)
         self._graph = LatticeGraph(simplices, radius or 1)
-        self._weights = PointWeights(simplices.weights)
+        self._weights = PointWeights(simplices.corners.weights)
         self._normalized: PermutohedralLattice | None = None
         self._own: FloatArray | None = None
 
     @property
     def n_points(self) -> int:
+        """N."""
         return self._graph.n_points
 
     @property
     def n_vertices(self) -> int:
+        """M, the number of lattice points."""
         return self._graph.n_vertices
 
     @property
     def n_weights(self) -> int:
+        """K, the number of neighbours; 3 weights along each axis where `radius` is None."""
         return 3 if self.radius is None else len(self._graph.offsets)
 
     @property
@@ -139,9 +160,22 @@ class PermutohedralLattice:
         return _like(values, Splat.apply(self._graph, self._weights, rows))
 
     def slice(self, lattice: Values, base: Values | None = None) -> Values:
-        """Interpolate lattice values at the points: (M, C) to (N, C), the transpose of `splat`.
+        """Interpolate lattice values at the points, the transpose of `splat`.
 
-        `base`, (N, C) and of the same kind as `lattice`, is added in the same pass.
+        Parameters
+        ----------
+        lattice : (M, C)
+        base : (N, C), optional
+            Is added in the same pass. Tensor or array as `lattice` is.
+
+        Returns
+        -------
+        (N, C)
+
+        Raises
+        ------
+        InputError
+            If there are not M rows of values, or `base` has not N rows of C channels.
         """
         rows = self._rows(lattice, self.n_vertices, "lattice points")
         if base is None:
@@ -168,7 +202,7 @@ class PermutohedralLattice:
         Raises
         ------
         InputError
-            If there are M rows of C channels nowhere, or the weights fit neither shape.
+            If there are not M rows of values, or the weights fit neither shape.
         InputError
             If weights are given and the lattice was made without a radius.
         """
@@ -194,7 +228,23 @@ class PermutohedralLattice:
         return _like(lattice, Weighted.apply(Blur(self._graph), rows, _offset_first(given), None))
 
     def filter(self, values: Values, weights: torch.Tensor | Array | None = None) -> Values:
-        """Splat, blur and slice: (N, C) to (N, C'). See `blur` for the weights."""
+        """Splat, blur and slice.
+
+        Parameters
+        ----------
+        values : (N, C)
+        weights : (K,) or (C', C, K), optional
+            As for `blur`.
+
+        Returns
+        -------
+        (N, C')
+
+        Raises
+        ------
+        InputError
+            As for `blur`.
+        """
         return self.slice(self.blur(self.splat(values), weights))
 
     def scaled(self, factor: Array) -> PermutohedralLattice:
@@ -205,6 +255,15 @@ class PermutohedralLattice:
         Parameters
         ----------
         factor : (N,) float
+
+        Returns
+        -------
+        PermutohedralLattice
+
+        Raises
+        ------
+        InputError
+            If there are not N factors, or one is not finite.
         """
         factor = np.asarray(factor, dtype=np.float64)
         if factor.shape != (self.n_points,):
@@ -271,6 +330,15 @@ class PermutohedralLattice:
             As for `blur`.
         base : (N, C'), optional
             Is added.
+
+        Returns
+        -------
+        (N, C')
+
+        Raises
+        ------
+        InputError
+            As for `blur`, or if the lattice was made without a radius.
         """
         self._check_has_radius("filter_others")
         rows = self._rows(values, self.n_points, "points")
@@ -287,20 +355,10 @@ class PermutohedralLattice:
         operator = SelfInteraction(self._graph, self._weights)
         return _like(values, Weighted.apply(operator, rows, -_offset_first(given), filtered))
 
-    def sparse_tables(self) -> tuple[IntArray, FloatArray, IntArray, IntArray, IntArray]:
-        """The filter as sparse tables, for algorithms that change one point at a time.
-
-        Returns
-        -------
-        indices, weights : (N, d + 1)
-            Each point's corners and their weights, those of `splat`.
-        starts, offsets, targets
-            Entries ``starts[m]`` to ``starts[m + 1]`` of the other two are the neighbours of
-            lattice point m: the row of `offsets`, which is that of the blur weights, and the
-            lattice point.
-        """
+    def sparse_tables(self) -> SparseTables:
+        """The filter as sparse tables, for algorithms that change one point at a time."""
         self._check_has_radius("sparse_tables")
-        return self._graph.indices, self._weights.float64, *self._graph.grouped
+        return SparseTables(self._graph.indices, self._weights.float64, self._graph.grouped)
 
     def _check_has_radius(self, name: str) -> None:
         if self.radius is None:

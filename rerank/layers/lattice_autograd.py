@@ -16,7 +16,16 @@ from rerank.layers.lattice_graph import (
 )
 
 
-class Splat(torch.autograd.Function):
+class _Function(torch.autograd.Function):
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        # torch leaves it without types.
+        return super().apply(*arguments)  # type: ignore[no-untyped-call]
+
+
+class Splat(_Function):
+    """Values (N, C) of the points to (M, C) of the lattice points."""
+
     @staticmethod
     def forward(
         ctx: Any, graph: LatticeGraph, weights: PointWeights, values: torch.Tensor
@@ -31,8 +40,8 @@ class Splat(torch.autograd.Function):
         return None, None, Slice.apply(graph, weights, grads[0], base)
 
 
-class Slice(torch.autograd.Function):
-    """Interpolated lattice values plus `base`."""
+class Slice(_Function):
+    """Values (M, C) of the lattice points to (N, C) of the points, plus `base`."""
 
     @staticmethod
     def forward(
@@ -50,7 +59,9 @@ class Slice(torch.autograd.Function):
         return None, None, Splat.apply(*ctx.lattice, grads[0]), grads[0]
 
 
-class BlurAxes(torch.autograd.Function):
+class BlurAxes(_Function):
+    """`blur_axes`."""
+
     @staticmethod
     def forward(
         ctx: Any, graph: LatticeGraph, values: torch.Tensor, scale: float, reverse: bool
@@ -64,7 +75,7 @@ class BlurAxes(torch.autograd.Function):
         return None, BlurAxes.apply(graph, grads[0], scale, not reverse), None, None
 
 
-class Weighted(torch.autograd.Function):
+class Weighted(_Function):
     """`operator.apply(values, weights)` plus `base`, if there is one."""
 
     @staticmethod
@@ -92,7 +103,7 @@ class Weighted(torch.autograd.Function):
         return None, to_values, to_weights, grads[0] if ctx.needs_input_grad[3] else None
 
 
-class WeightGrad(torch.autograd.Function):
+class WeightGrad(_Function):
     """`operator.weight_grad(grad, values)`, linear in both."""
 
     @staticmethod

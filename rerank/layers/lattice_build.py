@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,9 +30,45 @@ _LARGEST_COORDINATE = 2.0**40
 _LANES = 32
 
 
-@dataclass(frozen=True)
-class Simplices:
-    """Where N points of R^d lie in the lattice.
+class LatticeTable(NamedTuple):
+    """The lattice points that some simplex touches, and the hash table that finds them by key.
+
+    Attributes
+    ----------
+    keys : (M,) uint64
+        One key for each lattice point, in the order in which the points were first met.
+    coordinates : (M, d) int64 or (0, d)
+        The first d coordinates of each lattice point, kept only where keys may collide.
+    slot_keys, slot_ids : uint64, int32
+        The hash table: open addressing, -1 where a slot is free.
+    """
+
+    keys: Array
+    coordinates: IntArray
+    slot_keys: Array
+    slot_ids: IntArray
+
+
+class KeyRule(NamedTuple):
+    """How the key of a lattice point follows from its coordinates.
+
+    Attributes
+    ----------
+    strides : (d + 1,) uint64
+        What one unit of each coordinate adds to a key; 0 for the last.
+    steps : (d + 1,) uint64
+        What a step along u_j adds to a key.
+    may_collide : bool
+        Whether coordinates are kept and compared.
+    """
+
+    strides: Array
+    steps: Array
+    may_collide: bool
+
+
+class Corners(NamedTuple):
+    """The simplex around each of N points.
 
     Attributes
     ----------
@@ -41,24 +78,40 @@ class Simplices:
         Barycentric coordinates: not negative, each row sums to one.
     directions : (N, d) uint8
         Column k holds the j for which corner k + 1 is corner k plus u_j.
-    keys : (M,) uint64
-        One key for each lattice point, in the order in which the points were first met.
-    coordinates : (M, d) int64 or (0, d)
-        The first d coordinates of each lattice point, kept only where keys may collide.
-    steps : (d + 1,) uint64
-        What a step along u_j adds to a key.
-    table_keys, table_ids : uint64, int32
-        The hash table: open addressing, -1 where a slot is free.
     """
 
     indices: IntArray
     weights: FloatArray
     directions: IntArray
-    keys: Array
-    coordinates: IntArray
+
+
+class _Located(NamedTuple):
+    """Some points in the hyperplane, one a column, as floating point (d + 1, _LANES).
+
+    `multiple` times d + 1 is the corner nearest below each simplex, `residual` what remains, and
+    `rank` the remainders' ranks, largest first.
+    """
+
+    residual: FloatArray
+    multiple: FloatArray
+    rank: FloatArray
+
+
+@dataclass(frozen=True)
+class Simplices:
+    """Where N points of R^d lie in the lattice.
+
+    Attributes
+    ----------
+    corners : Corners
+    table : LatticeTable
+    steps : (d + 1,) uint64
+        What a step along u_j adds to a key.
+    """
+
+    corners: Corners
+    table: LatticeTable
     steps: Array
-    table_keys: Array
-    table_ids: IntArray
 
 
 def place(
@@ -106,12 +159,10 @@ def place(
             random = np.random.default_rng(seed)
             strides[:-1] = random.integers(0, 2**63, n_dims, dtype=np.uint64) * 2 + 1
         steps = strides.sum(dtype=np.uint64) - np.uint64(n_dims + 1) * strides
-        collided, *found = _place(columns, scale, strides, steps, not exact_keys)
+        rule = KeyRule(strides, steps, not exact_keys)
+        collided, corners, table = _place(columns, scale, rule)
         if not collided:
-            indices, weights, directions, keys, coordinates, table_keys, table_ids = found
-            return Simplices(
-                indices, weights, directions, keys, coordinates, steps, table_keys, table_ids
-            )
+            return Simplices(corners, table, steps)
         seed += 1
 
 
@@ -132,14 +183,7 @@ def neighbours(simplices: Simplices, offsets: IntArray) -> IntArray:
     n_dims = offsets.shape[1] - 1
     jumps = (offsets.astype(np.uint64) * simplices.steps).sum(axis=1, dtype=np.uint64)
     shifts = offsets.sum(axis=1, keepdims=True) - (n_dims + 1) * offsets[:, :n_dims]
-    return _neighbours(
-        simplices.keys,
-        simplices.coordinates,
-        simplices.table_keys,
-        simplices.table_ids,
-        jumps,
-        shifts,
-    )
+    return _neighbours(simplices.table, jumps, shifts)
 
 
 def _elevated_range(columns: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -154,25 +198,25 @@ def _elevated_range(columns: FloatArray, scale: FloatArray) -> tuple[FloatArray,
 
 
 @njit(cache=True, nogil=True)
-def _find(key: np.uint64, table_keys: Array, table_ids: IntArray) -> tuple[int, np.uint64]:
-    """The slot of `key` and the lattice point in it, -1 where the slot is free."""
-    mask = np.uint64(table_ids.shape[0] - 1)
+def _find(key: np.uint64, slot_keys: Array, slot_ids: IntArray) -> tuple[int, np.uint64]:
+    """The lattice point of `key`, -1 where there is none, and its slot or a free one for it."""
+    mask = np.uint64(slot_ids.shape[0] - 1)
     folded = key * _GOLDEN
     slot = (folded ^ (folded >> np.uint64(32))) & mask
-    while table_ids[slot] >= 0 and table_keys[slot] != key:
+    while slot_ids[slot] >= 0 and slot_keys[slot] != key:
         slot = (slot + _ONE) & mask
-    return table_ids[slot], slot
+    return slot_ids[slot], slot
 
 
 @njit(cache=True, nogil=True)
 def _rehashed(keys: Array, n_keys: int, size: int) -> tuple[Array, IntArray]:
-    table_keys = np.empty(size, np.uint64)
-    table_ids = np.full(size, -1, np.int32)
+    slot_keys = np.empty(size, np.uint64)
+    slot_ids = np.full(size, -1, np.int32)
     for m in range(n_keys):
-        _, slot = _find(keys[m], table_keys, table_ids)
-        table_keys[slot] = keys[m]
-        table_ids[slot] = m
-    return table_keys, table_ids
+        _, slot = _find(keys[m], slot_keys, slot_ids)
+        slot_keys[slot] = keys[m]
+        slot_ids[slot] = m
+    return slot_keys, slot_ids
 
 
 @njit(cache=True, nogil=True)
@@ -183,19 +227,12 @@ def _longer(values: Array) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def _locate(
-    columns: FloatArray,
-    scale: FloatArray,
-    start: int,
-    residual: FloatArray,
-    multiple: FloatArray,
-    rank: FloatArray,
-) -> None:
-    """For points `start` on, one a column: the multiples of d + 1 nearest below their simplex,
-    what remains, and the remainders' ranks, largest first.
+def _locate(columns: FloatArray, scale: FloatArray, start: int, located: _Located) -> None:
+    """Fill `located` for points `start` on.
 
-    All are floating point and every loop is over columns, so that the loops become vector code.
+    All is floating point and every loop is over columns, so that the loops become vector code.
     """
+    residual, multiple, rank = located
     d, n_points = columns.shape
     corners = d + 1
     cell = 1.0 / corners
@@ -237,26 +274,17 @@ def _locate(
 
 @njit(cache=True, nogil=True)
 def _insert(
-    start: int,
-    residual: FloatArray,
-    multiple: FloatArray,
-    rank: FloatArray,
-    strides: Array,
-    steps: Array,
-    compare: bool,
-    n_keys: int,
-    keys: Array,
-    coordinates: IntArray,
-    table_keys: Array,
-    table_ids: IntArray,
-    indices: IntArray,
-    weights: FloatArray,
-    directions: IntArray,
+    start: int, located: _Located, rule: KeyRule, n_keys: int, table: LatticeTable, out: Corners
 ) -> int:
-    """Enter the corners of the located points in the table, which has room for all.
+    """Enter the corners of the located points, `start` on, in `out` and in the table.
 
-    Returns the number of keys, or -1 if two lattice points share one.
+    The table has room for all of them and holds `n_keys` lattice points. Returns how many it
+    holds then, or -1 if two lattice points share a key.
     """
+    residual, multiple, rank = located
+    strides, steps, compare = rule
+    keys, coordinates, slot_keys, slot_ids = table
+    indices, weights, directions = out
     n_points, corners = indices.shape
     d = corners - 1
     cell = 1.0 / corners
@@ -284,11 +312,11 @@ def _insert(
                 weight = (descending[d - k] - descending[corners - k]) * cell
             weights[p, k] = max(weight, 0.0)
             if last_ids[k] < 0 or last_keys[k] != key:
-                m, slot = _find(key, table_keys, table_ids)
+                m, slot = _find(key, slot_keys, slot_ids)
                 if m < 0:
                     m = n_keys
-                    table_keys[slot] = key
-                    table_ids[slot] = m
+                    slot_keys[slot] = key
+                    slot_ids[slot] = m
                     keys[m] = key
                     n_keys += 1
                     if compare:
@@ -315,74 +343,52 @@ def _insert(
 
 @njit(cache=True, nogil=True)
 def _place(
-    columns: FloatArray, scale: FloatArray, strides: Array, steps: Array, compare: bool
-) -> tuple[bool, IntArray, FloatArray, IntArray, Array, IntArray, Array, IntArray]:
+    columns: FloatArray, scale: FloatArray, rule: KeyRule
+) -> tuple[bool, Corners, LatticeTable]:
+    """Whether two lattice points share a key; if none do, the simplices and the table."""
     d, n_points = columns.shape
-    corners = d + 1
-    indices = np.empty((n_points, corners), np.int32)
-    weights = np.empty((n_points, corners), np.float64)
-    directions = np.empty((n_points, d), np.uint8)
+    n_corners = d + 1
+    corners = Corners(
+        np.empty((n_points, n_corners), np.int32),
+        np.empty((n_points, n_corners), np.float64),
+        np.empty((n_points, d), np.uint8),
+    )
     keys = np.empty(1 << 12, np.uint64)
-    coordinates = np.empty((1 << 12 if compare else 0, d), np.int64)
-    table_keys, table_ids = _rehashed(keys, 0, 1 << 13)
-    residual = np.empty((corners, _LANES), np.float64)
-    multiple = np.empty((corners, _LANES), np.float64)
-    rank = np.empty((corners, _LANES), np.float64)
+    coordinates = np.empty((1 << 12 if rule.may_collide else 0, d), np.int64)
+    slot_keys, slot_ids = _rehashed(keys, 0, 1 << 13)
+    located = _Located(
+        np.empty((n_corners, _LANES), np.float64),
+        np.empty((n_corners, _LANES), np.float64),
+        np.empty((n_corners, _LANES), np.float64),
+    )
     n_keys = 0
     for start in range(0, n_points, _LANES):
-        most = n_keys + corners * _LANES
+        most = n_keys + n_corners * _LANES
         while most > keys.shape[0]:
             keys = _longer(keys)
             coordinates = _longer(coordinates)
-        while 2 * most > table_ids.shape[0]:
-            table_keys, table_ids = _rehashed(keys, n_keys, 4 * table_ids.shape[0])
-        _locate(columns, scale, start, residual, multiple, rank)
-        n_keys = _insert(
-            start,
-            residual,
-            multiple,
-            rank,
-            strides,
-            steps,
-            compare,
-            n_keys,
-            keys,
-            coordinates,
-            table_keys,
-            table_ids,
-            indices,
-            weights,
-            directions,
-        )
+        while 2 * most > slot_ids.shape[0]:
+            slot_keys, slot_ids = _rehashed(keys, n_keys, 4 * slot_ids.shape[0])
+        _locate(columns, scale, start, located)
+        table = LatticeTable(keys, coordinates, slot_keys, slot_ids)
+        n_keys = _insert(start, located, rule, n_keys, table, corners)
         if n_keys < 0:
             break
-    return (
-        n_keys < 0,
-        indices,
-        weights,
-        directions,
-        keys[: max(n_keys, 0)].copy(),
-        coordinates[: max(n_keys, 0)].copy(),
-        table_keys,
-        table_ids,
-    )
+    kept = max(n_keys, 0)
+    table = LatticeTable(keys[:kept].copy(), coordinates[:kept].copy(), slot_keys, slot_ids)
+    return n_keys < 0, corners, table
 
 
 @njit(cache=True, nogil=True)
-def _neighbours(
-    keys: Array,
-    coordinates: IntArray,
-    table_keys: Array,
-    table_ids: IntArray,
-    jumps: Array,
-    shifts: IntArray,
-) -> IntArray:
+def _neighbours(table: LatticeTable, jumps: Array, shifts: IntArray) -> IntArray:
+    """As `neighbours`, by what each offset adds to a key and to the first d coordinates."""
+    keys, coordinates, slot_keys, slot_ids = table
     n_keys = keys.shape[0]
     compare = coordinates.shape[0] > 0
     found = np.empty((jumps.shape[0], n_keys), np.int32)
     for k in range(jumps.shape[0]):
         for m in range(n_keys):
-            neighbour, _ = _find(keys[m] + jumps[k], table_keys, table_ids)
+            neighbour, _ = _find(keys[m] + jumps[k], slot_keys, slot_ids)
             if neighbour >= 0 and compare:
                 for i in range(shifts.shape[1]):
                     if coordinates[neighbour, i] != coordinates[m, i] + shifts[k, i]:

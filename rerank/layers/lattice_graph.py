@@ -1,4 +1,8 @@
-"""The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere."""
+"""The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere.
+
+Values of points are tensors (N, C), those of lattice points (M, C), float32 or float64. `weights`
+without more are those of the points' corners, blur weights (K,) or (K, C_in, C_out).
+"""
 
 from __future__ import annotations
 
@@ -19,20 +23,26 @@ _CHUNK = 1 << 16
 
 
 class LatticeGraph:
-    """The points of a lattice and who neighbours whom; no values, no weights of points.
+    """The points of a lattice and their neighbours, without values or weights.
 
     Neighbour tables are looked up when first needed, and copied to a device when first used
     there.
+
+    Parameters
+    ----------
+    simplices : Simplices
+    radius : int
+        How many steps along each axis the neighbours of a blur are away at most.
     """
 
     def __init__(self, simplices: Simplices, radius: int) -> None:
         self._simplices = simplices
-        self.n_points, corners = simplices.indices.shape
-        self.n_dims = corners - 1
-        self.n_vertices = len(simplices.keys)
+        self.indices = simplices.corners.indices
+        self.directions = simplices.corners.directions
+        self.n_points: int = len(simplices.corners.indices)
+        self.n_dims: int = self.directions.shape[1]
+        self.n_vertices = len(simplices.table.keys)
         self.radius = radius
-        self.indices = simplices.indices
-        self.directions = simplices.directions
         self._copies: dict[tuple[str, torch.device], torch.Tensor] = {}
 
     @cached_property
@@ -58,7 +68,7 @@ class LatticeGraph:
         return neighbours(self._simplices, self.offsets)
 
     @cached_property
-    def grouped(self) -> tuple[IntArray, IntArray, IntArray]:
+    def grouped(self) -> kernels.NeighbourLists:
         """`table` by lattice point, without the absent."""
         return kernels.group_by_row(self.table)
 
@@ -107,6 +117,7 @@ class PointWeights:
 
     @property
     def float64(self) -> FloatArray:
+        """The weights as an array."""
         return self.like(torch.empty(0, dtype=torch.float64)).numpy()
 
     def like(self, values: torch.Tensor) -> torch.Tensor:
@@ -189,7 +200,7 @@ class Blur:
         out = lattice.new_zeros(graph.n_vertices, n_out) if base is None else base.clone()
         if _compiled(lattice):
             loop = kernels.blur_shared if weights.dim() == 1 else kernels.blur_mixing
-            loop(lattice.numpy(), weights.numpy(), *graph.grouped, out.numpy())
+            loop(lattice.numpy(), weights.numpy(), graph.grouped, out.numpy())
             return out
         table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
         for k in range(len(table)):
@@ -208,7 +219,7 @@ class Blur:
         out = lattice.new_zeros(shape)
         if _compiled(lattice):
             loop = kernels.blur_shared_weight_grad if shared else kernels.blur_mixing_weight_grad
-            loop(grad.numpy(), lattice.numpy(), *graph.grouped, out.numpy())
+            loop(grad.numpy(), lattice.numpy(), graph.grouped, out.numpy())
             return out
         table, padded = graph.copy_on(lattice.device, "table"), _with_absent(lattice)
         for k in range(n_offsets):

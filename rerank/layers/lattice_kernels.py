@@ -1,15 +1,37 @@
 """Compiled loops over a permutohedral lattice: splatting, slicing, blurring.
 
-All take rows of channels, values (N, C) of points or (M, C) of lattice points. Where nothing else
-is said they add to `out`. The compiler may fuse a product and a sum, and change nothing else.
+All take rows of channels: `values` (N, C) of points, `lattice` (M, C) of lattice points. `indices`
+and `weights` (N, d + 1) are those of the corners of each point's simplex; blur weights are (K,), or
+(K, C_in, C_out) where channels mix. Unless a function says otherwise it adds to `out`. The compiler
+may fuse a product and a sum, and changes nothing else.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from rerank.types import Array, FloatArray, IntArray
+
+
+class NeighbourLists(NamedTuple):
+    """The neighbours of each of M lattice points that exist, one list after the other.
+
+    Attributes
+    ----------
+    starts : (M + 1,) int64
+        The list of point m is entries ``starts[m]`` to ``starts[m + 1]`` of the other two.
+    offsets : (E,) int32
+        The neighbour's offset, as its row in `neighbour_offsets`.
+    targets : (E,) int32
+        The neighbour.
+    """
+
+    starts: IntArray
+    offsets: IntArray
+    targets: IntArray
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -86,14 +108,10 @@ def blur_direction(
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_shared(
-    lattice: FloatArray,
-    weights: FloatArray,
-    starts: IntArray,
-    offsets: IntArray,
-    targets: IntArray,
-    out: FloatArray,
+    lattice: FloatArray, weights: FloatArray, lists: NeighbourLists, out: FloatArray
 ) -> None:
     """Weigh the neighbours of each lattice point, all channels alike."""
+    starts, offsets, targets = lists
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             weight = weights[offsets[e]]
@@ -104,13 +122,10 @@ def blur_shared(
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_shared_weight_grad(
-    grad: FloatArray,
-    lattice: FloatArray,
-    starts: IntArray,
-    offsets: IntArray,
-    targets: IntArray,
-    out: FloatArray,
+    grad: FloatArray, lattice: FloatArray, lists: NeighbourLists, out: FloatArray
 ) -> None:
+    """The gradient of ``(grad * blur_shared(lattice, weights)).sum()`` to the weights."""
+    starts, offsets, targets = lists
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             n = targets[e]
@@ -122,14 +137,10 @@ def blur_shared_weight_grad(
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_mixing(
-    lattice: FloatArray,
-    weights: FloatArray,
-    starts: IntArray,
-    offsets: IntArray,
-    targets: IntArray,
-    out: FloatArray,
+    lattice: FloatArray, weights: FloatArray, lists: NeighbourLists, out: FloatArray
 ) -> None:
     """Weigh the neighbours of each lattice point by a matrix (C_in, C_out) for each offset."""
+    starts, offsets, targets = lists
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             k = offsets[e]
@@ -147,13 +158,10 @@ def blur_mixing(
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def blur_mixing_weight_grad(
-    grad: FloatArray,
-    lattice: FloatArray,
-    starts: IntArray,
-    offsets: IntArray,
-    targets: IntArray,
-    out: FloatArray,
+    grad: FloatArray, lattice: FloatArray, lists: NeighbourLists, out: FloatArray
 ) -> None:
+    """The gradient of ``(grad * blur_mixing(lattice, weights)).sum()`` to the weights."""
+    starts, offsets, targets = lists
     for m in range(lattice.shape[0]):
         for e in range(starts[m], starts[m + 1]):
             k = offsets[e]
@@ -165,12 +173,8 @@ def blur_mixing_weight_grad(
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Turn a table (K, M) of neighbours, M where absent, into lists for each lattice point.
-
-    Returns starts (M + 1,), and for the entries of point m, ``starts[m]`` to
-    ``starts[m + 1]``, the offset and the neighbour.
-    """
+def group_by_row(neighbours: IntArray) -> NeighbourLists:
+    """Turn a table (K, M) of neighbours, M where absent, into lists for each lattice point."""
     n_offsets, n_vertices = neighbours.shape
     starts = np.zeros(n_vertices + 1, np.int64)
     for k in range(n_offsets):
@@ -188,7 +192,7 @@ def group_by_row(neighbours: IntArray) -> tuple[IntArray, IntArray, IntArray]:
                 offsets[filled[m]] = k
                 targets[filled[m]] = neighbours[k, m]
                 filled[m] += 1
-    return starts, offsets, targets
+    return NeighbourLists(starts, offsets, targets)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -300,6 +304,7 @@ def self_mixing(
 def self_mixing_weight_grad(
     grad: FloatArray, values: FloatArray, weights: FloatArray, pairs: Array, out: FloatArray
 ) -> None:
+    """The gradient of ``(grad * self_mixing(values, kernel)).sum()`` to the kernel."""
     n_in, n_out = values.shape[1], grad.shape[1]
     shares = np.empty(pairs.shape[1] + 1, values.dtype)
     matrix = np.empty(n_in * n_out, values.dtype)

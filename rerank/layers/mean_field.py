@@ -25,19 +25,116 @@ Compatibility = float | Sequence[float] | Array | torch.Tensor
 _NORMALIZATIONS = ("symmetric", "before", "after", "none")
 
 
+def _check_normalization(normalization: str) -> None:
+    if normalization not in _NORMALIZATIONS:
+        raise InputError(
+            f"normalization must be one of {', '.join(_NORMALIZATIONS)}, got {normalization!r}"
+        )
+
+
+@dataclass(frozen=True)
+class GaussianKernel:
+    """A Gaussian of the distance of two pixels, times what their labels cost.
+
+    The names that pydensecrf has are given in brackets.
+
+    Attributes
+    ----------
+    position_std : float or (x, y)
+        Standard deviations of the positions, in pixels (``sxy``).
+    compatibility : float, (L,) or (L, L)
+        (``compat``) A number w smooths by the Potts model: equal labels gain w. A vector or
+        matrix is the cost that two labels incur: the vector for equal labels only, so that
+        negative numbers smooth; a matrix is made symmetric by its mean with its transpose. 0
+        leaves the term out.
+    normalization : "symmetric", "before", "after" or "none"
+        How the kernel is divided by its row sums: D^(-1/2) K D^(-1/2), K D^(-1), D^(-1) K, or
+        not at all.
+
+    Raises
+    ------
+    InputError
+        If `normalization` is unknown.
+    """
+
+    position_std: Deviations = 3.0
+    compatibility: Compatibility = 3.0
+    normalization: str = "symmetric"
+
+    def __post_init__(self) -> None:
+        _check_normalization(self.normalization)
+
+
+@dataclass(frozen=True)
+class BilateralKernel:
+    """A Gaussian of the distance and colours of two pixels, times what their labels cost.
+
+    Attributes
+    ----------
+    position_std : float or (x, y)
+        Standard deviations of the positions, in pixels (``sxy``).
+    colour_std : float or (C,)
+        Standard deviations of the colours, in units of the image (``srgb``).
+    compatibility, normalization
+        As in `GaussianKernel`.
+
+    Raises
+    ------
+    InputError
+        If `normalization` is unknown.
+    """
+
+    position_std: Deviations = 80.0
+    colour_std: Deviations = 13.0
+    compatibility: Compatibility = 10.0
+    normalization: str = "symmetric"
+
+    def __post_init__(self) -> None:
+        _check_normalization(self.normalization)
+
+
+@dataclass(frozen=True)
+class UnaryFromSoftmax:
+    """How probabilities become unary costs, as pydensecrf's ``unary_from_softmax``.
+
+    Attributes
+    ----------
+    scale : float
+        Certainty of the probabilities, in (0, 1]: they are mixed with ``1 - scale`` of the
+        uniform distribution.
+    clip : float
+        Smallest probability before the logarithm, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    scale: float = 1.0
+    clip: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise InputError(f"scale must be in (0, 1], got {self.scale}")
+        if not 0 < self.clip < 1:
+            raise InputError(f"clip must be in (0, 1), got {self.clip}")
+
+    def log_probabilities(self, rows: torch.Tensor) -> torch.Tensor:
+        """Minus the unary costs of probabilities (N, L)."""
+        if self.scale < 1:
+            rows = self.scale * rows + (1 - self.scale) / rows.shape[1]
+        return rows.clamp(self.clip, 1.0).log()
+
+
 def dense_crf(
     probabilities: Maps,
     image: torch.Tensor | Array,
     *,
     n_iterations: int = 5,
-    gaussian_sxy: Deviations = 3.0,
-    gaussian_compat: Compatibility = 3.0,
-    bilateral_sxy: Deviations = 80.0,
-    bilateral_srgb: Deviations = 13.0,
-    bilateral_compat: Compatibility = 10.0,
-    normalization: str = "symmetric",
-    scale: float = 1.0,
-    clip: float = 1e-5,
+    gaussian: GaussianKernel = GaussianKernel(),
+    bilateral: BilateralKernel = BilateralKernel(),
+    unary: UnaryFromSoftmax = UnaryFromSoftmax(),
     valid: torch.Tensor | Array | None = None,
     cache: LatticeCache | None = None,
 ) -> Maps:
@@ -45,41 +142,27 @@ def dense_crf(
 
     The energy couples every two pixels by a Gaussian of their distance and by one of their
     distance and colours (Krähenbühl and Koltun 2011, Eq. 3); mean field (their Algorithm 1) runs
-    on permutohedral lattices. The parameters, their defaults and the meaning of the
-    compatibilities are those of pydensecrf: ``unary_from_softmax(scale, clip)``,
-    ``addPairwiseGaussian(sxy, compat)``, ``addPairwiseBilateral(sxy, srgb, compat)`` and
-    ``inference(n_iterations)``, with the diagonal kernel. As there, a pixel's own value is part
-    of the sum that reaches it.
+    on permutohedral lattices. The settings, their defaults and the meaning of the
+    compatibilities are those of pydensecrf: ``unary_from_softmax``, ``addPairwiseGaussian``,
+    ``addPairwiseBilateral`` and ``inference(n_iterations)``, with the diagonal kernel. As there,
+    a pixel's own value is part of the sum that reaches it.
 
     Gradients flow to `probabilities`. Images of a batch are independent.
 
     Parameters
     ----------
     probabilities : tensor or array (B, L, H, W) or (L, H, W)
-        Class probabilities, not negative; only their ratios within a pixel matter. Halves are
-        computed in float32.
+        Class probabilities, not negative; only their ratios within a pixel matter. Half
+        precision is computed in float32.
     image : tensor (B, C, H, W) or (C, H, W), or array (B, H, W, C) or (H, W, C)
-        Channels first for a tensor, last for an array, as either is usually held; values from 0
-        to 255 for the default `bilateral_srgb`, of any type. Give it as a tensor if and only if
-        `probabilities` is one.
+        Channels first for a tensor, last for an array, as is usual for either; values from 0
+        to 255 for the default `BilateralKernel.colour_std`, of any type. Give it as a tensor if
+        and only if `probabilities` is one.
     n_iterations : int
         Steps of mean field; 0 returns the clipped probabilities, normalised.
-    gaussian_sxy, bilateral_sxy : float or (x, y)
-        Standard deviations of the positions, in pixels.
-    bilateral_srgb : float or (C,)
-        Standard deviations of the colours, in units of the image.
-    gaussian_compat, bilateral_compat : float, (L,) or (L, L)
-        A number w smooths by the Potts model: equal labels gain w. A vector or matrix is the cost
-        that two labels incur: the vector for equal labels only, so that negative numbers smooth;
-        a matrix is made symmetric by its mean with its transpose. 0 leaves the term out.
-    normalization : "symmetric", "before", "after" or "none"
-        How each kernel is divided by its row sums: D^(-1/2) K D^(-1/2), K D^(-1), D^(-1) K, or
-        not at all.
-    scale : float
-        Certainty of the probabilities, in (0, 1]: they are mixed with ``1 - scale`` of the
-        uniform distribution.
-    clip : float
-        Smallest probability before the logarithm, in (0, 1).
+    gaussian : GaussianKernel
+    bilateral : BilateralKernel
+    unary : UnaryFromSoftmax
     valid : tensor or array (B, H, W) or (H, W), bool, optional
         Pixels that take part. The others (void, padding) influence nothing, whatever they hold,
         and keep their probabilities. None is all pixels.
@@ -99,7 +182,8 @@ def dense_crf(
     InputError
         If a valid probability is negative or not finite, or a valid colour is not finite.
     InputError
-        If a parameter is out of its range.
+        If `n_iterations` is negative, a standard deviation not positive, or a compatibility not
+        finite.
 
     Examples
     --------
@@ -115,12 +199,13 @@ def dense_crf(
            [0, 0, 0, 1, 1, 1],
            [0, 0, 0, 1, 1, 1]])
     """
-    _check_settings(n_iterations, normalization, scale, clip)
+    if n_iterations < 0:
+        raise InputError(f"n_iterations must be at least 0, got {n_iterations}")
     batch = _batch(probabilities, image, valid)
     n_labels = batch.probabilities.shape[1]
-    compats = [
-        _compatibility(gaussian_compat, n_labels, "gaussian_compat"),
-        _compatibility(bilateral_compat, n_labels, "bilateral_compat"),
+    costs = [
+        _cost(gaussian.compatibility, n_labels, "gaussian"),
+        _cost(bilateral.compatibility, n_labels, "bilateral"),
     ]
     computed = batch.probabilities
     if computed.dtype != torch.float64:
@@ -135,14 +220,15 @@ def dense_crf(
         rows = (flat if pixels is None else flat[pixels]).contiguous()
         _check_probabilities(rows)
         kernels = []
-        if compats[0] is not None:
-            lattice = position_lattice(mask, gaussian_sxy, cache=cache)
-            kernels.append(_Kernel(lattice, compats[0].to(rows), normalization))
-        if compats[1] is not None:
-            lattice = bilateral_lattice(picture, mask, bilateral_sxy, bilateral_srgb, cache=cache)
-            kernels.append(_Kernel(lattice, compats[1].to(rows), normalization))
-        smoothed = scale * rows + (1 - scale) / n_labels if scale < 1 else rows
-        rows = _mean_field(smoothed.clamp(clip, 1.0).log(), kernels, n_iterations)
+        if costs[0] is not None:
+            lattice = position_lattice(mask, gaussian.position_std, cache=cache)
+            kernels.append(_LabelKernel(lattice, costs[0].to(rows), gaussian.normalization))
+        if costs[1] is not None:
+            lattice = bilateral_lattice(
+                picture, mask, bilateral.position_std, bilateral.colour_std, cache=cache
+            )
+            kernels.append(_LabelKernel(lattice, costs[1].to(rows), bilateral.normalization))
+        rows = _mean_field(unary.log_probabilities(rows), kernels, n_iterations)
         flat = rows if pixels is None else flat.index_copy(0, pixels, rows)
         refined.append(flat.T.reshape(maps.shape))
     result = torch.stack(refined).to(batch.probabilities.dtype)
@@ -152,7 +238,9 @@ def dense_crf(
     return result.numpy()
 
 
-def _mean_field(log_unary: torch.Tensor, kernels: list[_Kernel], n_iterations: int) -> torch.Tensor:
+def _mean_field(
+    log_unary: torch.Tensor, kernels: list[_LabelKernel], n_iterations: int
+) -> torch.Tensor:
     """Krähenbühl and Koltun 2011, Algorithm 1, on rows (N, L)."""
     rows = _softmax(log_unary)
     for _ in range(n_iterations):
@@ -171,7 +259,7 @@ def _softmax(rows: torch.Tensor) -> torch.Tensor:
     return rows.softmax(dim=1)
 
 
-class _Kernel:
+class _LabelKernel:
     """One pairwise term: a Gaussian on a lattice times a label compatibility (cost)."""
 
     def __init__(
@@ -245,34 +333,21 @@ def _batch(probabilities: Any, image: Any, valid: Any) -> _Batch:
     return _Batch(maps, pixels, mask, has_batch)
 
 
-def _compatibility(given: Compatibility, n_labels: int, name: str) -> torch.Tensor | None:
-    """The cost as a number, (L,) or a symmetric (L, L); None for no term."""
+def _cost(given: Compatibility, n_labels: int, name: str) -> torch.Tensor | None:
+    """A compatibility as a cost: a number, (L,) or a symmetric (L, L); None for no term."""
     cost = torch.as_tensor(given, dtype=torch.float64)
     if tuple(cost.shape) not in ((), (n_labels,), (n_labels, n_labels)):
         raise InputError(
-            f"{name} must be a number, ({n_labels},) or ({n_labels}, {n_labels}) "
+            f"{name} compatibility must be a number, ({n_labels},) or ({n_labels}, {n_labels}) "
             f"for {n_labels} labels, got {tuple(cost.shape)}"
         )
     if not torch.isfinite(cost).all():
-        raise InputError(f"{name} must be finite, got {given!r}")
+        raise InputError(f"{name} compatibility must be finite, got {given!r}")
     if not cost.any():
         return None
     if cost.dim() == 0:
         return -cost
     return cost if cost.dim() == 1 else (cost + cost.T) / 2
-
-
-def _check_settings(n_iterations: int, normalization: str, scale: float, clip: float) -> None:
-    if n_iterations < 0:
-        raise InputError(f"n_iterations must be at least 0, got {n_iterations}")
-    if normalization not in _NORMALIZATIONS:
-        raise InputError(
-            f"normalization must be one of {', '.join(_NORMALIZATIONS)}, got {normalization!r}"
-        )
-    if not 0 < scale <= 1:
-        raise InputError(f"scale must be in (0, 1], got {scale}")
-    if not 0 < clip < 1:
-        raise InputError(f"clip must be in (0, 1), got {clip}")
 
 
 def _check_probabilities(rows: torch.Tensor) -> None:

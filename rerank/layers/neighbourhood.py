@@ -17,6 +17,13 @@ def neighbour_offsets(n_dims: int, radius: int) -> IntArray:
     and none of at least one (all d + 1 steps together lead back to the start). The list is
     closed under negation, see `opposite_offsets`.
 
+    Parameters
+    ----------
+    n_dims : int
+        d, the dimensions of the features.
+    radius : int
+        s, at least 1.
+
     Returns
     -------
     (K, d + 1) int64, in lexicographic order.
@@ -38,6 +45,17 @@ def binomial_weights(offsets: IntArray, radius: int) -> FloatArray:
     The product over the d + 1 directions of `radius` steps of (1/2 + 1/2 T_j), T_j a shift
     along u_j, folded by sum_j u_j = 0. Its variance is ``(d + 1)^2 * radius / 4`` in every
     dimension; radius 2 is the blur of Adams et al. 2010, (1 2 1)/4 along each direction.
+
+    Parameters
+    ----------
+    offsets : (K, d + 1) int64
+        From `neighbour_offsets`.
+    radius : int
+        That of the offsets.
+
+    Returns
+    -------
+    (K,) float64
     """
     share = np.array([math.comb(radius, c) / 2.0**radius for c in range(radius + 1)])
     weights = np.zeros(len(offsets))
@@ -60,5 +78,13 @@ def gaussian_amplitude(n_dims: int, radius: int) -> float:
     """What the blur weights sum to, so that the filter's kernel integrates as the Gaussian's.
 
     The ratio of ``(2 pi)^(d/2)`` to the volume of a lattice cell, in features of unit variance.
+
+    Parameters
+    ----------
+    n_dims : int
+        d, the dimensions of the features.
+    radius : int
+        Steps that the blur reaches along each axis.
     """
-    return (2 * math.pi * filter_variance(radius)) ** (n_dims / 2) * math.sqrt(n_dims + 1)
+    spread: float = (2 * math.pi * filter_variance(radius)) ** (n_dims / 2)
+    return spread * math.sqrt(n_dims + 1)

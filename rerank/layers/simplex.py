@@ -70,7 +70,7 @@ def project_simplex(q: torch.Tensor, dim: int, leak: float = 0.0) -> torch.Tenso
     computed = q if q.dtype in _COMPUTED else q.float()
     last = computed.movedim(dim, -1)
     rows = last.reshape(-1, last.shape[-1]).contiguous()
-    projected = _Projection.apply(rows, float(leak))
+    projected: torch.Tensor = _Projection.apply(rows, float(leak))  # type: ignore[no-untyped-call]
     return projected.reshape(last.shape).movedim(-1, dim).to(q.dtype)
 
 
@@ -87,7 +87,7 @@ class _Projection(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (sign,) = ctx.saved_tensors
-        return _JacobianProduct.apply(grads[0], sign, ctx.leak, True), None
+        return _JacobianProduct.apply(grads[0], sign, ctx.leak, True), None  # type: ignore[no-untyped-call]
 
 
 class _JacobianProduct(torch.autograd.Function):
@@ -104,7 +104,7 @@ class _JacobianProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (sign,) = ctx.saved_tensors
-        product = _JacobianProduct.apply(grads[0], sign, ctx.leak, not ctx.transposed)
+        product = _JacobianProduct.apply(grads[0], sign, ctx.leak, not ctx.transposed)  # type: ignore[no-untyped-call]
         return product, None, None, None
 
 

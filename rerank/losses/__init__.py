@@ -1,4 +1,4 @@
-"""Losses of segmentation that a PyTorch user can lift out: functions, and modules around them.
+"""Segmentation losses for PyTorch: functions, and modules around them.
 
 All take logits (B, C, H, W) and a target that is either integer labels (B, H, W), in which
 `ignore_index` is void, or a distribution (B, C, H, W), in which a pixel of zeros is void; and
@@ -7,7 +7,7 @@ batch without a labelled pixel gives a loss of 0 with gradients of 0.
 """
 
 from rerank.losses.affinity_field import AffinityFieldLoss, affinity_field_loss
-from rerank.losses.corpus import CorpusCounts
+from rerank.losses.corpus_counts import CorpusCounts
 from rerank.losses.cross_entropy import SoftCrossEntropyLoss, soft_cross_entropy
 from rerank.losses.expected_iou import (
     ExpectedCounts,
@@ -17,8 +17,9 @@ from rerank.losses.expected_iou import (
     expected_iou_loss,
     expected_uoi_loss,
 )
-from rerank.losses.neuro_iou import NeuroIoULoss, neuro_iou_loss
-from rerank.losses.rmi import RMILoss, region_mutual_information, rmi_loss
+from rerank.losses.neuro_iou import NeuroIoULoss, SurrogateSettings, neuro_iou_loss
+from rerank.losses.region_loss import RegionSettings
+from rerank.losses.rmi import RMILoss, RMISettings, region_mutual_information, rmi_loss
 from rerank.losses.simulations import (
     DiscontinuityFit,
     FlipSimulation,
@@ -39,10 +40,13 @@ __all__ = [
     "FlipSimulation",
     "NeuroIoULoss",
     "RMILoss",
+    "RMISettings",
+    "RegionSettings",
     "SoftCrossEntropyLoss",
     "SurrogateCounts",
     "SurrogateFit",
     "SurrogateNetwork",
+    "SurrogateSettings",
     "WeightedSumLoss",
     "affinity_field_loss",
     "expected_counts",

@@ -1,4 +1,4 @@
-"""The affinity field loss: neighbours of one class agree, those across an edge don't."""
+"""The affinity field loss: neighbours within a class should agree, those across an edge not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.losses.inputs import full_precision, prepare_target
+from rerank.losses.pixel_target import full_precision, prepare_target
 
 _DIRECTIONS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -31,8 +31,8 @@ def affinity_field_loss(
     pixel i and pixel j of its eight neighbours, with p the class's softmax probability and D the
     divergence of Bernoulli distributions, D(p_j(c) || p_i(c)) if i and j are both of the class or
     both not of it, max(0, margin - D(p_j(c) || p_i(c))) if one of them is and the other is not.
-    It is meant to be added to a pixel-wise loss: by itself it is content with a uniform
-    prediction where no class has an edge.
+    It is meant to be added to a pixel-wise loss: alone, it does not penalise a uniform prediction
+    where no class has an edge.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def affinity_field_loss(
     margin : float
         In nats, at least 0.
     edge_weight, region_weight : float
-        Of the two kinds of pairs, each averaged over all its pairs and classes by itself: pairs
-        across edges are few.
+        Of the two kinds of pairs. Each kind is averaged over its own pairs and classes, since
+        pairs across edges are few.
 
     Returns
     -------
     scalar tensor, float32 or float64
-        A class that is absent from an image has no edge there, and is held to be even. 0 where
-        there is no pair (one pixel, all void).
+        A class that is absent from an image has no edge there, and its pairs count as pairs of
+        one region. 0 where there is no pair (one pixel, all void).
 
     Raises
     ------
@@ -61,7 +61,7 @@ def affinity_field_loss(
 
     Notes
     -----
-    The published code stops no gradient: both pixels of a pair get one. So it is here.
+    Both pixels of a pair get a gradient, as in the published code.
 
     Examples
     --------

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rerank.losses.inputs import check_choice, full_precision, prepare_target
+from rerank.losses.pixel_target import check_choice, full_precision, prepare_target
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -51,17 +51,36 @@ class Downsampler(ABC):
 
     @abstractmethod
     def up(self, gradient: Tensor, into: Tensor) -> None:
-        """Write to `into` (C, H, W) the gradient by the last maps that went `down`."""
+        """Write the gradient by the last maps that went `down`.
+
+        Parameters
+        ----------
+        gradient : (C, h, w) tensor
+            By the downsampled maps.
+        into : (C, H, W) tensor
+            Is overwritten.
+        """
 
     @abstractmethod
     def down_target(self, target: Tensor) -> Tensor:
-        """Downsample target maps, of which no gradient is wanted."""
+        """Downsample target maps, whose gradient is not needed."""
 
     @abstractmethod
     def down_labels(self, labels: Tensor, n_classes: int) -> Tensor:
         """Downsample the one-hot maps of labels, without making them at full size.
 
         Weights must be 0 or 1.
+
+        Parameters
+        ----------
+        labels : (H, W) int64 tensor
+            0..n_classes-1, also where void.
+        n_classes : int
+            C.
+
+        Returns
+        -------
+        (C, h, w) float64 tensor
         """
 
     def _cell_counts(self, labels: Tensor, n_classes: int) -> Tensor:
@@ -81,7 +100,7 @@ class Downsampler(ABC):
 
 
 class _LinearDownsampler(Downsampler):
-    """Weighted means: the linear map of all-valid pixels, over that of the weights."""
+    """Weighted means: a linear map of the weighted maps, divided by that of the weights."""
 
     def _prepare(self, weights: Tensor) -> None:
         totals = self._gather(weights.unsqueeze(0))[0]
@@ -131,7 +150,7 @@ class AverageDownsampler(_LinearDownsampler):
         f = self.factor
         _channels, h, w = gradient.shape
         rows = (gradient / f**2).repeat_interleave(f, dim=2)
-        into[:, : h * f, : w * f].unflatten(1, (h, f)).copy_(rows.unsqueeze(2))
+        into[:, : h * f, : w * f].unflatten(1, (h, f)).copy_(rows.unsqueeze(2))  # type: ignore[no-untyped-call]
         into[:, h * f :] = 0.0
         into[:, :, w * f :] = 0.0
 

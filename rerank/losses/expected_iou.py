@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.losses.corpus import CorpusCounts
+from rerank.losses.corpus_counts import CorpusCounts
 from rerank.losses.cross_entropy import REDUCTIONS
-from rerank.losses.inputs import check_choice, full_precision, prepare_target
+from rerank.losses.pixel_target import check_choice, full_precision, prepare_target
 
 ABSENT = ("skip", "zero")
 

@@ -58,6 +58,11 @@ def region_information(
     prediction_ridge : float
         Added to the diagonal of S_P, which is singular where a channel is constant.
     with_gradient : bool
+        Whether to compute the gradient too.
+
+    Returns
+    -------
+    RegionInformation
 
     Notes
     -----
@@ -83,7 +88,7 @@ def region_information(
         points *= complete
     products = torch.zeros(channels, size, size, dtype=torch.float64, device=points.device)
     # In float64 whatever the points' type: float32 sums would make covariances indefinite.
-    for part in points.split(_BLOCK, dim=2):
+    for part in points.split(_BLOCK, dim=2):  # type: ignore[no-untyped-call]
         block = part.double()
         products.baddbmm_(block, block.transpose(1, 2), alpha=1.0 / n_points)
     means = products[:, :-1, -1:]
@@ -115,7 +120,19 @@ def region_information(
 
 
 def complete_regions(valid: Tensor, region_size: int) -> Tensor:
-    """Which of the R x R regions of (h, w) cells lie wholly on valid ones, as a flat tensor."""
+    """Which of the R x R regions of cells lie wholly on valid ones.
+
+    Parameters
+    ----------
+    valid : (h, w) bool tensor
+    region_size : int
+        R.
+
+    Returns
+    -------
+    ((h - R + 1) * (w - R + 1),) bool tensor
+        Row by row; empty where no region fits.
+    """
     if min(valid.shape) < region_size:
         return valid.new_zeros(0)
     return _windows(valid, region_size).flatten(0, 1).all(dim=0).flatten()

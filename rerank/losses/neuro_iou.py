@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.losses.inputs import check_choice, full_precision
+from rerank.losses.pixel_target import check_choice, full_precision
 from rerank.losses.surrogate import SurrogateNetwork, learn
 from rerank.losses.surrogate_counts import (
     COUNTS,
@@ -30,9 +31,9 @@ def neuro_iou_loss(
     counts: str = "probability",
     scale: str = "union",
 ) -> Tensor:
-    """Mean of the IoU losses that a surrogate network reads off the counts.
+    """Mean of the IoU losses that a surrogate network computes from the counts.
 
-    Nagendar et al. 2018, Eq. 4 and 5, and steps 1 to 4 of Algorithm 1 (the last by `backward`).
+    Nagendar et al. 2018, Eq. 4 and 5, and steps 1 to 4 of Algorithm 1 (`backward` is the last).
 
     Parameters
     ----------
@@ -64,15 +65,47 @@ def neuro_iou_loss(
     return _loss_of(found, surrogate, logits)
 
 
+@dataclass(frozen=True)
+class SurrogateSettings:
+    """How the surrogate of `NeuroIoULoss` learns.
+
+    Attributes
+    ----------
+    first_steps, steps : int
+        Steps before the first loss, and before each further one.
+    batch_size, memory : int
+        Examples of a step, and examples remembered.
+    learning_rate : float
+        Of Adam.
+
+    Raises
+    ------
+    InputError
+        If a size is below 1.
+    """
+
+    first_steps: int = 500
+    steps: int = 4
+    batch_size: int = 256
+    memory: int = 4096
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("first_steps", "steps", "batch_size", "memory"):
+            size = getattr(self, name)
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}")
+
+
 class NeuroIoULoss(nn.Module):
     """`neuro_iou_loss` with a surrogate that keeps learning beside the network.
 
     In training mode each call scores the surrogate on the batch's examples, which it has not
     seen, takes them into a memory of recent ones, makes some steps of least squares (Nagendar et
     al. 2018, Eq. 3) on draws from the memory, and then returns the loss. The memory starts with
-    drawn counts of known IoU, so that the first gradients mean something whether the network
-    comes from training with cross-entropy or from nothing. In `eval` mode, and where gradients
-    are off, nothing is learned.
+    drawn counts of known IoU, so that the first gradients are of use, whether the network was
+    trained with cross-entropy or not at all. In `eval` mode, and where gradients are off, nothing
+    is learned.
 
     Parameters
     ----------
@@ -81,13 +114,9 @@ class NeuroIoULoss(nn.Module):
     counts, scale : str
         As in `surrogate_counts`.
     ignore_index : int
-    first_steps, steps : int
-        Steps of the surrogate before the first loss, and before each further one.
-    batch_size, memory : int
-        Examples of a step, and examples remembered.
-    learning_rate : float
-        Of the surrogate's Adam.
+    settings : SurrogateSettings
     random_state : int
+        Seed of the surrogate's first weights and of all draws.
 
     Attributes
     ----------
@@ -106,7 +135,7 @@ class NeuroIoULoss(nn.Module):
     Raises
     ------
     InputError
-        `n_inputs` is neither 3 nor 6, `counts` or `scale` unknown, or a size below 1.
+        `n_inputs` is neither 3 nor 6, or `counts` or `scale` unknown.
     """
 
     remembered: Tensor
@@ -120,37 +149,22 @@ class NeuroIoULoss(nn.Module):
         counts: str = "probability",
         scale: str = "union",
         ignore_index: int = 255,
-        first_steps: int = 500,
-        steps: int = 4,
-        batch_size: int = 256,
-        memory: int = 4096,
-        learning_rate: float = 1e-3,
+        settings: SurrogateSettings = SurrogateSettings(),
         random_state: int = 0,
     ) -> None:
         super().__init__()
         _check_n_inputs(n_inputs)
         check_choice(counts, "counts", COUNTS)
         check_choice(scale, "scale", SCALES)
-        for size, name in (
-            (first_steps, "first_steps"),
-            (steps, "steps"),
-            (batch_size, "batch_size"),
-            (memory, "memory"),
-        ):
-            if size < 1:
-                raise InputError(f"{name} must be at least 1, got {size}")
         self.counts = counts
         self.scale = scale
         self.ignore_index = ignore_index
-        self.first_steps = first_steps
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
+        self.settings = settings
         self.surrogate = SurrogateNetwork(n_inputs, random_state=random_state)
         self._generator = torch.Generator().manual_seed(random_state)
         self._optimiser: torch.optim.Adam | None = None
         self._moments: dict[str, Any] | None = None
-        inputs, losses = draw_examples(memory, n_inputs, counts, scale, self._generator)
+        inputs, losses = draw_examples(settings.memory, n_inputs, counts, scale, self._generator)
         self.register_buffer("remembered", inputs)
         self.register_buffer("remembered_losses", losses)
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
@@ -159,10 +173,12 @@ class NeuroIoULoss(nn.Module):
 
     @property
     def held_out_error(self) -> float:
+        """See the class."""
         return (self.scored[1] / self.scored[0]).item()
 
     @property
     def held_out_share(self) -> float:
+        """See the class."""
         weight, error, mean, square = self.scored.tolist()
         if weight == 0.0:
             return float("nan")
@@ -198,15 +214,17 @@ class NeuroIoULoss(nn.Module):
             self.remembered[places] = inputs
             self.remembered_losses[places] = losses
             self.position.copy_((self.position + len(inputs)) % size)
-        self._step(optimiser, self.steps)
+        self._step(optimiser, self.settings.steps)
 
     def _start(self) -> torch.optim.Adam:
         """The surrogate's optimiser; on the very first call, after steps on the drawn counts."""
         if self._optimiser is None:
             # On the first use and not before, when the weights have come to their device.
-            self._optimiser = torch.optim.Adam(self.surrogate.parameters(), self.learning_rate)
+            self._optimiser = torch.optim.Adam(
+                self.surrogate.parameters(), self.settings.learning_rate
+            )
             if self._moments is None:
-                self._step(self._optimiser, self.first_steps)
+                self._step(self._optimiser, self.settings.first_steps)
             else:
                 self._optimiser.load_state_dict(self._moments)
         return self._optimiser
@@ -214,7 +232,7 @@ class NeuroIoULoss(nn.Module):
     def _step(self, optimiser: torch.optim.Adam, n_steps: int) -> None:
         for _ in range(n_steps):
             drawn = torch.randint(
-                len(self.remembered), (self.batch_size,), generator=self._generator
+                len(self.remembered), (self.settings.batch_size,), generator=self._generator
             ).to(self.remembered.device)
             learn(self.surrogate, optimiser, self.remembered[drawn], self.remembered_losses[drawn])
         self.surrogate.zero_grad(set_to_none=True)

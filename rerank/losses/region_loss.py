@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from rerank.errors import InputError
 from rerank.losses.downsample import DOWNSAMPLERS, Downsampler
-from rerank.losses.inputs import PixelTarget
 from rerank.losses.mutual_information import complete_regions, region_information
+from rerank.losses.pixel_target import PixelTarget, check_choice
 
 # Beyond this log(1 + exp(z)) is z in float64, and exp(z) no infinity in float32.
 _SOFTPLUS_IS_LINEAR = 60.0
@@ -20,20 +21,76 @@ _SOFTPLUS_IS_LINEAR = 60.0
 
 @dataclass(frozen=True)
 class RegionSettings:
-    """What `region_information` and the downsampling before it are to do; see `rmi_loss`."""
+    """How maps are downsampled and the information of their regions is computed.
 
-    region_size: int
+    Attributes
+    ----------
+    pooling : str
+        ``"average"``, ``"maximum"`` or ``"interpolation"`` (bilinear for probabilities,
+        nearest for labels).
+    xi : float
+        Added to the diagonal of M; 1e-6 in the paper.
+    prediction_ridge : float
+        Added to the diagonal of S_P, of which Eq. 13 takes the inverse although it is singular
+        where a channel is constant.
+    dtype : torch.dtype
+        float64, as in the paper, or float32: the type in which regions are stored and the
+        gradient is computed. Covariances, and the algebra of R^2 x R^2 matrices, are float64
+        either way; full-size maps keep the type of the logits (at least float32).
+
+    Raises
+    ------
+    InputError
+        If `pooling` or `dtype` is unknown.
+    InputError
+        If `xi` or `prediction_ridge` is not positive and finite.
+    """
+
+    pooling: str = "average"
+    xi: float = 1e-6
+    prediction_ridge: float = 1e-12
+    dtype: torch.dtype = torch.float64
+
+    def __post_init__(self) -> None:
+        check_choice(self.pooling, "pooling", tuple(DOWNSAMPLERS))
+        if self.dtype not in (torch.float64, torch.float32):
+            raise InputError(f"dtype must be torch.float64 or torch.float32, got {self.dtype}")
+        for size, name in ((self.xi, "xi"), (self.prediction_ridge, "prediction_ridge")):
+            if not 0.0 < size < float("inf"):
+                raise InputError(f"{name} must be positive and finite, got {size}")
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of size x size cells, of factor x factor pixels each.
+
+    Attributes
+    ----------
+    size, factor : int
+        At least 1.
+    settings : RegionSettings
+
+    Raises
+    ------
+    InputError
+        If `size` or `factor` is below 1 or no whole number.
+    """
+
+    size: int
     factor: int
-    pooling: str
-    xi: float
-    prediction_ridge: float
-    dtype: torch.dtype
+    settings: RegionSettings
+
+    def __post_init__(self) -> None:
+        for value, name in ((self.size, "region_size"), (self.factor, "factor")):
+            if value < 1 or int(value) != value:
+                raise InputError(f"{name} must be a whole number of at least 1, got {value}")
 
 
 class RegionLoss(torch.autograd.Function):
     """binary * (binary cross-entropy) - share * I_l of each image and class, as (B, C).
 
-    Images are worked through one at a time, so that full-size temporaries are those of one.
+    Images are computed one at a time, so that full-size temporaries are those of one image. With
+    `over_images`, `share` is divided by the number of images that have a region.
     """
 
     @staticmethod
@@ -41,7 +98,7 @@ class RegionLoss(torch.autograd.Function):
         ctx: Any,
         logits: Tensor,
         ready: PixelTarget,
-        settings: RegionSettings,
+        regions: Regions,
         binary: float,
         share: float,
         over_images: bool,
@@ -50,12 +107,13 @@ class RegionLoss(torch.autograd.Function):
         parts = torch.empty(batch, n_classes, dtype=torch.float64, device=logits.device)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         plain = bool((ready.weights == 1).all())
-        make = DOWNSAMPLERS[settings.pooling]
+        make = DOWNSAMPLERS[regions.settings.pooling]
+        size, factor = int(regions.size), int(regions.factor)
         samplers = [
-            make(settings.factor, height, width, None if plain else ready.weights[b], logits)
+            make(factor, height, width, None if plain else ready.weights[b], logits)
             for b in range(batch)
         ]
-        has_point = [bool(complete_regions(s.valid, settings.region_size).any()) for s in samplers]
+        has_point = [bool(complete_regions(s.valid, size).any()) for s in samplers]
         if over_images:
             share /= max(sum(has_point), 1)
         mass = ready.weights.sum()
@@ -66,7 +124,7 @@ class RegionLoss(torch.autograd.Function):
         for b in range(batch):
             into = None if gradient is None else gradient[b]
             parts[b] = _image_loss(
-                ready.image(b), samplers[b], settings, share * has_point[b], per_pixel, into
+                ready.image(b), samplers[b], regions, share * has_point[b], per_pixel, into
             )
         if gradient is not None:
             ctx.save_for_backward(gradient)
@@ -84,13 +142,14 @@ class RegionLoss(torch.autograd.Function):
 def _image_loss(
     image: PixelTarget,
     sampler: Downsampler,
-    settings: RegionSettings,
+    regions: Regions,
     share: float,
     per_pixel: Tensor,
     into: Tensor | None,
 ) -> Tensor:
     """The (C,) parts of a batch of one; its (C, H, W) gradient is written to `into`."""
     logits, weights = image.logits[0], image.weights[0] * per_pixel
+    settings = regions.settings
     probability = torch.sigmoid(logits)
 
     # The sum over pixels comes last: its two terms can be large and nearly equal.
@@ -108,7 +167,7 @@ def _image_loss(
             sampler.down(probability).to(settings.dtype),
             truth.to(settings.dtype),
             sampler.valid,
-            settings.region_size,
+            int(regions.size),
             settings.xi,
             settings.prediction_ridge,
             with_gradient=into is not None,

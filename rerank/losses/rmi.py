@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from rerank.errors import InputError
 from rerank.losses.cross_entropy import soft_cross_entropy
-from rerank.losses.downsample import DOWNSAMPLERS
-from rerank.losses.inputs import check_choice, full_precision, prepare_target
-from rerank.losses.region_loss import RegionLoss, RegionSettings
+from rerank.losses.pixel_target import check_choice, full_precision, prepare_target
+from rerank.losses.region_loss import RegionLoss, Regions, RegionSettings
 
 CROSS_ENTROPIES = ("binary", "softmax")
 CLASS_REDUCTIONS = ("sum", "mean")
+
+
+_REGIONS = RegionSettings()
+
+
+@dataclass(frozen=True)
+class RMISettings(RegionSettings):
+    """How `rmi_loss` measures regions, and its cross-entropy.
+
+    Attributes
+    ----------
+    pooling, xi, prediction_ridge, dtype
+        As in `RegionSettings`.
+    cross_entropy_weight : float in [0, 1]
+        lambda; 0 is the sum of mutual information alone.
+    cross_entropy : str
+        ``"binary"``: of the sigmoid channels, summed over classes and averaged over pixels.
+        ``"softmax"``: `soft_cross_entropy`.
+
+    Raises
+    ------
+    InputError
+        As in `RegionSettings`, or if `cross_entropy` is unknown.
+    InputError
+        If `cross_entropy_weight` is outside [0, 1].
+    """
+
+    cross_entropy_weight: float = 0.5
+    cross_entropy: str = "binary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self.cross_entropy, "cross_entropy", CROSS_ENTROPIES)
+        if not 0.0 <= self.cross_entropy_weight <= 1.0:
+            raise InputError(
+                f"cross_entropy_weight must lie in [0, 1], got {self.cross_entropy_weight}"
+            )
 
 
 def rmi_loss(
@@ -22,13 +59,8 @@ def rmi_loss(
     weights: Tensor | None = None,
     region_size: int = 3,
     factor: int = 4,
-    pooling: str = "average",
-    cross_entropy_weight: float = 0.5,
-    cross_entropy: str = "binary",
-    xi: float = 1e-6,
-    prediction_ridge: float = 1e-12,
-    dtype: torch.dtype = torch.float64,
     reduction: str = "sum",
+    settings: RMISettings = RMISettings(),
 ) -> Tensor:
     """Cross-entropy plus the negative mutual information of regions, Zhao et al. 2019, Eq. 16.
 
@@ -49,25 +81,9 @@ def rmi_loss(
         R, the side of a region in downsampled cells; points have R^2 coordinates.
     factor : int
         DF; 1 is no downsampling. Rows and columns beyond the last whole cell are left out.
-    pooling : str
-        ``"average"``, ``"maximum"`` or ``"interpolation"`` (bilinear for probabilities,
-        nearest for labels).
-    cross_entropy_weight : float in [0, 1]
-        lambda; 0 is the sum of mutual information alone.
-    cross_entropy : str
-        ``"binary"``: of the sigmoid channels, summed over classes and averaged over pixels.
-        ``"softmax"``: `soft_cross_entropy`.
-    xi : float
-        Added to the diagonal of M; 1e-6 in the paper.
-    prediction_ridge : float
-        Added to the diagonal of S_P, of which Eq. 13 takes the inverse although it is singular
-        where a channel is constant.
-    dtype : torch.dtype
-        float64, as in the paper, or float32: the type in which regions are held and the gradient
-        is worked out. Covariances, and the algebra of R^2 x R^2 matrices, are float64 either
-        way; full-size maps keep the type of the logits (at least float32).
     reduction : str
         ``"sum"`` over classes, as Eq. 16, or ``"mean"``.
+    settings : RMISettings
 
     Returns
     -------
@@ -81,9 +97,7 @@ def rmi_loss(
     ------
     InputError
         Shapes, labels, distributions or weights that do not fit (see `prepare_target`).
-        `region_size` or `factor` is below 1, `xi` or `prediction_ridge` not positive, or
-        `cross_entropy_weight` outside [0, 1].
-        `pooling`, `cross_entropy`, `dtype` or `reduction` is unknown.
+        `region_size` or `factor` is below 1, or `reduction` unknown.
 
     Notes
     -----
@@ -103,27 +117,19 @@ def rmi_loss(
     >>> bool(rmi_loss(right, target) < rmi_loss(-right.flip(3), target))
     True
     """
-    settings = _check_settings(
-        region_size,
-        factor,
-        pooling,
-        xi,
-        prediction_ridge,
-        dtype,
-        cross_entropy_weight,
-        cross_entropy,
-        reduction,
-    )
+    check_choice(reduction, "reduction", CLASS_REDUCTIONS)
+    regions = Regions(region_size, factor, settings)
+    weight = settings.cross_entropy_weight
     ready = prepare_target(logits, target, ignore_index, weights)
     with full_precision(logits):
         n_classes = ready.logits.shape[1]
-        share = (1.0 - cross_entropy_weight) / (n_classes if reduction == "mean" else 1)
-        binary = cross_entropy_weight if cross_entropy == "binary" else 0.0
-        parts: Tensor = RegionLoss.apply(ready.logits, ready, settings, binary, share, True)
+        share = (1.0 - weight) / (n_classes if reduction == "mean" else 1)
+        binary = weight if settings.cross_entropy == "binary" else 0.0
+        parts: Tensor = RegionLoss.apply(ready.logits, ready, regions, binary, share, True)  # type: ignore[no-untyped-call]
         loss = parts.sum()
-        if cross_entropy == "softmax" and cross_entropy_weight > 0.0:
+        if settings.cross_entropy == "softmax" and weight > 0.0:
             plain = soft_cross_entropy(logits, target, ignore_index, weights)
-            loss = loss + cross_entropy_weight * plain
+            loss = loss + weight * plain
         return loss.to(ready.logits.dtype)
 
 
@@ -134,24 +140,30 @@ def region_mutual_information(
     weights: Tensor | None = None,
     region_size: int = 3,
     factor: int = 4,
-    pooling: str = "average",
-    xi: float = 1e-6,
-    prediction_ridge: float = 1e-12,
-    dtype: torch.dtype = torch.float64,
+    settings: RegionSettings = _REGIONS,
 ) -> Tensor:
     """I_l of Zhao et al. 2019, Eq. 15, for each image and class.
 
-    Parameters and Raises as in `rmi_loss`.
+    Parameters
+    ----------
+    logits, target, ignore_index, weights, region_size, factor
+        As in `rmi_loss`.
+    settings : RegionSettings
 
     Returns
     -------
     (B, C) float64 tensor
         At most -log(xi) / 2, which an absent class has; 0 for an image without a point.
+
+    Raises
+    ------
+    InputError
+        As in `rmi_loss`.
     """
-    settings = _check_settings(region_size, factor, pooling, xi, prediction_ridge, dtype)
+    regions = Regions(region_size, factor, settings)
     ready = prepare_target(logits, target, ignore_index, weights)
     with full_precision(logits):
-        information: Tensor = RegionLoss.apply(ready.logits, ready, settings, 0.0, -1.0, False)
+        information: Tensor = RegionLoss.apply(ready.logits, ready, regions, 0.0, -1.0, False)  # type: ignore[no-untyped-call]
         return information
 
 
@@ -163,36 +175,17 @@ class RMILoss(nn.Module):
         ignore_index: int = 255,
         region_size: int = 3,
         factor: int = 4,
-        pooling: str = "average",
-        cross_entropy_weight: float = 0.5,
-        cross_entropy: str = "binary",
-        xi: float = 1e-6,
-        prediction_ridge: float = 1e-12,
-        dtype: torch.dtype = torch.float64,
         reduction: str = "sum",
+        settings: RMISettings = RMISettings(),
     ) -> None:
         super().__init__()
-        _check_settings(
-            region_size,
-            factor,
-            pooling,
-            xi,
-            prediction_ridge,
-            dtype,
-            cross_entropy_weight,
-            cross_entropy,
-            reduction,
-        )
+        check_choice(reduction, "reduction", CLASS_REDUCTIONS)
+        Regions(region_size, factor, settings)
         self.ignore_index = ignore_index
         self.region_size = region_size
         self.factor = factor
-        self.pooling = pooling
-        self.cross_entropy_weight = cross_entropy_weight
-        self.cross_entropy = cross_entropy
-        self.xi = xi
-        self.prediction_ridge = prediction_ridge
-        self.dtype = dtype
         self.reduction = reduction
+        self.settings = settings
 
     def forward(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         return rmi_loss(
@@ -202,45 +195,9 @@ class RMILoss(nn.Module):
             weights,
             self.region_size,
             self.factor,
-            self.pooling,
-            self.cross_entropy_weight,
-            self.cross_entropy,
-            self.xi,
-            self.prediction_ridge,
-            self.dtype,
             self.reduction,
+            self.settings,
         )
 
     def extra_repr(self) -> str:
-        return (
-            f"region_size={self.region_size}, factor={self.factor}, "
-            f"pooling={self.pooling!r}, cross_entropy_weight={self.cross_entropy_weight}, "
-            f"cross_entropy={self.cross_entropy!r}, xi={self.xi}, dtype={self.dtype}"
-        )
-
-
-def _check_settings(
-    region_size: int,
-    factor: int,
-    pooling: str,
-    xi: float,
-    prediction_ridge: float,
-    dtype: torch.dtype,
-    cross_entropy_weight: float = 0.0,
-    cross_entropy: str = "binary",
-    reduction: str = "sum",
-) -> RegionSettings:
-    check_choice(pooling, "pooling", tuple(DOWNSAMPLERS))
-    check_choice(cross_entropy, "cross_entropy", CROSS_ENTROPIES)
-    check_choice(reduction, "reduction", CLASS_REDUCTIONS)
-    for value, name in ((region_size, "region_size"), (factor, "factor")):
-        if value < 1 or int(value) != value:
-            raise InputError(f"{name} must be a whole number of at least 1, got {value}")
-    if dtype not in (torch.float64, torch.float32):
-        raise InputError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
-    for size, name in ((xi, "xi"), (prediction_ridge, "prediction_ridge")):
-        if not 0.0 < size < float("inf"):
-            raise InputError(f"{name} must be positive and finite, got {size}")
-    if not 0.0 <= cross_entropy_weight <= 1.0:
-        raise InputError(f"cross_entropy_weight must lie in [0, 1], got {cross_entropy_weight}")
-    return RegionSettings(int(region_size), int(factor), pooling, xi, prediction_ridge, dtype)
+        return f"region_size={self.region_size}, factor={self.factor}, settings={self.settings}"

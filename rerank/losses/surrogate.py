@@ -1,4 +1,4 @@
-"""A small network that learns a function from examples, and says how well it does."""
+"""A small network that learns a function from examples, and how well it has learned it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rerank.errors import InputError
-from rerank.losses.inputs import check_choice, full_precision
+from rerank.losses.pixel_target import check_choice, full_precision
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "silu": nn.SiLU, "relu": nn.ReLU}
 
@@ -25,7 +25,7 @@ class SurrogateNetwork(nn.Module):
     hidden : sequence of int
         Nodes of each hidden layer; four of 100 in the paper (section 4.1).
     activation : str
-        S of Eq. 4, which the paper leaves open: ``"tanh"``, ``"silu"`` or ``"relu"``.
+        S of Eq. 4, which the paper does not name: ``"tanh"``, ``"silu"`` or ``"relu"``.
     random_state : int
         Seed of the first weights, which are drawn without touching torch's global generator.
 
@@ -50,7 +50,7 @@ class SurrogateNetwork(nn.Module):
         sizes = [n_inputs, *hidden, 1]
         layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
-            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
             with torch.no_grad():
                 layer.weight.normal_(0.0, (1.0 / fan_in) ** 0.5, generator=generator)
                 layer.bias.uniform_(-0.1, 0.1, generator=generator)
@@ -166,7 +166,16 @@ def fit_surrogate(
 def learn(
     network: SurrogateNetwork, optimiser: torch.optim.Optimizer, inputs: Tensor, values: Tensor
 ) -> None:
-    """One step of least squares."""
+    """Take one step of least squares.
+
+    Parameters
+    ----------
+    network : SurrogateNetwork
+    optimiser : Optimizer
+        Of the network's parameters.
+    inputs : (n, n_inputs) tensor
+    values : (n,) tensor
+    """
     optimiser.zero_grad()
     with torch.enable_grad(), full_precision(inputs):
         (network(inputs) - values).square().mean().backward()

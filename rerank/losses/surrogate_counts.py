@@ -1,4 +1,4 @@
-"""Counts of hits and errors that have a gradient, for a surrogate to read IoU off."""
+"""Counts of hits and errors that have a gradient, from which a surrogate computes IoU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rerank.losses.inputs import PixelTarget, check_choice, full_precision, prepare_target
+from rerank.losses.pixel_target import PixelTarget, check_choice, full_precision, prepare_target
 
 COUNTS = ("probability", "hinge")
 SCALES = ("union", "image")
@@ -15,7 +15,7 @@ SCALES = ("union", "image")
 
 @dataclass(frozen=True, eq=False)
 class SurrogateCounts:
-    """What the surrogate sees and what it should say, for each image and class.
+    """The inputs of the surrogate, and its right answers, for each image and class.
 
     Attributes
     ----------
@@ -123,10 +123,24 @@ def surrogate_counts(
 def draw_examples(
     n: int, n_inputs: int, counts: str, scale: str, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Counts of made-up images, (n, n_inputs), and their exact IoU losses, (n,).
+    """Draw counts at random, with their exact IoU losses.
 
     Shares of TP, FP and FN are uniform on their simplex, one in ten of each set to 0; means are
     drawn from the ranges that probabilities and hinge losses of such pixels take.
+
+    Parameters
+    ----------
+    n : int
+    n_inputs : int
+        3 or 6.
+    counts, scale : str
+        As in `surrogate_counts`.
+    generator : torch.Generator
+
+    Returns
+    -------
+    inputs : (n, n_inputs) float32 tensor
+    losses : (n,) float32 tensor
     """
     sizes = -torch.log(1.0 - torch.rand(n, 3, generator=generator))
     sizes = sizes * (torch.rand(n, 3, generator=generator) > 0.1)

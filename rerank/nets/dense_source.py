@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from rerank.errors import ConfigError, DataError, InputError
-from rerank.layers import CRFGrad
+from rerank.layers import BilateralTerm, CRFGrad
 from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.backbone import new_backbone
 from rerank.nets.crf_net import DenseCRFNet
@@ -310,7 +310,8 @@ def _model(
     if n_lattices is None:
         n_lattices = _LATTICES_BYTES // (_LATTICE_BYTES * settings.size[0] * settings.size[1])
     # The default of 80 pixels is for images of some 375 rows.
-    layer = CRFGrad(n_classes, position_std=80.0 * settings.size[0] / 375, cache_size=n_lattices)
+    bilateral = BilateralTerm(position_std=80.0 * settings.size[0] / 375)
+    layer = CRFGrad(n_classes, bilateral=bilateral, cache_size=n_lattices)
     return DenseCRFNet(net, layer).eval()
 
 

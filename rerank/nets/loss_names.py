@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -96,14 +96,19 @@ def loss_from_name(name: str, ignore_index: int = 255, random_state: int = 0) ->
 
 def _make(name: str, arguments: str, ignore_index: int, random_state: int) -> nn.Module:
     named = _LOSSES[name]
-    known = inspect.signature(named.make).parameters
+    parameters = inspect.signature(named.make).parameters
+    known = {key: parameter.default for key, parameter in parameters.items()}
+    # The fields of a record of settings are arguments like the others.
+    settings = known.pop("settings", None)
+    inner = {} if settings is None else vars(settings)
+    known |= inner
     given: dict[str, Any] = {"ignore_index": ignore_index, **named.fixed}
     if "random_state" in known:
         given["random_state"] = random_state
     free = [
         key
-        for key, parameter in known.items()
-        if key not in given and isinstance(parameter.default, (int, float, str))
+        for key, default in known.items()
+        if key not in given and isinstance(default, (int, float, str))
     ]
     for argument in filter(None, (text.strip() for text in arguments.split(","))):
         key, equals, text = (piece.strip() for piece in argument.partition("="))
@@ -114,6 +119,9 @@ def _make(name: str, arguments: str, ignore_index: int, random_state: int) -> nn
             )
         given[key] = _value(text)
     try:
+        if inner:
+            own = {key: given.pop(key) for key in inner if key in given}
+            given["settings"] = replace(settings, **own)
         return named.make(**given)
     except (InputError, TypeError) as error:
         raise ConfigError(f"loss {name}({arguments}): {error}") from error

@@ -7,7 +7,7 @@ from PIL import Image
 from rerank.applications.dense_crf_files import DenseCRFSettings, refine_files, refine_map
 from rerank.cli import main
 from rerank.errors import ConfigError, DataError
-from rerank.layers import dense_crf
+from rerank.layers import BilateralKernel, dense_crf
 
 
 def picture(height: int = 18, width: int = 26) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +37,10 @@ def test_both_layouts_are_those_of_the_layer() -> None:
     last, labels = refine_map(maps, image, settings)
     first, same = refine_map(np.moveaxis(maps, 2, 0), image, settings)
     expected = dense_crf(
-        np.moveaxis(maps, 2, 0).astype(np.float32), image, n_iterations=3, bilateral_sxy=10.0
+        np.moveaxis(maps, 2, 0).astype(np.float32),
+        image,
+        n_iterations=3,
+        bilateral=BilateralKernel(position_std=10.0),
     )
     np.testing.assert_array_equal(first, expected)
     np.testing.assert_array_equal(last, np.moveaxis(expected, 0, 2))

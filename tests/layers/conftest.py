@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rerank.layers import CRFGrad, PermutohedralLattice
+from rerank.layers import BilateralTerm, CRFGrad, PermutohedralLattice, SpatialTerm
 from rerank.layers.image_lattice import bilateral_lattice
 
 H, W, L = 3, 4, 3
@@ -21,10 +21,19 @@ def _inputs(seed: int = 0, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     return logits, image.to(torch.uint8)
 
 
-def _layer(seed: int = 0, scale: float = 0.3, **settings_) -> CRFGrad:
+def _layer(
+    seed: int = 0,
+    scale: float = 0.3,
+    spatial: str = "learned",
+    bilateral: str = "learned",
+    **arguments,
+) -> CRFGrad:
     """A float64 layer in evaluation mode with random weights, small in space and wide in colour."""
-    arguments = dict(spatial_radius=1, position_std=4.0, colour_std=120.0, **settings_)
-    crf = CRFGrad(L, **arguments).double().eval()
+    terms = dict(
+        spatial=SpatialTerm(spatial, radius=1),
+        bilateral=BilateralTerm(bilateral, position_std=4.0, colour_std=120.0),
+    )
+    crf = CRFGrad(L, **terms, **arguments).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in crf.named_parameters():

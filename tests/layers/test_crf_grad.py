@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from rerank.layers import CRFGrad, project_simplex
+from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm, project_simplex
 
 H, W, L = 3, 4, 3
 ALL_VALID = np.ones((H, W), bool)
@@ -71,7 +71,7 @@ def test_energies_fall_to_a_fixed_point(inputs):
 
 
 def test_parameters_have_the_sizes_of_the_paper():
-    crf = CRFGrad(5, spatial_radius=4, bilateral_radius=1)
+    crf = CRFGrad(5, spatial=SpatialTerm(radius=4), bilateral=BilateralTerm(radius=1))
     assert crf.spatial is not None and crf.spatial.weight is not None
     assert crf.bilateral is not None and crf.bilateral.weight is not None
     assert crf.spatial.weight.shape == (5, 5, 9, 9) and crf.spatial.weight.abs().max() == 0
@@ -84,9 +84,12 @@ def test_parameters_have_the_sizes_of_the_paper():
 
 def test_the_fixed_gaussian_is_where_the_learned_one_starts(inputs):
     logits, image = inputs(batch=2)
-    arguments = dict(spatial="none", colour_std=60.0, bilateral_strength=0.7)
-    learned = CRFGrad(L, bilateral="learned", **arguments).double().eval()
-    fixed = CRFGrad(L, bilateral="gaussian", **arguments).double().eval()
+    learned, fixed = (
+        CRFGrad(L, spatial="none", bilateral=BilateralTerm(kind, colour_std=60.0, strength=0.7))
+        .double()
+        .eval()
+        for kind in ("learned", "gaussian")
+    )
     torch.testing.assert_close(learned(logits, image), fixed(logits, image), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(
         learned.bilateral.kernel(), fixed.bilateral.kernel(), rtol=1e-6, atol=1e-6
@@ -102,17 +105,14 @@ def test_the_fixed_gaussian_is_where_the_learned_one_starts(inputs):
 
 def test_the_fixed_spatial_gaussian_is_a_learned_kernel_of_its_values(inputs):
     logits, _ = inputs(batch=2)
-    arguments = dict(bilateral="none", spatial_radius=2)
-    fixed = (
-        CRFGrad(L, spatial="gaussian", spatial_std=1.5, spatial_strength=0.8, **arguments)
-        .double()
-        .eval()
+    fixed, learned = (
+        CRFGrad(L, spatial=term, bilateral="none").double().eval()
+        for term in (SpatialTerm("gaussian", 2, std=1.5, strength=0.8), SpatialTerm("learned", 2))
     )
     reach = torch.arange(-2, 3, dtype=torch.float64)
     gaussian = torch.exp(-(reach[:, None] ** 2 + reach**2) / (2 * 1.5**2))
     gaussian[2, 2] = 0
     gaussian *= 0.8 / gaussian.sum()
-    learned = CRFGrad(L, spatial="learned", **arguments).double().eval()
     with torch.no_grad():
         learned.spatial.weight.copy_((1 - torch.eye(L))[:, :, None, None] * gaussian)
     torch.testing.assert_close(fixed.spatial.kernel(), learned.spatial.kernel())
@@ -168,7 +168,7 @@ def test_training_learns_to_mend_what_the_network_gets_wrong():
     noise = torch.rand(4, 12, 18, generator=generator) < 0.2
     logits = nn.functional.one_hot(torch.where(noise, 1 - labels, labels), 2)
     logits = 2.0 * logits.permute(0, 3, 1, 2).float()
-    crf = CRFGrad(2, bilateral="none", spatial_radius=2)
+    crf = CRFGrad(2, spatial=SpatialTerm(radius=2), bilateral="none")
     optimiser = torch.optim.SGD(crf.parameters(), lr=0.03, momentum=0.9)
     for _ in range(60):
         optimiser.zero_grad()

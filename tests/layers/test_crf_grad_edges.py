@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rerank.errors import InputError
-from rerank.layers import CRFGrad
+from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm, UnaryTerm
 
 H, W = 3, 4
 
@@ -75,7 +75,7 @@ def test_one_label_one_pixel_and_grey_images():
     assert (CRFGrad(1).eval()(torch.randn(2, 1, 2, 5), torch.zeros(2, 3, 2, 5)) == 1).all()
     single = CRFGrad(2).eval()(torch.tensor([2.0, 0.0]).view(1, 2, 1, 1), torch.zeros(1, 3, 1, 1))
     assert single.flatten().tolist() == pytest.approx([1.0, 0.0])
-    grey = CRFGrad(2, n_channels=1).eval()
+    grey = CRFGrad(2, bilateral=BilateralTerm(n_channels=1)).eval()
     assert grey.bilateral is not None and grey.bilateral.weight is not None
     assert grey.bilateral.weight.shape[2] == 15
     assert grey(torch.randn(1, 2, 3, 4), torch.zeros(1, 1, 3, 4)).shape == (1, 2, 3, 4)
@@ -101,10 +101,12 @@ def test_log_scores_are_a_smooth_logarithm():
         (lambda *_: CRFGrad(2, bilateral=None), "bilateral must be one of"),
         (lambda *_: CRFGrad(2, step_size=0.0), "step_size"),
         (lambda *_: CRFGrad(2, leak=2.0), "leak"),
-        (lambda *_: CRFGrad(2, spatial_radius=0), "spatial_radius"),
-        (lambda *_: CRFGrad(2, spatial="gaussian", spatial_std=0.0), "spatial_std"),
-        (lambda *_: CRFGrad(2, bilateral_radius=0), "bilateral_radius"),
-        (lambda *_: CRFGrad(2, n_channels=0), "n_channels"),
+        (lambda *_: SpatialTerm(radius=0), "spatial radius must be at least 1, got 0"),
+        (lambda *_: SpatialTerm("gaussian", std=0.0), "spatial std must be positive, got 0.0"),
+        (lambda *_: SpatialTerm("potts"), "spatial must be one of learned, gaussian, none"),
+        (lambda *_: BilateralTerm(radius=0), "bilateral radius must be at least 1, got 0"),
+        (lambda *_: BilateralTerm(n_channels=0), "n_channels must be at least 1, got 0"),
+        (lambda *_: UnaryTerm(eps=0.0), "eps must be positive, got 0.0"),
         (
             lambda crf, logits, image: crf(logits[:, :2], image),
             r"\(B, 3, H, W\).*got \(1, 2, 3, 4\)",

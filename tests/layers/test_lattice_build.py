@@ -60,7 +60,7 @@ def placed(features: np.ndarray, **kwargs):
 
 def full_coordinates(simplices) -> np.ndarray:
     """All d + 1 coordinates of the lattice points, which sum to zero."""
-    first = simplices.coordinates
+    first = simplices.table.coordinates
     return np.concatenate([first, -first.sum(axis=1, keepdims=True)], axis=1)
 
 
@@ -73,7 +73,7 @@ def test_agrees_with_a_placement_by_sorting(n_dims):
         expected = corners_and_weights(position)
         ours = {
             tuple(int(c) for c in coordinates[m]): w
-            for m, w in zip(simplices.indices[p], simplices.weights[p])
+            for m, w in zip(simplices.corners.indices[p], simplices.corners.weights[p])
         }
         assert set(ours) == set(expected)
         for corner, weight in expected.items():
@@ -90,17 +90,17 @@ def test_ties_still_give_a_simplex_that_holds_the_point(case):
     n_dims, seed, step = case
     features = np.random.default_rng(seed).integers(-3, 4, size=(12, n_dims)) * step
     simplices = placed(features, exact_keys=False)
-    assert (simplices.weights >= 0).all()
-    np.testing.assert_allclose(simplices.weights.sum(axis=1), 1.0, atol=1e-14)
+    assert (simplices.corners.weights >= 0).all()
+    np.testing.assert_allclose(simplices.corners.weights.sum(axis=1), 1.0, atol=1e-14)
     coordinates = full_coordinates(simplices)
     assert (coordinates % (n_dims + 1) == coordinates[:, :1] % (n_dims + 1)).all()
-    corners = coordinates[simplices.indices].astype(float)
+    corners = coordinates[simplices.corners.indices].astype(float)
     np.testing.assert_allclose(
-        (simplices.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-10
+        (simplices.corners.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-10
     )
     for p in range(len(features)):
-        assert len(set(simplices.indices[p])) == n_dims + 1
-        for k, j in enumerate(simplices.directions[p]):
+        assert len(set(simplices.corners.indices[p])) == n_dims + 1
+        for k, j in enumerate(simplices.corners.directions[p]):
             step_taken = np.ones(n_dims + 1)
             step_taken[j] -= n_dims + 1
             np.testing.assert_array_equal(corners[p, k + 1] - corners[p, k], step_taken)
@@ -110,15 +110,15 @@ def test_points_on_lattice_points_have_one_corner_each():
     # In one dimension the lattice points are the multiples of 1 / sqrt(2 * 2/3) * sqrt(2) / 2.
     spacing = math.sqrt(2) / (2 * math.sqrt(VARIANCE))
     simplices = placed(np.arange(-4, 5)[:, None] * spacing)
-    np.testing.assert_allclose(np.sort(simplices.weights, axis=1), [[0, 1]] * 9, atol=1e-12)
+    np.testing.assert_allclose(np.sort(simplices.corners.weights, axis=1), [[0, 1]] * 9, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_dims", [1, 2, 5])
 def test_both_kinds_of_keys_find_the_same(n_dims):
     features = np.random.default_rng(1).normal(size=(300, n_dims)) * 2
     exact, random = placed(features, exact_keys=True), placed(features, exact_keys=False)
-    np.testing.assert_array_equal(exact.indices, random.indices)
-    np.testing.assert_array_equal(exact.weights, random.weights)
+    np.testing.assert_array_equal(exact.corners.indices, random.corners.indices)
+    np.testing.assert_array_equal(exact.corners.weights, random.corners.weights)
     offsets = neighbour_offsets(n_dims, 1)
     np.testing.assert_array_equal(neighbours(exact, offsets), neighbours(random, offsets))
 
@@ -129,19 +129,20 @@ def test_keys_that_collide_are_drawn_again(monkeypatch):
     seeds: list[int] = []
     place_once = lattice_build._place
 
-    def first_with_equal_strides(columns, scale, strides, steps, compare):
+    def first_with_equal_strides(columns, scale, rule):
         seeds.append(len(seeds))
         if len(seeds) == 1:
             # All digits weigh the same: points whose coordinates sum alike share a key.
             strides = np.array([1, 1, 1, 0], np.uint64)
             steps = strides.sum(dtype=np.uint64) - np.uint64(4) * strides
-        return place_once(columns, scale, strides, steps, compare)
+            rule = rule._replace(strides=strides, steps=steps)
+        return place_once(columns, scale, rule)
 
     monkeypatch.setattr(lattice_build, "_place", first_with_equal_strides)
     found = placed(features, exact_keys=False)
     assert len(seeds) == 2
-    np.testing.assert_array_equal(found.indices, expected.indices)
-    np.testing.assert_array_equal(found.coordinates, expected.coordinates)
+    np.testing.assert_array_equal(found.corners.indices, expected.corners.indices)
+    np.testing.assert_array_equal(found.table.coordinates, expected.table.coordinates)
 
 
 @pytest.mark.parametrize("exact_keys", [True, False])
@@ -161,10 +162,10 @@ def test_neighbours_are_those_at_the_offset(exact_keys):
 def test_many_dimensions_and_many_points_outgrow_the_first_tables():
     features = np.random.default_rng(3).normal(size=(200, 24)) * 4
     simplices = placed(features)
-    assert simplices.coordinates.shape[1] == 24 and len(simplices.coordinates) > 4000
-    corners = full_coordinates(simplices)[simplices.indices]
+    assert simplices.table.coordinates.shape[1] == 24 and len(simplices.table.coordinates) > 4000
+    corners = full_coordinates(simplices)[simplices.corners.indices]
     np.testing.assert_allclose(
-        (simplices.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-9
+        (simplices.corners.weights[..., None] * corners).sum(axis=1), elevated(features), atol=1e-9
     )
 
 

@@ -7,9 +7,18 @@ import pytest
 import torch
 
 from rerank.errors import InputError
-from rerank.layers import LatticeCache, PermutohedralLattice, dense_crf, lattice_graph
+from rerank.layers import (
+    BilateralKernel,
+    GaussianKernel,
+    LatticeCache,
+    PermutohedralLattice,
+    UnaryFromSoftmax,
+    dense_crf,
+    lattice_graph,
+)
 
 H, W = 4, 6
+NO_GAUSSIAN = GaussianKernel(compatibility=0)
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -51,43 +60,30 @@ def pixel_features(image, sxy, srgb):
         ({}, [0.00001, 0.99997, 0.99986, 0.99995, 0.00015, 0.00142]),
         (
             dict(
-                gaussian_compat=1,
-                bilateral_sxy=10,
-                bilateral_srgb=40,
-                bilateral_compat=1.5,
+                gaussian=GaussianKernel(compatibility=1),
+                bilateral=BilateralKernel(10, 40, 1.5),
                 n_iterations=3,
             ),
             [0.22485, 0.66569, 0.45038, 0.47886, 0.11553, 0.19526],
         ),
         (
             dict(
-                gaussian_sxy=2,
-                gaussian_compat=1,
-                bilateral_sxy=10,
-                bilateral_srgb=40,
-                bilateral_compat=1.5,
-                normalization="before",
+                gaussian=GaussianKernel(2, 1, "before"),
+                bilateral=BilateralKernel(10, 40, 1.5, "before"),
             ),
             [0.22555, 0.67633, 0.45455, 0.48002, 0.10928, 0.18863],
         ),
         (
             dict(
-                gaussian_sxy=2,
-                gaussian_compat=1,
-                bilateral_sxy=10,
-                bilateral_srgb=40,
-                bilateral_compat=1.5,
-                normalization="after",
+                gaussian=GaussianKernel(2, 1, "after"),
+                bilateral=BilateralKernel(10, 40, 1.5, "after"),
             ),
             [0.23911, 0.67793, 0.46588, 0.4902, 0.11826, 0.19944],
         ),
         (
             dict(
-                gaussian_sxy=(2, 2),
-                gaussian_compat=[-1, -2, 0],
-                bilateral_sxy=10,
-                bilateral_srgb=[40, 40, 40],
-                bilateral_compat=[[0, 1, 2], [0.5, 0, 1], [1, 2, 0]],
+                gaussian=GaussianKernel((2, 2), [-1, -2, 0]),
+                bilateral=BilateralKernel(10, [40, 40, 40], [[0, 1, 2], [0.5, 0, 1], [1, 2, 0]]),
             ),
             [0.0954, 0.57354, 0.18457, 0.34871, 0.04171, 0.13917],
         ),
@@ -111,11 +107,8 @@ def test_agrees_with_mean_field_on_the_lattice_matrices(n_iterations):
         probabilities,
         image,
         n_iterations=n_iterations,
-        gaussian_compat=0,
-        bilateral_sxy=2.0,
-        bilateral_srgb=50.0,
-        bilateral_compat=cost,
-        normalization="none",
+        gaussian=NO_GAUSSIAN,
+        bilateral=BilateralKernel(2.0, 50.0, cost, "none"),
     )
     np.testing.assert_allclose(ours, expected, atol=1e-10)
 
@@ -133,13 +126,7 @@ def test_comes_near_mean_field_on_dense_gaussians():
         kernels.append((kernel / np.sqrt(np.outer(sums, sums)), -weight * np.eye(3)))
     expected = mean_field_on_matrices(probabilities, image, kernels, 5)
     ours = dense_crf(
-        probabilities,
-        image,
-        gaussian_sxy=2,
-        gaussian_compat=1,
-        bilateral_sxy=5,
-        bilateral_srgb=60,
-        bilateral_compat=1.5,
+        probabilities, image, gaussian=GaussianKernel(2, 1), bilateral=BilateralKernel(5, 60, 1.5)
     )
     assert np.abs(ours - expected).mean() < 0.02
     # One of the 24 pixels is nearly tied.
@@ -148,24 +135,33 @@ def test_comes_near_mean_field_on_dense_gaussians():
 
 def test_the_three_forms_of_a_potts_cost_agree():
     probabilities, image = scene()
-    as_number = dense_crf(probabilities, image, bilateral_compat=2, gaussian_compat=0)
-    as_vector = dense_crf(
-        probabilities, image, bilateral_compat=np.full(3, -2.0), gaussian_compat=np.zeros(3)
-    )
+
+    def refined(compatibility, gaussian=NO_GAUSSIAN):
+        bilateral = BilateralKernel(compatibility=compatibility)
+        return dense_crf(probabilities, image, gaussian=gaussian, bilateral=bilateral)
+
+    as_number = refined(2)
+    as_vector = refined(np.full(3, -2.0), GaussianKernel(compatibility=np.zeros(3)))
     np.testing.assert_allclose(as_number, as_vector, atol=1e-12)
     # Off the diagonal the same cost differs by a constant only if all rows sum alike.
-    as_matrix = dense_crf(probabilities, image, bilateral_compat=-2 * np.eye(3), gaussian_compat=0)
+    as_matrix = refined(-2 * np.eye(3))
     np.testing.assert_allclose(as_number, as_matrix, atol=1e-12)
 
 
 def test_no_terms_give_the_clipped_probabilities():
     probabilities, image = scene()
     probabilities[:, 0, 0] = [1, 0, 0]
-    refined = dense_crf(probabilities, image, gaussian_compat=0, bilateral_compat=0, clip=1e-3)
+    refined = dense_crf(
+        probabilities,
+        image,
+        gaussian=NO_GAUSSIAN,
+        bilateral=BilateralKernel(compatibility=0),
+        unary=UnaryFromSoftmax(clip=1e-3),
+    )
     clipped = np.clip(probabilities, 1e-3, 1)
     np.testing.assert_allclose(refined, clipped / clipped.sum(axis=0), atol=1e-12)
     np.testing.assert_allclose(
-        dense_crf(probabilities, image, n_iterations=0, scale=0.7)[:, 0, 0],
+        dense_crf(probabilities, image, n_iterations=0, unary=UnaryFromSoftmax(0.7))[:, 0, 0],
         [0.8, 0.1, 0.1],
         atol=1e-12,
     )
@@ -198,13 +194,13 @@ def test_arrays_tensors_and_batches_agree():
 def test_precisions(dtype, tolerance):
     probabilities, image = scene()
     maps, picture = as_tensors(probabilities, image)
-    refined = dense_crf(maps.to(dtype), picture, bilateral_compat=2, gaussian_compat=1)
+    weak = dict(
+        gaussian=GaussianKernel(compatibility=1), bilateral=BilateralKernel(compatibility=2)
+    )
+    refined = dense_crf(maps.to(dtype), picture, **weak)
     assert refined.dtype == dtype
     torch.testing.assert_close(
-        refined.double(),
-        dense_crf(maps, picture, bilateral_compat=2, gaussian_compat=1),
-        rtol=0,
-        atol=tolerance,
+        refined.double(), dense_crf(maps, picture, **weak), rtol=0, atol=tolerance
     )
 
 
@@ -267,7 +263,7 @@ def test_certain_probabilities_stay_finite():
     hard = np.zeros((3, H, W), np.float32)
     hard[0] = 1.0
     hard[:, 2, 3] = [0, 1, 0]
-    refined = dense_crf(hard, scene()[1], bilateral_compat=1e4)
+    refined = dense_crf(hard, scene()[1], bilateral=BilateralKernel(compatibility=1e4))
     assert np.isfinite(refined).all()
     np.testing.assert_allclose(refined.sum(axis=0), 1, atol=1e-6)
 
@@ -283,10 +279,8 @@ def test_gradients_flow_to_the_probabilities(compiled, monkeypatch):
             p,
             picture,
             n_iterations=2,
-            gaussian_compat=0.5,
-            bilateral_compat=[[0, 1, 2], [1, 0, 1], [2, 1, 0]],
-            bilateral_sxy=2.0,
-            bilateral_srgb=60.0,
+            gaussian=GaussianKernel(compatibility=0.5),
+            bilateral=BilateralKernel(2.0, 60.0, [[0, 1, 2], [1, 0, 1], [2, 1, 0]]),
             valid=valid,
         ),
         (maps.requires_grad_(),),
@@ -304,7 +298,7 @@ def test_the_cache_knows_images_by_their_content():
     changed[0, 0, 0] += 1
     dense_crf(probabilities, changed, cache=cache)
     assert (cache.misses, cache.hits) == (3, 3)
-    dense_crf(probabilities, image, bilateral_sxy=50.0, cache=cache)
+    dense_crf(probabilities, image, bilateral=BilateralKernel(50.0), cache=cache)
     assert (cache.misses, len(cache)) == (4, 3)
 
 
@@ -325,13 +319,19 @@ PROBABILITIES, IMAGE = scene()
         (dict(valid=np.ones((3, 6), bool)), r"valid must be bool and of shape \(4, 6\)"),
         (dict(valid=np.ones((4, 6))), "valid must be bool.*got float64"),
         (dict(n_iterations=-1), "n_iterations"),
-        (dict(normalization="both"), "normalization must be one of symmetric"),
-        (dict(scale=0.0), "scale"),
-        (dict(clip=0.0), "clip"),
-        (dict(gaussian_sxy=0.0), "position_std must be"),
-        (dict(bilateral_srgb=(1.0, 2.0)), "colour_std must be a positive number or 3"),
-        (dict(bilateral_compat=np.zeros(2)), r"bilateral_compat must be a number, \(3,\)"),
-        (dict(gaussian_compat=float("nan")), "gaussian_compat must be finite"),
+        (dict(gaussian=GaussianKernel(0.0)), "position_std must be"),
+        (
+            dict(bilateral=BilateralKernel(colour_std=(1.0, 2.0))),
+            "colour_std must be a positive number or 3",
+        ),
+        (
+            dict(bilateral=BilateralKernel(compatibility=np.zeros(2))),
+            r"bilateral compatibility must be a number, \(3,\)",
+        ),
+        (
+            dict(gaussian=GaussianKernel(compatibility=float("nan"))),
+            "gaussian compatibility must be finite",
+        ),
     ],
 )
 def test_unusable_arguments_are_named(change, message):
@@ -339,6 +339,20 @@ def test_unusable_arguments_are_named(change, message):
     arguments.update(change)
     with pytest.raises(InputError, match=message):
         dense_crf(**arguments)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: GaussianKernel(normalization="both"), "normalization must be one of symmetric"),
+        (lambda: BilateralKernel(normalization="both"), "normalization must be one of symmetric"),
+        (lambda: UnaryFromSoftmax(scale=0.0), r"scale must be in \(0, 1\], got 0.0"),
+        (lambda: UnaryFromSoftmax(clip=0.0), r"clip must be in \(0, 1\), got 0.0"),
+    ],
+)
+def test_unusable_settings_are_named(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
 
 
 @pytest.mark.gpu

@@ -13,11 +13,14 @@ from rerank.losses import (
     ExpectedUoILoss,
     NeuroIoULoss,
     RMILoss,
+    RMISettings,
     SoftCrossEntropyLoss,
+    SurrogateSettings,
     WeightedSumLoss,
 )
 
 N_CLASSES = 4
+FAST = SurrogateSettings(first_steps=40, steps=1, batch_size=64, memory=512)
 LOSSES = {
     "cross_entropy": SoftCrossEntropyLoss,
     "iou": ExpectedIoULoss,
@@ -25,18 +28,10 @@ LOSSES = {
     "iou_corpus": lambda: ExpectedIoULoss(counts=CorpusCounts(N_CLASSES)),
     "rmi": lambda: RMILoss(factor=2, region_size=2),
     "rmi_softmax_max": lambda: RMILoss(
-        factor=2, pooling="maximum", cross_entropy="softmax", dtype=torch.float32
+        factor=2, settings=RMISettings("maximum", cross_entropy="softmax", dtype=torch.float32)
     ),
-    "neuro": lambda: NeuroIoULoss(first_steps=40, steps=1, batch_size=64, memory=512),
-    "neuro_hinge": lambda: NeuroIoULoss(
-        n_inputs=3,
-        counts="hinge",
-        scale="image",
-        first_steps=40,
-        steps=1,
-        batch_size=64,
-        memory=512,
-    ),
+    "neuro": lambda: NeuroIoULoss(settings=FAST),
+    "neuro_hinge": lambda: NeuroIoULoss(n_inputs=3, counts="hinge", scale="image", settings=FAST),
     "affinity": lambda: WeightedSumLoss(
         [(1.0, SoftCrossEntropyLoss()), (0.5, AffinityFieldLoss(margin=2.0))]
     ),

@@ -8,6 +8,7 @@ from rerank.errors import InputError
 from rerank.losses import (
     NeuroIoULoss,
     SurrogateNetwork,
+    SurrogateSettings,
     fit_surrogate,
     neuro_iou_loss,
     surrogate_counts,
@@ -156,7 +157,7 @@ def train(loss, logits, labels, n_steps, learning_rate=0.3):
 
 def test_the_loss_raises_iou_and_its_surrogate_says_how_well_it_fits():
     logits, labels = draw(6, (4, 4, 12, 15), scale=2.0, dtype=torch.float32)
-    loss = NeuroIoULoss(first_steps=300, memory=1024)
+    loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=300, memory=1024))
     assert np.isnan(loss.held_out_error) and np.isnan(loss.held_out_share)
     before = surrogate_counts(logits, labels)
     train(loss, logits, labels, 30)
@@ -171,9 +172,11 @@ def test_the_loss_raises_iou_and_its_surrogate_says_how_well_it_fits():
 
 def test_training_that_goes_on_from_a_state_goes_on_exactly():
     logits, labels = draw(7, dtype=torch.float32)
-    loss = NeuroIoULoss(first_steps=20, batch_size=32, memory=128, random_state=3)
+    loss = NeuroIoULoss(
+        settings=SurrogateSettings(first_steps=20, batch_size=32, memory=128), random_state=3
+    )
     train(loss, logits, labels, 3)
-    fresh = NeuroIoULoss(first_steps=20, batch_size=32, memory=128)
+    fresh = NeuroIoULoss(settings=SurrogateSettings(first_steps=20, batch_size=32, memory=128))
     fresh.load_state_dict(copy.deepcopy(loss.state_dict()))
     copied = logits.detach().clone().requires_grad_()
     train(loss, logits, labels, 3)
@@ -186,10 +189,10 @@ def test_training_that_goes_on_from_a_state_goes_on_exactly():
 
 def test_the_state_of_a_loss_can_be_saved(tmp_path):
     logits, labels = draw(7, dtype=torch.float32)
-    loss = NeuroIoULoss(first_steps=2, batch_size=8, memory=64)
+    loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=2, batch_size=8, memory=64))
     train(loss, logits, labels, 1)
     torch.save(loss.state_dict(), tmp_path / "loss.pt")
-    fresh = NeuroIoULoss(first_steps=2, batch_size=8, memory=64)
+    fresh = NeuroIoULoss(settings=SurrogateSettings(first_steps=2, batch_size=8, memory=64))
     fresh.load_state_dict(torch.load(tmp_path / "loss.pt", weights_only=True))
     torch.testing.assert_close(fresh.remembered, loss.remembered)
 
@@ -199,14 +202,14 @@ def test_equal_seeds_give_equal_losses_whatever_the_global_generator_does():
     values = []
     for seed, random_state in ((1, 0), (2, 0), (3, 1)):
         torch.manual_seed(seed)
-        loss = NeuroIoULoss(first_steps=5, random_state=random_state)
+        loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=5), random_state=random_state)
         values.append(loss(logits, labels).item())
     assert values[0] == values[1] != values[2]
 
 
 def test_nothing_is_learned_in_eval_mode_or_without_gradients():
     logits, labels = draw(9, dtype=torch.float32)
-    loss = NeuroIoULoss(first_steps=5)
+    loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=5))
     state = copy.deepcopy(loss.surrogate.state_dict())
     with torch.no_grad():
         loss(logits, labels)
@@ -220,7 +223,7 @@ def test_nothing_is_learned_in_eval_mode_or_without_gradients():
 
 def test_an_optimiser_that_is_given_the_surrogate_leaves_it_alone():
     logits, labels = draw(10, dtype=torch.float32)
-    loss = NeuroIoULoss(first_steps=5)
+    loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=5))
     optimiser = torch.optim.SGD([logits, *loss.parameters()], lr=1.0, weight_decay=0.1)
     loss(logits, labels).backward()
     weights = loss.surrogate.layers[0].weight.clone()
@@ -247,4 +250,4 @@ def test_errors_name_what_came():
     with pytest.raises(InputError, match="union, image; got 'pixels'"):
         surrogate_counts(logits, labels, scale="pixels")
     with pytest.raises(InputError, match="memory must be at least 1, got 0"):
-        NeuroIoULoss(memory=0)
+        NeuroIoULoss(settings=SurrogateSettings(memory=0))

@@ -1,4 +1,5 @@
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -6,7 +7,20 @@ import torch
 from torch.nn import functional as F
 
 from rerank.errors import InputError
-from rerank.losses import RMILoss, region_mutual_information, rmi_loss, soft_cross_entropy
+from rerank.losses import (
+    RMILoss,
+    RMISettings,
+    region_mutual_information,
+    rmi_loss,
+    soft_cross_entropy,
+)
+
+
+def arguments(**given):
+    """Arguments of the loss, of which some belong into its settings."""
+    inner = {f.name for f in fields(RMISettings)}
+    settings = RMISettings(**{key: value for key, value in given.items() if key in inner})
+    return {key: value for key, value in given.items() if key not in inner} | {"settings": settings}
 
 
 def direct_pool(maps, factor, pooling, mask=None, target=False):
@@ -124,10 +138,10 @@ def test_value_and_gradient_are_those_of_the_formulas(scale, options):
     logits, labels = draw(scale, shape)
     expected, expected_gradient = with_gradient(direct_loss(logits, labels, **options), logits)
     ours = {"region_size" if k == "size" else k: v for k, v in options.items()}
-    value, gradient = with_gradient(rmi_loss(logits, labels, **ours), logits)
+    value, gradient = with_gradient(rmi_loss(logits, labels, **arguments(**ours)), logits)
     assert value == pytest.approx(expected, rel=1e-6)
     assert relative(gradient, expected_gradient) < 1e-6
-    information = region_mutual_information(logits, labels, **ours)
+    information = region_mutual_information(logits, labels, **arguments(**ours))
     torch.testing.assert_close(
         information, direct_information(logits, labels, **options), rtol=1e-6, atol=1e-6
     )
@@ -144,7 +158,9 @@ def test_void_is_no_part_of_a_cell_and_a_cell_of_void_is_in_no_region(pooling, s
     expected, expected_gradient = with_gradient(
         direct_loss(logits, labels, size=2, **options), logits
     )
-    value, gradient = with_gradient(rmi_loss(logits, labels, region_size=2, **options), logits)
+    value, gradient = with_gradient(
+        rmi_loss(logits, labels, region_size=2, **arguments(**options)), logits
+    )
     assert value == pytest.approx(expected, rel=1e-6)
     assert relative(gradient, expected_gradient) < 1e-6
     void = (labels == 255).unsqueeze(1).expand_as(logits)
@@ -158,7 +174,9 @@ def test_float32_has_the_error_that_the_docstring_states(scale, smooth, dtype):
     logits, labels = draw(scale, (2, 4, 120, 161), smooth=smooth)
     exact, exact_gradient = with_gradient(rmi_loss(logits, labels), logits)
     narrow = logits.detach().float().requires_grad_()
-    value, gradient = with_gradient(rmi_loss(narrow, labels, dtype=dtype), narrow)
+    value, gradient = with_gradient(
+        rmi_loss(narrow, labels, settings=RMISettings(dtype=dtype)), narrow
+    )
     assert value == pytest.approx(exact, rel=1e-5)
     assert relative(gradient.double(), exact_gradient) < 1e-4
 
@@ -170,7 +188,9 @@ def test_maps_of_constant_pieces_are_finite_although_their_covariance_is_singula
         coarse = scale * torch.randn(1, 5, 4, 5, generator=generator)
         logits = F.interpolate(coarse, size=(120, 160), mode="nearest").requires_grad_()
         labels = logits.argmax(dim=1).roll((9, 7), dims=(1, 2))
-        value, gradient = with_gradient(rmi_loss(logits, labels, dtype=dtype), logits)
+        value, gradient = with_gradient(
+            rmi_loss(logits, labels, settings=RMISettings(dtype=dtype)), logits
+        )
         exact = rmi_loss(logits.detach().double(), labels).item()
         assert value == pytest.approx(exact, rel=1e-4)
         assert gradient.isfinite().all()
@@ -198,18 +218,22 @@ def test_gradcheck(options):
             lambda z: function(z, labels, **options), (logits,), fast_mode=True
         )
 
-    assert check(rmi_loss, options)
+    assert check(rmi_loss, arguments(**options))
     assert check(region_mutual_information, {"factor": 2, "region_size": 2})
 
 
 def test_the_parts_add_up_as_equation_16_says():
     logits, labels = draw()
     information = region_mutual_information(logits, labels).sum(dim=1).mean()
-    alone = rmi_loss(logits, labels, cross_entropy_weight=0.0)
+    alone = rmi_loss(logits, labels, settings=RMISettings(cross_entropy_weight=0.0))
     assert alone.item() == pytest.approx(-information.item())
-    mean = rmi_loss(logits, labels, cross_entropy_weight=0.0, reduction="mean")
+    mean = rmi_loss(
+        logits, labels, settings=RMISettings(cross_entropy_weight=0.0), reduction="mean"
+    )
     assert mean.item() == pytest.approx(-information.item() / 3)
-    with_softmax = rmi_loss(logits, labels, cross_entropy_weight=0.3, cross_entropy="softmax")
+    with_softmax = rmi_loss(
+        logits, labels, settings=RMISettings(cross_entropy_weight=0.3, cross_entropy="softmax")
+    )
     assert with_softmax.item() == pytest.approx(
         0.3 * soft_cross_entropy(logits, labels).item() - 0.7 * information.item()
     )
@@ -220,7 +244,9 @@ def test_the_parts_add_up_as_equation_16_says():
         .sum(dim=1)
         .mean()
     )
-    assert rmi_loss(logits, labels, cross_entropy_weight=1.0).item() == pytest.approx(binary.item())
+    assert rmi_loss(
+        logits, labels, settings=RMISettings(cross_entropy_weight=1.0)
+    ).item() == pytest.approx(binary.item())
 
 
 def test_a_soft_target_that_is_one_hot_gives_what_labels_give():
@@ -229,8 +255,12 @@ def test_a_soft_target_that_is_one_hot_gives_what_labels_give():
     seen = (labels != 255).unsqueeze(1)
     soft = F.one_hot(labels.masked_fill(labels == 255, 0), 3).permute(0, 3, 1, 2) * seen.double()
     for pooling in ("average", "maximum", "interpolation"):
-        by_labels, first = with_gradient(rmi_loss(logits, labels, pooling=pooling), logits)
-        by_soft, second = with_gradient(rmi_loss(logits, soft, pooling=pooling), logits)
+        by_labels, first = with_gradient(
+            rmi_loss(logits, labels, settings=RMISettings(pooling)), logits
+        )
+        by_soft, second = with_gradient(
+            rmi_loss(logits, soft, settings=RMISettings(pooling)), logits
+        )
         assert by_soft == pytest.approx(by_labels, rel=1e-12)
         torch.testing.assert_close(first, second)
 
@@ -242,10 +272,11 @@ def test_weights_of_zero_are_void():
     masked = labels.masked_fill(weights == 0, 255)
     for pooling in ("average", "maximum", "interpolation"):
         value, first = with_gradient(
-            rmi_loss(logits, labels, weights=2 * weights, pooling=pooling, factor=3), logits
+            rmi_loss(logits, labels, weights=2 * weights, factor=3, settings=RMISettings(pooling)),
+            logits,
         )
         expected, second = with_gradient(
-            rmi_loss(logits, masked, pooling=pooling, factor=3), logits
+            rmi_loss(logits, masked, factor=3, settings=RMISettings(pooling)), logits
         )
         assert value == pytest.approx(expected, rel=1e-10)
         torch.testing.assert_close(first, second)
@@ -273,15 +304,15 @@ def test_an_image_smaller_than_a_region_leaves_the_cross_entropy(size):
     logits, labels = draw(shape=(2, 3) + size)
     assert not region_mutual_information(logits, labels).any()
     assert rmi_loss(logits, labels).item() == pytest.approx(
-        0.5 * rmi_loss(logits, labels, cross_entropy_weight=1.0).item()
+        0.5 * rmi_loss(logits, labels, settings=RMISettings(cross_entropy_weight=1.0)).item()
     )
 
 
 def test_an_image_without_a_region_is_left_out_of_the_mean_over_images():
     logits, labels = draw(shape=(2, 3, 26, 33))
     labels[1] = 255
-    alone = rmi_loss(logits[:1], labels[:1], cross_entropy_weight=0.0)
-    both = rmi_loss(logits, labels, cross_entropy_weight=0.0)
+    alone = rmi_loss(logits[:1], labels[:1], settings=RMISettings(cross_entropy_weight=0.0))
+    both = rmi_loss(logits, labels, settings=RMISettings(cross_entropy_weight=0.0))
     assert both.item() == pytest.approx(alone.item())
 
 
@@ -290,7 +321,7 @@ def test_an_image_without_a_region_is_left_out_of_the_mean_over_images():
 def test_a_constant_prediction_is_finite(dtype, value):
     _, labels = draw()
     logits = torch.full((2, 3, 26, 33), value, requires_grad=True)
-    loss = rmi_loss(logits, labels, dtype=dtype)
+    loss = rmi_loss(logits, labels, settings=RMISettings(dtype=dtype))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert loss.isfinite() and gradient.isfinite().all()
 
@@ -316,7 +347,7 @@ def test_nan_logits_give_nan():
 
 def test_the_module_and_the_function_agree():
     logits, labels = draw()
-    module = RMILoss(
+    given = arguments(
         region_size=2,
         factor=3,
         pooling="maximum",
@@ -327,19 +358,7 @@ def test_the_module_and_the_function_agree():
         dtype=torch.float32,
         reduction="mean",
     )
-    expected = rmi_loss(
-        logits,
-        labels,
-        region_size=2,
-        factor=3,
-        pooling="maximum",
-        cross_entropy_weight=0.2,
-        cross_entropy="softmax",
-        xi=1e-4,
-        prediction_ridge=1e-5,
-        dtype=torch.float32,
-        reduction="mean",
-    )
+    module, expected = RMILoss(**given), rmi_loss(logits, labels, **given)
     assert module(logits, labels).item() == expected.item()
     assert np.isfinite(expected.item())
 
@@ -361,6 +380,6 @@ def test_the_module_and_the_function_agree():
 def test_unusable_settings_are_named(options, message):
     logits, labels = draw()
     with pytest.raises(InputError, match=message):
-        rmi_loss(logits, labels, **options)
+        rmi_loss(logits, labels, **arguments(**options))
     with pytest.raises(InputError, match=message):
-        RMILoss(**options)
+        RMILoss(**arguments(**options))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rerank.errors import InputError
-from rerank.layers import CRFGrad
+from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm
 from rerank.nets import DenseCRFNet, DenseData, DenseFCN, KeptActivations, Phase, TrainConfig, train
 from rerank.nets.kept_activations import resize_labels
 
@@ -69,7 +69,9 @@ def test_net_and_crf_layer_train_as_one(loss):
     net = frozen_net()
     data = KeptActivations(net, samples(8), (24, 32))
     train(net, data, TrainConfig((Phase("ce", 15, 0.1),), batch_size=4))
-    joint = DenseCRFNet(net, CRFGrad(3, spatial_radius=2, position_std=10.0))
+    joint = DenseCRFNet(
+        net, CRFGrad(3, spatial=SpatialTerm(radius=2), bilateral=BilateralTerm(position_std=10.0))
+    )
     before = {name: value.clone() for name, value in joint.state_dict().items()}
     train(joint, data, TrainConfig((Phase(loss, 2, 0.02),), batch_size=4))
     after = joint.state_dict()

@@ -281,7 +281,7 @@ def test_arguments_reach_their_loss():
     losses = loss_from_name("rmi(factor=2, pooling=maximum) + 0.1 neuro-hinge(n_inputs=3)", 7, 5)
     rmi, neuro = losses.losses
     assert losses.factors == (1.0, 0.1)
-    assert (rmi.factor, rmi.pooling) == (2, "maximum")
+    assert (rmi.factor, rmi.settings.pooling) == (2, "maximum")
     assert (neuro.counts, neuro.surrogate.n_inputs, neuro.ignore_index) == ("hinge", 3, 7)
     other = loss_from_name("neuro(n_inputs=3)", random_state=5)
     assert states_equal(dict(other.surrogate.state_dict()), dict(neuro.surrogate.state_dict()))

@@ -47,7 +47,7 @@ class PixelTarget:
         return PixelTarget(self.logits, None, self.as_distribution(), self.weights)
 
     def as_distribution(self) -> Tensor:
-        """The target as (B, C, H, W) probabilities; what it is where void is of no account."""
+        """The target as (B, C, H, W) probabilities, of which those at void pixels mean nothing."""
         if self.distribution is not None:
             return self.distribution
         assert self.labels is not None
@@ -59,6 +59,20 @@ def prepare_target(
     logits: Tensor, target: Tensor, ignore_index: int = 255, weights: Tensor | None = None
 ) -> PixelTarget:
     """Check logits, target and weights against each other and bring them into one form.
+
+    Parameters
+    ----------
+    logits : (B, C, H, W) floating tensor
+    target : (B, H, W) integer tensor or (B, C, H, W) floating tensor
+        Labels, or a distribution over classes per pixel that sums to 1, or to 0 where void.
+    ignore_index : int
+        The label of void.
+    weights : (B, H, W) tensor, optional
+        At least 0.
+
+    Returns
+    -------
+    PixelTarget
 
     Raises
     ------
@@ -86,7 +100,7 @@ def prepare_target(
         labels = labels * seen
         if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
             outside = (labels < 0) | (labels >= n_classes)
-            found = ", ".join(str(int(v)) for v in labels[outside].unique()[:5])
+            found = ", ".join(str(int(v)) for v in labels[outside].unique()[:5])  # type: ignore[no-untyped-call]
             raise InputError(
                 f"target labels must be 0..{n_classes - 1} for logits of {n_classes} classes, or "
                 f"{ignore_index} (void); found {found}"
@@ -126,7 +140,13 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def check_choice(value: str, name: str, choices: tuple[str, ...]) -> None:
-    """Raise `InputError` where `value` is none of `choices`."""
+    """Refuse a setting called `name` whose `value` is not among `choices`.
+
+    Raises
+    ------
+    InputError
+        If it is not, naming them.
+    """
     if value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 

@@ -1,4 +1,4 @@
-"""Expected counts that run over the corpus, so that minibatches follow a corpus-level measure."""
+"""Running sums of expected counts, so that minibatches follow a measure of the whole corpus."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ class CorpusCounts(nn.Module):
     Parameters
     ----------
     n_classes : int
+        At least 1.
     decay : float in (0, 1]
         Factor on the earlier sums at each batch. 1 adds up until `reset` (call it at the start
         of an epoch); below 1, about the last 1 / (1 - decay) batches count.
     rescale : bool
-        A batch is the smaller a part of the sums the more has been added up, and so is its
-        gradient. True multiplies it by the number of batches in the sums (decayed alike), so
-        that a learning rate means what it means without the sums; the value is the same.
+        The more has been added up, the smaller is a batch's part of the sums, and its gradient.
+        True multiplies the gradient by the number of batches in the sums (decayed alike), so
+        that the same learning rate fits with and without the sums; the value is the same.
 
     Notes
     -----
-    The sums are float64 buffers and travel in the `state_dict`. They take in a batch only in
-    training mode; in `eval` mode they are read.
+    The sums are float64 buffers and part of the `state_dict`. A batch is added to them only in
+    training mode.
+
+    Raises
+    ------
+    InputError
+        If `n_classes` or `decay` is out of its range.
     """
 
     intersections: Tensor
@@ -57,7 +63,23 @@ class CorpusCounts(nn.Module):
     def forward(
         self, intersection: Tensor, union: Tensor, mass: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Add a batch's (C,) counts to the sums and return the three sums, differentiably."""
+        """Add a batch's counts to the sums.
+
+        Parameters
+        ----------
+        intersection, union, mass : (C,) tensors
+            Those of `ExpectedCounts`.
+
+        Returns
+        -------
+        intersections, unions, masses : (C,) float64 tensors
+            The sums, differentiable by the batch's counts.
+
+        Raises
+        ------
+        InputError
+            If the batch has another number of classes.
+        """
         if intersection.shape != self.intersections.shape:
             raise InputError(
                 f"counts of {len(self.intersections)} classes cannot take a batch of "
