@@ -15,7 +15,7 @@ from rerank.superpixels import (
     adjacency_graph,
     check_image,
     lab_image,
-    pool_mean,
+    region_mean,
     superpixel_positions,
 )
 from rerank.types import Array, FloatArray, IntArray
@@ -104,9 +104,9 @@ def appearance_features(
             pattern_channels(lightness, 2),
         ]
     )
-    basic_mean = pool_mean(basic, superpixels)
-    square_mean = pool_mean(np.square(basic), superpixels)
-    own = np.concatenate([basic_mean, pool_mean(detail, superpixels)], axis=1)
+    basic_mean = region_mean(basic, superpixels)
+    square_mean = region_mean(np.square(basic), superpixels)
+    own = np.concatenate([basic_mean, region_mean(detail, superpixels)], axis=1)
     own_names = basic_names + detail_names
     place = superpixel_positions(superpixels)
     ring = neighbour_mean(own, graph)

@@ -113,9 +113,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         features : (n, D) float array
             Superpixels of all images; float16 and float32 are not copied as a whole.
         target : (n, C) or (n,) array
-            Pixels of each class in each superpixel, as `label_histogram` counts them, or one
-            class each, 0..C-1 or 255 for none. Superpixels without a labelled pixel are left
-            out. A class that is absent gets probabilities near 0.
+            Pixels of each class in each superpixel, as `rerank.metrics.region_histogram` counts
+            them, or one class each, 0..C-1 or 255 for none. Superpixels without a labelled pixel
+            are left out. A class that is absent gets probabilities near 0.
         sample_weight : (n,) array, optional
             Factor on each superpixel's weight, 0 or greater; with one class each, for example
             the areas.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.superpixels import count_superpixels, pool_mean
+from rerank.superpixels import count_superpixels, region_mean
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
@@ -150,7 +150,7 @@ def pool_probability_maps(
             f"{worst[1]} sum to {totals[worst]:.4g}; divide by the sum, or apply a softmax to "
             "scores"
         )
-    pooled = pool_mean(values / totals[..., None], superpixels)
+    pooled = region_mean(values / totals[..., None], superpixels)
     return pooled / pooled.sum(axis=1, keepdims=True)
 
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.crf import map_inference
-from rerank.metrics import region_intersection_union
+from rerank.metrics import majority_labels, region_intersection_union
 from rerank.proposals import ProposalSet
 from rerank.stages.base import Job, Stage, read_image, write_image
 from rerank.stages.crf_settings import CRFChoice, load_choice, pool_contexts, propose
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.pool import RESERVE, fill, run_rows
 from rerank.stages.superpixels import graph_of
-from rerank.superpixels import RegionGraph, majority_labels
+from rerank.superpixels import RegionGraph
 from rerank.types import FloatArray
 
 
