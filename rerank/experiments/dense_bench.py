@@ -22,8 +22,8 @@ from rerank.experiments.weights import find_backbone_weights
 from rerank.layers import CRFGrad, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
+    AugmentedImages,
     DenseCRFNet,
-    DenseData,
     DenseFCN,
     History,
     KeptActivations,
@@ -32,7 +32,7 @@ from rerank.nets import (
     TrainingData,
     train,
 )
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
 from rerank.types import Array, IntArray
 
@@ -218,9 +218,9 @@ class DenseBench:
 
     def _training_data(self, model: nn.Module) -> TrainingData:
         if self.scope.full:
-            return DenseData(self.train, self.setting.full_size, (0.5, 2.0))
+            return AugmentedImages(self.train, self.setting.full_size, (0.5, 2.0))
         if self._trains_backbone:
-            return DenseData([_resized(sample, self.setting.size) for sample in self.train])
+            return AugmentedImages([_resized(sample, self.setting.size) for sample in self.train])
         return self.keep("train", self.train, model)
 
     def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.nets.activations import images_to_tensor, torch_threads
 from rerank.nets.backbone import LayerGeometry
-from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout
 from rerank.nets.resampling import resample
-from rerank.nets.training_data import DenseInputs
-from rerank.nets.weights import BackboneWeights
+from rerank.nets.training_data import KeptInputs
 from rerank.types import Array, FloatArray, RandomState
 
 _PIXELS = LayerGeometry(1, 0.5)
@@ -105,17 +105,17 @@ class DenseFCN(nn.Module):
             self.backbone.eval()
         return self
 
-    def forward(self, images: Tensor | DenseInputs) -> Tensor:
+    def forward(self, images: Tensor | KeptInputs) -> Tensor:
         """Return logits (B, C, H, W), float32, for RGB images (B, 3, H, W) in 0..255.
 
-        Of `DenseInputs` the kept activations are used, and the backbone is not run.
+        Of `KeptInputs` the kept activations are used, and the backbone is not run.
 
         Raises
         ------
         InputError
             If the images are not (B, 3, H, W), or too small for the backbone.
         """
-        if isinstance(images, DenseInputs):
+        if isinstance(images, KeptInputs):
             outputs, shape = images.activations, images.images.shape
         else:
             outputs, shape = self.skip_activations(images), images.shape

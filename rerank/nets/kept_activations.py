@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
-from rerank.nets.dense_data import LabelledImages
+from rerank.nets.augmented_images import LabelledImages
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.training_data import Batch, DenseInputs
+from rerank.nets.training_data import Batch, KeptInputs
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -115,10 +115,10 @@ class KeptActivations:
             mirrored[:] = False
         return self._take(indices, mirrored)
 
-    def inputs(self, index: int) -> DenseInputs:
+    def inputs(self, index: int) -> KeptInputs:
         """Return one image as it is, as a batch of its own."""
         found = self._take(np.array([index]), np.zeros(1, bool)).inputs
-        assert isinstance(found, DenseInputs)
+        assert isinstance(found, KeptInputs)
         return found
 
     def _take(self, indices: IntArray, mirrored: Array) -> Batch:
@@ -135,7 +135,7 @@ class KeptActivations:
                 torch.from_numpy(values).float().contiguous(memory_format=torch.channels_last)
             )
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        return Batch(DenseInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
+        return Batch(KeptInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
 
 
 def resize_labels(labels: Array, size: tuple[int, int]) -> IntArray:

@@ -14,7 +14,7 @@ from rerank.types import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class DenseInputs:
+class KeptInputs:
     """Images with what a frozen backbone made of them, which a `DenseFCN` then need not compute.
 
     Attributes
@@ -28,9 +28,9 @@ class DenseInputs:
     images: Tensor
     activations: tuple[Tensor, ...]
 
-    def to(self, device: str | torch.device, non_blocking: bool = False) -> DenseInputs:
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> KeptInputs:
         """Return the same on a device."""
-        return DenseInputs(
+        return KeptInputs(
             self.images.to(device, non_blocking=non_blocking),
             tuple(a.to(device, non_blocking=non_blocking) for a in self.activations),
         )
@@ -40,7 +40,7 @@ class DenseInputs:
 class Batch:
     """Inputs (B, ...), targets (B, H, W) or (B, C, H, W), and weights (B, H, W) or None."""
 
-    inputs: Tensor | DenseInputs
+    inputs: Tensor | KeptInputs
     targets: Tensor
     weights: Tensor | None
 

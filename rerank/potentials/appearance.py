@@ -8,7 +8,7 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.potentials.colour import colour_channels, histogram_channels
-from rerank.potentials.context import above_and_below, cell_means, neighbour_mean, surroundings
+from rerank.potentials.surroundings import above_and_below, cell_means, neighbour_mean, surroundings
 from rerank.potentials.texture import filter_bank, orientation_channels, pattern_channels
 from rerank.superpixels import (
     POSITION_NAMES,

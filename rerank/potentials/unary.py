@@ -77,7 +77,7 @@ def unary_from_probabilities(
     return -log_p * (areas / areas.mean())[:, None]
 
 
-def pool_probability_maps(
+def region_probabilities(
     probabilities: Array, superpixels: IntArray, n_classes: int | None = None, where: str = ""
 ) -> FloatArray:
     """Average per-pixel class probabilities of any model over superpixels.
@@ -110,7 +110,7 @@ def pool_probability_maps(
     Examples
     --------
     >>> maps = np.array([[[0.75, 0.25], [0.25, 0.75]]])
-    >>> pool_probability_maps(maps, np.array([[0, 0]]))
+    >>> region_probabilities(maps, np.array([[0, 0]]))
     array([[0.5, 0.5]])
     """
     values, superpixels = np.asarray(probabilities), np.asarray(superpixels)

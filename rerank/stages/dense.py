@@ -16,15 +16,15 @@ from rerank.config import Recipe
 from rerank.datasets import Dataset, Sample
 from rerank.errors import ConfigError, InputError
 from rerank.nets import (
-    DenseSource,
-    DenseSourceSettings,
+    DenseNetwork,
+    DenseNetworkSettings,
     KeptActivations,
-    fit_dense_source,
+    fit_dense_network,
     keep_activations,
     load_backbone_weights,
     loss_from_name,
 )
-from rerank.potentials import pool_probability_maps
+from rerank.potentials import region_probabilities
 from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray, IntArray
 
@@ -34,7 +34,7 @@ COLDEST, HOTTEST = 0.2, 10.0
 FLOOR = 1e-4
 
 
-def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
+def dense_source_settings(recipe: Recipe) -> DenseNetworkSettings:
     """How the dense network of a recipe is made and trained.
 
     Raises
@@ -52,7 +52,7 @@ def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
             f"{backbone.architecture} has no weights; set {more}"
             "dense.train_backbone=true"
         )
-    return DenseSourceSettings(
+    return DenseNetworkSettings(
         architecture=backbone.architecture, random_state=recipe.random_state, **vars(chosen)
     )
 
@@ -104,7 +104,7 @@ class DenseTraining:
         else:
             ids = self._samples.image_ids
             data = _Samples(self._samples.dataset, tuple(ids[row] for row in rows))
-        source = fit_dense_source(
+        source = fit_dense_network(
             data, self._samples.dataset.n_classes, self._settings, self._weights
         )
         return DenseUnary(source, self._recipe.unary.dense_crf)
@@ -116,14 +116,14 @@ class DenseUnary:
 
     Attributes
     ----------
-    source : DenseSource
+    source : DenseNetwork
     refined : bool
         Whether its pixel probabilities are refined by `dense_crf`.
     temperature : float
         That the pooled probabilities are flattened by, above 1, or sharpened, below.
     """
 
-    source: DenseSource
+    source: DenseNetwork
     refined: bool = False
     temperature: float = 1.0
 
@@ -132,7 +132,7 @@ class DenseUnary:
         maps = self.source.predict_proba(image)
         if self.refined:
             maps = refine(maps, image)
-        return at_temperature(pool_probability_maps(maps, superpixels), self.temperature)
+        return at_temperature(region_probabilities(maps, superpixels), self.temperature)
 
     def to_arrays(self) -> dict[str, Array]:
         """What was trained and chosen, without a frozen backbone."""
@@ -144,7 +144,7 @@ class DenseUnary:
     ) -> DenseUnary:
         """Rebuild what `to_arrays` returned, with the same recipe and weights."""
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
-        source = DenseSource.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
+        source = DenseNetwork.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
         return cls(source, recipe.unary.dense_crf, float(arrays["temperature"]))
 
 

@@ -16,7 +16,7 @@ from rerank.config import Recipe
 from rerank.hdf5 import write_arrays
 from rerank.layers import dense_crf
 from rerank.metrics import IntersectionUnion, confusion_counts, intersection_union
-from rerank.nets.activations import torch_threads
+from rerank.nets.backbone_activations import torch_threads
 from rerank.stages.base import Job, Stage, read_image
 from rerank.types import Array, FloatArray
 

@@ -17,7 +17,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.errors import ConfigError, DataError
 from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
-from rerank.potentials import SuperpixelClassifier, pool_probability_maps
+from rerank.potentials import SuperpixelClassifier, region_probabilities
 from rerank.stages.base import External, Job, Stage, read_image, write_image
 from rerank.stages.dense import (
     DenseTraining,
@@ -87,9 +87,9 @@ def pool_own_map(
     if recipe.unary.dense_crf:
         # As many superpixels as pixels: the map checked, normalised and with its classes last.
         pixels = np.arange(superpixels.size).reshape(superpixels.shape)
-        rows = pool_probability_maps(probabilities, pixels, n_classes, where)
+        rows = region_probabilities(probabilities, pixels, n_classes, where)
         probabilities = refine(rows.reshape(*superpixels.shape, rows.shape[1]), image)
-    return pool_probability_maps(probabilities, superpixels, n_classes, where)
+    return region_probabilities(probabilities, superpixels, n_classes, where)
 
 
 def make_classifier(recipe: Recipe) -> SuperpixelClassifier:

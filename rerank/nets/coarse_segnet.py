@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rerank.errors import DataError, InputError
-from rerank.nets.activations import images_to_tensor, torch_threads
-from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout
-from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray, RandomState
 
 #: Parameters of CaffeNet with its three fully connected layers, for the share that SegNet has.

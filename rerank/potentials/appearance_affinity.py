@@ -9,7 +9,7 @@ from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
 
 
-def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> FloatArray:
+def affinity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> FloatArray:
     """Weights with which each superpixel averages over those that look like it.
 
     ``K_ij`` is proportional to ``a_j exp(-|z_i - z_j|^2 / (2 h^2 D))``, with areas a, values z
@@ -39,7 +39,7 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
 
     Examples
     --------
-    >>> similarity_weights(np.array([[0.0], [0.0], [9.0]]), np.ones(3)).round(2)
+    >>> affinity_weights(np.array([[0.0], [0.0], [9.0]]), np.ones(3)).round(2)
     array([[0. , 1. , 0. ],
            [1. , 0. , 0. ],
            [0.5, 0.5, 0. ]])

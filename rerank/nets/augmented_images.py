@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.activations import warp_image
+from rerank.nets.backbone_activations import warp_image
 from rerank.nets.training_data import Batch
 from rerank.types import VOID, Array, IntArray
 
@@ -37,7 +37,7 @@ class LabelledImages(Protocol):
         """Return one image with its labels."""
 
 
-class DenseData:
+class AugmentedImages:
     """Training data of a dense network (see `TrainingData`).
 
     Each time an image is drawn it is resized by a random factor, a random window of `crop` is

@@ -1,4 +1,4 @@
-"""A dense network as a source of class probabilities: trained on a fold, asked for any image."""
+"""A dense network that is trained on labelled images and gives class probabilities of pixels."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.nn import functional as F
 
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.layers import CRFGrad
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.augmented_images import AugmentedImages, LabelledImage, LabelledImages
 from rerank.nets.backbone import new_backbone
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
-from rerank.nets.dense_data import DenseData, LabelledImage, LabelledImages
 from rerank.nets.dense_fcn import DenseFCN
 from rerank.nets.kept_activations import KeptActivations, resize_labels
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.training import History, Progress, train
 from rerank.nets.training_data import TrainingData
-from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray
 
 #: Memory for lattices that are kept over a training, and what one takes a pixel.
@@ -29,8 +29,8 @@ _LATTICES_BYTES, _LATTICE_BYTES = 1 << 29, 180
 
 
 @dataclass(frozen=True)
-class DenseSourceSettings:
-    """How a dense source is made and trained.
+class DenseNetworkSettings:
+    """How a dense network is built and trained.
 
     Attributes
     ----------
@@ -63,10 +63,10 @@ class DenseSourceSettings:
     size: tuple[int, int] = (180, 240)
     loss: str = "ce"
     epochs: int = 24
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     crf_layer: bool = False
     crf_epochs: int = 5
-    crf_learning_rate: float = 0.005
+    crf_learning_rate: float = 0.01
     batch_size: int = 8
     train_backbone: bool = False
     random_state: int = 0
@@ -109,20 +109,20 @@ class DenseSourceSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class DenseSource:
-    """A trained network, asked image by image.
+class DenseNetwork:
+    """A trained network, which predicts one image at a time.
 
     Attributes
     ----------
     model : DenseFCN or DenseCRFNet
         In evaluation mode.
-    settings : DenseSourceSettings
+    settings : DenseNetworkSettings
     history : tuple of History
         Of the network's training and, with a layer, of both; empty after `from_arrays`.
     """
 
     model: DenseFCN | DenseCRFNet
-    settings: DenseSourceSettings
+    settings: DenseNetworkSettings
     history: tuple[History, ...] = ()
 
     def predict_proba(self, image: Array, n_threads: int | None = 1) -> FloatArray:
@@ -155,10 +155,22 @@ class DenseSource:
         cls,
         arrays: Mapping[str, Array],
         n_classes: int,
-        settings: DenseSourceSettings,
+        settings: DenseNetworkSettings,
         weights: BackboneWeights | str | Path | None = None,
-    ) -> DenseSource:
-        """Rebuild a source from what `to_arrays` returned, with the same settings and weights.
+    ) -> DenseNetwork:
+        """Rebuild a network from what `to_arrays` returned, with the same settings and weights.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+        n_classes : int
+        settings : DenseNetworkSettings
+        weights : BackboneWeights, str or Path, optional
+            Of a frozen backbone.
+
+        Returns
+        -------
+        DenseNetwork
 
         Raises
         ------
@@ -171,21 +183,21 @@ class DenseSource:
         if set(arrays) != trained:
             odd = sorted(set(arrays) ^ trained)
             raise DataError(
-                f"not the arrays of this dense source: {len(odd)} are missing or too "
+                f"not the arrays of this dense network: {len(odd)} are missing or too "
                 f"many, {odd[0]} the first"
             )
         state.update({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
-            raise DataError(f"not the arrays of this dense source: {error}") from error
+            raise DataError(f"not the arrays of this dense network: {error}") from error
         return cls(model.eval(), settings)
 
 
 def keep_activations(
     samples: LabelledImages,
     n_classes: int,
-    settings: DenseSourceSettings,
+    settings: DenseNetworkSettings,
     weights: BackboneWeights | str | Path | None = None,
 ) -> KeptActivations:
     """Run the frozen backbone once over images whose folds are then drawn by `subset`.
@@ -201,16 +213,16 @@ def keep_activations(
     return KeptActivations(_net(n_classes, settings, weights), samples, settings.size)
 
 
-def fit_dense_source(
+def fit_dense_network(
     samples: LabelledImages | KeptActivations,
     n_classes: int,
-    settings: DenseSourceSettings,
+    settings: DenseNetworkSettings,
     weights: BackboneWeights | str | Path | None = None,
     *,
     n_threads: int | None = 1,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
-) -> DenseSource:
+) -> DenseNetwork:
     """Train a dense network on labelled images, those of all folds but one, say.
 
     Parameters
@@ -218,7 +230,7 @@ def fit_dense_source(
     samples : sequence of records with `image` and `labels`, or KeptActivations
         Training images; or what `keep_activations(...).subset(indices)` gives of them.
     n_classes : int
-    settings : DenseSourceSettings
+    settings : DenseNetworkSettings
     weights : BackboneWeights, str or Path, optional
         Of the backbone; None draws it at random.
     n_threads : int, optional
@@ -230,7 +242,7 @@ def fit_dense_source(
 
     Returns
     -------
-    DenseSource
+    DenseNetwork
 
     Raises
     ------
@@ -256,7 +268,7 @@ def fit_dense_source(
         data = samples
     elif settings.train_backbone:
         # At the scale that the network will see, give or take a factor of two.
-        data = DenseData(
+        data = AugmentedImages(
             [_resized(samples[index], settings.size) for index in range(len(samples))],
             settings.size,
             (0.5, 2.0),
@@ -283,11 +295,11 @@ def fit_dense_source(
                     checkpoint=_beside(checkpoint, ".joint.ckpt"),
                 )
             )
-    return DenseSource(model.eval(), settings, tuple(history))
+    return DenseNetwork(model.eval(), settings, tuple(history))
 
 
 def _net(
-    n_classes: int, settings: DenseSourceSettings, weights: BackboneWeights | str | Path | None
+    n_classes: int, settings: DenseNetworkSettings, weights: BackboneWeights | str | Path | None
 ) -> DenseFCN:
     return DenseFCN(
         n_classes,
@@ -300,7 +312,7 @@ def _net(
 
 def _model(
     n_classes: int,
-    settings: DenseSourceSettings,
+    settings: DenseNetworkSettings,
     weights: BackboneWeights | str | Path | None,
     n_lattices: int | None = None,
 ) -> DenseFCN | DenseCRFNet:

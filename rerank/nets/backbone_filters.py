@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rerank.errors import DataError
 from rerank.nets.backbone import Backbone, new_backbone
-from rerank.nets.weights import BackboneWeights, load_backbone_weights
+from rerank.nets.backbone_weights import BackboneWeights, load_backbone_weights
 from rerank.types import RandomState, as_generator
 
 
