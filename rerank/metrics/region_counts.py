@@ -57,7 +57,7 @@ def region_histogram(
     check_label_range(labels, n_classes, ignore_index)
     if not np.issubdtype(regions.dtype, np.integer):
         raise InputError(f"regions must be integers, got {regions.dtype}")
-    largest = int(regions.max(initial=-1))
+    largest = int(regions.max()) if regions.size else -1
     n = largest + 1 if n_regions is None else n_regions
     if regions.min(initial=0) < 0 or largest >= n:
         raise InputError(f"regions must be 0..{n - 1}, found {int(regions.min())}..{largest}")

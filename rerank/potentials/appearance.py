@@ -20,7 +20,7 @@ from rerank.superpixels import (
 )
 from rerank.types import Array, FloatArray, IntArray
 
-# distances at which the surroundings are looked up, relative to the image
+# distances of the places around a superpixel, relative to the image
 _NEAR, _FAR = 0.12, 0.3
 
 
@@ -31,7 +31,7 @@ class AppearanceFeatures:
     Attributes
     ----------
     values : (n, D) float32
-        One row a superpixel.
+        One row per superpixel.
     names : tuple of D str
         Columns, ``block:channel``.
     """
@@ -76,8 +76,8 @@ def appearance_features(
     superpixels : (H, W) integer array
         Superpixel of each pixel, 0..n-1, every one used.
     image_mean : bool
-        Append the block ``image``. It tells scenes apart where there are hundreds of them, and
-        lets a classifier learn a small collection by heart.
+        Append the block ``image``. It tells scenes apart where there are hundreds of them; in a
+        small data set a classifier can overfit to it.
 
     Returns
     -------

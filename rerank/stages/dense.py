@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset, Sample
-from rerank.errors import ConfigError, InputError
+from rerank.errors import ConfigError
 from rerank.nets import (
     DenseNetwork,
     DenseNetworkSettings,
@@ -24,14 +23,9 @@ from rerank.nets import (
     load_backbone_weights,
     loss_from_name,
 )
-from rerank.potentials import region_probabilities
+from rerank.potentials import at_temperature, region_probabilities
 from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray, IntArray
-
-#: Temperatures that calibration chooses from.
-COLDEST, HOTTEST = 0.2, 10.0
-#: Share of the uniform distribution that is mixed in, a class: a CRF layer is certain to the bit.
-FLOOR = 1e-4
 
 
 def dense_source_settings(recipe: Recipe) -> DenseNetworkSettings:
@@ -146,52 +140,6 @@ class DenseUnary:
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
         source = DenseNetwork.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
         return cls(source, recipe.unary.dense_crf, float(arrays["temperature"]))
-
-
-def at_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Probabilities (n, C) to the power of 1 / temperature, over their sum; none becomes 0.
-
-    Examples
-    --------
-    >>> at_temperature(np.array([[0.2, 0.8]]), 0.5).round(3)
-    array([[0.059, 0.941]])
-    """
-    mixed = (1 - probabilities.shape[1] * FLOOR) * probabilities.astype(np.float64) + FLOOR
-    powers = (mixed / mixed.max(axis=1, keepdims=True)) ** (1 / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def choose_temperature(probabilities: Sequence[FloatArray], histograms: Sequence[Array]) -> float:
-    """The temperature of least cross-entropy over images that the network has not seen.
-
-    As `SuperpixelClassifier.calibrate` does (Guo et al. 2017), on pooled probabilities.
-
-    Parameters
-    ----------
-    probabilities : sequence of (n, C) float arrays
-        Of each image's superpixels.
-    histograms : sequence of (n, C) int arrays
-        Their labelled pixels by class.
-
-    Raises
-    ------
-    InputError
-        If no pixel is labelled.
-    """
-    rows, counts = np.concatenate(probabilities), np.concatenate(histograms)
-    if not counts.any():
-        raise InputError("no superpixel has a labelled pixel to calibrate on")
-
-    def cross_entropy(log_temperature: float) -> float:
-        return -float((counts * np.log(at_temperature(rows, np.exp(log_temperature)))).sum())
-
-    found = minimize_scalar(
-        cross_entropy,
-        bounds=(np.log(COLDEST), np.log(HOTTEST)),
-        method="bounded",
-        options={"xatol": 1e-3},
-    )
-    return float(np.exp(found.x))
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.errors import ConfigError, DataError
 from rerank.hdf5 import read_arrays, write_array, write_arrays, write_strings
-from rerank.potentials import SuperpixelClassifier, region_probabilities
-from rerank.stages.base import External, Job, Stage, read_image, write_image
-from rerank.stages.dense import (
-    DenseTraining,
+from rerank.potentials import (
+    SuperpixelClassifier,
     at_temperature,
     choose_temperature,
-    settings_of_results,
+    region_probabilities,
 )
+from rerank.stages.base import External, Job, Stage, read_image, write_image
+from rerank.stages.dense import DenseTraining, settings_of_results
 from rerank.stages.dense_crf import refine
 from rerank.types import Array, FloatArray
 

@@ -58,7 +58,10 @@ def test_region_counts_equal_those_of_the_full_size_images(seed):
 def test_region_histogram_counts_regions_from_the_map():
     regions = np.array([[0, 0, 2], [2, 2, 0]])
     labels = np.array([[1, 1, 0], [255, 1, 255]], dtype=np.uint8)
-    assert region_histogram(regions, labels, 2).tolist() == [[0, 2], [0, 0], [1, 1]]
+    for dtype in (np.int64, np.int32, np.uint16):
+        found = region_histogram(regions.astype(dtype), labels, 2)
+        assert found.tolist() == [[0, 2], [0, 0], [1, 1]]
+    assert region_histogram(regions[:0], labels[:0], 2).shape == (0, 2)
 
 
 def test_region_errors_name_what_came():

@@ -17,9 +17,10 @@ from rerank.errors import ConfigError, InputError
 from rerank.folds import FINAL
 from rerank.hdf5 import read_arrays, read_strings
 from rerank.nets import build_backbone
+from rerank.potentials import at_temperature
 from rerank.stages import PIPELINE, Workflow, dense
 from rerank.stages.base import read_image
-from rerank.stages.dense import DenseTraining, DenseUnary, at_temperature, choose_temperature
+from rerank.stages.dense import DenseTraining, DenseUnary
 from rerank.stages.predict import Predictor, write_run_file
 from rerank.stages.propose import propose_image
 from rerank.stages.unaries import pool_own_map
@@ -191,21 +192,6 @@ def test_a_backbone_that_is_trained_goes_into_the_file() -> None:
     )
     plain = DenseUnary(model.source).predict_proba(image, superpixels)
     assert np.abs(plain - model.predict_proba(image, superpixels)).max() > 1e-3
-
-
-def test_the_temperature_is_that_which_was_put_in() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.dirichlet(np.ones(4), 300)
-    histogram = np.array([rng.multinomial(1000, row) for row in truth])
-    for temperature in (0.5, 3.0):
-        # Too sharp by that factor, where it is above 1.
-        given = at_temperature(truth, 1 / temperature)
-        found = choose_temperature([given[:100], given[100:]], [histogram[:100], histogram[100:]])
-        assert found == pytest.approx(temperature, rel=0.05)
-    with pytest.raises(InputError, match="no superpixel has a labelled pixel"):
-        choose_temperature([truth], [0 * histogram])
-    certain = at_temperature(np.array([[0.0, 1.0]]), 1.0)
-    assert (certain > 0).all() and certain.sum() == pytest.approx(1.0)
 
 
 def test_only_what_matters_is_in_the_key(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from rerank.config import Recipe, build_recipe
 from rerank.errors import ConfigError
 from rerank.folds import FINAL
 from rerank.hdf5 import read_arrays, read_strings
+from rerank.potentials import at_temperature
 from rerank.stages import Workflow
 from rerank.stages.base import read_image
-from rerank.stages.dense import DenseTraining, at_temperature
+from rerank.stages.dense import DenseTraining
 from rerank.stages.posterior import read_held_out, read_posterior
 from rerank.stages.predict import Predictor, write_run_file
 from rerank.store import Store
