@@ -140,7 +140,18 @@ def check_n_classes(n_classes: int) -> None:
 
 
 def check_prediction(prediction: Array, n_classes: int) -> None:
-    """Raise `InputError` where a predicted label is not an integer in 0..n_classes-1."""
+    """Check that predicted labels are classes.
+
+    Parameters
+    ----------
+    prediction : integer array
+    n_classes : int
+
+    Raises
+    ------
+    InputError
+        If a label is not an integer in 0..n_classes-1.
+    """
     if not np.issubdtype(prediction.dtype, np.integer):
         raise InputError(f"predictions must be integers, got {prediction.dtype}")
     if prediction.size and (prediction.min() < 0 or prediction.max() >= n_classes):

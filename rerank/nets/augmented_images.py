@@ -1,4 +1,4 @@
-"""Images and labels at full size, randomly scaled, cropped and mirrored."""
+"""Training images with labels of pixels, randomly scaled, cropped and mirrored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelledImages(Protocol):
 
 
 class AugmentedImages:
-    """Training data of a dense network (see `TrainingData`).
+    """Training data of a dense network: images with random scale, crop and mirroring.
 
     Each time an image is drawn it is resized by a random factor, a random window of `crop` is
     cut from it (padded with the mean colour and void where the image is smaller), and it is
@@ -86,7 +86,17 @@ class AugmentedImages:
         return len(self.samples)
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return images (B, 3, h, w) float32 in 0..255 and labels (B, h, w) int64.
+        """Return images and labels, augmented at random.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+            Images (B, 3, h, w) float32 in 0..255 and labels (B, h, w) int64.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from rerank.files import replace_file
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Settings of a training as text, where it stands, and the states of its three parts."""
+    """Settings of a training as text, its place, and the states of model, optimizer and loss."""
 
     signature: str
     run: dict[str, Any]

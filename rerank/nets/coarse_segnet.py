@@ -96,7 +96,8 @@ class SegNetHead(nn.Module):
         x = activations * self.activation_scale
         x = F.relu(self.conv6(self.drop6(x)))
         x = F.relu(self.conv7(self.drop7(x)))
-        return self.conv8(self.drop8(x))
+        logits: Tensor = self.conv8(self.drop8(x))
+        return logits
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return the parameters and the scale as arrays, to be kept in any store."""
@@ -136,8 +137,8 @@ class CoarseSegNet(nn.Module):
     n_classes : int
         C, background included.
     backbone : {"caffenet", "alexnet", "squeezenet1_0", "small"}
-        The paper's is "caffenet". "small" is for images so plain, or so unlike photographs,
-        that no trained weights are needed: its four layers train with the head.
+        The paper's is "caffenet". "small" needs no trained weights: its four layers train with
+        the head. It is for drawn images, or images unlike photographs.
     weights : BackboneWeights, str or Path, optional
         Of the backbone (see `load_backbone_weights`); None draws them at random.
     grid : (int, int)
@@ -217,9 +218,20 @@ class CoarseSegNet(nn.Module):
     def predict_proba(
         self, images: Sequence[Array], batch_size: int = 1, n_threads: int | None = 1
     ) -> FloatArray:
-        """Return class distributions (B, gh, gw, C), float32, for RGB images of any size.
+        """Return class distributions for RGB images, without dropout.
 
-        The images, (H, W, 3) uint8 arrays, are warped to the input size. Dropout is off.
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) uint8 arrays
+            Of any sizes; they are warped to the input size.
+        batch_size : int
+            With 1 the result for an image does not depend on the others.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (B, gh, gw, C) float32 array
         """
         maps = []
         training = self.training
@@ -236,9 +248,21 @@ class CoarseSegNet(nn.Module):
 def head_probabilities(
     head: SegNetHead, activations: Array, batch_size: int = 1, n_threads: int | None = 1
 ) -> FloatArray:
-    """Return class distributions (N, gh, gw, C), float32, for kept activations (N, D, gh, gw).
+    """Return class distributions for kept activations, without dropout.
 
-    Dropout is off. With `batch_size` 1 the result for an image does not depend on the others.
+    Parameters
+    ----------
+    head : SegNetHead
+    activations : (N, D, gh, gw) float array
+        From `backbone_activations`.
+    batch_size : int
+        With 1 the result for an image does not depend on the others.
+    n_threads : int, optional
+        Threads of torch during the call; None leaves torch's setting as it is.
+
+    Returns
+    -------
+    (N, gh, gw, C) float32 array
     """
     maps = []
     training = head.training

@@ -11,12 +11,12 @@ from rerank.nets.training_data import KeptInputs
 
 
 class DenseCRFNet(nn.Module):
-    """`DenseFCN` and `CRFGrad` in a row, as in Larsson et al. 2017, section 5.
+    """`DenseFCN` with `CRFGrad` on top, as in Larsson et al. 2017, section 5.
 
     Parameters
     ----------
     net : DenseFCN
-        Usually trained before by itself.
+        Usually trained by itself before.
     layer : CRFGrad
         Of as many labels as the net has classes.
 

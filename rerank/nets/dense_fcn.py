@@ -138,10 +138,20 @@ class DenseFCN(nn.Module):
     def predict_proba(
         self, image: Array, size: tuple[int, int] | None = None, n_threads: int | None = 1
     ) -> FloatArray:
-        """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
+        """Return class distributions of an image, without dropout and with running norms.
 
-        With `size` (height, width) the image is first resized to it, and so is the result.
-        Dropout is off and normalisation uses its running means.
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+            RGB.
+        size : (int, int), optional
+            Height and width that the image is resized to first; the result has that size.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (H, W, C) float32 array
         """
         batch = images_to_tensor([image], size or (image.shape[0], image.shape[1]))
         training = self.training

@@ -99,7 +99,7 @@ class DenseNetworkSettings:
         return self._config((Phase(self.loss, self.crf_epochs, self.crf_learning_rate),))
 
     def _config(self, phases: tuple[Phase, ...]) -> TrainConfig:
-        # "small" has learnt nothing before that a lower rate would preserve.
+        # "small" starts from random filters, which a lower rate need not preserve.
         return TrainConfig(
             phases,
             batch_size=self.batch_size,
@@ -126,11 +126,22 @@ class DenseNetwork:
     history: tuple[History, ...] = ()
 
     def predict_proba(self, image: Array, n_threads: int | None = 1) -> FloatArray:
-        """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
+        """Return class distributions of an image, at the image's own size.
 
-        At the image's own size: the network sees it resized, and its probabilities are
-        interpolated back. A network trained with sigmoid channels ("bce", "rmi") is read by the
-        softmax of its scores too.
+        The network gets the image resized, and its probabilities are interpolated back. Scores
+        of a network that was trained with sigmoid channels ("bce", "rmi") go through a softmax
+        too.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+            RGB.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (H, W, C) float32 array
         """
         inputs = images_to_tensor([image], self.settings.size)
         with torch_threads(n_threads), torch.inference_mode():
@@ -202,8 +213,20 @@ def keep_activations(
 ) -> KeptActivations:
     """Run the frozen backbone once over images whose folds are then drawn by `subset`.
 
-    The backbone has seen none of them, so that keeping its activations for all folds leaks
-    nothing.
+    The backbone was trained on none of them, so that activations may be shared by all folds.
+
+    Parameters
+    ----------
+    samples : sequence of records with `image` and `labels`
+    n_classes : int
+    settings : DenseNetworkSettings
+        With a frozen backbone.
+    weights : BackboneWeights, str or Path, optional
+        Of the backbone; None draws it at random.
+
+    Returns
+    -------
+    KeptActivations
 
     Raises
     ------
@@ -223,7 +246,7 @@ def fit_dense_network(
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
 ) -> DenseNetwork:
-    """Train a dense network on labelled images, those of all folds but one, say.
+    """Train a dense network on labelled images, for instance those of all folds but one.
 
     Parameters
     ----------
@@ -238,7 +261,7 @@ def fit_dense_network(
     progress : callable, optional
         Called with a `Progress` after each step of either training.
     checkpoint : Path, optional
-        What the names of two files start with, from which an interrupted training goes on.
+        First part of the names of two files, from which an interrupted training goes on.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of the training images, computed once and drawn from."""
+"""Training data whose activations of a frozen backbone are computed once and kept."""
 
 from __future__ import annotations
 
@@ -109,7 +109,18 @@ class KeptActivations:
         return some
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return images, their kept activations, and labels (B, h, w) int64."""
+        """Return images with their activations, and labels; some of them mirrored.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+            `KeptInputs`, and labels (B, h, w) int64.
+        """
         mirrored = rng.random(len(indices)) < 0.5
         if not self.flip:
             mirrored[:] = False
@@ -139,7 +150,18 @@ class KeptActivations:
 
 
 def resize_labels(labels: Array, size: tuple[int, int]) -> IntArray:
-    """Resize labels (H, W) to `size` by taking the nearest pixel's."""
+    """Resize labels by taking the nearest pixel's.
+
+    Parameters
+    ----------
+    labels : (H, W) integer array
+    size : (int, int)
+        Height and width of the result.
+
+    Returns
+    -------
+    size int64 array
+    """
     if labels.shape == tuple(size):
         return np.asarray(labels, np.int64)
     picture = Image.fromarray(np.asarray(labels, np.int32))

@@ -1,4 +1,4 @@
-"""What the training loop draws its batches from."""
+"""The training data that the training loop draws its batches from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rerank.types import Array, FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class KeptInputs:
-    """Images with what a frozen backbone made of them, which a `DenseFCN` then need not compute.
+    """Images with the activations of a frozen backbone, which a `DenseFCN` then need not compute.
 
     Attributes
     ----------
@@ -29,7 +29,18 @@ class KeptInputs:
     activations: tuple[Tensor, ...]
 
     def to(self, device: str | torch.device, non_blocking: bool = False) -> KeptInputs:
-        """Return the same on a device."""
+        """Return the same on a device.
+
+        Parameters
+        ----------
+        device : str or torch.device
+        non_blocking : bool
+            As in `torch.Tensor.to`.
+
+        Returns
+        -------
+        KeptInputs
+        """
         return KeptInputs(
             self.images.to(device, non_blocking=non_blocking),
             tuple(a.to(device, non_blocking=non_blocking) for a in self.activations),
@@ -52,7 +63,17 @@ class TrainingData(Protocol):
         """Number of samples in an epoch."""
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return the samples with these indices, augmented with draws from `rng`."""
+        """Return some samples, augmented at random.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+        """
 
 
 class CoarseData:
@@ -116,6 +137,17 @@ class CoarseData:
         return len(self.inputs)
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
+        """Return some samples, mirrored at random (see `TrainingData.batch`).
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+        """
         inputs = np.asarray(self.inputs[indices])
         targets = np.asarray(self.targets[indices], np.float32)
         weights = None

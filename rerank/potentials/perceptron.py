@@ -139,11 +139,11 @@ def train_perceptron(
         for step in range(n_steps):
             batch = rng.integers(n_rows, size=min(training.batch_size, n_rows))
             x = data.take(batch)
-            dropped = _kept(x.shape, training.input_dropout, rng)
+            dropped = dropout_factors(x.shape, training.input_dropout, rng)
             if dropped is not None:
                 x *= dropped
-            mask = _kept((x.shape[0], hidden), training.dropout, rng) if hidden else None
-            rate = training.learning_rate * _schedule(step, n_steps)
+            mask = dropout_factors((x.shape[0], hidden), training.dropout, rng) if hidden else None
+            rate = training.learning_rate * rate_factor(step, n_steps)
             gradients = loss_gradients(model, x, target[batch], mask)
             for values, gradient, first, second, decay in zip(
                 parameters, gradients, means, squares, decays
@@ -240,16 +240,43 @@ def _adamw_step(
     values -= np.float32(rate / (1 - _DECAY_MEAN ** (step + 1))) * (mean / root)
 
 
-def _schedule(step: int, n_steps: int) -> float:
-    """Factor on the learning rate: a linear rise, then a cosine that ends at 0."""
+def rate_factor(step: int, n_steps: int) -> float:
+    """Return the factor on the learning rate: a linear rise, then a cosine that ends at 0.
+
+    Parameters
+    ----------
+    step : int
+        0..n_steps-1.
+    n_steps : int
+
+    Returns
+    -------
+    float
+        In 0..1.
+    """
     rise = max(1, round(_WARM_UP * n_steps))
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
 
 
-def _kept(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> FloatArray | None:
-    """Factors of inverted dropout, 0 or 1 / (1 - share); None where nothing is dropped."""
+def dropout_factors(
+    shape: tuple[int, ...], share: float, rng: np.random.Generator
+) -> FloatArray | None:
+    """Draw the factors of inverted dropout.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    share : float
+        Share of the values that are dropped, in 0..1 (1 excluded).
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array of that shape, or None
+        0 or 1 / (1 - share); None where nothing is dropped.
+    """
     if share == 0:
         return None
     kept = rng.random(shape, dtype=np.float32) >= np.float32(share)

@@ -68,7 +68,8 @@ def cell_means(channels: FloatArray, n_cells: int = N_CELLS) -> FloatArray:
     down = _overlaps(height, n_cells).astype(np.float32)
     across = _overlaps(width, n_cells).astype(np.float32)
     rows = (down @ channels.reshape(height, -1)).reshape(n_cells, width, depth)
-    return np.matmul(across, rows)
+    means: FloatArray = np.matmul(across, rows)
+    return means
 
 
 def surroundings(

@@ -138,7 +138,9 @@ def _share_orientations(strength: FloatArray, angle: FloatArray, channels: Float
 
 
 @numba.njit(cache=True)
-def _mark_patterns(padded: FloatArray, radius: int, threshold: float, channels: FloatArray) -> None:
+def _mark_patterns(
+    padded: FloatArray, radius: int, threshold: np.float32, channels: FloatArray
+) -> None:
     height, width, n_patterns = channels.shape
     steps = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
     for y in range(height):
