@@ -21,12 +21,12 @@ from torch.nn import functional as F
 from rerank.potentials.perceptron import (
     Perceptron,
     PerceptronTraining,
-    StandardisedRows,
     dropout_factors,
     initial_perceptron,
     rate_factor,
     train_perceptron,
 )
+from rerank.potentials.standardised_rows import StandardisedRows
 from rerank.types import FloatArray
 
 #: (what, features, hidden units, classes)

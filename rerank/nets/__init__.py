@@ -21,12 +21,8 @@ from rerank.nets.backbone_weights import (
 from rerank.nets.coarse_segnet import CoarseSegNet, SegNetHead, head_probabilities
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.dense_network import (
-    DenseNetwork,
-    DenseNetworkSettings,
-    fit_dense_network,
-    keep_activations,
-)
+from rerank.nets.dense_network import DenseNetwork, DenseNetworkSettings
+from rerank.nets.dense_network_training import fit_dense_network, keep_activations
 from rerank.nets.download import PUBLISHED_WEIGHTS, download_backbone_weights
 from rerank.nets.heads import PAPER_PHASES, TrainedHead, train_head
 from rerank.nets.kept_activations import KeptActivations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -233,16 +233,11 @@ class CoarseSegNet(nn.Module):
         -------
         (B, gh, gw, C) float32 array
         """
-        maps = []
-        training = self.training
-        self.eval()
-        with torch_threads(n_threads), torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                batch = images_to_tensor(images[start : start + batch_size], self.input_size)
-                maps.append(_distributions(self(batch)))
-        self.train(training)
-        empty = np.zeros((0, *self.grid, self.n_classes), np.float32)
-        return np.concatenate(maps) if maps else empty
+        batches = (
+            images_to_tensor(images[start : start + batch_size], self.input_size)
+            for start in range(0, len(images), batch_size)
+        )
+        return _distributions(self, batches, (*self.grid, self.n_classes), n_threads)
 
 
 def head_probabilities(
@@ -264,17 +259,22 @@ def head_probabilities(
     -------
     (N, gh, gw, C) float32 array
     """
-    maps = []
-    training = head.training
-    head.eval()
+    batches = (
+        torch.from_numpy(np.asarray(activations[start : start + batch_size], np.float32))
+        for start in range(0, len(activations), batch_size)
+    )
+    return _distributions(head, batches, (*np.shape(activations)[2:], head.n_classes), n_threads)
+
+
+def _distributions(
+    model: nn.Module, batches: Iterable[Tensor], shape: tuple[int, ...], n_threads: int | None
+) -> FloatArray:
+    """Class distributions (N, *shape) of all batches; `shape` is that of one image's."""
+    maps = [np.zeros((0, *shape), np.float32)]
+    training = model.training
+    model.eval()
     with torch_threads(n_threads), torch.inference_mode():
-        for start in range(0, len(activations), batch_size):
-            batch = np.asarray(activations[start : start + batch_size], np.float32)
-            maps.append(_distributions(head(torch.from_numpy(batch))))
-    head.train(training)
-    empty = np.zeros((0, *np.shape(activations)[2:], head.n_classes), np.float32)
-    return np.concatenate(maps) if maps else empty
-
-
-def _distributions(logits: Tensor) -> FloatArray:
-    return np.ascontiguousarray(torch.softmax(logits, dim=1).permute(0, 2, 3, 1).numpy())
+        for batch in batches:
+            maps.append(torch.softmax(model(batch), dim=1).permute(0, 2, 3, 1).numpy())
+    model.train(training)
+    return np.concatenate(maps)

@@ -9,12 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from rerank.errors import InputError, NotFittedError
-from rerank.potentials.perceptron import (
-    Perceptron,
-    PerceptronTraining,
-    StandardisedRows,
-    train_perceptron,
-)
+from rerank.potentials.perceptron import Perceptron, PerceptronTraining, train_perceptron
+from rerank.potentials.standardised_rows import StandardisedRows
 from rerank.potentials.temperature import search_temperature
 from rerank.potentials.training_target import class_counts, class_weights, sample_superpixels
 from rerank.types import Array, FloatArray, IntArray, RandomState, as_generator
@@ -144,11 +140,11 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             rows = sample_superpixels(
                 _check_groups(groups, weight.size), self.max_per_image, rows=rows, random_state=rng
             )
-        self.mean_, self.scale_ = _mean_and_scale(features, rows)
+        standardised = StandardisedRows.of(features, rows)
+        self.mean_, self.scale_ = standardised.mean, standardised.scale
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
-        standardised = StandardisedRows(features, rows, self.mean_, self.scale_)
         self.members_ = tuple(
             train_perceptron(
                 standardised,
@@ -357,20 +353,6 @@ def _stored(arrays: Mapping[str, Array], key: str, shape: tuple[int, ...] | None
             f"{key} of a stored classifier must have shape {shape}, got {values.shape}"
         )
     return values
-
-
-def _mean_and_scale(features: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each feature over rows, in float64 passes of bounded size."""
-    total = np.zeros(features.shape[1])
-    squares = np.zeros(features.shape[1])
-    for part in np.array_split(rows, max(1, rows.size // 4096)):
-        total += features[part].astype(np.float64).sum(axis=0)
-    mean = total / rows.size
-    for part in np.array_split(rows, max(1, rows.size // 4096)):
-        squares += np.square(features[part].astype(np.float64) - mean).sum(axis=0)
-    scale = np.sqrt(squares / rows.size)
-    scale[scale <= 1e-7 * np.maximum(np.abs(mean), 1e-7)] = 1.0
-    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def _mean_softmax(logits: FloatArray, temperature: float) -> FloatArray:

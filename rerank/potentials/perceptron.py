@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rerank.errors import InputError
-from rerank.types import FloatArray, IntArray
+from rerank.potentials.standardised_rows import StandardisedRows
+from rerank.types import FloatArray
 
 # share of the steps in which the learning rate rises
 _WARM_UP = 0.1
@@ -77,21 +77,6 @@ class PerceptronTraining:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
-
-
-class StandardisedRows(NamedTuple):
-    """Rows (r,) of features (n, D), standardised with mean and scale (D,) as they are drawn."""
-
-    features: FloatArray
-    rows: IntArray
-    mean: FloatArray
-    scale: FloatArray
-
-    def take(self, places: IntArray) -> FloatArray:
-        """Return ``(x - mean) / scale`` at places of `rows`, (b, D) float32."""
-        x = self.features[self.rows[places]].astype(np.float32)
-        standardised: FloatArray = (x - self.mean) / self.scale
-        return standardised
 
 
 def train_perceptron(

@@ -7,7 +7,7 @@ from rerank.errors import ConfigError, DataError, InputError
 from rerank.nets import (
     DenseNetwork,
     DenseNetworkSettings,
-    dense_network,
+    dense_network_training,
     fit_dense_network,
     keep_activations,
 )
@@ -120,13 +120,13 @@ def test_an_interrupted_fit_goes_on(tmp_path):
 
 def test_a_trained_backbone_sees_images_at_the_size_it_is_asked_at(monkeypatch):
     seen = []
-    made = dense_network.AugmentedImages
+    made = dense_network_training.AugmentedImages
 
     def noted(samples, *rest):
         seen.extend((sample.image.shape, sample.labels.shape) for sample in samples)
         return made(samples, *rest)
 
-    monkeypatch.setattr(dense_network, "AugmentedImages", noted)
+    monkeypatch.setattr(dense_network_training, "AugmentedImages", noted)
     settings = DenseNetworkSettings(**{**QUICK, "epochs": 2, "train_backbone": True})
     fit_dense_network(samples(3), 3, settings)
     assert seen == [((24, 32, 3), (24, 32))] * 3

@@ -7,11 +7,11 @@ import torch
 from rerank.potentials.perceptron import (
     Perceptron,
     PerceptronTraining,
-    StandardisedRows,
     initial_perceptron,
     loss_gradients,
     train_perceptron,
 )
+from rerank.potentials.standardised_rows import StandardisedRows
 
 
 def as_torch(model: Perceptron) -> list[torch.Tensor]:
