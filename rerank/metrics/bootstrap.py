@@ -1,7 +1,7 @@
 """Bootstrap intervals of an IoU, or of the difference between two, over the draw of the images.
 
-`scipy.stats.bootstrap` resamples one array at a time; here a resample draws whole images, and all
-resamples are one matrix product of their weights with the images' counts.
+`scipy.stats.bootstrap` would gather the counts anew for each resample; here a resample is a weight
+for each image, and a block of resamples one matrix product.
 """
 
 from __future__ import annotations

@@ -100,6 +100,8 @@ class TrainConfig:
 def poly_factor(step: int, n_steps: int, power: float = 0.9, warmup: int = 0) -> float:
     """Return the factor on the learning rate at a step: linear warm-up, then poly decay.
 
+    torch's schedulers count steps in a state of their own; this is a function of the step alone.
+
     Parameters
     ----------
     step : int

@@ -1,4 +1,8 @@
-"""Labels at full resolution as class distributions over the cells of a coarse grid."""
+"""Labels at full resolution as class distributions over the cells of a coarse grid.
+
+torch's `adaptive_avg_pool2d` counts each pixel that a cell touches as a whole one; here a pixel
+counts by the share of its area.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A classifier of superpixels: a small network trained on the share of each class in them."""
+"""A classifier of superpixels: a small network trained on the share of each class in them.
+
+scikit-learn's `MLPClassifier` has neither targets that are shares nor dropout.
+"""
 
 from __future__ import annotations
 

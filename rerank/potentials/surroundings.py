@@ -53,6 +53,8 @@ def neighbour_mean(values: FloatArray, graph: RegionGraph) -> FloatArray:
 def cell_means(channels: FloatArray, n_cells: int = N_CELLS) -> FloatArray:
     """Average channels over an even grid, by area of overlap.
 
+    `cv2.resize` interpolates instead where the image is smaller than the grid.
+
     Parameters
     ----------
     channels : (H, W, D) float array

@@ -1,6 +1,7 @@
 """The temperature that calibrates class probabilities (Guo et al. 2017).
 
 A temperature above 1 flattens probabilities, one below 1 sharpens them. It changes no decision.
+scikit-learn's `CalibratedClassifierCV` fits one to classes; here the targets are counts of pixels.
 """
 
 from __future__ import annotations

