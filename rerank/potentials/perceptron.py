@@ -92,7 +92,7 @@ def train_perceptron(
     """Minimise ``-sum_c target[k, c] * log softmax_c`` over rows of features with AdamW.
 
     Runs in one thread, so that equal seeds give equal weights whatever the number of cores.
-    It stays our own: torch's AdamW takes 1.02 to 1.29 times as long (`benchmarks/perceptron.py`).
+    It stays our own: torch's AdamW takes 1.03 to 1.26 times as long (`benchmarks/perceptron.py`).
 
     Parameters
     ----------

@@ -48,6 +48,7 @@ class StandardisedRows(NamedTuple):
 
     def take(self, places: IntArray) -> FloatArray:
         """Return ``(x - mean) / scale`` at places of `rows`, (b, D) float32."""
-        x = self.features[self.rows[places]].astype(np.float32)
-        standardised: FloatArray = (x - self.mean) / self.scale
-        return standardised
+        x = self.features[self.rows[places]].astype(np.float32, copy=False)
+        x -= self.mean
+        x /= self.scale
+        return x
