@@ -1,10 +1,10 @@
-"""How much memory and time does a structured SVM need whose features lie on disk?
+"""How much memory and time does a structured SVM need if its features lie on disk?
 
     python benchmarks/streaming.py DIR [--images 12000] [--proposals 30] [--columns 2150]
 
 Writes a synthetic table of float32 into an HDF5 file in DIR (3.1 GB for the defaults), fits
 `StructuredRankSVM` on it without ever holding it in memory, and removes the file. One thread;
-the peak is the process's largest resident set, that of writing included. Quality is a noisy
+the peak is the largest resident set of the process, writing included. Quality is a noisy
 function of all columns. The fit ends at a relative duality gap of `--tol` or after `--passes`
 readings of the file, whichever comes first; the gap that was reached is printed.
 """
@@ -61,7 +61,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     size = 4 * arguments.images * arguments.proposals * arguments.columns
     if shutil.disk_usage(arguments.folder).free < 1.1 * size:
-        parser.error(f"{arguments.folder} has not the {size / 2**30:.1f} GiB that the file takes")
+        parser.error(f"{arguments.folder} lacks the {size / 2**30:.1f} GiB that the file needs")
     path = arguments.folder / "streaming_benchmark.h5"
     try:
         quality = write_table(path, arguments.images, arguments.proposals, arguments.columns)

@@ -16,15 +16,14 @@ from torch.nn import functional as F
 
 from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
-from rerank.experiments.dense_crf_files import DenseCRFSettings
 from rerank.experiments.outcome import Outcome, settings_digest
 from rerank.experiments.table import Row, Scope
 from rerank.experiments.weights import find_backbone_weights
 from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
+    AugmentedImages,
     DenseCRFNet,
-    DenseData,
     DenseFCN,
     History,
     KeptActivations,
@@ -33,8 +32,9 @@ from rerank.nets import (
     TrainingData,
     train,
 )
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
+from rerank.potentials.dense_crf_settings import DenseCRFSettings
 from rerank.types import Array, IntArray
 
 
@@ -217,9 +217,9 @@ class DenseBench:
 
     def _training_data(self, model: nn.Module) -> TrainingData:
         if self.scope.full:
-            return DenseData(self.train, self.setting.full_size, (0.5, 2.0))
+            return AugmentedImages(self.train, self.setting.full_size, (0.5, 2.0))
         if self._trains_backbone:
-            return DenseData([_resized(sample, self.setting.size) for sample in self.train])
+            return AugmentedImages([_resized(sample, self.setting.size) for sample in self.train])
         return self.keep("train", self.train, model)
 
     def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:

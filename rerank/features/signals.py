@@ -13,7 +13,7 @@ from rerank.features.classifiers import foreground_classes
 from rerank.features.inputs import ImageInputs
 from rerank.features.posterior import PROBABILITY_FLOOR, cells_to_regions
 from rerank.features.statistics import labeling_components
-from rerank.potentials import similarity_weights
+from rerank.potentials import affinity_weights
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -65,7 +65,7 @@ def region_signals(
     - with class frequencies: `prior`, their logarithm, so that what leans towards rare or
       frequent classes can be set upright;
     - with the regions' appearance: `similar`, log of p averaged over the regions that look
-      alike (`similarity_weights`), twice over, and with a SegNet `segnet_similar`, the same of
+      alike (`affinity_weights`), twice over, and with a SegNet `segnet_similar`, the same of
       its probabilities;
     - with a second posterior: `posterior`, its logarithm, `posterior_image`, log of its average
       over the image, and with appearance `posterior_similar`; with that of a dense network the
@@ -123,7 +123,7 @@ def region_signals(
             planes[name] = _log(other)
             planes[f"{name}_image"] = _log(np.asarray(areas) / np.sum(areas) @ other)
     if appearance is not None:
-        kernel = similarity_weights(appearance, areas)
+        kernel = affinity_weights(appearance, areas)
         planes["similar"] = _log(kernel @ (kernel @ p))
         for name in ("segnet", "posterior", "dense"):
             if name in planes:

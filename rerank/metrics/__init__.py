@@ -1,9 +1,9 @@
 """Measures of segmentations: counts first, ratios last, divided once over the corpus.
 
 Counts (`confusion_counts`, `region_confusion`, `region_intersection_union`) are exact integers
-that add up over images; `iou_from_counts` and its kin turn sums of them into IoU under a named
-rule for classes that are absent; `oracle_curve` says what the best choice among proposals would
-reach, and `bootstrap_interval` how much of a difference is chance. Void pixels are in no count.
+that add up over images. `iou_from_counts`, `corpus_iou` and `image_iou` turn them into IoU under a
+named rule for absent classes. `oracle_curve` gives the accuracy of the best choice among proposals,
+and `bootstrap_interval` the confidence interval of a measure. Void pixels are in no count.
 """
 
 from rerank.metrics.bootstrap import Interval, bootstrap_interval
@@ -12,9 +12,6 @@ from rerank.metrics.counts import (
     chosen_counts,
     confusion_counts,
     intersection_union,
-    region_confusion,
-    region_histogram,
-    region_intersection_union,
 )
 from rerank.metrics.iou import (
     IOU_SEMANTICS,
@@ -25,6 +22,12 @@ from rerank.metrics.iou import (
     mean_image_iou,
 )
 from rerank.metrics.oracle import OracleCurve, oracle_curve
+from rerank.metrics.region_counts import (
+    majority_labels,
+    region_confusion,
+    region_histogram,
+    region_intersection_union,
+)
 
 __all__ = [
     "IOU_SEMANTICS",
@@ -39,6 +42,7 @@ __all__ = [
     "image_iou",
     "intersection_union",
     "iou_from_counts",
+    "majority_labels",
     "mean_image_iou",
     "oracle_curve",
     "region_confusion",

@@ -1,4 +1,8 @@
-"""How much of a measured IoU, or of a difference between two, is the draw of the images."""
+"""Bootstrap intervals of an IoU, or of the difference between two, over the draw of the images.
+
+`scipy.stats.bootstrap` would gather the counts anew for each resample; here a resample is a weight
+for each image, and a block of resamples one matrix product.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,9 @@ def bootstrap_interval(
         ``"corpus"``: corpus mIoU (`corpus_iou`). ``"image"``: mean image IoU
         (`mean_image_iou`). A class that a resample does not hold is left out of its mean.
     n_resamples : int
+        At least 1.
     confidence : float in (0, 1)
+        Share of the resamples that lie within the interval.
     random_state : int, Generator or None
 
     Returns

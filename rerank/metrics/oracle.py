@@ -1,4 +1,4 @@
-"""What the best choice among an image's proposals would reach."""
+"""The accuracy of the best choice among the proposals of each image."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ def _scores(intersections: IntArray, unions: IntArray, choice: IntArray) -> tupl
 
 
 @njit(cache=True)
-def _ascend(intersections, unions, choice, n_first, max_sweeps):
+def _ascend(
+    intersections: IntArray, unions: IntArray, choice: IntArray, n_first: int, max_sweeps: int
+) -> float:
     """Improve `choice` in place among the first `n_first` proposals; return its corpus mIoU."""
     n_images, _, n_classes = intersections.shape
     total_i = np.zeros(n_classes, dtype=np.int64)
@@ -154,7 +156,7 @@ def _ascend(intersections, unions, choice, n_first, max_sweeps):
 
 
 @njit(cache=True)
-def _mean_iou(total_i, total_u, own_i, own_u):
+def _mean_iou(total_i: IntArray, total_u: IntArray, own_i: IntArray, own_u: IntArray) -> float:
     total, n_present = 0.0, 0
     for k in range(len(total_i)):
         union = total_u[k] + own_u[k]

@@ -1,9 +1,10 @@
-"""The convolutional stages of the backbones, as modules whose layers can be read off by name.
+"""The convolutional stages of the backbones, as modules whose layers have names.
 
 Shapes follow the published definitions: CaffeNet is AlexNet (Krizhevsky et al. 2012) with
 pooling before normalisation; "alexnet" is torchvision's one-column variant (Krizhevsky 2014);
-"squeezenet1_0" is SqueezeNet 1.0 (Iandola et al. 2016); "small" is a few layers to be trained
-from nothing where no weights are at hand.
+"squeezenet1_0" is SqueezeNet 1.0 (Iandola et al. 2016); "small" is a few layers that need no
+trained weights. They are written out here so that torchvision, which lacks CaffeNet and "small",
+is no dependency.
 """
 
 from __future__ import annotations

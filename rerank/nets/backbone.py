@@ -1,4 +1,4 @@
-"""The module that all backbones share: preprocessing inside, layers by name, and their geometry."""
+"""The class of all backbones: it preprocesses images, and knows its layers and their geometry."""
 
 from __future__ import annotations
 
@@ -74,10 +74,23 @@ class Backbone(nn.Module):
         """Return the last layer's output, (B, D, h, w)."""
         x = self.preprocess(images)
         self._check_size(images)
-        return self.layers(x)
+        maps: Tensor = self.layers(x)
+        return maps
 
     def activations(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the outputs of the named layers, each (B, D_l, h_l, w_l).
+        """Return the outputs of the named layers.
+
+        Parameters
+        ----------
+        images : (B, 3, H, W) tensor
+            RGB in 0..255.
+        layers : sequence of str
+            Names from `layer_names`.
+
+        Returns
+        -------
+        dict of str to (B, D_l, h_l, w_l) tensor
+            In the order of `layers`.
 
         Raises
         ------
@@ -108,7 +121,17 @@ class Backbone(nn.Module):
     def output_size(self, size: tuple[int, int], layer: str | None = None) -> tuple[int, int]:
         """Return height and width of a layer's map for an input of the given size.
 
-        Zero where the input is too small.
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width of the input.
+        layer : str, optional
+            By default the last.
+
+        Returns
+        -------
+        (int, int)
+            Zero where the input is too small.
         """
         (name,) = self._check_layers([layer or self.layer_names[-1]])
         height, width = size
@@ -200,6 +223,22 @@ class _Step:
 
 
 def new_backbone(architecture: str, preprocessing: Preprocessing | None = None) -> Backbone:
-    """Return a backbone whose filters have shapes but no values yet (see `build_backbone`)."""
+    """Return a backbone whose filters have shapes but no values yet (see `build_backbone`).
+
+    Parameters
+    ----------
+    architecture : str
+    preprocessing : Preprocessing, optional
+        By default that of the architecture's random filters.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ConfigError
+        If the architecture is unknown.
+    """
     spec = architecture_spec(architecture)
     return Backbone(spec, preprocessing or preprocessing_by_name(spec.random_preprocessing))

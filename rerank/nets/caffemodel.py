@@ -2,7 +2,7 @@
 
 The wire format is that of Protocol Buffers (varints, fixed words and length-delimited
 fields); the field numbers are those of Caffe's `NetParameter`, `LayerParameter`,
-`V1LayerParameter` and `BlobProto`.
+`V1LayerParameter` and `BlobProto`. Google's `protobuf` would need Caffe's compiled schema.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ import torch
 from torch import Tensor
 
 from rerank.errors import DataError
+from rerank.files import replace_file
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Settings of a training as text, where it stands, and the states of its three parts."""
+    """Settings of a training as text, its place, and the states of model, optimizer and loss."""
 
     signature: str
     run: dict[str, Any]
@@ -25,17 +25,30 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint beside `path`, flush it to disk and rename it into place."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as stream:
+    """Write a checkpoint to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+    checkpoint : Checkpoint
+    """
+    with replace_file(path) as temporary, open(temporary, "wb") as stream:
         torch.save(dict(vars(checkpoint)), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, path)
 
 
 def load_checkpoint(path: Path, signature: str) -> Checkpoint:
     """Read a checkpoint that `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    signature : str
+        Settings of the training that goes on, as text.
+
+    Returns
+    -------
+    Checkpoint
 
     Raises
     ------

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from rerank.errors import InputError
 from rerank.layers import CRFGrad
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.training_data import DenseInputs
+from rerank.nets.training_data import KeptInputs
 
 
 class DenseCRFNet(nn.Module):
-    """`DenseFCN` and `CRFGrad` in a row, as in Larsson et al. 2017, section 5.
+    """`DenseFCN` with `CRFGrad` on top, as in Larsson et al. 2017, section 5.
 
     Parameters
     ----------
     net : DenseFCN
-        Usually trained before by itself.
+        Usually trained by itself before.
     layer : CRFGrad
         Of as many labels as the net has classes.
 
@@ -44,12 +44,12 @@ class DenseCRFNet(nn.Module):
         self.layer = layer
         self.n_classes = net.n_classes
 
-    def forward(self, images: Tensor | DenseInputs) -> Tensor:
+    def forward(self, images: Tensor | KeptInputs) -> Tensor:
         """Return scores (B, C, H, W) for RGB images (B, 3, H, W) in 0..255.
 
         The layer's `log_scores`, for any loss on logits. The classes' order at a pixel is that
         of the layer's q.
         """
-        pictures = images.images if isinstance(images, DenseInputs) else images
+        pictures = images.images if isinstance(images, KeptInputs) else images
         scores: Tensor = self.layer.log_scores(self.layer(self.net(images), pictures))
         return scores

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
-from rerank.nets.activations import images_to_tensor, torch_threads
 from rerank.nets.backbone import LayerGeometry
-from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout
 from rerank.nets.resampling import resample
-from rerank.nets.training_data import DenseInputs
-from rerank.nets.weights import BackboneWeights
+from rerank.nets.training_data import KeptInputs
 from rerank.types import Array, FloatArray, RandomState
 
 _PIXELS = LayerGeometry(1, 0.5)
@@ -105,17 +105,17 @@ class DenseFCN(nn.Module):
             self.backbone.eval()
         return self
 
-    def forward(self, images: Tensor | DenseInputs) -> Tensor:
+    def forward(self, images: Tensor | KeptInputs) -> Tensor:
         """Return logits (B, C, H, W), float32, for RGB images (B, 3, H, W) in 0..255.
 
-        Of `DenseInputs` the kept activations are used, and the backbone is not run.
+        Of `KeptInputs` the kept activations are used, and the backbone is not run.
 
         Raises
         ------
         InputError
             If the images are not (B, 3, H, W), or too small for the backbone.
         """
-        if isinstance(images, DenseInputs):
+        if isinstance(images, KeptInputs):
             outputs, shape = images.activations, images.images.shape
         else:
             outputs, shape = self.skip_activations(images), images.shape
@@ -138,10 +138,20 @@ class DenseFCN(nn.Module):
     def predict_proba(
         self, image: Array, size: tuple[int, int] | None = None, n_threads: int | None = 1
     ) -> FloatArray:
-        """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
+        """Return class distributions of an image, without dropout and with running norms.
 
-        With `size` (height, width) the image is first resized to it, and so is the result.
-        Dropout is off and normalisation uses its running means.
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+            RGB.
+        size : (int, int), optional
+            Height and width that the image is resized to first; the result has that size.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (H, W, C) float32 array
         """
         batch = images_to_tensor([image], size or (image.shape[0], image.shape[1]))
         training = self.training

@@ -13,6 +13,8 @@ from rerank.errors import InputError
 class SeededDropout(nn.Module):
     """Dropout (Hinton et al. 2012) whose masks come from a generator of its own.
 
+    `torch.nn.Dropout` takes no generator.
+
     Two networks that train in threads of one process would share the global random state,
     and their masks would depend on the order of the threads. `reseed` fixes the masks of the
     next passes; before the first `reseed` the global state is used, as `torch.nn.Dropout` does.
@@ -74,7 +76,14 @@ class SeededDropout(nn.Module):
 
 
 def reseed_dropout(model: nn.Module, seed: int) -> None:
-    """Give each `SeededDropout` of the model its own seed derived from `seed`."""
+    """Give each `SeededDropout` of a model its own seed derived from `seed`.
+
+    Parameters
+    ----------
+    model : nn.Module
+    seed : int
+        0 or greater.
+    """
     index = 0
     for module in model.modules():
         if isinstance(module, SeededDropout):

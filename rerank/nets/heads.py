@@ -1,4 +1,4 @@
-"""Train the SegNet's head on kept activations: one fold costs one small head."""
+"""Training of the SegNet's head alone, on activations of the frozen backbone."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from rerank.errors import InputError
-from rerank.nets.activations import torch_threads
+from rerank.nets.backbone_activations import torch_threads
+from rerank.nets.coarse_segnet import SegNetHead
 from rerank.nets.schedule import Phase, TrainConfig
-from rerank.nets.segnet import SegNetHead
 from rerank.nets.training import History, Progress, train
 from rerank.nets.training_data import CoarseData
-from rerank.types import Array, FloatArray
+from rerank.types import Array
 
 #: Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
 PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
@@ -22,7 +22,7 @@ PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
 
 @dataclass(frozen=True, eq=False)
 class TrainedHead:
-    """A trained head and how it came about.
+    """A trained head and the record of its training.
 
     Attributes
     ----------
@@ -39,47 +39,35 @@ class TrainedHead:
 
 
 def train_head(
-    activations: Array,
-    targets: FloatArray,
-    weights: FloatArray | None = None,
+    data: CoarseData,
+    phases: Sequence[Phase] = PAPER_PHASES,
     *,
-    phases: Sequence[Phase | tuple[str | nn.Module, int]] = PAPER_PHASES,
-    flipped: Array | None = None,
     start: SegNetHead | None = None,
     dropout: float = 0.5,
     kernel_sizes: Sequence[int] = (1, 3, 3),
     batch_size: int = 16,
-    learning_rate: float = 0.05,
     random_state: int = 0,
-    n_threads: int | None = 1,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedHead:
-    """Train a head on activations that were computed once.
+    """Train a head on activations that were computed once, in one thread of torch.
 
     Parameters
     ----------
-    activations : (N, D, gh, gw) float array
-        From `backbone_activations`.
-    targets : (N, gh, gw, C) float array
-        From `soft_target`.
-    weights : (N, gh, gw) float array, optional
-        From `labelled_share`.
-    phases : sequence of Phase or (loss, epochs)
-        By default the paper's: cross-entropy, then 0.7 UOI + 0.3 CE. A pair trains at
-        `learning_rate` in the first phase and at 0.4 of it later. For continuations from one
-        cross-entropy net, train that first and hand it in as `start`.
-    flipped : (N, D, gh, gw) float array, optional
-        Activations of the mirrored images; samples are then mirrored at random.
+    data : CoarseData
+        Activations from `backbone_activations`, targets from `soft_target` and, where images
+        have void pixels, weights from `labelled_share`.
+    phases : sequence of Phase
+        By default the paper's: cross-entropy, then 0.7 UOI + 0.3 CE. For several continuations
+        of one cross-entropy net, train that first and hand it in as `start`.
     start : SegNetHead, optional
         Head to go on from; it is copied and keeps its `activation_scale`. By default a new
         one, whose scale is one over the activations' root mean square.
     dropout, kernel_sizes
         Of a new head (see `SegNetHead`).
-    batch_size, learning_rate : int, float
+    batch_size : int
+        Images of a step, at most.
     random_state : int
-        Equal seeds give equal weights, bit for bit, with one thread.
-    n_threads : int, optional
-        Threads of torch during the call; None leaves torch's setting as it is.
+        Equal seeds give equal weights, bit for bit.
     progress : callable, optional
         Called with a `Progress` after each step.
 
@@ -90,21 +78,18 @@ def train_head(
     Raises
     ------
     InputError
-        If shapes don't fit, the activations are not finite or all zero.
+        If `start` is of other channels or classes than the data.
+    InputError
+        If the activations are not finite or all zero.
     ConfigError
         If a setting is out of range or a loss is unknown.
     """
-    data = CoarseData(activations, targets, weights, flipped)
-    n_channels, n_classes = activations.shape[1], targets.shape[3]
-    config = TrainConfig(
-        phases=tuple(_as_phase(phase, index, learning_rate) for index, phase in enumerate(phases)),
-        batch_size=batch_size,
-        random_state=random_state,
-    )
-    with torch_threads(n_threads):
+    n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
+    config = TrainConfig(phases=tuple(phases), batch_size=batch_size, random_state=random_state)
+    with torch_threads(1):
         if start is None:
             head = SegNetHead(n_channels, n_classes, dropout, kernel_sizes, random_state)
-            head.activation_scale.fill_(1.0 / _root_mean_square(activations))
+            head.activation_scale.fill_(1.0 / _root_mean_square(data.inputs))
         else:
             if (start.n_channels, start.n_classes) != (n_channels, n_classes):
                 raise InputError(
@@ -115,15 +100,6 @@ def train_head(
         history = train(head, data, config, progress=progress)
     heads = tuple(_copy(head, state, head.drop6.p) for state in history.phase_states)
     return TrainedHead(heads[-1], heads, history)
-
-
-def _as_phase(
-    phase: Phase | tuple[str | nn.Module, int], index: int, learning_rate: float
-) -> Phase:
-    if isinstance(phase, Phase):
-        return phase
-    loss, epochs = phase
-    return Phase(loss, epochs, learning_rate if index == 0 else 0.4 * learning_rate)
 
 
 def _root_mean_square(activations: Array) -> float:

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of the training images, computed once and drawn from."""
+"""Training data whose activations of a frozen backbone are computed once and kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
-from rerank.nets.dense_data import LabelledImages
+from rerank.nets.augmented_images import LabelledImages
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.training_data import Batch, DenseInputs
+from rerank.nets.training_data import Batch, KeptInputs
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -109,16 +109,27 @@ class KeptActivations:
         return some
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return images, their kept activations, and labels (B, h, w) int64."""
+        """Return images with their activations, and labels; some of them mirrored.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+            `KeptInputs`, and labels (B, h, w) int64.
+        """
         mirrored = rng.random(len(indices)) < 0.5
         if not self.flip:
             mirrored[:] = False
         return self._take(indices, mirrored)
 
-    def inputs(self, index: int) -> DenseInputs:
+    def inputs(self, index: int) -> KeptInputs:
         """Return one image as it is, as a batch of its own."""
         found = self._take(np.array([index]), np.zeros(1, bool)).inputs
-        assert isinstance(found, DenseInputs)
+        assert isinstance(found, KeptInputs)
         return found
 
     def _take(self, indices: IntArray, mirrored: Array) -> Batch:
@@ -135,11 +146,22 @@ class KeptActivations:
                 torch.from_numpy(values).float().contiguous(memory_format=torch.channels_last)
             )
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        return Batch(DenseInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
+        return Batch(KeptInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
 
 
 def resize_labels(labels: Array, size: tuple[int, int]) -> IntArray:
-    """Resize labels (H, W) to `size` by taking the nearest pixel's."""
+    """Resize labels by taking the nearest pixel's.
+
+    Parameters
+    ----------
+    labels : (H, W) integer array
+    size : (int, int)
+        Height and width of the result.
+
+    Returns
+    -------
+    size int64 array
+    """
     if labels.shape == tuple(size):
         return np.asarray(labels, np.int64)
     picture = Image.fromarray(np.asarray(labels, np.int32))

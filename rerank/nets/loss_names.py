@@ -33,7 +33,7 @@ class _Named:
 
 _LOSSES: Mapping[str, _Named] = {
     "ce": _Named(SoftCrossEntropyLoss, {}),
-    # With all weight on the cross-entropy no region is ever looked at.
+    # With all weight on the cross-entropy the regions do not count.
     "bce": _Named(RMILoss, {"cross_entropy_weight": 1.0, "factor": 1, "region_size": 1}),
     "iou": _Named(ExpectedIoULoss, {}),
     "uoi": _Named(ExpectedUoILoss, {}),
@@ -53,7 +53,7 @@ def loss_from_name(name: str, ignore_index: int = 255, random_state: int = 0) ->
     name : str
         One of
 
-        - "ce": cross-entropy of the softmax; "bce": of one sigmoid a class;
+        - "ce": cross-entropy of the softmax; "bce": of one sigmoid per class;
         - "iou", "uoi": one minus expected intersection over union, and expected union over
           intersection (Cogswell et al. 2014);
         - "neuro", "neuro-hinge": IoU learned by a surrogate that is trained in turns with the

@@ -41,8 +41,22 @@ def resample(
 ) -> Tensor:
     """Interpolate maps (B, C, h, w) bilinearly at the cells of another map, (B, C, *size).
 
-    As two matrix products, whose gradient is the same on every run, unlike that of a scatter
-    on a GPU. Computed in float32 (float64 for float64 maps), under autocast too.
+    As two matrix products: `torch.nn.functional.grid_sample` scatters in its gradient, which on a
+    GPU differs from run to run. Computed in float32 (float64 for float64 maps), under autocast too.
+
+    Parameters
+    ----------
+    maps : (B, C, h, w) tensor
+    source : LayerGeometry
+        Where the cells of `maps` lie.
+    size : (int, int)
+        Rows and columns of the result.
+    out : LayerGeometry
+        Where its cells lie.
+
+    Returns
+    -------
+    (B, C, *size) tensor
     """
     with torch.autocast(maps.device.type, enabled=False):
         wide = maps if maps.dtype == torch.float64 else maps.float()

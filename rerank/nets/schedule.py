@@ -1,4 +1,4 @@
-"""What one training runs through: phases, learning rate and the rest of its settings."""
+"""The settings of a training: its phases and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -100,6 +100,8 @@ class TrainConfig:
 def poly_factor(step: int, n_steps: int, power: float = 0.9, warmup: int = 0) -> float:
     """Return the factor on the learning rate at a step: linear warm-up, then poly decay.
 
+    torch's schedulers count steps in a state of their own; this is a function of the step alone.
+
     Parameters
     ----------
     step : int
@@ -120,4 +122,4 @@ def poly_factor(step: int, n_steps: int, power: float = 0.9, warmup: int = 0) ->
     [0.5, 0.75, 0.5, 0.25]
     """
     rise = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
-    return rise * (1.0 - step / n_steps) ** power
+    return float(rise * (1.0 - step / n_steps) ** power)

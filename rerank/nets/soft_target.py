@@ -1,4 +1,8 @@
-"""Labels at full resolution as class distributions over the cells of a coarse grid."""
+"""Labels at full resolution as class distributions over the cells of a coarse grid.
+
+torch's `adaptive_avg_pool2d` counts each pixel that a cell touches as a whole one; here a pixel
+counts by the share of its area.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from rerank.validation import check_label_range
 
 
 class _Axis(NamedTuple):
-    """Pixels that a cell overlaps on one axis, `first[i]` to `last[i]`, and its two ends."""
+    """Cells on one axis: cell i spans `start[i]` to `stop[i]`, its pixels `first` to `last`."""
 
     first: IntArray
     last: IntArray
@@ -41,7 +45,7 @@ def soft_target(
     grid : (int, int)
         Rows and columns of cells, each at least 1.
     n_classes : int
-        Number of classes C. Has no default in effect: leaving it out is an error.
+        Number of classes C; must be given.
     ignore_index : int, optional
         Label of void pixels; None where there are none.
 
@@ -66,7 +70,8 @@ def soft_target(
     """
     areas, _ = _class_areas(labels, grid, n_classes, ignore_index)
     total = areas.sum(axis=2, keepdims=True)
-    return np.divide(areas, total, out=np.zeros_like(areas), where=total > 0)
+    shares: FloatArray = np.divide(areas, total, out=np.zeros_like(areas), where=total > 0)
+    return shares
 
 
 def labelled_share(
@@ -74,7 +79,25 @@ def labelled_share(
 ) -> FloatArray:
     """Return the share of each cell's area that is not void, (gh, gw) float64 in 0..1.
 
-    Parameters and errors are those of `soft_target`.
+    Parameters
+    ----------
+    labels : (H, W) int array
+        Classes, or `ignore_index`.
+    grid : (int, int)
+        Rows and columns of cells, each at least 1.
+    ignore_index : int, optional
+        Label of void pixels; None where there are none.
+
+    Returns
+    -------
+    (gh, gw) float64 array
+
+    Raises
+    ------
+    InputError
+        If the labels are not a non-empty (H, W) integer array.
+    InputError
+        If the grid has a side below 1.
 
     Examples
     --------
@@ -86,7 +109,8 @@ def labelled_share(
     if ignore_index is not None:
         known = (labels != ignore_index).astype(np.int64)
     areas, cell_area = _class_areas(known, grid, 2, None)
-    return np.minimum(areas[:, :, 1] / cell_area, 1.0)
+    shares: FloatArray = np.minimum(areas[:, :, 1] / cell_area, 1.0)
+    return shares
 
 
 def cell_overlap(
@@ -130,40 +154,6 @@ def cell_overlap(
     return areas.reshape(-1, n) / cell_area
 
 
-def labeling_soft_targets(overlap: FloatArray, labelings: IntArray, n_classes: int) -> FloatArray:
-    """Return the soft targets of superpixel labelings from their cells' overlap.
-
-    The q^m of Cogswell et al. 2014, Eq. 17, for all proposals of an image at once.
-
-    Parameters
-    ----------
-    overlap : (cells, n) float array
-        From `cell_overlap`.
-    labelings : (M, n) int array
-        Classes 0..n_classes-1 of the superpixels in each proposal.
-    n_classes : int
-
-    Returns
-    -------
-    (M, cells, C) float64 array
-        Sums to 1 over classes.
-
-    Raises
-    ------
-    InputError
-        If the labelings do not fit the overlap, or a label is out of range.
-    """
-    labelings = np.asarray(labelings)
-    if labelings.ndim != 2 or labelings.shape[1] != overlap.shape[1]:
-        raise InputError(f"labelings must be (M, {overlap.shape[1]}), got {labelings.shape}")
-    check_label_range(labelings, n_classes, ignore_index=None, where="labelings")
-    m, n = labelings.shape
-    onehot = np.zeros((n, m, n_classes))
-    onehot[np.arange(n)[:, None], np.arange(m), labelings.T] = 1.0
-    product = overlap @ onehot.reshape(n, m * n_classes)
-    return product.reshape(-1, m, n_classes).transpose(1, 0, 2)
-
-
 def _class_areas(
     labels: IntArray,
     grid: tuple[int, int],
@@ -183,7 +173,7 @@ def _class_areas(
         codes[labels == ignore_index] = -1
     height, width = labels.shape
     areas = np.zeros((grid[0], grid[1], n_classes))
-    _add_areas(codes, *_axis(height, grid[0]), *_axis(width, grid[1]), areas)
+    _add_areas(codes, _axis(height, grid[0]), _axis(width, grid[1]), areas)
     return areas, (height / grid[0]) * (width / grid[1])
 
 
@@ -206,15 +196,13 @@ def _axis(n_pixels: int, n_cells: int) -> _Axis:
 
 
 @njit(cache=True)
-def _add_areas(
-    codes, row_first, row_last, top, bottom, column_first, column_last, left, right, areas
-):
-    for i in range(row_first.size):
-        for y in range(row_first[i], row_last[i]):
-            tall = min(bottom[i], y + 1.0) - max(top[i], float(y))
-            for j in range(column_first.size):
-                for x in range(column_first[j], column_last[j]):
+def _add_areas(codes: IntArray, rows: _Axis, columns: _Axis, areas: FloatArray) -> None:
+    for i in range(rows.first.size):
+        for y in range(rows.first[i], rows.last[i]):
+            tall = min(rows.stop[i], y + 1.0) - max(rows.start[i], float(y))
+            for j in range(columns.first.size):
+                for x in range(columns.first[j], columns.last[j]):
                     code = codes[y, x]
                     if code >= 0:
-                        wide = min(right[j], x + 1.0) - max(left[j], float(x))
+                        wide = min(columns.stop[j], x + 1.0) - max(columns.start[j], float(x))
                         areas[i, j, code] += tall * wide

@@ -196,7 +196,7 @@ class _Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             value = self._loss_of(step.batch)
-        value.backward()
+        torch.autograd.backward(value)
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
         self.optimizer.step()

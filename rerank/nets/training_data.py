@@ -1,4 +1,4 @@
-"""What the training loop draws its batches from."""
+"""The training data that the training loop draws its batches from."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rerank.types import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class DenseInputs:
-    """Images with what a frozen backbone made of them, which a `DenseFCN` then need not compute.
+class KeptInputs:
+    """Images with the activations of a frozen backbone, which a `DenseFCN` then need not compute.
 
     Attributes
     ----------
@@ -28,9 +28,20 @@ class DenseInputs:
     images: Tensor
     activations: tuple[Tensor, ...]
 
-    def to(self, device: str | torch.device, non_blocking: bool = False) -> DenseInputs:
-        """Return the same on a device."""
-        return DenseInputs(
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> KeptInputs:
+        """Return the same on a device.
+
+        Parameters
+        ----------
+        device : str or torch.device
+        non_blocking : bool
+            As in `torch.Tensor.to`.
+
+        Returns
+        -------
+        KeptInputs
+        """
+        return KeptInputs(
             self.images.to(device, non_blocking=non_blocking),
             tuple(a.to(device, non_blocking=non_blocking) for a in self.activations),
         )
@@ -40,7 +51,7 @@ class DenseInputs:
 class Batch:
     """Inputs (B, ...), targets (B, H, W) or (B, C, H, W), and weights (B, H, W) or None."""
 
-    inputs: Tensor | DenseInputs
+    inputs: Tensor | KeptInputs
     targets: Tensor
     weights: Tensor | None
 
@@ -52,7 +63,17 @@ class TrainingData(Protocol):
         """Number of samples in an epoch."""
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return the samples with these indices, augmented with draws from `rng`."""
+        """Return some samples, augmented at random.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+        """
 
 
 class CoarseData:
@@ -116,6 +137,17 @@ class CoarseData:
         return len(self.inputs)
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
+        """Return some samples, mirrored at random (see `TrainingData.batch`).
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+        """
         inputs = np.asarray(self.inputs[indices])
         targets = np.asarray(self.targets[indices], np.float32)
         weights = None

@@ -5,22 +5,27 @@ probability maps of the user's own; pairwise weights are contrast-sensitive Pott
 """
 
 from rerank.potentials.appearance import AppearanceFeatures, appearance_features
+from rerank.potentials.appearance_affinity import affinity_weights
 from rerank.potentials.classifier import SuperpixelClassifier
+from rerank.potentials.contrast_potts import contrast_beta, contrast_potts_weights
 from rerank.potentials.deep import deep_features
-from rerank.potentials.pairwise import contrast_beta, contrast_potts_weights
-from rerank.potentials.similarity import similarity_weights
+from rerank.potentials.perceptron import PerceptronTraining
+from rerank.potentials.temperature import at_temperature, choose_temperature
 from rerank.potentials.training_target import sample_superpixels
-from rerank.potentials.unary import pool_probability_maps, unary_from_probabilities
+from rerank.potentials.unary import region_probabilities, unary_from_probabilities
 
 __all__ = [
     "AppearanceFeatures",
+    "PerceptronTraining",
     "SuperpixelClassifier",
+    "affinity_weights",
     "appearance_features",
+    "at_temperature",
+    "choose_temperature",
     "contrast_beta",
     "contrast_potts_weights",
     "deep_features",
-    "pool_probability_maps",
+    "region_probabilities",
     "sample_superpixels",
-    "similarity_weights",
     "unary_from_probabilities",
 ]

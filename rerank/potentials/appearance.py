@@ -8,19 +8,19 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.potentials.colour import colour_channels, histogram_channels
-from rerank.potentials.context import above_and_below, cell_means, neighbour_mean, surroundings
+from rerank.potentials.surroundings import above_and_below, cell_means, neighbour_mean, surroundings
 from rerank.potentials.texture import filter_bank, orientation_channels, pattern_channels
 from rerank.superpixels import (
     POSITION_NAMES,
     adjacency_graph,
     check_image,
     lab_image,
-    pool_mean,
+    region_mean,
     superpixel_positions,
 )
 from rerank.types import Array, FloatArray, IntArray
 
-# distances at which the surroundings are looked up, relative to the image
+# distances of the places around a superpixel, relative to the image
 _NEAR, _FAR = 0.12, 0.3
 
 
@@ -31,7 +31,7 @@ class AppearanceFeatures:
     Attributes
     ----------
     values : (n, D) float32
-        One row a superpixel.
+        One row per superpixel.
     names : tuple of D str
         Columns, ``block:channel``.
     """
@@ -76,8 +76,8 @@ def appearance_features(
     superpixels : (H, W) integer array
         Superpixel of each pixel, 0..n-1, every one used.
     image_mean : bool
-        Append the block ``image``. It tells scenes apart where there are hundreds of them, and
-        lets a classifier learn a small collection by heart.
+        Append the block ``image``. It tells scenes apart where there are hundreds of them; in a
+        small data set a classifier can overfit to it.
 
     Returns
     -------
@@ -104,9 +104,9 @@ def appearance_features(
             pattern_channels(lightness, 2),
         ]
     )
-    basic_mean = pool_mean(basic, superpixels)
-    square_mean = pool_mean(np.square(basic), superpixels)
-    own = np.concatenate([basic_mean, pool_mean(detail, superpixels)], axis=1)
+    basic_mean = region_mean(basic, superpixels)
+    square_mean = region_mean(np.square(basic), superpixels)
+    own = np.concatenate([basic_mean, region_mean(detail, superpixels)], axis=1)
     own_names = basic_names + detail_names
     place = superpixel_positions(superpixels)
     ring = neighbour_mean(own, graph)

@@ -1,4 +1,7 @@
-"""A classifier of superpixels: a small network trained on the share of each class in them."""
+"""A classifier of superpixels: a small network trained on the share of each class in them.
+
+scikit-learn's `MLPClassifier` has neither targets that are shares nor dropout.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,17 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from rerank.errors import InputError, NotFittedError
-from rerank.potentials.perceptron import Perceptron, train_perceptron
+from rerank.potentials.perceptron import Perceptron, PerceptronTraining, train_perceptron
+from rerank.potentials.standardised_rows import StandardisedRows
+from rerank.potentials.temperature import search_temperature
 from rerank.potentials.training_target import class_counts, class_weights, sample_superpixels
 from rerank.types import Array, FloatArray, IntArray, RandomState, as_generator
 from rerank.validation import check_finite
 
-# bounds of the temperature that `calibrate` may choose
-_COLDEST, _HOTTEST = 0.2, 10.0
+_DEFAULT_TRAINING = PerceptronTraining()
 
 
 class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
@@ -31,17 +34,11 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
     ----------
     hidden : int
         Units of the hidden layer; 0 for none, which is multinomial logistic regression.
-    dropout : float
-        Share of hidden units dropped in training, in 0..1 (1 excluded).
-    input_dropout : float
-        Share of features dropped in training, in 0..1 (1 excluded).
     n_steps : int
         Steps of AdamW (Loshchilov & Hutter 2019), the rate rising over a tenth of them and then
         falling as a cosine.
-    batch_size : int
-        Superpixels a step, drawn at random.
-    learning_rate, weight_decay : float
-        Of AdamW, the highest rate.
+    weight_decay : float
+        Of AdamW, 0 or greater; biases do not decay.
     class_balance : float
         Exponent b of class weights ``frequency ** -b``, scaled to leave the mean pixel's weight
         at 1: 0 counts every pixel alike, 1 every class. Above 0 the probabilities lean
@@ -51,6 +48,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         for all of them. Needs `groups` in `fit`.
     n_members : int
         Networks that are trained from different seeds and averaged.
+    training : PerceptronTraining
+        Dropout, batch size and learning rate.
     random_state : int, numpy.random.Generator or None
         Of initial weights, batches, dropout and drawn superpixels.
 
@@ -71,27 +70,21 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         self,
         hidden: int = 128,
         *,
-        dropout: float = 0.5,
-        input_dropout: float = 0.0,
         n_steps: int = 1500,
-        batch_size: int = 256,
-        learning_rate: float = 2e-3,
         weight_decay: float = 1.0,
         class_balance: float = 0.0,
         max_per_image: int | None = None,
         n_members: int = 1,
+        training: PerceptronTraining = _DEFAULT_TRAINING,
         random_state: RandomState = None,
     ) -> None:
         self.hidden = hidden
-        self.dropout = dropout
-        self.input_dropout = input_dropout
         self.n_steps = n_steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.class_balance = class_balance
         self.max_per_image = max_per_image
         self.n_members = n_members
+        self.training = training
         self.random_state = random_state
 
     def fit(
@@ -113,9 +106,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         features : (n, D) float array
             Superpixels of all images; float16 and float32 are not copied as a whole.
         target : (n, C) or (n,) array
-            Pixels of each class in each superpixel, as `label_histogram` counts them, or one
-            class each, 0..C-1 or 255 for none. Superpixels without a labelled pixel are left
-            out. A class that is absent gets probabilities near 0.
+            Pixels of each class in each superpixel, as `rerank.metrics.region_histogram` counts
+            them, or one class each, 0..C-1 or 255 for none. Superpixels without a labelled pixel
+            are left out. A class that is absent gets probabilities near 0.
         sample_weight : (n,) array, optional
             Factor on each superpixel's weight, 0 or greater; with one class each, for example
             the areas.
@@ -150,24 +143,19 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             rows = sample_superpixels(
                 _check_groups(groups, weight.size), self.max_per_image, rows=rows, random_state=rng
             )
-        self.mean_, self.scale_ = _mean_and_scale(features, rows)
+        standardised = StandardisedRows.of(features, rows)
+        self.mean_, self.scale_ = standardised.mean, standardised.scale
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
         self.members_ = tuple(
             train_perceptron(
-                features,
-                rows,
+                standardised,
                 share.astype(np.float32),
-                mean=self.mean_,
-                scale=self.scale_,
                 hidden=self.hidden,
-                dropout=self.dropout,
-                input_dropout=self.input_dropout,
                 n_steps=self.n_steps,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
                 weight_decay=self.weight_decay,
+                training=self.training,
                 rng=rng,
             )
             for _ in range(self.n_members)
@@ -186,8 +174,12 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        features, target, sample_weight
-            As in `fit`, from other images.
+        features : (n, D) float array
+            Superpixels of other images than in `fit`.
+        target : (n, C) or (n,) array
+            As in `fit`.
+        sample_weight : (n,) array, optional
+            As in `fit`.
 
         Returns
         -------
@@ -203,20 +195,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         """
         logits = self._logits(features)
         histogram = class_counts(target, logits.shape[1], sample_weight, self.n_classes_)
-        if not histogram.any():
-            raise InputError("no superpixel has a labelled pixel to calibrate on")
-
-        def cross_entropy(log_temperature: float) -> float:
-            p = _mean_softmax(logits, float(np.exp(log_temperature)))
-            return -float((histogram * np.log(np.maximum(p, 1e-12))).sum())
-
-        found = minimize_scalar(
-            cross_entropy,
-            bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
-            method="bounded",
-            options={"xatol": 1e-3},
+        self.temperature_ = search_temperature(
+            lambda temperature: _mean_softmax(logits, temperature), histogram, floor=1e-12
         )
-        self.temperature_ = float(np.exp(found.x))
         return self
 
     def predict_proba(self, features: Array) -> FloatArray:
@@ -242,7 +223,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, features: Array) -> IntArray:
         """Most probable classes, (n,) int64, ties to the lowest; raises as `predict_proba`."""
-        return self.predict_proba(features).argmax(axis=1)
+        classes: IntArray = self.predict_proba(features).argmax(axis=1)
+        return classes
 
     def to_arrays(self) -> dict[str, Array]:
         """Fitted state as plain arrays, for a file; `from_arrays` reads it back.
@@ -279,6 +261,14 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         """Classifier that predicts as the one whose `to_arrays` gave these.
 
         Settings that only matter in training are at their defaults.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+
+        Returns
+        -------
+        SuperpixelClassifier
 
         Raises
         ------
@@ -326,18 +316,13 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         return np.stack([member.logits(standardised) for member in self.members_]).astype(float)
 
     def _check_settings(self) -> None:
-        for name in ("n_steps", "batch_size", "n_members"):
+        for name in ("n_steps", "n_members"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.hidden < 0:
             raise InputError(f"hidden must be 0 or greater, got {self.hidden}")
         if self.max_per_image is not None and self.max_per_image < 1:
             raise InputError(f"max_per_image must be at least 1, got {self.max_per_image}")
-        for name in ("dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be in 0..1, 1 excluded, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
         for name in ("weight_decay", "class_balance"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must be 0 or greater, got {getattr(self, name)}")
@@ -373,22 +358,9 @@ def _stored(arrays: Mapping[str, Array], key: str, shape: tuple[int, ...] | None
     return values
 
 
-def _mean_and_scale(features: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each feature over rows, in float64 passes of bounded size."""
-    total = np.zeros(features.shape[1])
-    squares = np.zeros(features.shape[1])
-    for part in np.array_split(rows, max(1, rows.size // 4096)):
-        total += features[part].astype(np.float64).sum(axis=0)
-    mean = total / rows.size
-    for part in np.array_split(rows, max(1, rows.size // 4096)):
-        squares += np.square(features[part].astype(np.float64) - mean).sum(axis=0)
-    scale = np.sqrt(squares / rows.size)
-    scale[scale <= 1e-7 * np.maximum(np.abs(mean), 1e-7)] = 1.0
-    return mean.astype(np.float32), scale.astype(np.float32)
-
-
 def _mean_softmax(logits: FloatArray, temperature: float) -> FloatArray:
     scaled = logits / temperature
     exponentials = np.exp(scaled - scaled.max(axis=2, keepdims=True))
     p = (exponentials / exponentials.sum(axis=2, keepdims=True)).mean(axis=0)
-    return p / p.sum(axis=1, keepdims=True)
+    averaged: FloatArray = p / p.sum(axis=1, keepdims=True)
+    return averaged

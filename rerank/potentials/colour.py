@@ -42,8 +42,16 @@ def colour_channels(image: Array, lab: FloatArray) -> tuple[FloatArray, list[str
 def histogram_channels(lab: FloatArray) -> tuple[FloatArray, list[str]]:
     """Membership of each pixel in bins of L, a and b, shared linearly between two bins.
 
-    Returns (H, W, 26) float32 channels (each of the three groups sums to 1 at every pixel, values
-    beyond the outer bins belonging to them) and their names.
+    Parameters
+    ----------
+    lab : (H, W, 3) float32
+
+    Returns
+    -------
+    channels : (H, W, 26) float32
+        Each of the three groups sums to 1 at every pixel; values beyond the outer bins belong to
+        them.
+    names : list of 26 str
     """
     blocks: list[FloatArray] = []
     names: list[str] = []
@@ -58,7 +66,7 @@ def histogram_channels(lab: FloatArray) -> tuple[FloatArray, list[str]]:
 
 
 @numba.njit(cache=True)
-def _share_bins(values, centres, channels):
+def _share_bins(values: FloatArray, centres: FloatArray, channels: FloatArray) -> None:
     height, width, n_bins = channels.shape
     for y in range(height):
         for x in range(width):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -62,7 +63,7 @@ def deep_features(
     InputError
         If there is no activation map, or one is not a non-empty finite (D, h, w) array.
     InputError
-        If `strides` and `first_centres` are not given together, one pair a map, strides above 0.
+        If `strides` and `first_centres` are not given together, one pair per map, strides above 0.
     InputError
         If `square_root` is asked for and an activation is negative.
 
@@ -95,11 +96,8 @@ def deep_features(
         weights = _cell_weights(
             order,
             starts,
-            superpixels.shape[1],
-            *_interpolation(superpixels.shape[0], rows, stride[0], first_centre[0]),
-            *_interpolation(superpixels.shape[1], across, stride[1], first_centre[1]),
-            rows,
-            across,
+            _interpolation(superpixels.shape[0], rows, stride[0], first_centre[0]),
+            _interpolation(superpixels.shape[1], across, stride[1], first_centre[1]),
         )
         sharing = csr_matrix(weights, shape=(n, rows * across))
         columns.append(sharing @ cells)
@@ -149,20 +147,33 @@ def _pixels_by_superpixel(superpixels: IntArray, n: int) -> tuple[IntArray, IntA
     return order, starts
 
 
+class _Interpolation(NamedTuple):
+    """For each pixel on an axis the lower of the two cells around it, and the upper's weight."""
+
+    lower: IntArray
+    upper_weight: FloatArray
+    n_cells: int
+
+
 def _interpolation(
     n_pixels: int, n_cells: int, stride: float, first_centre: float
-) -> tuple[IntArray, FloatArray]:
-    """Lower of the two cells around each pixel on an axis, and the weight of the upper one."""
+) -> _Interpolation:
     at = np.clip((np.arange(n_pixels) + 0.5 - first_centre) / stride, 0, n_cells - 1)
     lower = np.minimum(at.astype(np.int64), max(n_cells - 2, 0))
-    return lower, (at - lower).astype(np.float32)
+    return _Interpolation(lower, (at - lower).astype(np.float32), n_cells)
 
 
 @numba.njit(cache=True)
-def _cell_weights(order, starts, width, y_lower, y_weight, x_lower, x_weight, rows, across):
+def _cell_weights(
+    order: IntArray, starts: IntArray, rows: _Interpolation, columns: _Interpolation
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Weight of each cell in each superpixel, as data, indices and indptr of a CSR matrix."""
     n = starts.size - 1
-    scratch = np.zeros(rows * across, dtype=np.float32)
-    touched = np.empty(min(4 * order.size, rows * across), dtype=np.int32)
+    y_lower, y_weight = rows.lower, rows.upper_weight
+    x_lower, x_weight = columns.lower, columns.upper_weight
+    width, across = x_lower.size, columns.n_cells
+    scratch = np.zeros(rows.n_cells * across, dtype=np.float32)
+    touched = np.empty(min(4 * order.size, rows.n_cells * across), dtype=np.int32)
     # each pixel touches at most four cells, and most share theirs with their neighbours
     capacity = 16 * n + 1024
     data = np.empty(capacity, dtype=np.float32)

@@ -10,31 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset, Sample
-from rerank.errors import ConfigError, InputError
+from rerank.errors import ConfigError
 from rerank.nets import (
-    DenseSource,
-    DenseSourceSettings,
+    DenseNetwork,
+    DenseNetworkSettings,
     KeptActivations,
-    fit_dense_source,
+    fit_dense_network,
     keep_activations,
     load_backbone_weights,
     loss_from_name,
 )
 from rerank.potentials.network_map import refine_map
-from rerank.potentials.unary import pool_probability_maps
+from rerank.potentials.temperature import at_temperature
+from rerank.potentials.unary import region_probabilities
 from rerank.types import Array, FloatArray, IntArray
 
-#: Temperatures that calibration chooses from.
-COLDEST, HOTTEST = 0.2, 10.0
-#: Share of the uniform distribution that is mixed in, a class: a CRF layer is certain to the bit.
-FLOOR = 1e-4
 
-
-def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
+def dense_source_settings(recipe: Recipe) -> DenseNetworkSettings:
     """How the dense network of a recipe is made and trained.
 
     Raises
@@ -56,7 +51,7 @@ def dense_source_settings(recipe: Recipe) -> DenseSourceSettings:
             f"{backbone.architecture} has no weights; set {more}"
             "dense_network.train_backbone=true"
         )
-    return DenseSourceSettings(
+    return DenseNetworkSettings(
         architecture=backbone.architecture, random_state=recipe.random_state, **vars(chosen)
     )
 
@@ -96,7 +91,7 @@ class DenseNetworkTraining:
         else:
             ids = self._samples.image_ids
             data = _Samples(self._samples.dataset, tuple(ids[row] for row in rows))
-        source = fit_dense_source(
+        source = fit_dense_network(
             data, self._samples.dataset.n_classes, self._settings, self._weights
         )
         return DenseNetworkUnary(source, self._recipe.unary.dense_crf)
@@ -108,14 +103,14 @@ class DenseNetworkUnary:
 
     Attributes
     ----------
-    source : DenseSource
+    source : DenseNetwork
     refined : bool
         Whether its pixel probabilities are refined by `dense_crf`.
     temperature : float
         That the pooled probabilities are flattened by, above 1, or sharpened, below.
     """
 
-    source: DenseSource
+    source: DenseNetwork
     refined: bool = False
     temperature: float = 1.0
 
@@ -124,7 +119,7 @@ class DenseNetworkUnary:
         maps = self.source.predict_proba(image)
         if self.refined:
             maps = refine_map(maps, image)
-        return at_temperature(pool_probability_maps(maps, superpixels), self.temperature)
+        return at_temperature(region_probabilities(maps, superpixels), self.temperature)
 
     def to_arrays(self) -> dict[str, Array]:
         """What was trained and chosen, without a frozen backbone."""
@@ -136,54 +131,8 @@ class DenseNetworkUnary:
     ) -> DenseNetworkUnary:
         """Rebuild what `to_arrays` returned, with the same recipe and weights."""
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
-        source = DenseSource.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
+        source = DenseNetwork.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
         return cls(source, recipe.unary.dense_crf, float(arrays["temperature"]))
-
-
-def at_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Probabilities (n, C) to the power of 1 / temperature, over their sum; none becomes 0.
-
-    Examples
-    --------
-    >>> at_temperature(np.array([[0.2, 0.8]]), 0.5).round(3)
-    array([[0.059, 0.941]])
-    """
-    mixed = (1 - probabilities.shape[1] * FLOOR) * probabilities.astype(np.float64) + FLOOR
-    powers = (mixed / mixed.max(axis=1, keepdims=True)) ** (1 / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def choose_temperature(probabilities: Sequence[FloatArray], histograms: Sequence[Array]) -> float:
-    """The temperature of least cross-entropy over images that the network has not seen.
-
-    As `SuperpixelClassifier.calibrate` does (Guo et al. 2017), on pooled probabilities.
-
-    Parameters
-    ----------
-    probabilities : sequence of (n, C) float arrays
-        Of each image's superpixels.
-    histograms : sequence of (n, C) int arrays
-        Their labelled pixels by class.
-
-    Raises
-    ------
-    InputError
-        If no pixel is labelled.
-    """
-    rows, counts = np.concatenate(probabilities), np.concatenate(histograms)
-    if not counts.any():
-        raise InputError("no superpixel has a labelled pixel to calibrate on")
-
-    def cross_entropy(log_temperature: float) -> float:
-        return -float((counts * np.log(at_temperature(rows, np.exp(log_temperature)))).sum())
-
-    found = minimize_scalar(
-        cross_entropy,
-        bounds=(np.log(COLDEST), np.log(HOTTEST)),
-        method="bounded",
-        options={"xatol": 1e-3},
-    )
-    return float(np.exp(found.x))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rerank.layers import dense_crf
-from rerank.nets.activations import torch_threads
-from rerank.potentials.unary import pool_probability_maps
+from rerank.nets.backbone_activations import torch_threads
+from rerank.potentials.unary import region_probabilities
 from rerank.types import Array, FloatArray
 
 
@@ -64,6 +64,6 @@ def map_to_regions(
     if refined:
         # As many superpixels as pixels: the map checked, normalised and with its classes last.
         pixels = np.arange(superpixels.size).reshape(superpixels.shape)
-        rows = pool_probability_maps(probabilities, pixels, n_classes, where)
+        rows = region_probabilities(probabilities, pixels, n_classes, where)
         probabilities = refine_map(rows.reshape(*superpixels.shape, rows.shape[1]), image)
-    return pool_probability_maps(probabilities, superpixels, n_classes, where)
+    return region_probabilities(probabilities, superpixels, n_classes, where)

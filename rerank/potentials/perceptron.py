@@ -1,4 +1,4 @@
-"""Perceptrons of at most one hidden layer: their training, and the plain arrays that remain."""
+"""Perceptrons of at most one hidden layer, as plain arrays, and their training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rerank.types import FloatArray, IntArray
+from rerank.errors import InputError
+from rerank.potentials.standardised_rows import StandardisedRows
+from rerank.types import FloatArray
 
 # share of the steps in which the learning rate rises
 _WARM_UP = 0.1
@@ -41,37 +43,70 @@ class Perceptron:
         return x
 
 
+@dataclass(frozen=True)
+class PerceptronTraining:
+    """Settings of the training of a `Perceptron` that seldom change.
+
+    Attributes
+    ----------
+    dropout : float
+        Share of hidden units dropped in training, in 0..1 (1 excluded).
+    input_dropout : float
+        Share of features dropped in training, in 0..1 (1 excluded).
+    batch_size : int
+        Rows in a step, drawn at random; at least 1.
+    learning_rate : float
+        The highest, above 0.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of its range.
+    """
+
+    dropout: float = 0.5
+    input_dropout: float = 0.0
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be in 0..1, 1 excluded, got {getattr(self, name)}")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+
 def train_perceptron(
-    features: FloatArray,
-    rows: IntArray,
+    data: StandardisedRows,
     target: FloatArray,
     *,
-    mean: FloatArray,
-    scale: FloatArray,
     hidden: int,
-    dropout: float,
-    input_dropout: float,
     n_steps: int,
-    batch_size: int,
-    learning_rate: float,
     weight_decay: float,
+    training: PerceptronTraining,
     rng: np.random.Generator,
 ) -> Perceptron:
     """Minimise ``-sum_c target[k, c] * log softmax_c`` over rows of features with AdamW.
 
     Runs in one thread, so that equal seeds give equal weights whatever the number of cores.
+    It stays our own: torch's AdamW takes 1.03 to 1.26 times as long (`benchmarks/perceptron.py`).
 
     Parameters
     ----------
-    features : (n, D) float array
-    rows : (r,) integer array
-        Rows of `features` to train on.
+    data : StandardisedRows
+        Of r rows and D features.
     target : (r, C) float32
-        Weight of each class in each of those rows, 0 or greater.
-    mean, scale : (D,) float32
-        Features are standardised to ``(x - mean) / scale``, batch by batch.
-    hidden, dropout, input_dropout, n_steps, batch_size, learning_rate, weight_decay
-        As in `SuperpixelClassifier`.
+        Weight of each class in each of the rows, 0 or greater.
+    hidden : int
+        Units of the hidden layer; 0 for none.
+    n_steps : int
+        The rate rises over a tenth of them and then falls as a cosine.
+    weight_decay : float
+        Of the weights, not of the biases.
+    training : PerceptronTraining
     rng : numpy.random.Generator
         Of batches, weights and dropout.
 
@@ -79,20 +114,21 @@ def train_perceptron(
     -------
     Perceptron
     """
-    model = initial_perceptron(features.shape[1], hidden, target, rng)
+    n_rows = data.rows.size
+    model = initial_perceptron(data.features.shape[1], hidden, target, rng)
     parameters = list(model.weights + model.biases)
     decays = [weight_decay] * len(model.weights) + [0.0] * len(model.biases)
     means = [np.zeros_like(values) for values in parameters]
     squares = [np.zeros_like(values) for values in parameters]
     with threadpool_limits(limits=1, user_api="blas"):
         for step in range(n_steps):
-            batch = rng.integers(rows.size, size=min(batch_size, rows.size))
-            x = (features[rows[batch]].astype(np.float32) - mean) / scale
-            dropped = _kept(x.shape, input_dropout, rng)
+            batch = rng.integers(n_rows, size=min(training.batch_size, n_rows))
+            x = data.take(batch)
+            dropped = dropout_factors(x.shape, training.input_dropout, rng)
             if dropped is not None:
                 x *= dropped
-            mask = _kept((x.shape[0], hidden), dropout, rng) if hidden else None
-            rate = learning_rate * _schedule(step, n_steps)
+            mask = dropout_factors((x.shape[0], hidden), training.dropout, rng) if hidden else None
+            rate = training.learning_rate * rate_factor(step, n_steps)
             gradients = loss_gradients(model, x, target[batch], mask)
             for values, gradient, first, second, decay in zip(
                 parameters, gradients, means, squares, decays
@@ -104,9 +140,22 @@ def train_perceptron(
 def initial_perceptron(
     n_features: int, hidden: int, target: FloatArray, rng: np.random.Generator
 ) -> Perceptron:
-    """Random weights (He et al. 2015), and biases that predict the classes' frequencies.
+    """Draw weights (He et al. 2015) and set the biases to predict the classes' frequencies.
 
-    An absent class is improbable from the start and need not be unlearnt.
+    An absent class is improbable from the start.
+
+    Parameters
+    ----------
+    n_features : int
+    hidden : int
+        Units of the hidden layer; 0 for none.
+    target : (r, C) float32
+        Weight of each class in each row.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Perceptron
     """
     sizes = [n_features, hidden, target.shape[1]] if hidden else [n_features, target.shape[1]]
     weights = [
@@ -176,16 +225,43 @@ def _adamw_step(
     values -= np.float32(rate / (1 - _DECAY_MEAN ** (step + 1))) * (mean / root)
 
 
-def _schedule(step: int, n_steps: int) -> float:
-    """Factor on the learning rate: a linear rise, then a cosine that ends at 0."""
+def rate_factor(step: int, n_steps: int) -> float:
+    """Return the factor on the learning rate: a linear rise, then a cosine that ends at 0.
+
+    Parameters
+    ----------
+    step : int
+        0..n_steps-1.
+    n_steps : int
+
+    Returns
+    -------
+    float
+        In 0..1.
+    """
     rise = max(1, round(_WARM_UP * n_steps))
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
 
 
-def _kept(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> FloatArray | None:
-    """Factors of inverted dropout, 0 or 1 / (1 - share); None where nothing is dropped."""
+def dropout_factors(
+    shape: tuple[int, ...], share: float, rng: np.random.Generator
+) -> FloatArray | None:
+    """Draw the factors of inverted dropout.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    share : float
+        Share of the values that are dropped, in 0..1 (1 excluded).
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array of that shape, or None
+        0 or 1 / (1 - share); None where nothing is dropped.
+    """
     if share == 0:
         return None
     kept = rng.random(shape, dtype=np.float32) >= np.float32(share)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerank.crf import PottsEnergy
-from rerank.potentials.pairwise import contrast_potts_weights
+from rerank.potentials.contrast_potts import contrast_potts_weights
 from rerank.potentials.unary import unary_from_probabilities
 from rerank.superpixels import RegionGraph
 from rerank.types import FloatArray

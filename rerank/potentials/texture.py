@@ -58,8 +58,21 @@ def filter_bank(lightness: FloatArray) -> tuple[FloatArray, list[str]]:
 def orientation_channels(lightness: FloatArray, sigma: float) -> tuple[FloatArray, list[str]]:
     """Gradient strength split over unsigned orientations, as in HOG (Dalal & Triggs 2005).
 
-    Returns (H, W, 8) float32 channels, each pixel's strength shared linearly between the two
-    nearest orientations, and their names; orientation 0 is a vertical edge.
+    scikit-image's `hog` gives histograms of cells, not of the superpixels that follow.
+
+    Parameters
+    ----------
+    lightness : (H, W) float32
+        L of Lab, 0..100.
+    sigma : float
+        Width of the Gaussian that smooths it first, in pixels.
+
+    Returns
+    -------
+    channels : (H, W, 8) float32
+        Each pixel's strength, shared linearly between the two nearest orientations; orientation
+        0 is a vertical edge.
+    names : list of 8 str
     """
     across, down = _derivatives(_smooth(lightness, sigma))
     strength = np.hypot(across, down)
@@ -72,9 +85,22 @@ def orientation_channels(lightness: FloatArray, sigma: float) -> tuple[FloatArra
 def pattern_channels(lightness: FloatArray, radius: int) -> tuple[FloatArray, list[str]]:
     """Rotation-invariant uniform local binary patterns (Ojala et al. 2002), one-hot.
 
-    Returns (H, W, 10) float32 channels and their names: k = 0..8 where k of the 8 neighbours at
-    `radius` are brighter by at least 2 of 100 and lie in one run, 9 for all other patterns. The
-    border is repeated outwards.
+    scikit-image's `local_binary_pattern` has no threshold, so that noise makes patterns of flat
+    areas.
+
+    Parameters
+    ----------
+    lightness : (H, W) float32
+        L of Lab, 0..100; the border is repeated outwards.
+    radius : int
+        Distance of the 8 neighbours in pixels.
+
+    Returns
+    -------
+    channels : (H, W, 10) float32
+        Channel k = 0..8 is 1 where k of the neighbours are brighter by at least 2 of 100 and lie
+        in one run, channel 9 for all other patterns.
+    names : list of 10 str
     """
     padded = np.pad(lightness, radius, mode="edge")
     channels = np.zeros(lightness.shape + (N_PATTERNS,), dtype=np.float32)
@@ -101,7 +127,7 @@ def _derivatives(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @numba.njit(cache=True)
-def _share_orientations(strength, angle, channels):
+def _share_orientations(strength: FloatArray, angle: FloatArray, channels: FloatArray) -> None:
     height, width, n_orientations = channels.shape
     for y in range(height):
         for x in range(width):
@@ -112,7 +138,9 @@ def _share_orientations(strength, angle, channels):
 
 
 @numba.njit(cache=True)
-def _mark_patterns(padded, radius, threshold, channels):
+def _mark_patterns(
+    padded: FloatArray, radius: int, threshold: np.float32, channels: FloatArray
+) -> None:
     height, width, n_patterns = channels.shape
     steps = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
     for y in range(height):

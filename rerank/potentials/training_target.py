@@ -1,4 +1,4 @@
-"""What a superpixel classifier is trained on: which superpixels, and their weight by class."""
+"""Targets of the superpixel classifier: the superpixels drawn, and their weight by class."""
 
 from __future__ import annotations
 
@@ -50,7 +50,28 @@ def sample_superpixels(
 def class_counts(
     target: Array, n: int, sample_weight: Array | None, n_classes: int | None
 ) -> FloatArray:
-    """Weighted class counts, (n, C) float64, from counts or from one class each."""
+    """Weighted class counts from counts or from one class each.
+
+    Parameters
+    ----------
+    target : (n, C) or (n,) array
+        Counts of each class, 0 or greater, or one class each, 0..C-1 or 255 for none.
+    n : int
+        Number of superpixels.
+    sample_weight : (n,) array, optional
+        Factors, 0 or greater.
+    n_classes : int, optional
+        C; by default the width of the counts, or the highest class plus 1.
+
+    Returns
+    -------
+    (n, C) float64
+
+    Raises
+    ------
+    InputError
+        If the target or the weights are of another shape, not finite, or out of range.
+    """
     target = np.asarray(target)
     if target.ndim not in (1, 2) or target.shape[0] != n:
         raise InputError(f"target must be ({n}, C) or ({n},), got shape {target.shape}")
@@ -81,7 +102,21 @@ def class_counts(
 
 
 def class_weights(histogram: FloatArray, balance: float) -> FloatArray:
-    """Weights of the classes, (C,), with a mean of 1 over pixels; 0 for an absent class."""
+    """Weights ``frequency ** -balance`` of the classes, with a mean of 1 over pixels.
+
+    Parameters
+    ----------
+    histogram : (n, C) float array
+        Weighted pixels of each class.
+    balance : float
+        0 or greater.
+
+    Returns
+    -------
+    (C,) float64
+        0 for an absent class.
+    """
     frequency = histogram.sum(axis=0) / histogram.sum()
     weights = np.where(frequency > 0, np.maximum(frequency, 1e-12) ** -balance, 0.0)
-    return weights / (weights * frequency).sum()
+    scaled: FloatArray = weights / (weights * frequency).sum()
+    return scaled

@@ -1,11 +1,11 @@
-"""Unary costs from class probabilities, and class probabilities from the user's own maps."""
+"""Class probabilities of superpixels from network maps, and unary costs from probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.superpixels import count_superpixels, pool_mean
+from rerank.superpixels import count_superpixels, region_mean
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
@@ -69,18 +69,20 @@ def unary_from_probabilities(
             raise InputError(f"class_bias must be ({n_classes},), got shape {class_bias.shape}")
         check_finite(class_bias, "class_bias")
         log_p = log_p + class_bias
+    costs: FloatArray = -log_p
     if areas is None:
-        return -log_p
+        return costs
     areas = np.asarray(areas, dtype=np.float64)
     if areas.shape != (n,) or not (areas > 0).all() or not np.isfinite(areas).all():
         raise InputError(f"areas must be ({n},) numbers greater than 0, got shape {areas.shape}")
-    return -log_p * (areas / areas.mean())[:, None]
+    costs = costs * (areas / areas.mean())[:, None]
+    return costs
 
 
-def pool_probability_maps(
+def region_probabilities(
     probabilities: Array, superpixels: IntArray, n_classes: int | None = None, where: str = ""
 ) -> FloatArray:
-    """Average per-pixel class probabilities of any model over superpixels.
+    """Average a network map, the class probabilities of pixels, over superpixels.
 
     Parameters
     ----------
@@ -110,7 +112,7 @@ def pool_probability_maps(
     Examples
     --------
     >>> maps = np.array([[[0.75, 0.25], [0.25, 0.75]]])
-    >>> pool_probability_maps(maps, np.array([[0, 0]]))
+    >>> region_probabilities(maps, np.array([[0, 0]]))
     array([[0.5, 0.5]])
     """
     values, superpixels = np.asarray(probabilities), np.asarray(superpixels)
@@ -150,8 +152,9 @@ def pool_probability_maps(
             f"{worst[1]} sum to {totals[worst]:.4g}; divide by the sum, or apply a softmax to "
             "scores"
         )
-    pooled = pool_mean(values / totals[..., None], superpixels)
-    return pooled / pooled.sum(axis=1, keepdims=True)
+    means = region_mean(values / totals[..., None], superpixels)
+    rows: FloatArray = means / means.sum(axis=1, keepdims=True)
+    return rows
 
 
 # half-precision softmax of some 20 classes is off by less than 0.005
@@ -170,4 +173,5 @@ def _check_probabilities(p: FloatArray) -> FloatArray:
         raise InputError(
             f"rows of probabilities must sum to 1, row {worst} sums to {totals[worst]:.4g}"
         )
-    return p / totals[:, None]
+    rows: FloatArray = p / totals[:, None]
+    return rows

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.potentials import similarity_weights
+from rerank.potentials import affinity_weights
 from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_set import ProposalSet
@@ -25,7 +25,7 @@ class ImageColours(ProposalGenerator):
     As in GrabCut (Rother et al. 2004) the labeling and a model of each class's colours are
     fitted by turns. The model is a kernel density: a class costs a superpixel
     ``-weight * area * log(share of the class among the superpixels that look like it + 0.02)``
-    beside its unary, see `similarity_weights`; the first turn counts the unaries' probabilities,
+    beside its unary, see `affinity_weights`; the first turn counts the unaries' probabilities,
     later ones the labeling before. Needs `ProposalContext.appearance`.
 
     Parameters
@@ -74,7 +74,7 @@ class ImageColours(ProposalGenerator):
         for bandwidth in self.bandwidths:
             if len(rows) >= n_proposals:
                 break
-            kernel = similarity_weights(context.appearance, context.node_areas, bandwidth)
+            kernel = affinity_weights(context.appearance, context.node_areas, bandwidth)
             for weight in self.weights:
                 labelings = self._alternate(context, kernel, weight)
                 for turn in self.turns:

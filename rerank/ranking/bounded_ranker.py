@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.ranking.base import Ranker
+from rerank.ranking.ranker import Ranker
 from rerank.types import FloatArray
 
 

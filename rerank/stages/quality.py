@@ -8,8 +8,7 @@ import h5py
 import numpy as np
 
 from rerank.engine.stage import Job, read_image, write_image
-from rerank.metrics import region_intersection_union
-from rerank.superpixels import majority_labels
+from rerank.metrics import majority_labels, region_intersection_union
 
 
 def run(job: Job, file: h5py.File) -> None:

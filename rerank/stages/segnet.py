@@ -52,10 +52,8 @@ def fit_segnet(
     chosen = recipe.segnet
     if recipe.backbone.architecture != "small":
         trained = train_head(
-            inputs,
-            targets,
-            weights,
-            phases=phases(recipe),
+            CoarseData(inputs, targets, weights),
+            phases(recipe),
             dropout=chosen.dropout,
             batch_size=chosen.batch_size,
             random_state=recipe.random_state,

@@ -10,12 +10,12 @@ import numpy as np
 
 from rerank.config import SuperpixelSettings
 from rerank.engine.stage import Job, write_image
+from rerank.metrics import region_histogram
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,
     lab_image,
-    label_histogram,
-    pool_mean,
+    region_mean,
     slic_superpixels,
 )
 from rerank.types import Array, FloatArray
@@ -48,7 +48,7 @@ def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:
 
 def _region_values(image: Array, superpixels: Array) -> FloatArray:
     lab = lab_image(image)
-    moments = pool_mean(np.concatenate([lab, lab[..., :1] ** 2], axis=2), superpixels)
+    moments = region_mean(np.concatenate([lab, lab[..., :1] ** 2], axis=2), superpixels)
     moments[:, 3] = np.sqrt(np.maximum(0, moments[:, 3] - moments[:, 0] ** 2))
     return moments.astype(np.float32)
 
@@ -59,7 +59,7 @@ def run(job: Job, file: h5py.File) -> None:
     for index, image_id in enumerate(job.part.image_ids):
         sample = dataset[image_id]
         arrays = segment(sample.image, job.recipe.superpixels)
-        histogram = label_histogram(
+        histogram = region_histogram(
             arrays["superpixels"], sample.labels, dataset.n_classes, dataset.ignore_index
         )
         write_image(file, index, {**arrays, "histogram": histogram.astype(np.int32)})

@@ -16,12 +16,8 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image, write_image
-from rerank.potentials import SuperpixelClassifier
-from rerank.potentials.dense_network_unary import (
-    DenseNetworkTraining,
-    at_temperature,
-    choose_temperature,
-)
+from rerank.potentials import SuperpixelClassifier, at_temperature, choose_temperature
+from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 

@@ -1,14 +1,14 @@
-"""Making every superpixel one 4-connected piece."""
+"""The 4-connected pieces of superpixels, and the merging of small ones."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from rerank.types import Array
+from rerank.types import FloatArray, IntArray
 
 
-def merge_fragments(assignment: Array, colour: Array, min_area: float) -> Array:
+def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -> IntArray:
     """Split an assignment into 4-connected pieces and merge the small ones away.
 
     A piece smaller than `min_area` joins the neighbouring piece of the most similar mean colour,
@@ -30,15 +30,17 @@ def merge_fragments(assignment: Array, colour: Array, min_area: float) -> Array:
     (H, W) int32
         Pieces numbered from 0 in raster order of their first pixel.
     """
+    # scikit-image's own merging (`enforce_connectivity`) ignores colour.
     pieces, n_pieces = _connected_pieces(np.ascontiguousarray(assignment, dtype=np.int32))
     parent = _merge_small(
         pieces, np.ascontiguousarray(colour, dtype=np.float32), n_pieces, float(min_area)
     )
-    return _renumber(pieces, parent)
+    numbered: IntArray = _renumber(pieces, parent)
+    return numbered
 
 
 @numba.njit(cache=True)
-def _find(parent, i):
+def _find(parent: IntArray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -46,7 +48,7 @@ def _find(parent, i):
 
 
 @numba.njit(cache=True)
-def _connected_pieces(assignment):
+def _connected_pieces(assignment: IntArray) -> tuple[IntArray, int]:
     height, width = assignment.shape
     pieces = np.full((height, width), -1, dtype=np.int32)
     stack = np.empty((height * width, 2), dtype=np.int32)
@@ -79,7 +81,7 @@ def _connected_pieces(assignment):
 
 
 @numba.njit(cache=True)
-def _merge_small(pieces, colour, n_pieces, min_area):
+def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: float) -> IntArray:
     height, width = pieces.shape
     depth = colour.shape[2]
     area = np.zeros(n_pieces)
@@ -138,7 +140,7 @@ def _merge_small(pieces, colour, n_pieces, min_area):
 
 
 @numba.njit(cache=True)
-def _renumber(pieces, parent):
+def _renumber(pieces: IntArray, parent: IntArray) -> IntArray:
     height, width = pieces.shape
     number = np.full(parent.size, -1, dtype=np.int32)
     numbered = np.empty((height, width), dtype=np.int32)

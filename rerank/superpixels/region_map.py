@@ -1,4 +1,4 @@
-"""The one check of a superpixel map that every function of this room and the next makes."""
+"""The check of a superpixel map."""
 
 from __future__ import annotations
 

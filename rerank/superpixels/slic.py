@@ -97,7 +97,23 @@ def slic_superpixels(
 
 
 def check_image(image: Array, where: str = "") -> Array:
-    """Raise `InputError` unless `image` is (H, W, 3) uint8 with at least one pixel."""
+    """Check that an image is RGB, and return it.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+    where : str
+        File or image that the message names.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+
+    Raises
+    ------
+    InputError
+        Unless the image is (H, W, 3) uint8 with at least one pixel.
+    """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or image.dtype != np.uint8:
         prefix = f"{where}: " if where else ""
@@ -110,4 +126,5 @@ def check_image(image: Array, where: str = "") -> Array:
 
 def lab_image(image: Array) -> FloatArray:
     """CIE Lab of an RGB image: (H, W, 3) uint8 in, float32 out (L 0..100, a and b about ±100)."""
-    return rgb2lab(np.asarray(image).astype(np.float32) / np.float32(255))
+    lab: FloatArray = rgb2lab(np.asarray(image).astype(np.float32) / np.float32(255))
+    return lab

@@ -7,7 +7,7 @@ from scipy.optimize import check_grad, minimize
 from rerank.errors import InputError, NotFittedError
 from rerank.features import PosteriorSignals, StackedPosterior, posterior_signals, region_signals
 from rerank.features.stacking import _loss_kernel
-from rerank.potentials import similarity_weights
+from rerank.potentials import affinity_weights
 
 
 def make_images(n_images=4, n=60, n_classes=3, seed=0):
@@ -134,7 +134,7 @@ def test_region_signals_need_no_proposals(make_inputs):
     np.testing.assert_allclose(
         s.values[:, :, s.names.index("prior")], np.tile(np.log(prior), (30, 1)), rtol=1e-6
     )
-    kernel = similarity_weights(looks, i.areas)
+    kernel = affinity_weights(looks, i.areas)
     similar = s.values[:, :, s.names.index("similar")]
     np.testing.assert_allclose(
         similar, np.log(np.maximum(kernel @ kernel @ i.probabilities, 1e-4)), rtol=1e-5, atol=1e-6
@@ -149,7 +149,7 @@ def test_a_second_posterior_gives_signals_of_its_own(make_inputs, source):
         inputs.probabilities, inputs.areas, **{source: second}, appearance=inputs.region_values
     )
     plane = {name: found.values[:, :, k] for k, name in enumerate(found.names)}
-    kernel = similarity_weights(inputs.region_values, inputs.areas)
+    kernel = affinity_weights(inputs.region_values, inputs.areas)
     mean = np.average(second, axis=0, weights=inputs.areas)
     for name, expected in (
         (source, second),

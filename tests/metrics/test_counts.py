@@ -4,14 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.metrics import (
-    IntersectionUnion,
-    confusion_counts,
-    intersection_union,
-    region_confusion,
-    region_histogram,
-    region_intersection_union,
-)
+from rerank.metrics import IntersectionUnion, confusion_counts, intersection_union
 
 
 def slow_counts(labels, prediction, n_classes, ignore_index):
@@ -94,51 +87,6 @@ def test_unusable_arrays_are_named(labels, prediction, message):
 def test_no_classes_is_an_error():
     with pytest.raises(InputError, match="at least 1, got 0"):
         confusion_counts(np.zeros((1, 1), int), np.zeros((1, 1), int), 0)
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6))
-def test_region_counts_equal_those_of_the_full_size_images(seed):
-    labels, _ = draw(seed)
-    rng = np.random.default_rng(seed)
-    regions = rng.integers(0, 6, labels.shape)
-    labelings = rng.integers(0, 5, (4, 6))
-    histogram = region_histogram(regions, labels, 5, n_regions=6)
-    assert histogram.sum() == (labels != 255).sum()
-    full = confusion_counts(labels, labelings[:, regions], 5)
-    np.testing.assert_array_equal(region_confusion(histogram, labelings), full)
-    np.testing.assert_array_equal(region_confusion(histogram, labelings[2]), full[2])
-    expected = intersection_union(full)
-    for got, want in (
-        (region_intersection_union(histogram, labelings), expected),
-        (intersection_union(region_confusion(histogram, labelings)), expected),
-    ):
-        np.testing.assert_array_equal(got.intersections, want.intersections)
-        np.testing.assert_array_equal(got.unions, want.unions)
-    single = region_intersection_union(histogram, labelings[1])
-    np.testing.assert_array_equal(single.unions, expected.unions[1])
-
-
-def test_region_histogram_counts_regions_from_the_map():
-    regions = np.array([[0, 0, 2], [2, 2, 0]])
-    labels = np.array([[1, 1, 0], [255, 1, 255]], dtype=np.uint8)
-    assert region_histogram(regions, labels, 2).tolist() == [[0, 2], [0, 0], [1, 1]]
-
-
-def test_region_errors_name_what_came():
-    histogram = np.ones((4, 3), int)
-    with pytest.raises(InputError, match=r"\(M, 4\).*got \(2, 5\)"):
-        region_confusion(histogram, np.zeros((2, 5), int))
-    with pytest.raises(InputError, match="found 3"):
-        region_intersection_union(histogram, np.full(4, 3))
-    with pytest.raises(InputError, match="float64"):
-        region_intersection_union(histogram * 1.0, np.zeros(4, int))
-    with pytest.raises(InputError, match="at least 0, found -1"):
-        region_intersection_union(-histogram, np.zeros(4, int))
-    with pytest.raises(InputError, match=r"regions must be 0\.\.1, found 0\.\.2"):
-        region_histogram(np.array([[0, 2]]), np.array([[0, 0]]), 1, n_regions=2)
-    with pytest.raises(InputError, match="regions must be integers"):
-        region_histogram(np.array([[0.0]]), np.array([[0]]), 1)
 
 
 def test_intersections_cannot_exceed_unions():

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rerank.errors import ConfigError, InputError
-from rerank.nets import DenseData, DenseFCN, Phase, TrainConfig, train
+from rerank.nets import AugmentedImages, DenseFCN, Phase, TrainConfig, train
 from rerank.nets.architectures import ARCHITECTURES
 
 
@@ -61,7 +61,7 @@ def test_learns_in_the_one_loop():
         made.append(SimpleNamespace(image=colours[labels], labels=labels))
     net = DenseFCN(3, "small", width=16, dropout=0.1, random_state=0)
     config = TrainConfig((Phase("ce", 15, 0.1),), batch_size=4, backbone_factor=1.0)
-    history = train(net, DenseData(made, (32, 40), (0.9, 1.1)), config, workers=1)
+    history = train(net, AugmentedImages(made, (32, 40), (0.9, 1.1)), config, workers=1)
     assert history.epochs[-1].loss < 0.5 * history.epochs[0].loss
     shares = [(net.predict_proba(s.image).argmax(-1) == s.labels).mean() for s in made]
     assert np.mean(shares) > 0.9
@@ -97,7 +97,7 @@ def test_on_a_gpu_with_mixed_precision():
     labels = np.zeros((24, 32), np.uint8)
     labels[:, 16:] = 1
     image = np.repeat(labels[..., None] * 200, 3, 2)
-    data = DenseData([SimpleNamespace(image=image, labels=labels)] * 4, flip=False)
+    data = AugmentedImages([SimpleNamespace(image=image, labels=labels)] * 4, flip=False)
     config = TrainConfig((Phase("ce", 20, 0.1),), batch_size=2, amp=True, backbone_factor=1.0)
     train(net, data, config, device="cuda", workers=2)
     assert (net.predict_proba(image).argmax(-1) == labels).mean() > 0.8

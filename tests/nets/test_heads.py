@@ -4,6 +4,7 @@ import torch
 
 from rerank.errors import InputError
 from rerank.nets import (
+    CoarseData,
     Phase,
     backbone_activations,
     build_backbone,
@@ -29,13 +30,14 @@ def expected_iou(maps, targets):
 def test_phases_and_continuations():
     activations, targets, weights = sample(60)
     first = train_head(
-        activations, targets, weights, phases=[("ce", 15)], kernel_sizes=(1, 1, 1), dropout=0.1
+        CoarseData(activations, targets, weights),
+        phases=[Phase("ce", 15, 0.05)],
+        kernel_sizes=(1, 1, 1),
+        dropout=0.1,
     )
     both = train_head(
-        activations,
-        targets,
-        weights,
-        phases=[("ce", 15), Phase("uoi", 4, 0.02)],
+        CoarseData(activations, targets, weights),
+        phases=[Phase("ce", 15, 0.05), Phase("uoi", 4, 0.02)],
         kernel_sizes=(1, 1, 1),
         dropout=0.1,
     )
@@ -47,7 +49,7 @@ def test_phases_and_continuations():
     before = expected_iou(head_probabilities(first.head, unseen), truth)
     assert before > 0.5
     continued = train_head(
-        activations, targets, weights, phases=[Phase("uoi", 4, 0.02)], start=first.head
+        CoarseData(activations, targets, weights), phases=[Phase("uoi", 4, 0.02)], start=first.head
     )
     assert expected_iou(head_probabilities(continued.head, unseen), truth) > before
     assert all(np.array_equal(kept[n], v) for n, v in first.head.to_arrays().items())
@@ -59,11 +61,9 @@ def test_equal_seeds_give_equal_bits_whatever_torchs_threads():
     for threads, seed in ((1, 3), (2, 3), (1, 4)):
         torch.set_num_threads(threads)
         trained = train_head(
-            activations,
-            targets,
-            weights,
+            CoarseData(activations, targets, weights),
             random_state=seed,
-            phases=[("ce", 2), ("0.7 uoi + 0.3 ce", 1)],
+            phases=[Phase("ce", 2, 0.05), Phase("0.7 uoi + 0.3 ce", 1, 0.02)],
         )
         results.append(trained.head.to_arrays())
     torch.set_num_threads(before)
@@ -75,7 +75,9 @@ def test_the_unit_of_the_activations_does_not_matter():
     maps = []
     for scale in (1.0, 1024.0):
         activations, targets, weights = sample(scale=scale)
-        trained = train_head(activations, targets, weights, phases=[("ce", 3)])
+        trained = train_head(
+            CoarseData(activations, targets, weights), phases=[Phase("ce", 3, 0.05)]
+        )
         maps.append(head_probabilities(trained.head, activations))
     np.testing.assert_allclose(maps[0], maps[1], rtol=1e-4)
 
@@ -86,7 +88,9 @@ def test_cells_without_weight_teach_nothing():
     other = targets.copy()
     other[:, :2] = np.eye(3)[0]
     heads = [
-        train_head(activations, t, weights, phases=[("0.7 uoi + 0.3 ce", 2)]).head
+        train_head(
+            CoarseData(activations, t, weights), phases=[Phase("0.7 uoi + 0.3 ce", 2, 0.05)]
+        ).head
         for t in (targets, other)
     ]
     for name, value in heads[0].to_arrays().items():
@@ -96,12 +100,12 @@ def test_cells_without_weight_teach_nothing():
 def test_unusable_activations():
     activations, targets, weights = sample()
     with pytest.raises(InputError, match="not all zero"):
-        train_head(activations * 0, targets, weights)
+        train_head(CoarseData(activations * 0, targets, weights))
     with pytest.raises(InputError, match="finite"):
-        train_head(activations * np.nan, targets, weights)
-    head = train_head(activations, targets, weights, phases=[("ce", 1)]).head
+        train_head(CoarseData(activations * np.nan, targets, weights))
+    head = train_head(CoarseData(activations, targets, weights), phases=[Phase("ce", 1, 0.05)]).head
     with pytest.raises(InputError, match="start takes 6 channels and gives 3"):
-        train_head(activations[:, :5], targets, weights, start=head)
+        train_head(CoarseData(activations[:, :5], targets, weights), start=head)
 
 
 @pytest.mark.shared
@@ -125,7 +129,9 @@ def test_a_head_on_trained_activations_beats_the_prior(shared_root):
     )
     activations = backbone_activations(backbone, images)
     targets, weights = np.array(targets, np.float32), np.array(weights, np.float32)
-    trained = train_head(activations[:20], targets[:20], weights[:20], phases=[("ce", 25)])
+    trained = train_head(
+        CoarseData(activations[:20], targets[:20], weights[:20]), phases=[Phase("ce", 25, 0.05)]
+    )
     maps = head_probabilities(trained.head, activations[20:])
     accuracy = (maps.argmax(-1) == targets[20:].argmax(-1)).mean()
     assert accuracy > (targets[20:].argmax(-1) == 0).mean() + 0.08

@@ -6,7 +6,15 @@ import torch
 
 from rerank.errors import InputError
 from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm
-from rerank.nets import DenseCRFNet, DenseData, DenseFCN, KeptActivations, Phase, TrainConfig, train
+from rerank.nets import (
+    AugmentedImages,
+    DenseCRFNet,
+    DenseFCN,
+    KeptActivations,
+    Phase,
+    TrainConfig,
+    train,
+)
 from rerank.nets.kept_activations import resize_labels
 
 
@@ -56,7 +64,7 @@ def test_a_training_goes_as_on_the_images():
         data = (
             KeptActivations(net, samples(), (24, 32), flip=False)
             if kept
-            else DenseData(samples(), flip=False)
+            else AugmentedImages(samples(), flip=False)
         )
         train(net, data, TrainConfig((Phase("ce", 3, 0.05),), batch_size=3))
         nets.append(net)

@@ -7,9 +7,11 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from rerank.errors import InputError, NotFittedError
-from rerank.potentials import SuperpixelClassifier, sample_superpixels
+from rerank.potentials import PerceptronTraining, SuperpixelClassifier, sample_superpixels
 
-QUICK = dict(hidden=16, n_steps=150, batch_size=64, dropout=0.1, random_state=0)
+QUICK = dict(
+    hidden=16, n_steps=150, training=PerceptronTraining(batch_size=64, dropout=0.1), random_state=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,10 @@ def ring() -> tuple[np.ndarray, np.ndarray]:
 def test_learns_what_is_not_linear(ring):
     features, labels = ring
     classifier = SuperpixelClassifier(
-        hidden=32, n_steps=300, dropout=0.0, learning_rate=0.02, random_state=0
+        hidden=32,
+        n_steps=300,
+        training=PerceptronTraining(dropout=0.0, learning_rate=0.02),
+        random_state=0,
     )
     p = classifier.fit(features[:600], labels[:600]).predict_proba(features[600:])
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
@@ -40,7 +45,11 @@ def test_without_a_hidden_layer_agrees_with_logistic_regression():
     x = rng.normal(size=(400, 4)).astype(np.float32)
     y = (x @ [1.0, -2.0, 0.5, 0.0] + rng.logistic(size=400) > 0).astype(int)
     found = SuperpixelClassifier(
-        hidden=0, n_steps=400, batch_size=400, learning_rate=0.05, weight_decay=0.0, random_state=0
+        hidden=0,
+        n_steps=400,
+        weight_decay=0.0,
+        training=PerceptronTraining(batch_size=400, learning_rate=0.05),
+        random_state=0,
     ).fit(x, y)
     expected = LogisticRegression(C=1e6).fit(x, y)
     np.testing.assert_allclose(found.predict_proba(x), expected.predict_proba(x), atol=0.05)
@@ -50,7 +59,11 @@ def test_soft_targets_are_learnt_as_shares():
     features = np.repeat(np.eye(3, dtype=np.float32), 50, axis=0)
     counts = np.repeat([[30, 10], [0, 7], [5, 5]], 50, axis=0)
     classifier = SuperpixelClassifier(
-        hidden=8, n_steps=400, dropout=0.0, weight_decay=0.0, learning_rate=0.02, random_state=0
+        hidden=8,
+        n_steps=400,
+        weight_decay=0.0,
+        training=PerceptronTraining(dropout=0.0, learning_rate=0.02),
+        random_state=0,
     )
     p = classifier.fit(features, counts).predict_proba(np.eye(3, dtype=np.float32))
     np.testing.assert_allclose(p[:, 0], [0.75, 0, 0.5], atol=0.03)
@@ -123,7 +136,11 @@ def test_calibration_mends_overconfidence_and_keeps_decisions(ring):
     rng = np.random.default_rng(3)
     noisy = np.where(rng.random(labels.size) < 0.4, rng.integers(0, 3, labels.size), labels)
     classifier = SuperpixelClassifier(
-        hidden=64, n_steps=300, dropout=0.0, learning_rate=0.02, weight_decay=0.0, random_state=0
+        hidden=64,
+        n_steps=300,
+        weight_decay=0.0,
+        training=PerceptronTraining(dropout=0.0, learning_rate=0.02),
+        random_state=0,
     )
     classifier.fit(features[:200], noisy[:200])
 
@@ -175,8 +192,9 @@ def test_drawing_superpixels_changes_what_is_learnt(ring):
 
 
 def test_is_an_estimator_of_scikit_learn():
-    classifier = clone(SuperpixelClassifier(hidden=3, dropout=0.25))
-    assert classifier.get_params()["dropout"] == 0.25
+    training = PerceptronTraining(dropout=0.25)
+    classifier = clone(SuperpixelClassifier(hidden=3, training=training))
+    assert classifier.get_params()["training"] == training
     assert classifier.set_params(hidden=4).hidden == 4
 
 
@@ -191,11 +209,7 @@ def test_constant_and_half_precision_features(ring):
     ("setting", "value"),
     [
         ("hidden", -1),
-        ("dropout", 1.0),
-        ("input_dropout", -0.1),
         ("n_steps", 0),
-        ("batch_size", 0),
-        ("learning_rate", 0.0),
         ("weight_decay", -1.0),
         ("class_balance", -1.0),
         ("max_per_image", 0),
@@ -205,6 +219,15 @@ def test_constant_and_half_precision_features(ring):
 def test_refuses_settings_out_of_range(setting, value):
     with pytest.raises(InputError, match=setting):
         SuperpixelClassifier(**{setting: value}).fit(np.zeros((2, 1)), np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("dropout", 1.0), ("input_dropout", -0.1), ("batch_size", 0), ("learning_rate", 0.0)],
+)
+def test_refuses_settings_of_training_out_of_range(setting, value):
+    with pytest.raises(InputError, match=setting):
+        PerceptronTraining(**{setting: value})
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,8 @@ from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, InputError
 from rerank.nets import build_backbone
-from rerank.potentials import dense_network_unary
-from rerank.potentials.dense_network_unary import (
-    DenseNetworkTraining,
-    DenseNetworkUnary,
-    at_temperature,
-    choose_temperature,
-)
+from rerank.potentials import at_temperature, dense_network_unary
+from rerank.potentials.dense_network_unary import DenseNetworkTraining, DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions
 from rerank.reranker import propose
 from rerank.stages.pipeline import STAGES, open_pipeline
@@ -211,21 +206,6 @@ def test_a_backbone_that_is_trained_goes_into_the_file() -> None:
     )
     plain = DenseNetworkUnary(model.source).predict_proba(image, superpixels)
     assert np.abs(plain - model.predict_proba(image, superpixels)).max() > 1e-3
-
-
-def test_the_temperature_is_that_which_was_put_in() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.dirichlet(np.ones(4), 300)
-    histogram = np.array([rng.multinomial(1000, row) for row in truth])
-    for temperature in (0.5, 3.0):
-        # Too sharp by that factor, where it is above 1.
-        given = at_temperature(truth, 1 / temperature)
-        found = choose_temperature([given[:100], given[100:]], [histogram[:100], histogram[100:]])
-        assert found == pytest.approx(temperature, rel=0.05)
-    with pytest.raises(InputError, match="no superpixel has a labelled pixel"):
-        choose_temperature([truth], [0 * histogram])
-    certain = at_temperature(np.array([[0.0, 1.0]]), 1.0)
-    assert (certain > 0).all() and certain.sum() == pytest.approx(1.0)
 
 
 def test_only_what_matters_is_in_the_key(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import torch
 
 from rerank.potentials.perceptron import (
     Perceptron,
+    PerceptronTraining,
     initial_perceptron,
     loss_gradients,
     train_perceptron,
 )
+from rerank.potentials.standardised_rows import StandardisedRows
 
 
 def as_torch(model: Perceptron) -> list[torch.Tensor]:
@@ -48,23 +50,14 @@ def test_training_agrees_with_adamw_of_torch(problem):
     hidden = model.weights[0].shape[0] if len(model.weights) == 2 else 0
     # a batch of one row makes what is drawn irrelevant
     x, target = x[:1], target[:1]
-    settings = dict(
-        hidden=hidden,
-        dropout=0.0,
-        input_dropout=0.0,
-        n_steps=30,
-        batch_size=1,
-        learning_rate=0.05,
-        weight_decay=0.3,
-    )
     found = train_perceptron(
-        x,
-        np.array([0]),
+        StandardisedRows(x, np.array([0]), np.zeros(4, np.float32), np.ones(4, np.float32)),
         target,
-        mean=np.zeros(4, np.float32),
-        scale=np.ones(4, np.float32),
+        hidden=hidden,
+        n_steps=30,
+        weight_decay=0.3,
+        training=PerceptronTraining(dropout=0.0, batch_size=1, learning_rate=0.05),
         rng=np.random.default_rng(5),
-        **settings,
     )
     start = initial_perceptron(4, hidden, target, np.random.default_rng(5))
     tensors = as_torch(start)

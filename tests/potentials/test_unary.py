@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.potentials import pool_probability_maps, unary_from_probabilities
+from rerank.potentials import region_probabilities, unary_from_probabilities
 
 
 @settings(max_examples=25, deadline=None)
@@ -75,21 +75,21 @@ def maps() -> np.ndarray:
 
 def test_pools_either_order_of_axes(superpixels, maps):
     expected = [maps[superpixels == i].mean(axis=0) for i in range(3)]
-    np.testing.assert_allclose(pool_probability_maps(maps, superpixels), expected)
+    np.testing.assert_allclose(region_probabilities(maps, superpixels), expected)
     np.testing.assert_allclose(
-        pool_probability_maps(np.moveaxis(maps, -1, 0), superpixels, n_classes=5), expected
+        region_probabilities(np.moveaxis(maps, -1, 0), superpixels, n_classes=5), expected
     )
 
 
 def test_half_precision_passes_and_sums_to_one(superpixels, maps):
-    pooled = pool_probability_maps(maps.astype(np.float16), superpixels)
+    pooled = region_probabilities(maps.astype(np.float16), superpixels)
     np.testing.assert_allclose(pooled.sum(axis=1), 1, rtol=1e-12)
 
 
 def test_number_of_classes_tells_ambiguous_axes_apart():
     superpixels = np.arange(4).reshape(2, 2)
     maps = np.random.default_rng(0).dirichlet(np.ones(2), size=(2, 2))
-    np.testing.assert_allclose(pool_probability_maps(maps, superpixels, 2), maps.reshape(4, 2))
+    np.testing.assert_allclose(region_probabilities(maps, superpixels, 2), maps.reshape(4, 2))
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_number_of_classes_tells_ambiguous_axes_apart():
 )
 def test_refuses_bad_maps_by_name(superpixels, maps, change, message):
     with pytest.raises(InputError, match=message) as error:
-        pool_probability_maps(change(maps), superpixels, where="cow.npy")
+        region_probabilities(change(maps), superpixels, where="cow.npy")
     assert "cow.npy" in str(error.value)
 
 
 def test_refuses_another_number_of_classes(superpixels, maps):
     with pytest.raises(InputError, match=r"\(3, 4, 6\) or \(6, 3, 4\), got shape \(3, 4, 5\)"):
-        pool_probability_maps(maps, superpixels, n_classes=6)
+        region_probabilities(maps, superpixels, n_classes=6)

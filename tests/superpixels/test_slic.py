@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from rerank.datasets import open_dataset
 from rerank.errors import InputError
-from rerank.superpixels import label_histogram, majority_labels, slic_superpixels, to_pixels
+from rerank.metrics import majority_labels, region_histogram
+from rerank.superpixels import slic_superpixels, to_pixels
 
 
 def noise_over_gradient(height: int, width: int, seed: int) -> np.ndarray:
@@ -123,7 +124,7 @@ def test_follows_objects_in_photographs(shared_root, name, least):
     for image_id in dataset.ids[::25][:3]:
         sample = dataset[image_id]
         superpixels = slic_superpixels(sample.image, n_segments=700)
-        histogram = label_histogram(
+        histogram = region_histogram(
             superpixels, sample.labels, dataset.n_classes, dataset.ignore_index
         )
         best = to_pixels(majority_labels(histogram), superpixels)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerank.potentials.context import (
+from rerank.potentials.surroundings import (
     DIRECTIONS,
     above_and_below,
     cell_means,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rerank.errors import DataError, InputError
-from rerank.nets.activations import images_to_tensor, torch_threads
-from rerank.nets.build_backbone import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout
-from rerank.nets.weights import BackboneWeights
 from rerank.types import Array, FloatArray, RandomState
 
 #: Parameters of CaffeNet with its three fully connected layers, for the share that SegNet has.
@@ -96,7 +96,8 @@ class SegNetHead(nn.Module):
         x = activations * self.activation_scale
         x = F.relu(self.conv6(self.drop6(x)))
         x = F.relu(self.conv7(self.drop7(x)))
-        return self.conv8(self.drop8(x))
+        logits: Tensor = self.conv8(self.drop8(x))
+        return logits
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return the parameters and the scale as arrays, to be kept in any store."""
@@ -136,8 +137,8 @@ class CoarseSegNet(nn.Module):
     n_classes : int
         C, background included.
     backbone : {"caffenet", "alexnet", "squeezenet1_0", "small"}
-        The paper's is "caffenet". "small" is for images so plain, or so unlike photographs,
-        that no trained weights are needed: its four layers train with the head.
+        The paper's is "caffenet". "small" needs no trained weights: its four layers train with
+        the head. It is for drawn images, or images unlike photographs.
     weights : BackboneWeights, str or Path, optional
         Of the backbone (see `load_backbone_weights`); None draws them at random.
     grid : (int, int)
@@ -217,40 +218,63 @@ class CoarseSegNet(nn.Module):
     def predict_proba(
         self, images: Sequence[Array], batch_size: int = 1, n_threads: int | None = 1
     ) -> FloatArray:
-        """Return class distributions (B, gh, gw, C), float32, for RGB images of any size.
+        """Return class distributions for RGB images, without dropout.
 
-        The images, (H, W, 3) uint8 arrays, are warped to the input size. Dropout is off.
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) uint8 arrays
+            Of any sizes; they are warped to the input size.
+        batch_size : int
+            With 1 the result for an image does not depend on the others.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (B, gh, gw, C) float32 array
         """
-        maps = []
-        training = self.training
-        self.eval()
-        with torch_threads(n_threads), torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                batch = images_to_tensor(images[start : start + batch_size], self.input_size)
-                maps.append(_distributions(self(batch)))
-        self.train(training)
-        empty = np.zeros((0, *self.grid, self.n_classes), np.float32)
-        return np.concatenate(maps) if maps else empty
+        batches = (
+            images_to_tensor(images[start : start + batch_size], self.input_size)
+            for start in range(0, len(images), batch_size)
+        )
+        return _distributions(self, batches, (*self.grid, self.n_classes), n_threads)
 
 
 def head_probabilities(
     head: SegNetHead, activations: Array, batch_size: int = 1, n_threads: int | None = 1
 ) -> FloatArray:
-    """Return class distributions (N, gh, gw, C), float32, for kept activations (N, D, gh, gw).
+    """Return class distributions for kept activations, without dropout.
 
-    Dropout is off. With `batch_size` 1 the result for an image does not depend on the others.
+    Parameters
+    ----------
+    head : SegNetHead
+    activations : (N, D, gh, gw) float array
+        From `backbone_activations`.
+    batch_size : int
+        With 1 the result for an image does not depend on the others.
+    n_threads : int, optional
+        Threads of torch during the call; None leaves torch's setting as it is.
+
+    Returns
+    -------
+    (N, gh, gw, C) float32 array
     """
-    maps = []
-    training = head.training
-    head.eval()
+    batches = (
+        torch.from_numpy(np.asarray(activations[start : start + batch_size], np.float32))
+        for start in range(0, len(activations), batch_size)
+    )
+    return _distributions(head, batches, (*np.shape(activations)[2:], head.n_classes), n_threads)
+
+
+def _distributions(
+    model: nn.Module, batches: Iterable[Tensor], shape: tuple[int, ...], n_threads: int | None
+) -> FloatArray:
+    """Class distributions (N, *shape) of all batches; `shape` is that of one image's."""
+    maps = [np.zeros((0, *shape), np.float32)]
+    training = model.training
+    model.eval()
     with torch_threads(n_threads), torch.inference_mode():
-        for start in range(0, len(activations), batch_size):
-            batch = np.asarray(activations[start : start + batch_size], np.float32)
-            maps.append(_distributions(head(torch.from_numpy(batch))))
-    head.train(training)
-    empty = np.zeros((0, *np.shape(activations)[2:], head.n_classes), np.float32)
-    return np.concatenate(maps) if maps else empty
-
-
-def _distributions(logits: Tensor) -> FloatArray:
-    return np.ascontiguousarray(torch.softmax(logits, dim=1).permute(0, 2, 3, 1).numpy())
+        for batch in batches:
+            maps.append(torch.softmax(model(batch), dim=1).permute(0, 2, 3, 1).numpy())
+    model.train(training)
+    return np.concatenate(maps)

@@ -1,4 +1,7 @@
-"""Which superpixels touch, how long their common boundary is, and how much colour changes there."""
+"""The graph of touching superpixels, with the length of boundaries and the contrast across them.
+
+Graphs of `skimage.graph` hold no boundary length and take some 30 times as long.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.superpixels.pooling import pool_mean
 from rerank.superpixels.region_map import count_superpixels
+from rerank.superpixels.region_mean import region_mean
 from rerank.superpixels.slic import check_image, lab_image
 from rerank.types import Array, FloatArray, IntArray
 
@@ -102,7 +105,7 @@ def adjacency_graph(
             )
         lab = lab_image(image).astype(np.float64)
         if contrast_of == "mean":
-            means = pool_mean(lab, superpixels)
+            means = region_mean(lab, superpixels)
             contrast = np.square(means[edges[:, 0]] - means[edges[:, 1]]).sum(axis=1)
         else:
             pixel_lab = lab.reshape(-1, 3)

@@ -5,10 +5,10 @@ import pytest
 
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.nets import (
-    DenseSource,
-    DenseSourceSettings,
-    dense_source,
-    fit_dense_source,
+    DenseNetwork,
+    DenseNetworkSettings,
+    dense_network_training,
+    fit_dense_network,
     keep_activations,
 )
 
@@ -36,8 +36,8 @@ def samples(n=8, seed=0):
     ],
 )
 def test_probabilities_of_images_it_never_saw(changed):
-    settings = DenseSourceSettings(**{**QUICK, **changed})
-    source = fit_dense_source(samples(), 3, settings)
+    settings = DenseNetworkSettings(**{**QUICK, **changed})
+    source = fit_dense_network(samples(), 3, settings)
     assert len(source.history) == 1 + settings.crf_layer
     right = []
     for sample in samples(4, seed=1):
@@ -53,28 +53,28 @@ def test_probabilities_of_images_it_never_saw(changed):
     "changed", [{}, {"crf_layer": True, "crf_epochs": 1}, {"train_backbone": True}]
 )
 def test_a_source_goes_through_arrays(changed):
-    settings = DenseSourceSettings(**{**QUICK, "epochs": 2, **changed})
-    source = fit_dense_source(samples(), 3, settings)
+    settings = DenseNetworkSettings(**{**QUICK, "epochs": 2, **changed})
+    source = fit_dense_network(samples(), 3, settings)
     arrays = source.to_arrays()
     assert any("backbone." in name for name in arrays) == settings.train_backbone
-    again = DenseSource.from_arrays(arrays, 3, settings)
+    again = DenseNetwork.from_arrays(arrays, 3, settings)
     image = samples()[3].image
     assert np.array_equal(source.predict_proba(image), again.predict_proba(image))
     arrays.pop(next(iter(arrays)))
     with pytest.raises(DataError, match="1 are missing or too many"):
-        DenseSource.from_arrays(arrays, 3, settings)
+        DenseNetwork.from_arrays(arrays, 3, settings)
     with pytest.raises(DataError, match="not the arrays"):
-        DenseSource.from_arrays(source.to_arrays(), 4, settings)
+        DenseNetwork.from_arrays(source.to_arrays(), 4, settings)
 
 
 def test_folds_share_kept_activations():
-    settings = DenseSourceSettings(**{**QUICK, "epochs": 2})
+    settings = DenseNetworkSettings(**{**QUICK, "epochs": 2})
     made = samples()
     kept = keep_activations(made, 3, settings)
     some = kept.subset(np.array([5, 0, 2]))
     assert len(some) == 3 and len(kept) == 8 and some.images is kept.images
-    alone = fit_dense_source([made[5], made[0], made[2]], 3, settings)
-    shared = fit_dense_source(some, 3, settings)
+    alone = fit_dense_network([made[5], made[0], made[2]], 3, settings)
+    shared = fit_dense_network(some, 3, settings)
     for name, value in alone.to_arrays().items():
         assert np.array_equal(value, shared.to_arrays()[name]), name
     again = kept.subset(np.array([1, 5])).subset(np.array([1]))
@@ -87,8 +87,8 @@ def test_folds_share_kept_activations():
 def test_equal_seeds_give_equal_probabilities():
     image = samples()[0].image
     maps = [
-        fit_dense_source(
-            samples(), 3, DenseSourceSettings(**{**QUICK, "epochs": 2, "random_state": seed})
+        fit_dense_network(
+            samples(), 3, DenseNetworkSettings(**{**QUICK, "epochs": 2, "random_state": seed})
         ).predict_proba(image)
         for seed in (1, 1, 2)
     ]
@@ -100,8 +100,8 @@ class Interrupted(Exception):
 
 
 def test_an_interrupted_fit_goes_on(tmp_path):
-    settings = DenseSourceSettings(**{**QUICK, "epochs": 2, "crf_layer": True, "crf_epochs": 2})
-    expected = fit_dense_source(samples(), 3, settings).to_arrays()
+    settings = DenseNetworkSettings(**{**QUICK, "epochs": 2, "crf_layer": True, "crf_epochs": 2})
+    expected = fit_dense_network(samples(), 3, settings).to_arrays()
     seen = []
 
     def stop(progress):
@@ -110,8 +110,8 @@ def test_an_interrupted_fit_goes_on(tmp_path):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        fit_dense_source(samples(), 3, settings, progress=stop, checkpoint=tmp_path / "a")
-    found = fit_dense_source(
+        fit_dense_network(samples(), 3, settings, progress=stop, checkpoint=tmp_path / "a")
+    found = fit_dense_network(
         samples(), 3, settings, progress=seen.append, checkpoint=tmp_path / "a"
     ).to_arrays()
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
@@ -120,31 +120,31 @@ def test_an_interrupted_fit_goes_on(tmp_path):
 
 def test_a_trained_backbone_sees_images_at_the_size_it_is_asked_at(monkeypatch):
     seen = []
-    made = dense_source.DenseData
+    made = dense_network_training.AugmentedImages
 
     def noted(samples, *rest):
         seen.extend((sample.image.shape, sample.labels.shape) for sample in samples)
         return made(samples, *rest)
 
-    monkeypatch.setattr(dense_source, "DenseData", noted)
-    settings = DenseSourceSettings(**{**QUICK, "epochs": 2, "train_backbone": True})
-    fit_dense_source(samples(3), 3, settings)
+    monkeypatch.setattr(dense_network_training, "AugmentedImages", noted)
+    settings = DenseNetworkSettings(**{**QUICK, "epochs": 2, "train_backbone": True})
+    fit_dense_network(samples(3), 3, settings)
     assert seen == [((24, 32, 3), (24, 32))] * 3
 
 
 def test_unusable_arguments():
     with pytest.raises(ConfigError, match="size 24x32 is too small for squeezenet1_0"):
-        DenseSourceSettings(size=(24, 32))
+        DenseNetworkSettings(size=(24, 32))
     with pytest.raises(ConfigError, match="vgg"):
-        DenseSourceSettings(architecture="vgg")
+        DenseNetworkSettings(architecture="vgg")
     with pytest.raises(ConfigError, match="size"):
-        DenseSourceSettings(size=(0, 5))
+        DenseNetworkSettings(size=(0, 5))
     with pytest.raises(ConfigError, match="epochs"):
-        DenseSourceSettings(epochs=1)
+        DenseNetworkSettings(epochs=1)
     with pytest.raises(ConfigError, match="loss must be"):
-        fit_dense_source(samples(), 3, DenseSourceSettings(**{**QUICK, "loss": "dice"}))
-    kept = keep_activations(samples(), 3, DenseSourceSettings(**QUICK))
+        fit_dense_network(samples(), 3, DenseNetworkSettings(**{**QUICK, "loss": "dice"}))
+    kept = keep_activations(samples(), 3, DenseNetworkSettings(**QUICK))
     with pytest.raises(InputError, match=r"kept at \(24, 32\)"):
-        fit_dense_source(kept, 3, DenseSourceSettings(**{**QUICK, "size": (12, 16)}))
+        fit_dense_network(kept, 3, DenseNetworkSettings(**{**QUICK, "size": (12, 16)}))
     with pytest.raises(InputError, match="frozen"):
-        fit_dense_source(kept, 3, DenseSourceSettings(**{**QUICK, "train_backbone": True}))
+        fit_dense_network(kept, 3, DenseNetworkSettings(**{**QUICK, "train_backbone": True}))

@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.superpixels import (
-    count_superpixels,
-    label_histogram,
-    majority_labels,
-    pool_mean,
-    to_pixels,
-)
+from rerank.superpixels import count_superpixels, region_mean, to_pixels
 
 
 def random_map(rng, height, width, n_wished):
@@ -27,12 +21,8 @@ def test_agrees_with_loops(height, width, depth, seed):
     superpixels = random_map(rng, height, width, 6)
     n = superpixels.max() + 1
     values = rng.normal(size=(height, width, depth))
-    labels = rng.integers(0, 3, (height, width))
-    labels[rng.random((height, width)) < 0.3] = 255
     expected = [values[superpixels == i].mean(axis=0) for i in range(n)]
-    np.testing.assert_allclose(pool_mean(values, superpixels), expected)
-    counts = [[int((labels[superpixels == i] == c).sum()) for c in range(3)] for i in range(n)]
-    assert label_histogram(superpixels, labels, 3).tolist() == counts
+    np.testing.assert_allclose(region_mean(values, superpixels), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32, np.float64])
@@ -40,7 +30,7 @@ def test_pooling_what_was_painted_gives_it_back(dtype):
     superpixels = random_map(np.random.default_rng(0), 6, 9, 5)
     painted = to_pixels(np.array([0, 1, 1, 0, 1], dtype=dtype), superpixels)
     assert painted.dtype == dtype
-    assert pool_mean(painted, superpixels).tolist() == [0, 1, 1, 0, 1]
+    assert region_mean(painted, superpixels).tolist() == [0, 1, 1, 0, 1]
 
 
 def test_paints_any_number_of_labelings():
@@ -48,29 +38,12 @@ def test_paints_any_number_of_labelings():
     assert to_pixels(np.arange(8).reshape(2, 2, 2), superpixels).shape == (2, 2, 1, 3)
 
 
-def test_void_is_not_counted():
-    superpixels = np.array([[0, 0, 1, 1]])
-    labels = np.array([[0, 11, 11, 11]], dtype=np.uint8)
-    assert label_histogram(superpixels, labels, 11, ignore_index=11).sum(axis=1).tolist() == [1, 0]
-    assert label_histogram(superpixels, labels, 12, ignore_index=None).sum() == 4
-
-
-def test_majority_has_ties_to_the_lowest_and_void_where_nothing_is_counted():
-    assert majority_labels(np.array([[1, 2, 2], [0, 0, 0]]), void=9).tolist() == [1, 9]
-
-
 def test_refusals():
     superpixels = np.array([[0, 1]])
     with pytest.raises(InputError, match="values must be"):
-        pool_mean(np.zeros((2, 2)), superpixels)
+        region_mean(np.zeros((2, 2)), superpixels)
     with pytest.raises(InputError, match="last axis"):
         to_pixels(np.zeros(3), superpixels)
-    with pytest.raises(InputError, match="must be equal"):
-        label_histogram(superpixels, np.zeros((2, 2), dtype=int), 2)
-    with pytest.raises(InputError, match="found 2"):
-        label_histogram(superpixels, np.array([[0, 2]]), 2)
-    with pytest.raises(InputError, match=r"\(n, C\)"):
-        majority_labels(np.zeros(3))
 
 
 @pytest.mark.parametrize(

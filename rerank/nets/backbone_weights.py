@@ -120,6 +120,12 @@ def load_backbone_weights(
 def save_backbone_weights(path: PathLike, weights: BackboneWeights) -> None:
     """Write filters and preprocessing as an `.npz` that `load_backbone_weights` reads.
 
+    Parameters
+    ----------
+    path : str or Path
+        Ends in `.npz`.
+    weights : BackboneWeights
+
     Raises
     ------
     ConfigError

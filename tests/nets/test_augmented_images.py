@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.nets import DenseData
+from rerank.nets import AugmentedImages
 
 
 def samples(n=6, height=20, width=30):
@@ -20,7 +20,7 @@ def samples(n=6, height=20, width=30):
 
 def test_whole_images_without_chance():
     made = samples()
-    batch = DenseData(made, flip=False).batch(np.array([2, 0]), np.random.default_rng(0))
+    batch = AugmentedImages(made, flip=False).batch(np.array([2, 0]), np.random.default_rng(0))
     assert batch.inputs.shape == (2, 3, 20, 30) and batch.weights is None
     assert np.array_equal(batch.inputs[1].permute(1, 2, 0).numpy(), made[0].image)
     assert np.array_equal(batch.targets[0].numpy(), made[2].labels)
@@ -28,7 +28,7 @@ def test_whole_images_without_chance():
 
 def test_mirroring_takes_the_labels_along():
     made = samples(40)
-    batch = DenseData(made).batch(np.arange(40), np.random.default_rng(0))
+    batch = AugmentedImages(made).batch(np.arange(40), np.random.default_rng(0))
     mirrored = 0
     for sample, x, y in zip(made, batch.inputs, batch.targets):
         assert np.array_equal(x[0].numpy(), y.numpy() * 60)
@@ -39,7 +39,7 @@ def test_mirroring_takes_the_labels_along():
 
 @pytest.mark.parametrize("crop", [(8, 9), (20, 30), (33, 12), (40, 50)])
 def test_windows_agree_with_their_labels(crop):
-    data = DenseData(samples(), crop, (1.0, 1.0))
+    data = AugmentedImages(samples(), crop, (1.0, 1.0))
     batch = data.batch(np.arange(6), np.random.default_rng(1))
     assert batch.inputs.shape[2:] == crop and batch.targets.shape[1:] == crop
     known = batch.targets != 255
@@ -48,7 +48,7 @@ def test_windows_agree_with_their_labels(crop):
 
 
 def test_windows_lie_everywhere():
-    data = DenseData(samples(1), (19, 28), flip=False)
+    data = AugmentedImages(samples(1), (19, 28), flip=False)
     labels = data.samples[0].labels
     places = set()
     for seed in range(60):
@@ -61,7 +61,7 @@ def test_windows_lie_everywhere():
 
 
 def test_scaled_labels_keep_their_classes_and_their_place():
-    data = DenseData(samples(), (40, 60), (2.0, 2.0), flip=False)
+    data = AugmentedImages(samples(), (40, 60), (2.0, 2.0), flip=False)
     batch = data.batch(np.arange(6), np.random.default_rng(0))
     for sample, y in zip(samples(), batch.targets):
         assert np.array_equal(y.numpy(), np.repeat(np.repeat(sample.labels, 2, 0), 2, 1))
@@ -70,7 +70,7 @@ def test_scaled_labels_keep_their_classes_and_their_place():
 
 
 def test_scales_are_spread_and_equal_generators_give_equal_batches():
-    data = DenseData(samples(1), (20, 30), (0.5, 0.99), flip=False)
+    data = AugmentedImages(samples(1), (20, 30), (0.5, 0.99), flip=False)
     sizes = []
     for seed in range(30):
         batch = data.batch(np.array([0]), np.random.default_rng(seed))
@@ -81,7 +81,7 @@ def test_scales_are_spread_and_equal_generators_give_equal_batches():
 
 
 def test_another_void_label():
-    batch = DenseData(samples(1), (25, 30), ignore_index=9).batch(
+    batch = AugmentedImages(samples(1), (25, 30), ignore_index=9).batch(
         np.array([0]), np.random.default_rng(0)
     )
     assert int((batch.targets == 9).sum()) == 5 * 30
@@ -96,13 +96,13 @@ def test_unusable_settings():
         ((samples(), None, (0.5, 1.0)), "needs a crop"),
     ):
         with pytest.raises(InputError, match=message):
-            DenseData(*arguments)
+            AugmentedImages(*arguments)
 
 
 def test_unusable_samples():
     wrong = [SimpleNamespace(image=np.zeros((4, 5, 3), np.uint8), labels=np.zeros((5, 4), int))]
     with pytest.raises(InputError, match=r"sample 0: the image is \(4, 5\)"):
-        DenseData(wrong).batch(np.array([0]), np.random.default_rng(0))
+        AugmentedImages(wrong).batch(np.array([0]), np.random.default_rng(0))
     mixed = samples(1) + samples(1, 25, 30)
     with pytest.raises(InputError, match="equal size"):
-        DenseData(mixed).batch(np.array([0, 1]), np.random.default_rng(0))
+        AugmentedImages(mixed).batch(np.array([0, 1]), np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Which superpixels of one image look alike, wherever they lie."""
+"""The affinity of superpixels of one image by their appearance, wherever they lie."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
 
 
-def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> FloatArray:
+def affinity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> FloatArray:
     """Weights with which each superpixel averages over those that look like it.
 
     ``K_ij`` is proportional to ``a_j exp(-|z_i - z_j|^2 / (2 h^2 D))``, with areas a, values z
-    standardised within the image and bandwidth h; ``K_ii = 0``, so that an average is what the
-    others say. It is the appearance kernel of a fully connected CRF (Krähenbühl and Koltun 2011)
+    standardised within the image and bandwidth h; ``K_ii = 0``, so that an average is over the
+    others alone. It is the appearance kernel of a fully connected CRF (Krähenbühl and Koltun 2011)
     between superpixels, without the places.
 
     Parameters
@@ -29,8 +29,8 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
     Returns
     -------
     (n, n) float64
-        Rows sum to 1; that of a superpixel without any like it is uniform over the others, and
-        a single superpixel looks at itself.
+        Rows sum to 1. That of a superpixel unlike all others is uniform over the others; a single
+        superpixel has weight 1 on itself.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
 
     Examples
     --------
-    >>> similarity_weights(np.array([[0.0], [0.0], [9.0]]), np.ones(3)).round(2)
+    >>> affinity_weights(np.array([[0.0], [0.0], [9.0]]), np.ones(3)).round(2)
     array([[0. , 1. , 0. ],
            [1. , 0. , 0. ],
            [0.5, 0.5, 0. ]])
@@ -65,7 +65,7 @@ def similarity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> F
     weights = np.exp(distance * (-0.5 / (bandwidth**2 * depth))) * areas
     np.fill_diagonal(weights, 0.0)
     total = weights.sum(axis=1)
-    # Beyond about 8 bandwidths from everything the kernel says nothing but noise.
+    # Beyond about 8 bandwidths from everything the kernel is mere rounding.
     alone = total <= 1e-12 * areas.mean()
     weights[alone] = areas
     weights[alone, np.flatnonzero(alone)] = 0.0

@@ -1,5 +1,8 @@
-"""Activations of a frozen backbone as plain arrays: coarse maps for the head, and maps of
-several layers with the place of their cells, to be pooled over superpixels."""
+"""Activations of a frozen backbone as plain arrays.
+
+The last layer gives the coarse maps that the SegNet's head reads. Several layers, with the places
+of their cells, give features of superpixels (`rerank.potentials.deep_features`).
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,24 @@ def warp_image(image: Array, size: tuple[int, int]) -> Array:
 
 
 def images_to_tensor(images: Sequence[Array], size: tuple[int, int]) -> torch.Tensor:
-    """Warp RGB images to `size` and stack them, (B, 3, h, w) float32 in 0..255."""
+    """Warp RGB images to one size and stack them.
+
+    Parameters
+    ----------
+    images : sequence of (H, W, 3) uint8 arrays
+    size : (int, int)
+        Height and width.
+
+    Returns
+    -------
+    (B, 3, h, w) float32 tensor
+        In 0..255.
+
+    Raises
+    ------
+    InputError
+        If an image is not (H, W, 3) uint8.
+    """
     stack = np.stack([warp_image(image, size) for image in images])
     return torch.from_numpy(stack).permute(0, 3, 1, 2).float()
 

@@ -1,8 +1,8 @@
-"""A dense network as a source of class probabilities: trained on a fold, asked for any image."""
+"""A dense network that is trained on labelled images and gives class probabilities of pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +10,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from rerank.errors import ConfigError, DataError, InputError
+from rerank.errors import ConfigError, DataError
 from rerank.layers import BilateralTerm, CRFGrad
-from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.backbone import new_backbone
+from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
-from rerank.nets.dense_data import DenseData, LabelledImage, LabelledImages
 from rerank.nets.dense_fcn import DenseFCN
-from rerank.nets.kept_activations import KeptActivations, resize_labels
 from rerank.nets.schedule import Phase, TrainConfig
-from rerank.nets.training import History, Progress, train
-from rerank.nets.training_data import TrainingData
-from rerank.nets.weights import BackboneWeights
+from rerank.nets.training import History
 from rerank.types import Array, FloatArray
 
 #: Memory for lattices that are kept over a training, and what one takes a pixel.
@@ -29,8 +26,8 @@ _LATTICES_BYTES, _LATTICE_BYTES = 1 << 29, 180
 
 
 @dataclass(frozen=True)
-class DenseSourceSettings:
-    """How a dense source is made and trained.
+class DenseNetworkSettings:
+    """How a dense network is built and trained.
 
     Attributes
     ----------
@@ -63,10 +60,10 @@ class DenseSourceSettings:
     size: tuple[int, int] = (180, 240)
     loss: str = "ce"
     epochs: int = 24
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     crf_layer: bool = False
     crf_epochs: int = 5
-    crf_learning_rate: float = 0.005
+    crf_learning_rate: float = 0.01
     batch_size: int = 8
     train_backbone: bool = False
     random_state: int = 0
@@ -99,7 +96,7 @@ class DenseSourceSettings:
         return self._config((Phase(self.loss, self.crf_epochs, self.crf_learning_rate),))
 
     def _config(self, phases: tuple[Phase, ...]) -> TrainConfig:
-        # "small" has learnt nothing before that a lower rate would preserve.
+        # "small" starts from random filters, which a lower rate need not preserve.
         return TrainConfig(
             phases,
             batch_size=self.batch_size,
@@ -109,28 +106,39 @@ class DenseSourceSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class DenseSource:
-    """A trained network, asked image by image.
+class DenseNetwork:
+    """A trained network, which predicts one image at a time.
 
     Attributes
     ----------
     model : DenseFCN or DenseCRFNet
         In evaluation mode.
-    settings : DenseSourceSettings
+    settings : DenseNetworkSettings
     history : tuple of History
         Of the network's training and, with a layer, of both; empty after `from_arrays`.
     """
 
     model: DenseFCN | DenseCRFNet
-    settings: DenseSourceSettings
+    settings: DenseNetworkSettings
     history: tuple[History, ...] = ()
 
     def predict_proba(self, image: Array, n_threads: int | None = 1) -> FloatArray:
-        """Return class distributions (H, W, C), float32, of an (H, W, 3) uint8 RGB image.
+        """Return class distributions of an image, at the image's own size.
 
-        At the image's own size: the network sees it resized, and its probabilities are
-        interpolated back. A network trained with sigmoid channels ("bce", "rmi") is read by the
-        softmax of its scores too.
+        The network gets the image resized, and its probabilities are interpolated back. Scores
+        of a network that was trained with sigmoid channels ("bce", "rmi") go through a softmax
+        too.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+            RGB.
+        n_threads : int, optional
+            Threads of torch during the call; None leaves torch's setting as it is.
+
+        Returns
+        -------
+        (H, W, C) float32 array
         """
         inputs = images_to_tensor([image], self.settings.size)
         with torch_threads(n_threads), torch.inference_mode():
@@ -155,140 +163,61 @@ class DenseSource:
         cls,
         arrays: Mapping[str, Array],
         n_classes: int,
-        settings: DenseSourceSettings,
+        settings: DenseNetworkSettings,
         weights: BackboneWeights | str | Path | None = None,
-    ) -> DenseSource:
-        """Rebuild a source from what `to_arrays` returned, with the same settings and weights.
+    ) -> DenseNetwork:
+        """Rebuild a network from what `to_arrays` returned, with the same settings and weights.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+        n_classes : int
+        settings : DenseNetworkSettings
+        weights : BackboneWeights, str or Path, optional
+            Of a frozen backbone.
+
+        Returns
+        -------
+        DenseNetwork
 
         Raises
         ------
         DataError
             If an array is missing or of a wrong shape.
         """
-        model = _model(n_classes, settings, weights, n_lattices=1)
+        model = new_model(n_classes, settings, weights, n_lattices=1)
         state = dict(model.state_dict())
         trained = {name for name in state if settings.train_backbone or "backbone." not in name}
         if set(arrays) != trained:
             odd = sorted(set(arrays) ^ trained)
             raise DataError(
-                f"not the arrays of this dense source: {len(odd)} are missing or too "
+                f"not the arrays of this dense network: {len(odd)} are missing or too "
                 f"many, {odd[0]} the first"
             )
         state.update({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
-            raise DataError(f"not the arrays of this dense source: {error}") from error
+            raise DataError(f"not the arrays of this dense network: {error}") from error
         return cls(model.eval(), settings)
 
 
-def keep_activations(
-    samples: LabelledImages,
-    n_classes: int,
-    settings: DenseSourceSettings,
-    weights: BackboneWeights | str | Path | None = None,
-) -> KeptActivations:
-    """Run the frozen backbone once over images whose folds are then drawn by `subset`.
-
-    The backbone has seen none of them, so that keeping its activations for all folds leaks
-    nothing.
-
-    Raises
-    ------
-    InputError
-        If there is no sample, or the settings train the backbone.
-    """
-    return KeptActivations(_net(n_classes, settings, weights), samples, settings.size)
-
-
-def fit_dense_source(
-    samples: LabelledImages | KeptActivations,
-    n_classes: int,
-    settings: DenseSourceSettings,
-    weights: BackboneWeights | str | Path | None = None,
-    *,
-    n_threads: int | None = 1,
-    progress: Callable[[Progress], None] | None = None,
-    checkpoint: Path | None = None,
-) -> DenseSource:
-    """Train a dense network on labelled images, those of all folds but one, say.
+def new_fcn(
+    n_classes: int, settings: DenseNetworkSettings, weights: BackboneWeights | str | Path | None
+) -> DenseFCN:
+    """Return an untrained network without a CRF layer.
 
     Parameters
     ----------
-    samples : sequence of records with `image` and `labels`, or KeptActivations
-        Training images; or what `keep_activations(...).subset(indices)` gives of them.
     n_classes : int
-    settings : DenseSourceSettings
+    settings : DenseNetworkSettings
     weights : BackboneWeights, str or Path, optional
         Of the backbone; None draws it at random.
-    n_threads : int, optional
-        Threads of torch; None leaves torch's setting as it is.
-    progress : callable, optional
-        Called with a `Progress` after each step of either training.
-    checkpoint : Path, optional
-        What the names of two files start with, from which an interrupted training goes on.
 
     Returns
     -------
-    DenseSource
-
-    Raises
-    ------
-    InputError
-        If there is no sample, kept activations are of another size, or they are given although
-        the backbone is trained.
-    ConfigError
-        If the loss or the architecture is unknown.
-    DataError
-        If weights or a checkpoint are unusable.
+    DenseFCN
     """
-    model = _model(n_classes, settings, weights)
-    net = model.net if isinstance(model, DenseCRFNet) else model
-    data: TrainingData
-    if isinstance(samples, KeptActivations):
-        if settings.train_backbone:
-            raise InputError("kept activations are of a frozen backbone; give the images")
-        if samples.images.shape[1:3] != tuple(settings.size):
-            raise InputError(
-                f"activations were kept at {samples.images.shape[1:3]}, the settings "
-                f"ask for {tuple(settings.size)}"
-            )
-        data = samples
-    elif settings.train_backbone:
-        # At the scale that the network will see, give or take a factor of two.
-        data = DenseData(
-            [_resized(samples[index], settings.size) for index in range(len(samples))],
-            settings.size,
-            (0.5, 2.0),
-        )
-    else:
-        data = KeptActivations(net, samples, settings.size, n_threads=n_threads)
-    with torch_threads(n_threads):
-        history = [
-            train(
-                net,
-                data,
-                settings.config(),
-                progress=progress,
-                checkpoint=_beside(checkpoint, ".net.ckpt"),
-            )
-        ]
-        if isinstance(model, DenseCRFNet):
-            history.append(
-                train(
-                    model,
-                    data,
-                    settings.joint_config(),
-                    progress=progress,
-                    checkpoint=_beside(checkpoint, ".joint.ckpt"),
-                )
-            )
-    return DenseSource(model.eval(), settings, tuple(history))
-
-
-def _net(
-    n_classes: int, settings: DenseSourceSettings, weights: BackboneWeights | str | Path | None
-) -> DenseFCN:
     return DenseFCN(
         n_classes,
         settings.architecture,
@@ -298,13 +227,28 @@ def _net(
     )
 
 
-def _model(
+def new_model(
     n_classes: int,
-    settings: DenseSourceSettings,
+    settings: DenseNetworkSettings,
     weights: BackboneWeights | str | Path | None,
     n_lattices: int | None = None,
 ) -> DenseFCN | DenseCRFNet:
-    net = _net(n_classes, settings, weights)
+    """Return an untrained network, with a CRF layer if the settings ask for it.
+
+    Parameters
+    ----------
+    n_classes : int
+    settings : DenseNetworkSettings
+    weights : BackboneWeights, str or Path, optional
+        Of the backbone; None draws it at random.
+    n_lattices : int, optional
+        Lattices of images that the layer keeps; by default as many as 512 MiB hold.
+
+    Returns
+    -------
+    DenseFCN or DenseCRFNet
+    """
+    net = new_fcn(n_classes, settings, weights)
     if not settings.crf_layer:
         return net
     if n_lattices is None:
@@ -313,17 +257,3 @@ def _model(
     bilateral = BilateralTerm(position_std=80.0 * settings.size[0] / 375)
     layer = CRFGrad(n_classes, bilateral=bilateral, cache_size=n_lattices)
     return DenseCRFNet(net, layer).eval()
-
-
-@dataclass(frozen=True, eq=False)
-class _Resized:
-    image: Array
-    labels: Array
-
-
-def _resized(sample: LabelledImage, size: tuple[int, int]) -> _Resized:
-    return _Resized(warp_image(sample.image, size), resize_labels(sample.labels, size))
-
-
-def _beside(path: Path | None, ending: str) -> Path | None:
-    return None if path is None else path.with_name(path.name + ending)

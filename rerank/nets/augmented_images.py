@@ -1,4 +1,4 @@
-"""Images and labels at full size, randomly scaled, cropped and mirrored."""
+"""Training images with labels of pixels, randomly scaled, cropped and mirrored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.activations import warp_image
+from rerank.nets.backbone_activations import warp_image
 from rerank.nets.training_data import Batch
 from rerank.types import VOID, Array, IntArray
 
@@ -37,8 +37,8 @@ class LabelledImages(Protocol):
         """Return one image with its labels."""
 
 
-class DenseData:
-    """Training data of a dense network (see `TrainingData`).
+class AugmentedImages:
+    """Training data of a dense network: images with random scale, crop and mirroring.
 
     Each time an image is drawn it is resized by a random factor, a random window of `crop` is
     cut from it (padded with the mean colour and void where the image is smaller), and it is
@@ -86,7 +86,17 @@ class DenseData:
         return len(self.samples)
 
     def batch(self, indices: IntArray, rng: np.random.Generator) -> Batch:
-        """Return images (B, 3, h, w) float32 in 0..255 and labels (B, h, w) int64.
+        """Return images and labels, augmented at random.
+
+        Parameters
+        ----------
+        indices : (B,) integer array
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+            Images (B, 3, h, w) float32 in 0..255 and labels (B, h, w) int64.
 
         Raises
         ------

@@ -4,8 +4,8 @@ import torch
 
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.nets import CoarseSegNet, SegNetHead, head_probabilities
+from rerank.nets.coarse_segnet import CAFFENET_PARAMETERS
 from rerank.nets.dropout import SeededDropout, reseed_dropout
-from rerank.nets.segnet import CAFFENET_PARAMETERS
 
 
 def caffenet_parameters():

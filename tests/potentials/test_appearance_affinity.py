@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.potentials import similarity_weights
+from rerank.potentials import affinity_weights
 
 
 def slow_weights(values, areas, bandwidth):
@@ -25,7 +25,7 @@ def test_agrees_with_the_formula():
     rng = np.random.default_rng(0)
     values, areas = rng.random((9, 3)), rng.integers(1, 50, 9).astype(float)
     np.testing.assert_allclose(
-        similarity_weights(values, areas, 0.7),
+        affinity_weights(values, areas, 0.7),
         slow_weights(values, areas, 0.7),
         rtol=1e-9,
         atol=1e-15,
@@ -36,7 +36,7 @@ def test_agrees_with_the_formula():
     "values", [np.zeros((5, 2)), np.arange(5.0)[:, None] * 1e6, np.ones((1, 3))]
 )
 def test_rows_are_distributions_whatever_the_values(values):
-    weights = similarity_weights(values, np.ones(len(values)), 1e-3)
+    weights = affinity_weights(values, np.ones(len(values)), 1e-3)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
     assert (weights >= 0).all()
 
@@ -45,9 +45,7 @@ def test_scale_and_offset_of_values_do_not_matter():
     rng = np.random.default_rng(1)
     values, areas = rng.random((12, 2)), np.ones(12)
     np.testing.assert_allclose(
-        similarity_weights(values, areas),
-        similarity_weights(values * [3.0, 0.1] + 7, areas),
-        rtol=1e-6,
+        affinity_weights(values, areas), affinity_weights(values * [3.0, 0.1] + 7, areas), rtol=1e-6
     )
 
 
@@ -63,4 +61,4 @@ def test_scale_and_offset_of_values_do_not_matter():
 )
 def test_refuses(values, areas, bandwidth, message):
     with pytest.raises(InputError, match=message):
-        similarity_weights(values, areas, bandwidth)
+        affinity_weights(values, areas, bandwidth)

@@ -1,4 +1,4 @@
-"""Build a frozen or trainable backbone, from a file's weights or from a seed."""
+"""Backbones with their filters: read from a file, or drawn from a seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rerank.errors import DataError
 from rerank.nets.backbone import Backbone, new_backbone
-from rerank.nets.weights import BackboneWeights, load_backbone_weights
+from rerank.nets.backbone_weights import BackboneWeights, load_backbone_weights
 from rerank.types import RandomState, as_generator
 
 
@@ -71,6 +71,12 @@ def initialise(module: nn.Module, random_state: RandomState) -> None:
     """Draw all filters after He et al. 2015, Eq. 10, clear biases and reset norms.
 
     Equal seeds give equal filters; the global random state of torch is not touched.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place.
+    random_state : int, numpy.random.Generator or None
     """
     generator = torch_generator(random_state)
     for layer in module.modules():
@@ -90,6 +96,14 @@ def torch_generator(random_state: RandomState) -> torch.Generator:
 
 
 def draw_normal(tensor: Tensor, std: float, generator: torch.Generator) -> None:
-    """Fill `tensor` in place with normal values of zero mean."""
+    """Fill a tensor in place with normal values of zero mean.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    std : float
+        Standard deviation.
+    generator : torch.Generator
+    """
     with torch.no_grad():
         tensor.copy_(torch.randn(tensor.shape, generator=generator) * std)

@@ -1,4 +1,4 @@
-"""What lies around a superpixel: its neighbours, and the image in each direction."""
+"""Features of the surroundings of a superpixel: its neighbours, and places around it."""
 
 from __future__ import annotations
 
@@ -46,19 +46,32 @@ def neighbour_mean(values: FloatArray, graph: RegionGraph) -> FloatArray:
     totals = np.asarray(sums.sum(axis=1)).ravel()
     alone = totals == 0
     mean = (sums @ values) / np.where(alone, 1, totals)[:, None]
-    return np.where(alone[:, None], values, mean)
+    means: FloatArray = np.where(alone[:, None], values, mean)
+    return means
 
 
 def cell_means(channels: FloatArray, n_cells: int = N_CELLS) -> FloatArray:
-    """Average channels over an even grid of n_cells x n_cells, by area of overlap.
+    """Average channels over an even grid, by area of overlap.
 
-    (H, W, D) in, (n_cells, n_cells, D) out; works for images smaller than the grid too.
+    `cv2.resize` interpolates instead where the image is smaller than the grid.
+
+    Parameters
+    ----------
+    channels : (H, W, D) float array
+        May be smaller than the grid.
+    n_cells : int
+        Rows and columns of the grid.
+
+    Returns
+    -------
+    (n_cells, n_cells, D) float array
     """
     height, width, depth = channels.shape
     down = _overlaps(height, n_cells).astype(np.float32)
     across = _overlaps(width, n_cells).astype(np.float32)
     rows = (down @ channels.reshape(height, -1)).reshape(n_cells, width, depth)
-    return np.matmul(across, rows)
+    means: FloatArray = np.matmul(across, rows)
+    return means
 
 
 def surroundings(
@@ -91,9 +104,19 @@ def surroundings(
 
 
 def above_and_below(cells: FloatArray, row: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean of all cells above and of all below each centroid's row of cells, (n, D) each.
+    """Mean of all cells above and of all below each centroid's row of cells.
 
-    The row itself belongs to both.
+    Parameters
+    ----------
+    cells : (g, g, D) float array
+        Means over a grid, as `cell_means` gives.
+    row : (n,) float array
+        Rows of the centroids in 0..1.
+
+    Returns
+    -------
+    above, below : (n, D) float arrays
+        The centroid's own row of cells belongs to both.
     """
     rows = cells.mean(axis=1)
     counts = np.arange(1, rows.shape[0] + 1)[:, None]
@@ -110,9 +133,10 @@ def _look_up(cells: FloatArray, row: FloatArray, column: FloatArray) -> FloatArr
     x = np.clip(column * g - 0.5, 0, g - 1)
     y0, x0 = np.minimum(y.astype(np.int64), g - 2), np.minimum(x.astype(np.int64), g - 2)
     v, u = (y - y0)[:, None], (x - x0)[:, None]
-    return (1 - v) * ((1 - u) * cells[y0, x0] + u * cells[y0, x0 + 1]) + v * (
+    values: FloatArray = (1 - v) * ((1 - u) * cells[y0, x0] + u * cells[y0, x0 + 1]) + v * (
         (1 - u) * cells[y0 + 1, x0] + u * cells[y0 + 1, x0 + 1]
     )
+    return values
 
 
 def _overlaps(n_pixels: int, n_cells: int) -> FloatArray:
@@ -121,4 +145,5 @@ def _overlaps(n_pixels: int, n_cells: int) -> FloatArray:
     pixels = np.arange(n_pixels)
     upper = np.minimum(cell_edges[1:, None], pixels + 1)
     lower = np.maximum(cell_edges[:-1, None], pixels)
-    return np.maximum(upper - lower, 0) * (n_cells / n_pixels)
+    shares: FloatArray = np.maximum(upper - lower, 0) * (n_cells / n_pixels)
+    return shares

@@ -18,7 +18,7 @@ def contrast_potts_weights(
     length_exponent: float = 1.0,
     base: float = 0.0,
 ) -> FloatArray:
-    """Weigh the edges of a graph: dear to cut where colours agree, cheap where they differ.
+    """Weigh the edges of a graph: high where colours agree, low where they differ.
 
     ``w_ij = weight * (l_ij / s)^length_exponent * (base + (1 - base) * exp(-k * beta * d_ij))``,
     with the boundary length l_ij, the squared colour difference d_ij, k = `contrast_scale`, and
@@ -36,10 +36,10 @@ def contrast_potts_weights(
         greater. In units of the unary's cost of a mean superpixel.
     beta : float, optional
         Inverse scale of the contrast, 0 or greater, in 1 / squared Lab units; by default from the
-        image's own mean contrast (0 in an image of one colour, where there is none to weigh).
+        image's own mean contrast (0 in an image of one colour).
     contrast_scale : float
-        Factor on `beta`, 0 or greater. Mean colours of superpixels differ less by noise than
-        those of pixels, so that a sharper scale than the 1 of pixel grids pays.
+        Factor on `beta`, 0 or greater. Mean colours of superpixels hold less noise than pixels,
+        so that a higher value than the 1 of pixel grids does better.
     length_exponent : float
         0 counts each edge alike, 1 by its length, so that the energy counts pixels.
     base : float
@@ -78,14 +78,17 @@ def contrast_potts_weights(
     side = np.sqrt(graph.areas.mean())
     lengths = (graph.boundary_length / side) ** length_exponent
     if beta == 0 or contrast_scale == 0:
-        return weight * lengths
+        plain: FloatArray = weight * lengths
+        return plain
     if graph.contrast is None:
         raise InputError(
             "the graph has no contrast: give adjacency_graph the image, or set beta to 0"
         )
     if beta is None:
         beta = contrast_beta(graph)
-    return weight * lengths * (base + (1 - base) * np.exp(-contrast_scale * beta * graph.contrast))
+    agreement = np.exp(-contrast_scale * beta * graph.contrast)
+    weights: FloatArray = weight * lengths * (base + (1 - base) * agreement)
+    return weights
 
 
 def contrast_beta(graph: RegionGraph) -> float:
