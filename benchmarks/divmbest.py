@@ -18,9 +18,9 @@ from peers import Problem, ask_peers, best_bounds, timed
 from superpixel_problems import node_cost, superpixel_problem
 
 from rerank.crf import GraphCutSolver, PottsEnergy
-from rerank.crf.result import rounding_error
+from rerank.crf.inference_result import rounding_error
 from rerank.proposals import div_mbest
-from rerank.proposals.divmbest import solve_modes, starting_costs
+from rerank.proposals.augmented_problems import solve_modes, starting_costs
 
 #: Diversity in units of the average node's cost.
 DIVERSITIES = {"moderate": 0.2, "strong": 1.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerank.crf.energy import PottsEnergy
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.crf.trws import trws
 from rerank.errors import InputError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank.crf.energy import PottsEnergy
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.errors import InputError
 from rerank.types import IntArray
 

@@ -8,11 +8,11 @@ import numpy as np
 from numba import njit
 
 from rerank.crf.bounds import bound_of
-from rerank.crf.energy import PottsEnergy, check_labeling
+from rerank.crf.energy_arrays import labeling_cost, pair_cost
 from rerank.crf.graph_cut import augmentation_budget, graph_cut
+from rerank.crf.inference_result import InferenceResult, certify
 from rerank.crf.maxflow import minimum_cut
-from rerank.crf.pairwise import labeling_cost, pair_cost
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rerank.crf.energy import PottsEnergy, check_labeling
+from rerank.crf.energy_arrays import pair_cost
+from rerank.crf.inference_result import InferenceResult, certify
 from rerank.crf.maxflow import minimum_cut
-from rerank.crf.pairwise import pair_cost
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank.crf.bounds import bound_of
 from rerank.crf.descent import descend
-from rerank.crf.energy import PottsEnergy, check_labeling
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.inference_result import InferenceResult, certify
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
 
 

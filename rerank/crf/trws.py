@@ -21,11 +21,11 @@ import numpy as np
 from numba import njit
 
 from rerank.crf.descent import descend, polish
-from rerank.crf.energy import PottsEnergy, check_labeling
-from rerank.crf.fusion import fuse
-from rerank.crf.pairwise import labeling_cost
+from rerank.crf.energy_arrays import labeling_cost
+from rerank.crf.fusion_move import fuse
+from rerank.crf.inference_result import InferenceResult, certify, rounding_error
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.crf.potts_passes import potts_pass
-from rerank.crf.result import InferenceResult, certify, rounding_error
 from rerank.crf.table_passes import table_pass
 from rerank.errors import InputError
 from rerank.types import FloatArray

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import FloatArray, IntArray, RandomState
 

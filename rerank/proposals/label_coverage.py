@@ -20,10 +20,10 @@ from numba import njit
 from rerank.crf import PottsEnergy
 from rerank.crf.contraction import contract
 from rerank.crf.descent import flip_costs
-from rerank.crf.pairwise import pair_cost
+from rerank.crf.energy_arrays import pair_cost
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext, Regions, check_kind
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import BoolArray, FloatArray, IntArray, RandomState
 

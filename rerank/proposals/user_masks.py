@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from rerank.crf.pairwise import pair_cost
+from rerank.crf.energy_arrays import pair_cost
 
 
 @njit(cache=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, trws
-from rerank.crf.energy import check_labeling
+from rerank.crf.potts_energy import check_labeling
 from rerank.errors import InputError
 from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
 from rerank.types import Array, FloatArray, IntArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rerank.crf.energy import PottsEnergy
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.types import FloatArray, IntArray
 
 _EPSILON = 2.0**-52

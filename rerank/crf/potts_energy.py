@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank.crf.adjacency import Adjacency, first_fault
-from rerank.crf.pairwise import evaluate_rows
+from rerank.crf.energy_arrays import evaluate_rows
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite

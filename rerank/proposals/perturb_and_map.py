@@ -15,8 +15,8 @@ import numpy as np
 from rerank.crf import PottsEnergy
 from rerank.crf.contraction import check_regions
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext, check_kind
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext, check_kind
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import IntArray, RandomState, as_generator
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rerank.crf.fusion import fuse
+from rerank.crf.fusion_move import fuse
 
 
 def components(energy, mask):
