@@ -14,10 +14,9 @@ import numpy as np
 
 from rerank.crf import METHODS, GraphCutSolver, PottsEnergy, contract, map_inference
 from rerank.crf.graph_cut import is_submodular
-from rerank.crf.inference_result import rounding_error
 from rerank.crf.trws import check_relaxation
 from rerank.errors import InputError
-from rerank.proposals.augmented_problems import solve_modes, starting_costs
+from rerank.proposals.augmented_problems import Schedule, solve_augmented
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
 from rerank.proposals.proposal_set import ProposalSet
@@ -33,9 +32,6 @@ def div_mbest(
     method: str = "auto",
     node_weights: Array | None = None,
     class_weights: Array | None = None,
-    map_iterations: int = 10,
-    iterations: float = 2,
-    relaxation: float = 1.25,
     **options: Any,
 ) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
@@ -58,17 +54,16 @@ def div_mbest(
         diversity counts pixels instead of superpixels.
     class_weights : (L,) float, optional
         Factor for each label that is repeated, at least 0; ones by default.
-    map_iterations : int
-        TRW-S iterations spent on the first labeling, at least 1 (method ``trws`` only).
-    iterations : float
-        Those spent on each later labeling, at least 1; a half one is a pass in one direction
-        (method ``trws`` only).
-    relaxation : float
-        How far all but the last pass of a later labeling lean from TRW-S, which is 1, towards
-        max-product belief propagation; at least 1. Up to 1.5 labelings mostly get better; bounds
-        get looser where the pairwise costs are strong (method ``trws`` only).
     **options
-        Options of `map_inference` (methods ``alpha_expansion`` and ``icm`` only).
+        Options of the method. ``alpha_expansion`` and ``icm`` take those of `map_inference`,
+        ``graph_cut`` none, and ``trws`` and ``auto`` (of no effect where it cuts):
+
+        - ``map_iterations`` (int, 10): TRW-S iterations for the first labeling, at least 1;
+        - ``iterations`` (float, 2): those for each later labeling, at least 1; a half one is a
+          pass in one direction;
+        - ``relaxation`` (float, 1.25): how far all but the last pass of a later labeling lean
+          from TRW-S, which is 1, towards max-product belief propagation; at least 1. Up to 1.5
+          labelings mostly get better; bounds get looser where the pairwise costs are strong.
 
     Returns
     -------
@@ -103,19 +98,14 @@ def div_mbest(
     if method == "auto":
         cuts = energy.n_labels == 2 and is_submodular(energy)
         method = "graph_cut" if cuts else "trws"
-    if options and method in ("trws", "graph_cut"):
-        raise InputError(f"method {method!r} has no option {sorted(options)[0]!r}")
-    if not min(map_iterations, iterations) >= 1 or iterations != round(2 * iterations) / 2:
-        raise InputError(
-            f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
-            f"{map_iterations} and {iterations}"
-        )
-    check_relaxation(relaxation)
+        schedule, options = _schedule(method, options), {}
+    elif method == "trws":
+        schedule = _schedule(method, options)
     if method == "trws":
-        labelings, gaps = _by_messages(
-            energy, n_proposals, penalty, map_iterations, round(2 * iterations), relaxation
-        )
+        labelings, gaps = solve_augmented(energy, n_proposals, penalty, schedule)
     elif method == "graph_cut":
+        if options:
+            raise InputError(f"method {method!r} has no option {sorted(options)[0]!r}")
         labelings, gaps = _by_cuts(energy, n_proposals, penalty)
     elif method in METHODS:
         labelings, gaps = _afresh(energy, n_proposals, penalty, method, options)
@@ -133,7 +123,14 @@ def div_mbest(
 
 
 def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
-    """Return `values` (size,) as float64, or ones for None.
+    """Return weights as float64, or ones for None.
+
+    Parameters
+    ----------
+    values : (size,) float, optional
+    size : int
+    name : str
+        What the message calls them.
 
     Raises
     ------
@@ -151,31 +148,19 @@ def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
     return weights
 
 
-def _by_messages(
-    energy: PottsEnergy,
-    n_proposals: int,
-    penalty: FloatArray,
-    map_iterations: int,
-    passes: int,
-    relaxation: float,
-) -> tuple[IntArray, FloatArray]:
-    labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
-    gaps = np.empty(n_proposals)
-    solve_modes(
-        starting_costs(energy),
-        *energy.adjacency.arrays(),
-        energy.weights,
-        energy.tables,
-        penalty,
-        map_iterations,
-        passes,
-        relaxation,
-        rounding_error(energy),
-        labelings[:0],
-        labelings,
-        gaps,
-    )
-    return labelings, gaps
+def _schedule(method: str, options: dict[str, Any]) -> Schedule:
+    known = {"map_iterations": 10, "iterations": 2, "relaxation": 1.25}
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"method {method!r} has no option {unknown[0]!r}")
+    map_iterations, iterations, relaxation = {**known, **options}.values()
+    if not min(map_iterations, iterations) >= 1 or iterations != round(2 * iterations) / 2:
+        raise InputError(
+            f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
+            f"{map_iterations} and {iterations}"
+        )
+    check_relaxation(relaxation)
+    return Schedule(map_iterations, round(2 * iterations), float(relaxation))
 
 
 def _by_cuts(

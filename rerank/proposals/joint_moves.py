@@ -21,7 +21,7 @@ import numpy as np
 from rerank.crf import PottsEnergy, trws
 from rerank.crf.adjacency import Adjacency
 from rerank.crf.expansion import move_terms
-from rerank.crf.maxflow import minimum_cut
+from rerank.crf.maxflow import FlowNetwork, minimum_cut
 from rerank.types import FloatArray, IntArray
 
 
@@ -38,8 +38,7 @@ class JointMoves:
     """
 
     def __init__(self, energy: PottsEnergy, n_copies: int, weights: FloatArray) -> None:
-        self._energy, self._weights = energy, weights
-        self._theta = energy.unary - energy.lowest[:, None]
+        self._problem, self._weights = energy.arrays(), weights
         n, m = energy.n_nodes, len(energy.edges)
         places = np.arange(n_copies)[:, None] * n
         inner = (energy.edges + places[:, :, None]).reshape(-1, 2)
@@ -65,7 +64,7 @@ class JointMoves:
         order : (M,) int
             At each node a labeling switches only if those before it in this order do.
         """
-        energy, single = self._energy, self._energy.adjacency
+        single = self._problem.graph
         n_copies, n = rows.shape
         residual = np.zeros(len(self._graph.head))
         excess = np.empty((n_copies, n))
@@ -74,15 +73,7 @@ class JointMoves:
         alike = has.sum(axis=0)
         for place, row in enumerate(order):
             move_terms(
-                self._theta,
-                *single.arrays(),
-                single.sister,
-                energy.weights,
-                energy.tables,
-                rows[row],
-                alpha,
-                capacity,
-                excess[place],
+                self._problem, rows[row], alpha, FlowNetwork.on(single, capacity, excess[place])
             )
             arcs = self._inner[place]
             residual[arcs] = residual[self._graph.sister[arcs]] = capacity[self._single]
@@ -93,15 +84,8 @@ class JointMoves:
             alike = alike + ~has[row]
         residual[self._chains] = np.inf
         switches = np.empty(n_copies * n, dtype=np.bool_)
-        minimum_cut(
-            self._graph.start,
-            self._graph.head,
-            self._graph.sister,
-            residual,
-            excess.ravel(),
-            switches,
-            1000 + 50 * len(residual),
-        )
+        network = FlowNetwork.on(self._graph, residual, excess.ravel())
+        minimum_cut(network, switches, 1000 + 50 * len(residual))
         moved = rows.copy()
         moved[order] = np.where(switches.reshape(n_copies, n), alpha, rows[order])
         return moved

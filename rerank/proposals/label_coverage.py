@@ -20,7 +20,7 @@ from numba import njit
 from rerank.crf import PottsEnergy
 from rerank.crf.contraction import contract
 from rerank.crf.descent import flip_costs
-from rerank.crf.energy_arrays import pair_cost
+from rerank.crf.energy_arrays import PairwiseCosts, pair_cost
 from rerank.errors import InputError
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
@@ -131,9 +131,7 @@ class LabelCoverage(ProposalGenerator):
         forced: Forced = []
         while True:
             known = seen | self._covered(energy, best)
-            costs = flip_costs(
-                energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables, best
-            )
+            costs = flip_costs(energy.arrays(energy.unary.copy()), best)
             for node, _ in forced:
                 costs[node, np.arange(energy.n_labels) != best[node]] = np.inf
             found = (
@@ -171,9 +169,7 @@ def cheapest_pair(
     The cost of changing both ends is that of changing each, corrected for the edge they share.
     """
     allowed = ~(known | known.T) & ~np.eye(energy.n_labels, dtype=bool)
-    e, left, right = _cheapest_pair(
-        costs, energy.edges, energy.weights, energy.tables, labeling, allowed
-    )
+    e, left, right = _cheapest_pair(costs, energy.edges, energy.pairwise, labeling, allowed)
     if e < 0:
         return []
     i, j = energy.edges[e].tolist()
@@ -181,7 +177,14 @@ def cheapest_pair(
 
 
 @njit(cache=True)
-def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
+def _cheapest_pair(
+    costs: FloatArray,
+    edges: IntArray,
+    pairwise: PairwiseCosts,
+    labeling: IntArray,
+    allowed: BoolArray,
+) -> tuple[int, int, int]:
+    weights, tables = pairwise
     n_nodes, n_labels = costs.shape
     # Most pairs cost more than the best one whatever their edge gives back, and are passed over.
     cheapest = np.empty(n_nodes)
@@ -195,7 +198,7 @@ def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
         weight = weights[e]
         here = labeling[i]
         there = labeling[j]
-        now = pair_cost(tables, e, weight, here, there)
+        now = pair_cost(pairwise, e, here, there)
         # With room for rounding.
         least = now - weight * gives_back - 1e-9 * (1.0 + abs(now) + weight)
         for left in range(n_labels):
@@ -205,9 +208,9 @@ def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
                 if not allowed[left, right] or costs[i, left] + costs[j, right] + least >= best:
                     continue
                 cost = costs[i, left] + costs[j, right] + now
-                cost += pair_cost(tables, e, weight, left, right)
-                cost -= pair_cost(tables, e, weight, left, there)
-                cost -= pair_cost(tables, e, weight, here, right)
+                cost += pair_cost(pairwise, e, left, right)
+                cost -= pair_cost(pairwise, e, left, there)
+                cost -= pair_cost(pairwise, e, here, right)
                 if cost < best:
                     best = cost
                     found = (e, left, right)

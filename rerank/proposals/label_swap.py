@@ -47,9 +47,7 @@ class LabelSwap(ProposalGenerator):
         joined = contract(context.energy, region)
         labels = np.zeros(joined.n_nodes, dtype=np.int64)
         labels[region] = base
-        costs = flip_costs(
-            joined.unary.copy(), *joined.adjacency.arrays(), joined.weights, joined.tables, labels
-        )
+        costs = flip_costs(joined.arrays(joined.unary.copy()), labels)
         costs[np.arange(joined.n_nodes), labels] = np.inf
         count = min(self.alternatives, context.energy.n_labels - 1)
         best = np.argsort(costs, axis=1, kind="stable")[:, :count]
