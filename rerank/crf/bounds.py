@@ -16,7 +16,23 @@ def trivial_bound(energy: PottsEnergy) -> float:
 
 
 def bound_of(energy: PottsEnergy, iterations: int) -> float:
-    """The trivial bound, or the better one that some TRW-S iterations reach."""
+    """The trivial bound, or the better one that some TRW-S iterations reach.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    iterations : int
+        At least 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If `iterations` is negative.
+    """
     if iterations < 0:
         raise InputError(f"bound_iterations must be at least 0, got {iterations}")
     bound = trivial_bound(energy)

@@ -79,7 +79,13 @@ def _descend_stale(
 
 @njit(cache=True)
 def polish(problem: EnergyArrays, labeling: IntArray) -> None:
-    """Change single nodes and, for Potts, whole components of equal label in turn, in place."""
+    """Change single nodes and, for Potts, whole components of equal label in turn, in place.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64, overwritten
+    """
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.ones(n, dtype=np.bool_)
@@ -95,7 +101,15 @@ def polish(problem: EnergyArrays, labeling: IntArray) -> None:
 def descend_components(problem: EnergyArrays, labeling: IntArray) -> bool:
     """Give each connected component of equal label its best label given the others (Potts).
 
-    Works in place and returns whether a component changed.
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64, overwritten
+
+    Returns
+    -------
+    bool
+        Whether a component changed.
     """
     n = len(labeling)
     stale = np.empty(n, dtype=np.bool_)
@@ -159,7 +173,17 @@ def _descend_touched(
 
 @njit(cache=True)
 def flip_costs(problem: EnergyArrays, labeling: IntArray) -> FloatArray:
-    """What the energy gains when one node alone takes another label, (n, L)."""
+    """How much the energy rises when one node alone takes another label.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64
+
+    Returns
+    -------
+    (n, L) float64
+    """
     theta = problem.theta
     start, _, head, edge, _, first = problem.graph
     weights, tables = problem.pairwise

@@ -43,14 +43,27 @@ class EnergyArrays(NamedTuple):
 
 @njit(cache=True)
 def pair_cost(pairwise: PairwiseCosts, edge: int, left: int, right: int) -> float:
-    """Cost of labels (left, right) at the two ends of an edge, in the order of its row."""
-    weight = pairwise.weights[edge]
+    """Cost of the labels at the two ends of an edge.
+
+    Parameters
+    ----------
+    pairwise : PairwiseCosts
+    edge : int
+    left, right : int
+        Labels of the first and of the second end, in the order of the edge's row.
+
+    Returns
+    -------
+    float
+    """
+    weight: float = pairwise.weights[edge]
     tables = pairwise.tables
     if tables.shape[0] == 0:
         return 0.0 if left == right else weight
     if tables.shape[0] == 1:
-        return weight * tables[0, left, right]
-    return weight * tables[edge, left, right]
+        edge = 0
+    cost: float = weight * tables[edge, left, right]
+    return cost
 
 
 @njit(cache=True)
@@ -91,7 +104,17 @@ def evaluate_rows(
 
 @njit(cache=True)
 def labeling_cost(problem: EnergyArrays, labeling: IntArray) -> float:
-    """Sum of the unary and pairwise costs of a labeling (n,)."""
+    """Sum of the unary and pairwise costs of a labeling.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64
+
+    Returns
+    -------
+    float
+    """
     theta, graph, pairwise = problem
     total = 0.0
     for i in range(len(labeling)):

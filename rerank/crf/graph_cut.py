@@ -93,6 +93,11 @@ def graph_cut(energy: PottsEnergy, init: Any | None = None) -> InferenceResult:
     init : (n,) int, optional
         Returned if it is as good as the cut.
 
+    Returns
+    -------
+    InferenceResult
+        Always optimal.
+
     Raises
     ------
     InputError

@@ -64,6 +64,20 @@ def certify(
 
     A gap within the rounding error of the sums that make up the energy is zero to float64; the
     labeling is then called optimal and the bound is its energy.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    labeling : (n,) int64
+    lower_bound : float
+    method, iterations, messages, bounds
+        Attributes of the result.
+    exact : bool
+        Whether the method guarantees that the labeling is optimal.
+
+    Returns
+    -------
+    InferenceResult
     """
     total = np.empty(1)
     # A solver's labeling needs no check.

@@ -53,7 +53,18 @@ class FlowNetwork(NamedTuple):
 
     @classmethod
     def on(cls, graph: Adjacency, residual: FloatArray, excess: FloatArray) -> FlowNetwork:
-        """Join capacities (2m,) and excesses (n,), which are not copied, to their graph."""
+        """Join arrays of capacities, which are not copied, to their graph.
+
+        Parameters
+        ----------
+        graph : Adjacency
+        residual : (2m,) float64
+        excess : (n,) float64
+
+        Returns
+        -------
+        FlowNetwork
+        """
         return cls(graph.start, graph.head, graph.sister, residual, excess)
 
 
@@ -127,7 +138,18 @@ def _push_to_neighbours(network: FlowNetwork) -> None:
 
 @njit(cache=True)
 def shortest_path_cut(network: FlowNetwork, in_sink: BoolArray) -> int:
-    """Do what `minimum_cut` does along shortest augmenting paths (Edmonds and Karp 1972)."""
+    """Do what `minimum_cut` does along shortest augmenting paths (Edmonds and Karp 1972).
+
+    Parameters
+    ----------
+    network : FlowNetwork, overwritten
+    in_sink : (n,) bool, written
+
+    Returns
+    -------
+    int
+        Number of augmentations.
+    """
     start, head, sister, residual, excess = network
     n = len(start) - 1
     via = np.empty(n, dtype=np.int32)

@@ -94,12 +94,12 @@ class PottsEnergy:
     @property
     def n_nodes(self) -> int:
         """Number of nodes, n."""
-        return self.unary.shape[0]
+        return len(self.unary)
 
     @property
     def n_labels(self) -> int:
         """Number of labels, L."""
-        return self.unary.shape[1]
+        return int(self.unary.shape[1])
 
     @cached_property
     def adjacency(self) -> Adjacency:
@@ -182,7 +182,7 @@ class PottsEnergy:
 def check_labeling(
     labeling: Any, n_nodes: int, n_labels: int, stacked: bool = False, name: str = "labeling"
 ) -> IntArray:
-    """Return `labeling` as an int64 array, or raise `InputError` if it is not one of this graph.
+    """Return `labeling` as an int64 array if it is one of this graph.
 
     Parameters
     ----------
@@ -192,6 +192,15 @@ def check_labeling(
         Whether several labelings in rows are allowed.
     name : str
         What the message calls it.
+
+    Returns
+    -------
+    int64 array of the same shape
+
+    Raises
+    ------
+    InputError
+        If it has another shape or type, or holds a label out of range.
     """
     labels = np.asarray(labeling)
     if labels.ndim not in ((1, 2) if stacked else (1,)) or labels.shape[-1] != n_nodes:

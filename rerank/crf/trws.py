@@ -9,8 +9,8 @@ less its own minimum; for Potts the minimum over a costs O(L), since it is eithe
 cheapest a plus the weight. In a pass the minima that are subtracted from ``D_i`` and from the
 messages add up to a lower bound on every energy, whatever the messages were at the start: so
 those of a related problem can be kept. A minimum is subtracted from each ``D_i`` before its
-messages are sent, so that a single huge cost cannot drown the others in rounding. Each pass reads
-a labeling off, and the better parts of all of them are kept (`fuse`).
+messages are sent, so that the others are not lost in the rounding of a single huge cost. Each
+pass reads a labeling off, and the better parts of all of them are kept (`fuse`).
 
 It is our own because the peers are for research only (Kolmogorov's TRW-S) or no longer maintained
 (OpenGM).
@@ -60,7 +60,7 @@ def trws(
     init_messages : (m, L) float64, optional
         `InferenceResult.messages` of a problem on the same graph; zeros by default.
     relaxation : float
-        How far forward passes lean from TRW-S towards max-product belief propagation, at least 1;
+        How far forward passes move from TRW-S towards max-product belief propagation, at least 1;
         backward ones are plain and give the bounds. 1.25 finds good labelings in fewer
         iterations; more, or many iterations, may leave the bound below what plain passes reach.
 
@@ -105,7 +105,7 @@ def trws(
 
 
 def check_relaxation(relaxation: float) -> None:
-    """Raise `InputError` unless passes can lean by `relaxation` from TRW-S to max-product."""
+    """Raise `InputError` unless `relaxation` is finite and at least 1."""
     if not (np.isfinite(relaxation) and relaxation >= 1):
         raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
 
@@ -162,7 +162,7 @@ def one_pass(
     forward: bool,
     relaxation: float = 1.0,
 ) -> float:
-    """Visit all nodes in one direction, by `potts_pass` or `table_pass`; a lower bound."""
+    """Call `potts_pass` or `table_pass`; parameters and return value are theirs."""
     if problem.pairwise.tables.shape[0] == 0:
         return potts_pass(problem, messages, labeling, forward, relaxation)
     return table_pass(problem, messages, labeling, forward, relaxation)

@@ -61,7 +61,7 @@ def div_mbest(
         - ``map_iterations`` (int, 10): TRW-S iterations for the first labeling, at least 1;
         - ``iterations`` (float, 2): those for each later labeling, at least 1; a half one is a
           pass in one direction;
-        - ``relaxation`` (float, 1.25): how far all but the last pass of a later labeling lean
+        - ``relaxation`` (float, 1.25): how far all but the last pass of a later labeling go
           from TRW-S, which is 1, towards max-product belief propagation; at least 1. Up to 1.5
           labelings mostly get better; bounds get looser where the pairwise costs are strong.
 
@@ -131,6 +131,10 @@ def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
     size : int
     name : str
         What the message calls them.
+
+    Returns
+    -------
+    (size,) float64
 
     Raises
     ------

@@ -118,6 +118,10 @@ def joint_cost(
     labelings : (M, n) int
     diversity : float
     node_weights : (n,) float, optional
+
+    Returns
+    -------
+    float
     """
     weights = check_weights(node_weights, energy.n_nodes, "node_weights")
     return together(energy, np.asarray(labelings), diversity * weights)

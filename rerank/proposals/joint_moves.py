@@ -10,8 +10,8 @@ that kind is a minimum cut of the M copies, joined by arcs that nothing can cut.
 **Exchange.** Where two labelings trade their labels at some nodes, all differences between
 labelings stay as they are, and so do all unary costs; only pairwise costs change. Which nodes
 should trade is a problem of two labels on the same graph, with a table an edge that is not
-submodular. TRW-S with ICM finds a good answer. Exchange mends what expansions of one labeling at
-a time cannot: objects that ended up half in one labeling and half in the other.
+submodular. TRW-S with ICM finds a good answer. Exchange joins objects that ended up half in one
+labeling and half in the other, which expansions of one labeling at a time cannot do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rerank.crf import PottsEnergy, trws
 from rerank.crf.adjacency import Adjacency
 from rerank.crf.expansion import move_terms
 from rerank.crf.maxflow import FlowNetwork, minimum_cut
-from rerank.types import FloatArray, IntArray
+from rerank.types import Array, FloatArray, IntArray
 
 
 class JointMoves:
@@ -55,14 +55,19 @@ class JointMoves:
         self._single[single.edge[single.first]] = np.flatnonzero(single.first)
 
     def expand(self, rows: IntArray, alpha: int, order: IntArray) -> IntArray:
-        """Labelings (M, n) of the lowest joint cost that one move to `alpha` reaches.
+        """Make the move to `alpha` that lowers the joint cost most.
 
         Parameters
         ----------
         rows : (M, n) int64
         alpha : int
+            Label that nodes may switch to.
         order : (M,) int
             At each node a labeling switches only if those before it in this order do.
+
+        Returns
+        -------
+        (M, n) int64
         """
         single = self._problem.graph
         n_copies, n = rows.shape
@@ -94,10 +99,25 @@ class JointMoves:
 def expand_together(
     energy: PottsEnergy, rows: IntArray, weights: FloatArray, max_cycles: int = 20
 ) -> IntArray:
-    """Labelings (M, n) that `JointMoves` reach from `rows`, with a joint cost at most theirs.
+    """Lower the joint cost by the moves of `JointMoves` until none does.
 
     A cycle moves to each label in turn; the order of the copies turns from move to move. Two
     cycles without a gain end it.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+        As `alpha_expansion` takes it.
+    rows : (M, n) int64
+        The labelings to start from.
+    weights : (n,) float64
+        Reward for each pair of labelings that differ at a node.
+    max_cycles : int
+
+    Returns
+    -------
+    (M, n) int64
+        Labelings whose joint cost is at most that of `rows`.
     """
     moves, n_copies = JointMoves(energy, len(rows), weights), len(rows)
     rows = rows.copy()
@@ -120,7 +140,19 @@ def expand_together(
 
 
 def together(energy: PottsEnergy, rows: IntArray, weights: FloatArray) -> float:
-    """The energies less the reward for each pair's differences."""
+    """The energies less the reward for each pair's differences, as in `joint_cost`.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    rows : (M, n) int64
+    weights : (n,) float64
+        Reward for each pair of labelings that differ at a node.
+
+    Returns
+    -------
+    float
+    """
     total = float(np.sum(energy.evaluate(rows)))
     for m in range(1, len(rows)):
         total -= float(((rows[:m] != rows[m]) @ weights).sum())
@@ -169,8 +201,12 @@ def exchange(energy: PottsEnergy, rows: IntArray, iterations: int = 20) -> bool:
 def _edge_costs(energy: PottsEnergy, left: IntArray, right: IntArray) -> FloatArray:
     """Cost of each edge (m,) if its first end is labeled as in `left`, its second as in `right`."""
     a, b = left[energy.edges[:, 0]], right[energy.edges[:, 1]]
+    factor: Array
     if energy.compatibility is None:
-        return energy.weights * (a != b)
-    if energy.compatibility.ndim == 2:
-        return energy.weights * energy.compatibility[a, b]
-    return energy.weights * energy.compatibility[np.arange(len(a)), a, b]
+        factor = a != b
+    elif energy.compatibility.ndim == 2:
+        factor = energy.compatibility[a, b]
+    else:
+        factor = energy.compatibility[np.arange(len(a)), a, b]
+    costs: FloatArray = energy.weights * factor
+    return costs
