@@ -91,37 +91,33 @@ def polish(problem: EnergyArrays, labeling: IntArray) -> None:
     touched = np.ones(n, dtype=np.bool_)
     for _ in range(20):
         _descend_stale(problem, labeling, 1000, stale, touched)
-        if problem.pairwise.tables.shape[0] or not _descend_touched(
+        if problem.pairwise.tables.shape[0] or not descend_components(
             problem, labeling, stale, touched
         ):
             break
 
 
 @njit(cache=True)
-def descend_components(problem: EnergyArrays, labeling: IntArray) -> bool:
-    """Give each connected component of equal label its best label given the others (Potts).
+def descend_components(
+    problem: EnergyArrays, labeling: IntArray, stale: BoolArray, touched: BoolArray
+) -> bool:
+    """Give connected components of equal label their best label given the others (Potts).
 
     Parameters
     ----------
     problem : EnergyArrays
     labeling : (n,) int64, overwritten
+    stale : (n,) bool, written
+        True for nodes that may have a better label afterwards.
+    touched : (n,) bool, overwritten
+        Only components that hold a touched node are tried: nothing in or around the others
+        changed. Afterwards true for the nodes to try again.
 
     Returns
     -------
     bool
         Whether a component changed.
     """
-    n = len(labeling)
-    stale = np.empty(n, dtype=np.bool_)
-    touched = np.ones(n, dtype=np.bool_)
-    return _descend_touched(problem, labeling, stale, touched)
-
-
-@njit(cache=True)
-def _descend_touched(
-    problem: EnergyArrays, labeling: IntArray, stale: BoolArray, touched: BoolArray
-) -> bool:
-    # Only components that hold a touched node are tried: nothing in or around the others changed.
     theta = problem.theta
     start, _, head, edge, _, _ = problem.graph
     weights = problem.pairwise.weights

@@ -46,9 +46,9 @@ def div_mbest(
         least 0. A tenth to three tenths of an average node's cost is a good start.
     method : {"auto", "trws", "graph_cut", "alpha_expansion", "icm"}
         ``trws`` keeps its messages from one labeling to the next, joins the best parts of the
-        labelings read off them, and ends with ICM; ``graph_cut``
-        (two labels) is exact and keeps its flow; the others call `map_inference` afresh. ``auto``
-        is ``graph_cut`` where that applies and ``trws`` elsewhere.
+        labelings read off them, and ends with ICM; ``graph_cut`` (two labels) is exact and keeps
+        its flow; the others call `map_inference` afresh. ``auto`` is ``graph_cut`` where that
+        applies and ``trws`` elsewhere.
     node_weights : (n,) float, optional
         Weight of each node in the diversity, at least 0; ones by default. With areas the
         diversity counts pixels instead of superpixels.
@@ -56,7 +56,8 @@ def div_mbest(
         Factor for each label that is repeated, at least 0; ones by default.
     **options
         Options of the method. ``alpha_expansion`` and ``icm`` take those of `map_inference`,
-        ``graph_cut`` none, and ``trws`` and ``auto`` (of no effect where it cuts):
+        ``graph_cut`` takes none. ``trws`` takes these, and so does ``auto``, which needs them
+        only where it is ``trws``:
 
         - ``map_iterations`` (int, 10): TRW-S iterations for the first labeling, at least 1;
         - ``iterations`` (float, 2): those for each later labeling, at least 1; a half one is a

@@ -45,7 +45,9 @@ def test_each_change_of_a_component_lowers_the_energy(random_energy):
         energy = random_energy(rng, 9, 3, seeds=False)
         labeling = rng.integers(3, size=9)
         before = energy.evaluate(labeling)
-        changed = descend_components(energy.arrays(energy.unary.copy()), labeling)
+        stale, touched = np.zeros(9, bool), np.ones(9, bool)
+        changed = descend_components(energy.arrays(energy.unary.copy()), labeling, stale, touched)
+        assert changed == stale.any()
         after = energy.evaluate(labeling)
         assert after < before if changed else after == before
         changes += changed
