@@ -11,7 +11,7 @@ A node's two terminal arcs are held as one number, its excess: capacity from the
 capacity to the sink. Only the difference decides the cut, and a residual excess may change its
 sign between two related problems without harm (Kohli and Torr 2005).
 
-It is our own because the peers are GPL (PyMaxflow) or for research only (Kolmogorov's maxflow).
+It is our own because the peers are GPL (PyMaxflow) or for research only (gco-wrapper).
 """
 
 from __future__ import annotations
