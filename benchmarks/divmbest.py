@@ -18,9 +18,8 @@ from peers import Problem, ask_peers, best_bounds, timed
 from superpixel_problems import node_cost, superpixel_problem
 
 from rerank.crf import GraphCutSolver, PottsEnergy
-from rerank.crf.result import rounding_error
 from rerank.proposals import div_mbest
-from rerank.proposals.divmbest import solve_modes, starting_costs
+from rerank.proposals.augmented_problems import Schedule, solve_augmented
 
 #: Diversity in units of the average node's cost.
 DIVERSITIES = {"moderate": 0.2, "strong": 1.0}
@@ -31,22 +30,9 @@ def by_messages(
 ) -> np.ndarray:
     """What `div_mbest` does with TRW-S, on the augmented problems of other labelings."""
     energy = problem.energy()
-    found, gaps = np.empty_like(leaders), np.empty(len(leaders))
-    solve_modes(
-        starting_costs(energy),
-        *energy.adjacency.arrays(),
-        energy.weights,
-        energy.tables,
-        np.full(energy.unary.shape, problem.diversity),
-        first,
-        round(2 * later),
-        relaxation,
-        rounding_error(energy),
-        leaders,
-        found,
-        gaps,
-    )
-    return found
+    penalty = np.full(energy.unary.shape, problem.diversity)
+    schedule = Schedule(first, round(2 * later), relaxation)
+    return solve_augmented(energy, len(leaders), penalty, schedule, leaders)[0]
 
 
 def by_cuts(problem: Problem, leaders: np.ndarray) -> np.ndarray:

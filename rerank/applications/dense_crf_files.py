@@ -16,6 +16,9 @@ from rerank.layers import dense_crf
 from rerank.potentials.dense_crf_settings import DenseCRFSettings
 from rerank.types import VOID, Array, BoolArray, FloatArray
 
+#: The customary parameters.
+DEFAULTS = DenseCRFSettings()
+
 
 def refine_map(
     probabilities: Array, image: Array, settings: DenseCRFSettings, where: str = ""
@@ -80,7 +83,7 @@ def refine_files(
     probabilities: Path,
     images: Path,
     out: Path,
-    settings: DenseCRFSettings = DenseCRFSettings(),
+    settings: DenseCRFSettings = DEFAULTS,
     jobs: int = 1,
     quiet: bool = False,
 ) -> list[Path]:

@@ -7,12 +7,12 @@ joins nodes into regions.
 """
 
 from rerank.crf.contraction import contract
-from rerank.crf.energy import PottsEnergy
 from rerank.crf.expansion import alpha_expansion
 from rerank.crf.graph_cut import GraphCutSolver, graph_cut, is_submodular
 from rerank.crf.icm import icm
 from rerank.crf.inference import METHODS, map_inference
-from rerank.crf.result import InferenceResult
+from rerank.crf.inference_result import InferenceResult
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.crf.trws import trws
 
 __all__ = [

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from rerank.types import Array, BoolArray, IntArray
+from rerank.types import BoolArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
-class Adjacency:
+class Adjacency(NamedTuple):
     """Both directions of every edge ("arcs"), grouped by the node they leave.
 
     Arcs of node i are ``start[i]`` to ``start[i + 1] - 1``, ordered by the node they lead to, so
     that those to earlier nodes come before ``split[i]`` and those to later nodes from there on.
+    The compiled solvers take it as it is.
 
     Attributes
     ----------
@@ -41,7 +41,18 @@ class Adjacency:
 
     @classmethod
     def from_edges(cls, n_nodes: int, edges: IntArray) -> Adjacency:
-        """Group the arcs of ``edges`` (m, 2), which must be checked already."""
+        """Group the arcs of checked edges by the node they leave.
+
+        Parameters
+        ----------
+        n_nodes : int
+        edges : (m, 2) int64
+            Must pass `first_fault`.
+
+        Returns
+        -------
+        Adjacency
+        """
         n_arcs = 2 * len(edges)
         made = cls(
             start=np.zeros(n_nodes + 1, dtype=np.int32),
@@ -51,16 +62,14 @@ class Adjacency:
             sister=np.empty(n_arcs, dtype=np.int32),
             first=np.empty(n_arcs, dtype=np.bool_),
         )
-        _group(edges, made.start, made.split, made.head, made.edge, made.sister, made.first)
+        _group(edges, made)
         return made
-
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
-        """All but `sister`, in the order in which the compiled routines take them."""
-        return self.start, self.split, self.head, self.edge, self.first
 
 
 @njit(cache=True)
-def _group(edges, start, split, head, edge, sister, first):
+def _group(edges: IntArray, graph: Adjacency) -> None:
+    """Write the arrays of `graph`, whose `start` is zero."""
+    start, split, head, edge, sister, first = graph
     n, m = len(split), len(edges)
     for e in range(m):
         start[edges[e, 0] + 1] += 1
@@ -98,8 +107,13 @@ def _group(edges, start, split, head, edge, sister, first):
 
 
 @njit(cache=True)
-def first_fault(edges, n_nodes):
+def first_fault(edges: IntArray, n_nodes: int) -> tuple[int, int]:
     """What breaks the rules for edges, and the row of the first edge that does.
+
+    Parameters
+    ----------
+    edges : (m, 2) int64
+    n_nodes : int
 
     Returns
     -------

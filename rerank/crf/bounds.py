@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerank.crf.energy import PottsEnergy
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.crf.trws import trws
 from rerank.errors import InputError
 
@@ -16,7 +16,23 @@ def trivial_bound(energy: PottsEnergy) -> float:
 
 
 def bound_of(energy: PottsEnergy, iterations: int) -> float:
-    """The trivial bound, or the better one that some TRW-S iterations reach."""
+    """The trivial bound, or the better one that some TRW-S iterations reach.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    iterations : int
+        At least 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If `iterations` is negative.
+    """
     if iterations < 0:
         raise InputError(f"bound_iterations must be at least 0, got {iterations}")
     bound = trivial_bound(energy)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank.crf.energy import PottsEnergy
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.errors import InputError
 from rerank.types import IntArray
 
@@ -71,7 +71,16 @@ def contract(energy: PottsEnergy, regions: Any) -> PottsEnergy:
 
 
 def check_regions(regions: Any, n_nodes: int) -> IntArray:
-    """Return `regions` as int64 if it numbers the regions of `n_nodes` nodes without a gap.
+    """Return `regions` as int64 if it numbers the regions without a gap.
+
+    Parameters
+    ----------
+    regions : (n_nodes,) int
+    n_nodes : int
+
+    Returns
+    -------
+    (n_nodes,) int64
 
     Raises
     ------

@@ -5,35 +5,40 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rerank.crf.energy_arrays import EnergyArrays
+from rerank.types import BoolArray, FloatArray, IntArray
+
 
 @njit(cache=True)
-def descend(theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps):
-    """Run ICM on `labeling` in place and return the number of sweeps."""
+def descend(problem: EnergyArrays, labeling: IntArray, max_sweeps: int) -> int:
+    """Run ICM on a labeling in place.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64, overwritten
+    max_sweeps : int
+
+    Returns
+    -------
+    int
+        Number of sweeps.
+    """
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.empty(n, dtype=np.bool_)
-    return _descend_stale(
-        theta,
-        start,
-        split,
-        head,
-        edge,
-        first,
-        weights,
-        tables,
-        labeling,
-        max_sweeps,
-        stale,
-        touched,
-    )
+    return _descend_stale(problem, labeling, max_sweeps, stale, touched)
 
 
 @njit(cache=True)
 def _descend_stale(
-    theta, start, split, head, edge, first, weights, tables, labeling, max_sweeps, stale, touched
-):
+    problem: EnergyArrays, labeling: IntArray, max_sweeps: int, stale: BoolArray, touched: BoolArray
+) -> int:
     # Nodes that may have a better label are stale; those that changed, and their neighbours, are
     # touched.
+    theta = problem.theta
+    start, _, head, edge, _, first = problem.graph
+    weights, tables = problem.pairwise
     n, n_labels = theta.shape
     cost = np.empty(n_labels)
     sweep = 0
@@ -73,36 +78,49 @@ def _descend_stale(
 
 
 @njit(cache=True)
-def polish(theta, start, split, head, edge, first, weights, tables, labeling):
-    """Change single nodes and, for Potts, whole components of equal label in turn, in place."""
+def polish(problem: EnergyArrays, labeling: IntArray) -> None:
+    """Change single nodes and, for Potts, whole components of equal label in turn, in place.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64, overwritten
+    """
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.ones(n, dtype=np.bool_)
     for _ in range(20):
-        _descend_stale(
-            theta, start, split, head, edge, first, weights, tables, labeling, 1000, stale, touched
-        )
-        if tables.shape[0] or not _descend_touched(
-            theta, start, head, edge, weights, labeling, stale, touched
+        _descend_stale(problem, labeling, 1000, stale, touched)
+        if problem.pairwise.tables.shape[0] or not descend_components(
+            problem, labeling, stale, touched
         ):
             break
 
 
 @njit(cache=True)
-def descend_components(theta, start, head, edge, weights, labeling):
-    """Give each connected component of equal label its best label given the others (Potts).
+def descend_components(
+    problem: EnergyArrays, labeling: IntArray, stale: BoolArray, touched: BoolArray
+) -> bool:
+    """Give connected components of equal label their best label given the others (Potts).
 
-    Works in place and returns whether a component changed.
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64, overwritten
+    stale : (n,) bool, written
+        True for nodes that may have a better label afterwards.
+    touched : (n,) bool, overwritten
+        Only components that hold a touched node are tried: nothing in or around the others
+        changed. Afterwards true for the nodes to try again.
+
+    Returns
+    -------
+    bool
+        Whether a component changed.
     """
-    n = len(labeling)
-    stale = np.empty(n, dtype=np.bool_)
-    touched = np.ones(n, dtype=np.bool_)
-    return _descend_touched(theta, start, head, edge, weights, labeling, stale, touched)
-
-
-@njit(cache=True)
-def _descend_touched(theta, start, head, edge, weights, labeling, stale, touched):
-    # Only components that hold a touched node are tried: nothing in or around the others changed.
+    theta = problem.theta
+    start, _, head, edge, _, _ = problem.graph
+    weights = problem.pairwise.weights
     n, n_labels = theta.shape
     component = np.full(n, -1, dtype=np.int64)
     members = np.empty(n, dtype=np.int64)
@@ -150,8 +168,21 @@ def _descend_touched(theta, start, head, edge, weights, labeling, stale, touched
 
 
 @njit(cache=True)
-def flip_costs(theta, start, split, head, edge, first, weights, tables, labeling):
-    """What the energy gains when one node alone takes another label, (n, L)."""
+def flip_costs(problem: EnergyArrays, labeling: IntArray) -> FloatArray:
+    """How much the energy rises when one node alone takes another label.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64
+
+    Returns
+    -------
+    (n, L) float64
+    """
+    theta = problem.theta
+    start, _, head, edge, _, first = problem.graph
+    weights, tables = problem.pairwise
     n, n_labels = theta.shape
     cost = theta.copy()
     for i in range(n):

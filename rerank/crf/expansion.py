@@ -8,12 +8,13 @@ import numpy as np
 from numba import njit
 
 from rerank.crf.bounds import bound_of
-from rerank.crf.energy import PottsEnergy, check_labeling
+from rerank.crf.energy_arrays import EnergyArrays, PairwiseCosts, labeling_cost, pair_cost
 from rerank.crf.graph_cut import augmentation_budget, graph_cut
-from rerank.crf.maxflow import minimum_cut
-from rerank.crf.pairwise import labeling_cost, pair_cost
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.inference_result import InferenceResult, certify
+from rerank.crf.maxflow import FlowNetwork, minimum_cut
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
+from rerank.types import IntArray
 
 
 def alpha_expansion(
@@ -62,18 +63,7 @@ def alpha_expansion(
     if energy.n_labels <= 2:
         exact = graph_cut(energy, init)
         return certify(energy, exact.labeling, -np.inf, "alpha_expansion", 1, exact=True)
-    theta = energy.unary - energy.lowest[:, None]
-    graph = energy.adjacency
-    cycles = _expand(
-        theta,
-        *graph.arrays(),
-        graph.sister,
-        energy.weights,
-        energy.tables,
-        labeling,
-        max_cycles,
-        augmentation_budget(energy),
-    )
+    cycles = _expand(energy.arrays(), labeling, max_cycles, augmentation_budget(energy))
     return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion", cycles)
 
 
@@ -81,7 +71,7 @@ def check_expandable(energy: PottsEnergy) -> None:
     """Raise `InputError` where a table breaks the inequality that expansion moves need."""
     if energy.compatibility is None or not energy.weights.any():
         return
-    found = _violation(energy.tables, energy.weights)
+    found = _violation(energy.pairwise)
     if found[0] >= 0:
         a, b, c = found
         raise InputError(
@@ -91,7 +81,8 @@ def check_expandable(energy: PottsEnergy) -> None:
 
 
 @njit(cache=True)
-def _violation(tables, weights):
+def _violation(pairwise: PairwiseCosts) -> tuple[int, int, int]:
+    weights, tables = pairwise
     for t in range(len(tables)):
         if len(tables) > 1 and weights[t] == 0.0:
             continue
@@ -107,37 +98,22 @@ def _violation(tables, weights):
 
 
 @njit(cache=True)
-def _expand(
-    theta, start, split, head, edge, first, sister, weights, tables, labeling, max_cycles, budget
-):
-    n, n_labels = theta.shape
-    capacity = np.empty(len(head))
-    excess = np.empty(n)
+def _expand(problem: EnergyArrays, labeling: IntArray, max_cycles: int, budget: int) -> int:
+    graph = problem.graph
+    n, n_labels = problem.theta.shape
+    capacity, excess = np.empty(len(graph.head)), np.empty(n)
+    network = FlowNetwork(graph.start, graph.head, graph.sister, capacity, excess)
     switches = np.empty(n, dtype=np.bool_)
     moved = labeling.copy()
-    best = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
+    best = labeling_cost(problem, labeling)
     unchanged = 0
     for cycle in range(max_cycles):
         for alpha in range(n_labels):
-            move_terms(
-                theta,
-                start,
-                split,
-                head,
-                edge,
-                first,
-                sister,
-                weights,
-                tables,
-                labeling,
-                alpha,
-                capacity,
-                excess,
-            )
-            minimum_cut(start, head, sister, capacity, excess, switches, budget)
+            move_terms(problem, labeling, alpha, network)
+            minimum_cut(network, switches, budget)
             for i in range(n):
                 moved[i] = alpha if switches[i] else labeling[i]
-            cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, moved)
+            cost = labeling_cost(problem, moved)
             unchanged += 1
             if cost < best:
                 best = cost
@@ -149,26 +125,23 @@ def _expand(
 
 
 @njit(cache=True)
-def move_terms(
-    theta,
-    start,
-    split,
-    head,
-    edge,
-    first,
-    sister,
-    weights,
-    tables,
-    labeling,
-    alpha,
-    capacity,
-    excess,
-):
+def move_terms(problem: EnergyArrays, labeling: IntArray, alpha: int, network: FlowNetwork) -> None:
     """Write the cut problem of one expansion: 1 is "switch to alpha", 0 is "stay".
 
-    `capacity` (2m,) is the same both ways along an edge; `excess` (n,) is the cost of switching
-    less that of staying. Nodes that have the label already take no part.
+    Nodes that have the label already take no part.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+    labeling : (n,) int64
+    alpha : int
+    network : FlowNetwork, written
+        Its capacities are the same both ways along an edge; its excess is the cost of switching
+        less that of staying.
     """
+    theta, graph, pairwise = problem
+    start, _, head, edge, sister, first = graph
+    capacity, excess = network.residual, network.excess
     for i in range(len(labeling)):
         excess[i] = 0.0 if labeling[i] == alpha else theta[i, alpha] - theta[i, labeling[i]]
     for i in range(len(labeling)):
@@ -177,19 +150,18 @@ def move_terms(
                 continue
             e = edge[arc]
             j = head[arc]
-            weight = weights[e]
             half = 0.0
             left = labeling[i]
             right = labeling[j]
-            d = pair_cost(tables, e, weight, alpha, alpha)
+            d = pair_cost(pairwise, e, alpha, alpha)
             if left == alpha and right != alpha:
-                excess[j] += d - pair_cost(tables, e, weight, alpha, right)
+                excess[j] += d - pair_cost(pairwise, e, alpha, right)
             elif right == alpha and left != alpha:
-                excess[i] += d - pair_cost(tables, e, weight, left, alpha)
+                excess[i] += d - pair_cost(pairwise, e, left, alpha)
             elif left != alpha:
-                a = pair_cost(tables, e, weight, left, right)
-                b = pair_cost(tables, e, weight, left, alpha)
-                c = pair_cost(tables, e, weight, alpha, right)
+                a = pair_cost(pairwise, e, left, right)
+                b = pair_cost(pairwise, e, left, alpha)
+                c = pair_cost(pairwise, e, alpha, right)
                 half = max(0.0, 0.5 * (b + c - a - d))
                 excess[i] += c - a - half
                 excess[j] += d - c + half

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rerank.crf.energy import PottsEnergy, check_labeling
-from rerank.crf.maxflow import minimum_cut
-from rerank.crf.pairwise import pair_cost
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.adjacency import Adjacency
+from rerank.crf.energy_arrays import PairwiseCosts, pair_cost
+from rerank.crf.inference_result import InferenceResult, certify
+from rerank.crf.maxflow import FlowNetwork, minimum_cut
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
-from rerank.types import Array, FloatArray, IntArray
+from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
 class GraphCutSolver:
@@ -43,18 +44,12 @@ class GraphCutSolver:
             )
         self._energy = energy
         graph = energy.adjacency
-        self._capacity = np.empty(len(graph.head))
-        self._pair_excess = np.zeros(energy.n_nodes)
-        _pair_terms(
-            *graph.arrays(),
-            graph.sister,
-            energy.weights,
-            energy.tables,
-            self._capacity,
-            self._pair_excess,
+        self._pairwise_capacity = np.empty(len(graph.head))
+        self._pairwise_excess = np.zeros(energy.n_nodes)
+        _pair_terms(graph, energy.pairwise, self._pairwise_capacity, self._pairwise_excess)
+        self._network = FlowNetwork.on(
+            graph, self._pairwise_capacity.copy(), np.empty(energy.n_nodes)
         )
-        self._residual = self._capacity.copy()
-        self._excess = np.empty(energy.n_nodes)
         self._in_sink = np.empty(energy.n_nodes, dtype=np.bool_)
 
     def solve(self, unary: Array | None = None) -> InferenceResult:
@@ -77,23 +72,11 @@ class GraphCutSolver:
 
     def cut(self, difference: FloatArray) -> IntArray:
         """Labels (n,) under unaries whose column 1 exceeds column 0 by `difference` (n,)."""
-        graph = self._energy.adjacency
-        _restart(
-            graph.start,
-            graph.head,
-            graph.sister,
-            self._capacity,
-            self._residual,
-            self._pair_excess,
+        _cut_again(
+            self._network,
+            self._pairwise_capacity,
+            self._pairwise_excess,
             difference,
-            self._excess,
-        )
-        minimum_cut(
-            graph.start,
-            graph.head,
-            graph.sister,
-            self._residual,
-            self._excess,
             self._in_sink,
             augmentation_budget(self._energy),
         )
@@ -109,6 +92,11 @@ def graph_cut(energy: PottsEnergy, init: Any | None = None) -> InferenceResult:
         As `GraphCutSolver` needs it; one label is allowed too.
     init : (n,) int, optional
         Returned if it is as good as the cut.
+
+    Returns
+    -------
+    InferenceResult
+        Always optimal.
 
     Raises
     ------
@@ -150,22 +138,26 @@ def augmentation_budget(energy: PottsEnergy) -> int:
 
 
 @njit(cache=True)
-def _pair_terms(start, split, head, edge, first, sister, weights, tables, capacity, excess):
+def _pair_terms(
+    graph: Adjacency, pairwise: PairwiseCosts, capacity: FloatArray, excess: FloatArray
+) -> None:
     # A + (C - A - q) x_i + (D - C + q) x_j + (K - q) (1 - x_i) x_j + q x_i (1 - x_j), with
     # K = B + C - A - D split evenly, is the table [[A, B], [C, D]].
+    start, _, head, edge, sister, first = graph
+    weights, tables = pairwise
     if tables.shape[0] == 0:
         for arc in range(len(edge)):
             capacity[arc] = weights[edge[arc]]
         return
-    for i in range(len(split)):
+    for i in range(len(excess)):
         for arc in range(start[i], start[i + 1]):
             if not first[arc]:
                 continue
             e = edge[arc]
-            a = pair_cost(tables, e, weights[e], 0, 0)
-            b = pair_cost(tables, e, weights[e], 0, 1)
-            c = pair_cost(tables, e, weights[e], 1, 0)
-            d = pair_cost(tables, e, weights[e], 1, 1)
+            a = pair_cost(pairwise, e, 0, 0)
+            b = pair_cost(pairwise, e, 0, 1)
+            c = pair_cost(pairwise, e, 1, 0)
+            d = pair_cost(pairwise, e, 1, 1)
             half = max(0.0, 0.5 * (b + c - a - d))
             capacity[arc] = half
             capacity[sister[arc]] = half
@@ -174,11 +166,20 @@ def _pair_terms(start, split, head, edge, first, sister, weights, tables, capaci
 
 
 @njit(cache=True)
-def _restart(start, head, sister, capacity, residual, pair_excess, difference, excess):
+def _cut_again(
+    network: FlowNetwork,
+    pairwise_capacity: FloatArray,
+    pairwise_excess: FloatArray,
+    difference: FloatArray,
+    in_sink: BoolArray,
+    budget: int,
+) -> int:
     # The flow is read off the residuals and all else is computed afresh, so that rounding does
-    # not add up over many restarts.
+    # not add up over many cuts.
+    start, head, sister, residual, excess = network
+    capacity = pairwise_capacity
     for i in range(len(excess)):
-        excess[i] = difference[i] + pair_excess[i]
+        excess[i] = difference[i] + pairwise_excess[i]
     for i in range(len(excess)):
         for arc in range(start[i], start[i + 1]):
             j = head[arc]
@@ -190,3 +191,4 @@ def _restart(start, head, sister, capacity, residual, pair_excess, difference, e
                 residual[back] = capacity[back] + flow
                 excess[i] -= flow
                 excess[j] += flow
+    return minimum_cut(network, in_sink, budget)

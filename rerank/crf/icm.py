@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank.crf.bounds import bound_of
 from rerank.crf.descent import descend
-from rerank.crf.energy import PottsEnergy, check_labeling
-from rerank.crf.result import InferenceResult, certify
+from rerank.crf.inference_result import InferenceResult, certify
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
 
 
@@ -49,8 +49,5 @@ def icm(
         labeling = energy.unary.argmin(axis=1)
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
-    theta = energy.unary - energy.lowest[:, None]
-    sweeps = descend(
-        theta, *energy.adjacency.arrays(), energy.weights, energy.tables, labeling, max_sweeps
-    )
+    sweeps = descend(energy.arrays(), labeling, max_sweeps)
     return certify(energy, labeling, bound_of(energy, bound_iterations), "icm", sweeps)

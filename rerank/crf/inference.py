@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rerank.crf.energy import PottsEnergy
 from rerank.crf.expansion import alpha_expansion
 from rerank.crf.graph_cut import graph_cut
 from rerank.crf.icm import icm
-from rerank.crf.result import InferenceResult
+from rerank.crf.inference_result import InferenceResult
+from rerank.crf.potts_energy import PottsEnergy
 from rerank.crf.trws import trws
 from rerank.errors import InputError
 

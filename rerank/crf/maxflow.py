@@ -10,12 +10,19 @@ depends only on which residual capacities are zero: each augmentation makes one 
 A node's two terminal arcs are held as one number, its excess: capacity from the source less
 capacity to the sink. Only the difference decides the cut, and a residual excess may change its
 sign between two related problems without harm (Kohli and Torr 2005).
+
+It is our own because the peers are GPL (PyMaxflow) or for research only (gco-wrapper).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+from rerank.crf.adjacency import Adjacency
+from rerank.types import BoolArray, FloatArray, IntArray
 
 _NONE = -1
 _TERMINAL = -2
@@ -26,20 +33,70 @@ _SINK = 2
 _FAR = 1 << 30
 
 
+class FlowNetwork(NamedTuple):
+    """A graph with capacities, of which a cut uses up what flows.
+
+    Attributes
+    ----------
+    start, head, sister : arrays of `Adjacency`
+    residual : (2m,) float64
+        Residual capacity of each arc, at least 0.
+    excess : (n,) float64
+        Capacity of each node from the source less its capacity to the sink.
+    """
+
+    start: IntArray
+    head: IntArray
+    sister: IntArray
+    residual: FloatArray
+    excess: FloatArray
+
+    @classmethod
+    def on(cls, graph: Adjacency, residual: FloatArray, excess: FloatArray) -> FlowNetwork:
+        """Join arrays of capacities, which are not copied, to their graph.
+
+        Parameters
+        ----------
+        graph : Adjacency
+        residual : (2m,) float64
+        excess : (n,) float64
+
+        Returns
+        -------
+        FlowNetwork
+        """
+        return cls(graph.start, graph.head, graph.sister, residual, excess)
+
+
+class _SearchTrees(NamedTuple):
+    """The trees that grow from the source and from the sink, as arrays (n,).
+
+    Attributes
+    ----------
+    tree : int8
+        `_SOURCE`, `_SINK` or `_FREE`.
+    parent : int32
+        Arc from a node to its parent in its tree.
+    stamp : int64
+        When the distance to the terminal was last known.
+    depth : int32
+        That distance.
+    """
+
+    tree: IntArray
+    parent: IntArray
+    stamp: IntArray
+    depth: IntArray
+
+
 @njit(cache=True)
-def minimum_cut(start, head, sister, residual, excess, in_sink, budget):
+def minimum_cut(network: FlowNetwork, in_sink: BoolArray, budget: int) -> int:
     """Find the minimum cut with the fewest nodes on the sink's side.
 
     Parameters
     ----------
-    start : (n + 1,) int32
-        Arcs of node i are ``start[i]`` to ``start[i + 1] - 1``.
-    head, sister : (2m,) int32
-        Node that an arc leads to, and the arc back.
-    residual : (2m,) float64
-        Capacity of each arc, at least 0; holds the residual capacities afterwards.
-    excess : (n,) float64
-        Capacity from the source less capacity to the sink; holds what is left afterwards.
+    network : FlowNetwork, overwritten
+        Holds what is left of the capacities afterwards.
     in_sink : (n,) bool, written
         True for the nodes on the sink's side.
     budget : int
@@ -50,16 +107,17 @@ def minimum_cut(start, head, sister, residual, excess, in_sink, budget):
     int
         Number of augmentations.
     """
-    _push_to_neighbours(start, head, sister, residual, excess)
-    n_augmentations, done = _grow_trees(start, head, sister, residual, excess, in_sink, budget)
+    _push_to_neighbours(network)
+    n_augmentations, done = _grow_trees(network, in_sink, budget)
     if not done:
-        n_augmentations += shortest_path_cut(start, head, sister, residual, excess, in_sink)
+        n_augmentations += shortest_path_cut(network, in_sink)
     return n_augmentations
 
 
 @njit(cache=True)
-def _push_to_neighbours(start, head, sister, residual, excess):
+def _push_to_neighbours(network: FlowNetwork) -> None:
     # Most augmenting paths of a superpixel graph are one arc long, and need no search.
+    start, head, sister, residual, excess = network
     for i in range(len(excess)):
         for arc in range(start[i], start[i + 1]):
             j = head[arc]
@@ -79,8 +137,20 @@ def _push_to_neighbours(start, head, sister, residual, excess):
 
 
 @njit(cache=True)
-def shortest_path_cut(start, head, sister, residual, excess, in_sink):
-    """Do what `minimum_cut` does along shortest augmenting paths (Edmonds and Karp 1972)."""
+def shortest_path_cut(network: FlowNetwork, in_sink: BoolArray) -> int:
+    """Do what `minimum_cut` does along shortest augmenting paths (Edmonds and Karp 1972).
+
+    Parameters
+    ----------
+    network : FlowNetwork, overwritten
+    in_sink : (n,) bool, written
+
+    Returns
+    -------
+    int
+        Number of augmentations.
+    """
+    start, head, sister, residual, excess = network
     n = len(start) - 1
     via = np.empty(n, dtype=np.int32)
     queue = np.empty(n, dtype=np.int32)
@@ -129,14 +199,14 @@ def shortest_path_cut(start, head, sister, residual, excess, in_sink):
 
 
 @njit(cache=True)
-def _grow_trees(start, head, sister, residual, excess, in_sink, budget):
+def _grow_trees(network: FlowNetwork, in_sink: BoolArray, budget: int) -> tuple[int, bool]:
+    start, head, sister, residual, excess = network
     n = len(start) - 1
-    # parent: arc from a node to its parent in its tree. stamp and depth: when the distance to
-    # the terminal was last known, and that distance.
     parent = np.full(n, _NONE, dtype=np.int32)
     tree = np.zeros(n, dtype=np.int8)
     stamp = np.zeros(n, dtype=np.int64)
     depth = np.zeros(n, dtype=np.int32)
+    trees = _SearchTrees(tree, parent, stamp, depth)
     active = np.empty(n + 1, dtype=np.int32)
     waiting = np.zeros(n, dtype=np.bool_)
     orphans = np.empty(n + 1, dtype=np.int32)
@@ -193,13 +263,13 @@ def _grow_trees(start, head, sister, residual, excess, in_sink, budget):
         if bridge < 0:
             current = -1
             continue
-        n_orphans = _augment(bridge, head, sister, residual, excess, parent, orphans)
+        n_orphans = _augment(bridge, network, parent, orphans)
         n_augmentations += 1
         place = 0
         while place != n_orphans:
             i = orphans[place]
             place = place + 1 if place < n else 0
-            if _adopt(i, clock, start, head, sister, residual, parent, tree, stamp, depth):
+            if _adopt(i, clock, network, trees):
                 continue
             # No parent is left: the node goes free, its children become orphans, and the
             # neighbours that could reach it again are put back to work.
@@ -222,7 +292,8 @@ def _grow_trees(start, head, sister, residual, excess, in_sink, budget):
 
 
 @njit(cache=True)
-def _augment(bridge, head, sister, residual, excess, parent, orphans):
+def _augment(bridge: int, network: FlowNetwork, parent: IntArray, orphans: IntArray) -> int:
+    _, head, sister, residual, excess = network
     amount = residual[bridge]
     i = head[sister[bridge]]
     while parent[i] != _TERMINAL:
@@ -261,7 +332,9 @@ def _augment(bridge, head, sister, residual, excess, parent, orphans):
 
 
 @njit(cache=True)
-def _adopt(i, clock, start, head, sister, residual, parent, tree, stamp, depth):
+def _adopt(i: int, clock: int, network: FlowNetwork, trees: _SearchTrees) -> bool:
+    start, head, sister, residual, _ = network
+    tree, parent, stamp, depth = trees
     best = _NONE
     nearest = _FAR
     for arc in range(start[i], start[i + 1]):

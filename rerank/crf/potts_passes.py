@@ -12,20 +12,26 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rerank.crf.energy_arrays import EnergyArrays
+from rerank.types import FloatArray, IntArray
+
 
 # All values are finite, and no result depends on the sign of a zero: with that said, minima are
 # taken several at a time. Sums keep their order.
 @njit(cache=True, fastmath={"nnan", "nsz"}, error_model="numpy")
 def potts_pass(
-    theta, start, split, head, edge, weights, messages, labeling, forward, relaxation=1.0
-):
+    problem: EnergyArrays,
+    messages: FloatArray,
+    labeling: IntArray,
+    forward: bool,
+    relaxation: float = 1.0,
+) -> float:
     """Visit all nodes in one direction, reading a labeling off on the way.
 
     Parameters
     ----------
-    theta : (n, L) float64
-    start, split, head, edge : arrays of `Adjacency`
-    weights : (m,) float64
+    problem : EnergyArrays
+        Its tables are not read.
     messages : (m, L) float64
         On each edge the message against the direction of the pass; that along it afterwards.
     labeling : (n,) int64, written
@@ -40,6 +46,9 @@ def potts_pass(
     float
         A lower bound on the energy of every labeling, if `relaxation` is 1.
     """
+    theta = problem.theta
+    start, split, head, edge, _, _ = problem.graph
+    weights = problem.pairwise.weights
     n, n_labels = theta.shape
     # Unsigned places in one long row are found fastest: none is tested for being negative.
     flat = messages.reshape(-1)

@@ -5,27 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rerank.crf.energy_arrays import EnergyArrays
+from rerank.types import FloatArray, IntArray
+
 
 @njit(cache=True)
 def table_pass(
-    theta,
-    start,
-    split,
-    head,
-    edge,
-    first,
-    weights,
-    tables,
-    messages,
-    labeling,
-    forward,
-    relaxation=1.0,
-):
-    """Do what `potts_pass` does with tables (T, L, L), T of 1 or m.
-
-    `first` is the array of `Adjacency`: whether an arc leaves the node whose label is the first
-    index of the table.
-    """
+    problem: EnergyArrays,
+    messages: FloatArray,
+    labeling: IntArray,
+    forward: bool,
+    relaxation: float = 1.0,
+) -> float:
+    """Do what `potts_pass` does, with the same parameters, for one table or a table an edge."""
+    theta = problem.theta
+    start, split, head, edge, _, first = problem.graph
+    weights, tables = problem.pairwise
     n, n_labels = theta.shape
     belief = np.empty(n_labels)
     choice = np.empty(n_labels)

@@ -9,8 +9,11 @@ less its own minimum; for Potts the minimum over a costs O(L), since it is eithe
 cheapest a plus the weight. In a pass the minima that are subtracted from ``D_i`` and from the
 messages add up to a lower bound on every energy, whatever the messages were at the start: so
 those of a related problem can be kept. A minimum is subtracted from each ``D_i`` before its
-messages are sent, so that a single huge cost cannot drown the others in rounding. Each pass reads
-a labeling off, and the better parts of all of them are kept (`fuse`).
+messages are sent, so that the others are not lost in the rounding of a single huge cost. Each
+pass reads a labeling off, and the better parts of all of them are kept (`fuse`).
+
+It is our own because the peers are for research only (Kolmogorov's TRW-S) or no longer maintained
+(OpenGM).
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ import numpy as np
 from numba import njit
 
 from rerank.crf.descent import descend, polish
-from rerank.crf.energy import PottsEnergy, check_labeling
-from rerank.crf.fusion import fuse
-from rerank.crf.pairwise import labeling_cost
+from rerank.crf.energy_arrays import EnergyArrays, labeling_cost
+from rerank.crf.fusion_move import fuse
+from rerank.crf.inference_result import InferenceResult, certify, rounding_error
+from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.crf.potts_passes import potts_pass
-from rerank.crf.result import InferenceResult, certify, rounding_error
 from rerank.crf.table_passes import table_pass
 from rerank.errors import InputError
-from rerank.types import FloatArray
+from rerank.types import FloatArray, IntArray
 from rerank.validation import check_finite
 
 
@@ -57,7 +60,7 @@ def trws(
     init_messages : (m, L) float64, optional
         `InferenceResult.messages` of a problem on the same graph; zeros by default.
     relaxation : float
-        How far forward passes lean from TRW-S towards max-product belief propagation, at least 1;
+        How far forward passes move from TRW-S towards max-product belief propagation, at least 1;
         backward ones are plain and give the bounds. 1.25 finds good labelings in fewer
         iterations; more, or many iterations, may leave the bound below what plain passes reach.
 
@@ -85,25 +88,15 @@ def trws(
         if messages.shape != shape:
             raise InputError(f"init_messages must have shape {shape}, got {messages.shape}")
         check_finite(messages, "init_messages")
-    theta = energy.unary - energy.lowest[:, None]
-    graph = energy.adjacency.arrays()
+    problem = energy.arrays()
     if init is None:
-        labeling = theta.argmin(axis=1)
+        labeling = problem.theta.argmin(axis=1)
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
-    descend(theta, *graph, energy.weights, energy.tables, labeling, 1000)
+    descend(problem, labeling, 1000)
     bounds = np.empty(max_iterations)
     iterations = iterate(
-        theta,
-        *graph,
-        energy.weights,
-        energy.tables,
-        messages,
-        labeling,
-        bounds,
-        tolerance,
-        rounding_error(energy),
-        relaxation,
+        problem, messages, labeling, bounds, tolerance, rounding_error(energy), relaxation
     )
     bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
     return certify(
@@ -112,36 +105,26 @@ def trws(
 
 
 def check_relaxation(relaxation: float) -> None:
-    """Raise `InputError` unless passes can lean by `relaxation` from TRW-S to max-product."""
+    """Raise `InputError` unless `relaxation` is finite and at least 1."""
     if not (np.isfinite(relaxation) and relaxation >= 1):
         raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
 
 
 @njit(cache=True)
 def iterate(
-    theta,
-    start,
-    split,
-    head,
-    edge,
-    first,
-    weights,
-    tables,
-    messages,
-    labeling,
-    bounds,
-    tolerance,
-    rounding,
-    relaxation,
-):
+    problem: EnergyArrays,
+    messages: FloatArray,
+    labeling: IntArray,
+    bounds: FloatArray,
+    tolerance: float,
+    rounding: float,
+    relaxation: float,
+) -> int:
     """Run TRW-S, improving `labeling` and `messages` in place.
 
     Parameters
     ----------
-    theta : (n, L) float64
-        Unary costs.
-    start, split, head, edge, first : arrays of `Adjacency`
-    weights, tables : pairwise costs of `PottsEnergy`
+    problem : EnergyArrays
     messages : (m, L) float64, overwritten
     labeling : (n,) int64, overwritten where parts of another are better
     bounds : (max_iterations,) float64, written
@@ -156,67 +139,30 @@ def iterate(
     int
         Number of iterations.
     """
-    candidate = np.empty(theta.shape[0], dtype=np.int64)
+    candidate = np.empty(len(labeling), dtype=np.int64)
     for iteration in range(len(bounds)):
         for forward in (True, False):
-            bound = one_pass(
-                theta,
-                start,
-                split,
-                head,
-                edge,
-                first,
-                weights,
-                tables,
-                messages,
-                candidate,
-                forward,
-                relaxation if forward else 1.0,
-            )
-            fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
+            bound = one_pass(problem, messages, candidate, forward, relaxation if forward else 1.0)
+            fuse(problem, labeling, candidate)
         bounds[iteration] = bound
-        gap = (
-            labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling) - bound
-        )
+        gap = labeling_cost(problem, labeling) - bound
         if gap <= rounding:
             return iteration + 1
         if iteration >= 10 and bound - bounds[iteration - 10] < tolerance * gap:
             break
-    polish(theta, start, split, head, edge, first, weights, tables, labeling)
+    polish(problem, labeling)
     return iteration + 1
 
 
 @njit(cache=True)
 def one_pass(
-    theta,
-    start,
-    split,
-    head,
-    edge,
-    first,
-    weights,
-    tables,
-    messages,
-    labeling,
-    forward,
-    relaxation=1.0,
-):
-    """Visit all nodes in one direction, by `potts_pass` or `table_pass`; a lower bound."""
-    if tables.shape[0] == 0:
-        return potts_pass(
-            theta, start, split, head, edge, weights, messages, labeling, forward, relaxation
-        )
-    return table_pass(
-        theta,
-        start,
-        split,
-        head,
-        edge,
-        first,
-        weights,
-        tables,
-        messages,
-        labeling,
-        forward,
-        relaxation,
-    )
+    problem: EnergyArrays,
+    messages: FloatArray,
+    labeling: IntArray,
+    forward: bool,
+    relaxation: float = 1.0,
+) -> float:
+    """Call `potts_pass` or `table_pass`; parameters and return value are theirs."""
+    if problem.pairwise.tables.shape[0] == 0:
+        return potts_pass(problem, messages, labeling, forward, relaxation)
+    return table_pass(problem, messages, labeling, forward, relaxation)

@@ -1,21 +1,19 @@
-"""Diverse labelings of one image: DivMBest and its kin, and the pool that chooses among them.
+"""Generators of diverse labelings of one image.
 
-Every generator returns a `ProposalSet`: the labelings, their energies, what is proved about each,
-and which generator made each with which settings. `greedy_pool` chooses rows of generators where
-the truth is known, and `run_pool` makes them where it is not.
+Every generator returns a `ProposalSet`: the labelings, their energies, a lower bound of each, and
+which generator made each with which settings. `run_candidates` makes chosen candidates.
 """
 
+from rerank.proposals.candidates import Candidate, run_candidates, run_generator
 from rerank.proposals.class_bias import ClassBias
-from rerank.proposals.context import ProposalContext
-from rerank.proposals.divmbest import div_mbest
+from rerank.proposals.divmbest import DivMBest, div_mbest
 from rerank.proposals.generator import ProposalGenerator, build_generator, generator_names
-from rerank.proposals.hamming import DivMBest
 from rerank.proposals.image_colours import ImageColours
-from rerank.proposals.joint import JointMBest, joint_cost, joint_mbest
+from rerank.proposals.joint_mbest import JointMBest, joint_cost, joint_mbest
 from rerank.proposals.label_coverage import LabelCoverage
 from rerank.proposals.label_swap import LabelSwap
-from rerank.proposals.perturb import PerturbAndMAP, perturb_and_map
-from rerank.proposals.pool import Candidate, run_candidates, run_generator, run_pool
+from rerank.proposals.perturb_and_map import PerturbAndMAP, perturb_and_map
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.proposals.region_merging import RegionMerging
 from rerank.proposals.regions import label_components, merge_hierarchy
@@ -47,5 +45,4 @@ __all__ = [
     "perturb_and_map",
     "run_candidates",
     "run_generator",
-    "run_pool",
 ]

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 

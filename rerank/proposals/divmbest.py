@@ -7,21 +7,20 @@ ones", and a change of the unaries alone.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 
-from rerank.crf import METHODS, GraphCutSolver, PottsEnergy, map_inference
-from rerank.crf.descent import polish
-from rerank.crf.fusion import fuse
+from rerank.crf import METHODS, GraphCutSolver, PottsEnergy, contract, map_inference
 from rerank.crf.graph_cut import is_submodular
-from rerank.crf.pairwise import labeling_cost
-from rerank.crf.result import rounding_error
-from rerank.crf.trws import check_relaxation, iterate, one_pass
+from rerank.crf.trws import check_relaxation
 from rerank.errors import InputError
+from rerank.proposals.augmented_problems import Schedule, solve_augmented
+from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
 from rerank.proposals.proposal_set import ProposalSet
-from rerank.types import Array, FloatArray, IntArray
+from rerank.types import Array, FloatArray, IntArray, RandomState
 from rerank.validation import check_finite
 
 
@@ -33,9 +32,6 @@ def div_mbest(
     method: str = "auto",
     node_weights: Array | None = None,
     class_weights: Array | None = None,
-    map_iterations: int = 10,
-    iterations: float = 2,
-    relaxation: float = 1.25,
     **options: Any,
 ) -> ProposalSet:
     """Make labelings one after another, each pushed away from all earlier ones.
@@ -50,25 +46,25 @@ def div_mbest(
         least 0. A tenth to three tenths of an average node's cost is a good start.
     method : {"auto", "trws", "graph_cut", "alpha_expansion", "icm"}
         ``trws`` keeps its messages from one labeling to the next, joins the best parts of the
-        labelings read off them, and ends with ICM; ``graph_cut``
-        (two labels) is exact and keeps its flow; the others call `map_inference` afresh. ``auto``
-        is ``graph_cut`` where that applies and ``trws`` elsewhere.
+        labelings read off them, and ends with ICM; ``graph_cut`` (two labels) is exact and keeps
+        its flow; the others call `map_inference` afresh. ``auto`` is ``graph_cut`` where that
+        applies and ``trws`` elsewhere.
     node_weights : (n,) float, optional
         Weight of each node in the diversity, at least 0; ones by default. With areas the
         diversity counts pixels instead of superpixels.
     class_weights : (L,) float, optional
         Factor for each label that is repeated, at least 0; ones by default.
-    map_iterations : int
-        TRW-S iterations spent on the first labeling, at least 1 (method ``trws`` only).
-    iterations : float
-        Those spent on each later labeling, at least 1; a half one is a pass in one direction
-        (method ``trws`` only).
-    relaxation : float
-        How far all but the last pass of a later labeling lean from TRW-S, which is 1, towards
-        max-product belief propagation; at least 1. Up to 1.5 labelings mostly get better; bounds
-        get looser where the pairwise costs are strong (method ``trws`` only).
     **options
-        Options of `map_inference` (methods ``alpha_expansion`` and ``icm`` only).
+        Options of the method. ``alpha_expansion`` and ``icm`` take those of `map_inference`,
+        ``graph_cut`` takes none. ``trws`` takes these, and so does ``auto``, which needs them
+        only where it is ``trws``:
+
+        - ``map_iterations`` (int, 10): TRW-S iterations for the first labeling, at least 1;
+        - ``iterations`` (float, 2): those for each later labeling, at least 1; a half one is a
+          pass in one direction;
+        - ``relaxation`` (float, 1.25): how far all but the last pass of a later labeling go
+          from TRW-S, which is 1, towards max-product belief propagation; at least 1. Up to 1.5
+          labelings mostly get better; bounds get looser where the pairwise costs are strong.
 
     Returns
     -------
@@ -103,19 +99,14 @@ def div_mbest(
     if method == "auto":
         cuts = energy.n_labels == 2 and is_submodular(energy)
         method = "graph_cut" if cuts else "trws"
-    if options and method in ("trws", "graph_cut"):
-        raise InputError(f"method {method!r} has no option {sorted(options)[0]!r}")
-    if not min(map_iterations, iterations) >= 1 or iterations != round(2 * iterations) / 2:
-        raise InputError(
-            f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
-            f"{map_iterations} and {iterations}"
-        )
-    check_relaxation(relaxation)
+        schedule, options = _schedule(method, options), {}
+    elif method == "trws":
+        schedule = _schedule(method, options)
     if method == "trws":
-        labelings, gaps = _by_messages(
-            energy, n_proposals, penalty, map_iterations, round(2 * iterations), relaxation
-        )
+        labelings, gaps = solve_augmented(energy, n_proposals, penalty, schedule)
     elif method == "graph_cut":
+        if options:
+            raise InputError(f"method {method!r} has no option {sorted(options)[0]!r}")
         labelings, gaps = _by_cuts(energy, n_proposals, penalty)
     elif method in METHODS:
         labelings, gaps = _afresh(energy, n_proposals, penalty, method, options)
@@ -133,7 +124,18 @@ def div_mbest(
 
 
 def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
-    """Return `values` (size,) as float64, or ones for None.
+    """Return weights as float64, or ones for None.
+
+    Parameters
+    ----------
+    values : (size,) float, optional
+    size : int
+    name : str
+        What the message calls them.
+
+    Returns
+    -------
+    (size,) float64
 
     Raises
     ------
@@ -151,157 +153,19 @@ def check_weights(values: Array | None, size: int, name: str) -> FloatArray:
     return weights
 
 
-def _by_messages(
-    energy: PottsEnergy,
-    n_proposals: int,
-    penalty: FloatArray,
-    map_iterations: int,
-    passes: int,
-    relaxation: float,
-) -> tuple[IntArray, FloatArray]:
-    labelings = np.empty((n_proposals, energy.n_nodes), dtype=np.int64)
-    gaps = np.empty(n_proposals)
-    solve_modes(
-        starting_costs(energy),
-        *energy.adjacency.arrays(),
-        energy.weights,
-        energy.tables,
-        penalty,
-        map_iterations,
-        passes,
-        relaxation,
-        rounding_error(energy),
-        labelings[:0],
-        labelings,
-        gaps,
-    )
-    return labelings, gaps
-
-
-def starting_costs(energy: PottsEnergy) -> FloatArray:
-    """Unary costs (n, L) less the least of each node, for `solve_modes`.
-
-    With Potts costs there may be a further label or two, which no node can afford: a pass handles
-    four labels at a time, and the last two or three of them one by one.
-    """
-    n, n_labels = energy.unary.shape
-    further = -n_labels % 4
-    if len(energy.tables) or further > 2:
-        further = 0
-    theta = np.full((n, n_labels + further), 1e100)
-    np.subtract(energy.unary, energy.lowest[:, None], out=theta[:, :n_labels])
-    return theta
-
-
-@njit(cache=True)
-def solve_modes(
-    theta,
-    start,
-    split,
-    head,
-    edge,
-    first,
-    weights,
-    tables,
-    penalty,
-    map_iterations,
-    passes,
-    relaxation,
-    rounding,
-    leaders,
-    labelings,
-    gaps,
-):
-    """Solve the augmented problems one after another, each from the messages of the last.
-
-    Parameters
-    ----------
-    theta : (n, L) float64, overwritten
-        As of `starting_costs`.
-    start, split, head, edge, first : arrays of `Adjacency`
-    weights, tables : pairwise costs of `PottsEnergy`
-    penalty : (n, L) float64
-    map_iterations, passes : int
-        Iterations for the first labeling, passes for each later one.
-    relaxation : float
-        Of all passes for a later labeling but the last, which gives the bound.
-    rounding : float
-        A gap up to this is zero.
-    leaders : (M, n) int64, or (0, n)
-        What each next problem is pushed away from in place of the labelings found.
-    labelings : (M, n) int64, written
-    gaps : (M,) float64, written
-        Augmented energy less its lower bound.
-    """
-    n, n_labels = theta.shape
-    messages = np.zeros((len(weights), n_labels))
-    labeling = np.empty(n, dtype=np.int64)
-    for i in range(n):
-        labeling[i] = theta[i].argmin()
-    candidate = np.empty(n, dtype=np.int64)
-    bounds = np.empty(map_iterations)
-    forward = True
-    for k in range(len(labelings)):
-        if k == 0:
-            used = iterate(
-                theta,
-                start,
-                split,
-                head,
-                edge,
-                first,
-                weights,
-                tables,
-                messages,
-                labeling,
-                bounds,
-                1e-3,
-                rounding,
-                1.0,
-            )
-            bound = bounds[:used].max()
-        else:
-            # Each pass goes against the one before, also from one labeling to the next.
-            one_pass(
-                theta,
-                start,
-                split,
-                head,
-                edge,
-                first,
-                weights,
-                tables,
-                messages,
-                labeling,
-                forward,
-                relaxation,
-            )
-            forward = not forward
-            for step in range(1, passes):
-                bound = one_pass(
-                    theta,
-                    start,
-                    split,
-                    head,
-                    edge,
-                    first,
-                    weights,
-                    tables,
-                    messages,
-                    candidate,
-                    forward,
-                    relaxation if step < passes - 1 else 1.0,
-                )
-                forward = not forward
-                fuse(theta, start, split, head, edge, first, weights, tables, labeling, candidate)
-            polish(theta, start, split, head, edge, first, weights, tables, labeling)
-        cost = labeling_cost(theta, start, split, head, edge, first, weights, tables, labeling)
-        gap = cost - bound
-        gaps[k] = gap if gap > rounding else 0.0
-        labelings[k] = labeling
-        leader = leaders[k] if len(leaders) else labeling
-        for i in range(n):
-            theta[i, leader[i]] += penalty[i, leader[i]]
+def _schedule(method: str, options: dict[str, Any]) -> Schedule:
+    known = {"map_iterations": 10, "iterations": 2, "relaxation": 1.25}
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"method {method!r} has no option {unknown[0]!r}")
+    map_iterations, iterations, relaxation = {**known, **options}.values()
+    if not min(map_iterations, iterations) >= 1 or iterations != round(2 * iterations) / 2:
+        raise InputError(
+            f"map_iterations and iterations must be at least 1, in steps of 1 and 1/2, got "
+            f"{map_iterations} and {iterations}"
+        )
+    check_relaxation(relaxation)
+    return Schedule(map_iterations, round(2 * iterations), float(relaxation))
 
 
 def _by_cuts(
@@ -329,3 +193,65 @@ def _afresh(
         labelings[k], gaps[k] = result.labeling, result.gap
         theta[nodes, result.labeling] += penalty[nodes, result.labeling]
     return labelings, gaps
+
+
+@dataclass(frozen=True)
+class DivMBest(ProposalGenerator):
+    """Labelings one after another, each pushed away from all earlier ones (`div_mbest`).
+
+    With regions other than superpixels the labelings are constant on each region, so that whole
+    objects change their label; bounds then hold among such labelings.
+
+    Parameters
+    ----------
+    diversity : float
+        Cost of a repeated label, at least 0.
+    per : {"node", "area"}
+        Count each superpixel or region once, or by its share of the area (a superpixel of average
+        size counts 1).
+    regions : {"superpixels", "components"} or int
+        What changes its label as a whole; see `ProposalContext.regions`.
+    class_weights : tuple of L floats, optional
+        Factor for each label that is repeated, at least 0.
+    iterations : int
+        TRW-S iterations a labeling.
+    """
+
+    name: ClassVar[str] = "div_mbest"
+    diversity: float = 0.2
+    per: str = "node"
+    regions: Regions = "superpixels"
+    class_weights: tuple[float, ...] | None = None
+    iterations: int = 2
+
+    def __post_init__(self) -> None:
+        check_amount(self.diversity, "diversity")
+        check_count(self.iterations, "iterations")
+        check_kind(self.regions)
+        if self.per not in ("node", "area"):
+            raise InputError(f"per must be 'node' or 'area', got {self.per!r}")
+
+    def generate(
+        self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
+    ) -> ProposalSet:
+        """Make exactly `n_proposals` labelings; they may repeat where the diversity is small."""
+        region = context.regions(self.regions)
+        whole = self.regions == "superpixels"
+        energy = context.energy if whole else contract(context.energy, region)
+        weights = np.bincount(region, weights=context.node_areas) if self.per == "area" else None
+        classes = None if self.class_weights is None else np.asarray(self.class_weights)
+        found = div_mbest(
+            energy,
+            n_proposals,
+            self.diversity,
+            node_weights=weights,
+            class_weights=classes,
+            iterations=self.iterations,
+        )
+        each = [{"mode": k} for k in range(n_proposals)]
+        bounds = found.lower_bounds
+        rows = found.labelings[:, region]
+        if not whole:
+            # The contracted sums round differently.
+            bounds = np.minimum(bounds, context.energy.evaluate(rows))
+        return self._wrap(context, rows, bounds, each)

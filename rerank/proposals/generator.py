@@ -1,4 +1,4 @@
-"""The contract that every generator of proposals keeps."""
+"""What every generator of proposals promises, and how one is made from its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import FloatArray, IntArray, RandomState
 
@@ -26,8 +26,8 @@ class ProposalGenerator(ABC):
     - `generate` returns at most `n_proposals` rows, in an order that means the same on every
       image, so that "row 3 of this generator" can be chosen on some images and used on others;
     - asked for fewer rows it returns the first ones of what it returns when asked for more;
-    - equal seeds give equal rows; a generator without chance ignores the seed by saying so
-      (`random` is False);
+    - equal seeds give equal rows; a generator without chance ignores the seed, and its
+      `random` is False;
     - `ProposalSet.energies` are those of the image's own energy, and no labeling has a lower
       energy than ``lower_bounds``, or the generator says what its bounds hold for.
     """
@@ -45,12 +45,25 @@ class ProposalGenerator(ABC):
     def generate(
         self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
     ) -> ProposalSet:
-        """Make at most `n_proposals` labelings of one image."""
+        """Make labelings of one image.
+
+        Parameters
+        ----------
+        context : ProposalContext
+        n_proposals : int
+            At most this many, at least 1.
+        random_state : int, Generator or None
+            Ignored where `random` is False.
+
+        Returns
+        -------
+        ProposalSet
+        """
 
     @property
     def settings(self) -> dict[str, Any]:
         """The generator's fields, of types that JSON can hold."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
     def describe(self) -> dict[str, Any]:
         """Name and settings as a dictionary that `build_generator` turns back."""
@@ -111,13 +124,39 @@ def generator_names() -> list[str]:
 
 
 def check_count(value: int, name: str, least: int = 1) -> None:
-    """Raise `InputError` unless `value` is an integer of at least `least`."""
+    """Refuse what is not a count.
+
+    Parameters
+    ----------
+    value : int
+    name : str
+        What the message calls it.
+    least : int
+
+    Raises
+    ------
+    InputError
+        If `value` is not an integer of at least `least`.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def check_amount(value: float, name: str, least: float = 0.0) -> None:
-    """Raise `InputError` unless `value` is a finite number of at least `least`."""
+    """Refuse what is not an amount.
+
+    Parameters
+    ----------
+    value : float
+    name : str
+        What the message calls it.
+    least : float
+
+    Raises
+    ------
+    InputError
+        If `value` is not a finite number of at least `least`.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float, np.number))

@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.errors import InputError
 from rerank.potentials import affinity_weights
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 

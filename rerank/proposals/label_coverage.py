@@ -20,10 +20,10 @@ from numba import njit
 from rerank.crf import PottsEnergy
 from rerank.crf.contraction import contract
 from rerank.crf.descent import flip_costs
-from rerank.crf.pairwise import pair_cost
+from rerank.crf.energy_arrays import PairwiseCosts, pair_cost
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext, Regions, check_kind
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import BoolArray, FloatArray, IntArray, RandomState
 
@@ -38,12 +38,12 @@ class LabelCoverage(ProposalGenerator):
     Parameters
     ----------
     reward : float
-        Worth of each new label or pair, in units of the energy, at least 0.
+        Reward for each new label or pair, in units of the energy, at least 0.
     of : {"presence", "transition"}
         New labels, or new pairs of labels across an edge.
     hamming : float
-        Hamming diversity on top, as in `div_mbest`, at least 0; it tells labelings apart once
-        nothing new is worth its cost.
+        Hamming diversity on top, as in `div_mbest`, at least 0; it keeps labelings different once
+        everything new costs more than its reward.
     iterations : int
         TRW-S iterations a trial.
     regions : {"superpixels", "components"} or int
@@ -71,7 +71,7 @@ class LabelCoverage(ProposalGenerator):
     def generate(
         self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
     ) -> ProposalSet:
-        """Make exactly `n_proposals` labelings; they repeat once nothing new is worth its cost."""
+        """Make exactly `n_proposals` labelings; they repeat once all new costs too much."""
         if self.regions == "superpixels":
             rows, added = self._cover(context, n_proposals)
         else:
@@ -131,9 +131,7 @@ class LabelCoverage(ProposalGenerator):
         forced: Forced = []
         while True:
             known = seen | self._covered(energy, best)
-            costs = flip_costs(
-                energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables, best
-            )
+            costs = flip_costs(energy.arrays(energy.unary.copy()), best)
             for node, _ in forced:
                 costs[node, np.arange(energy.n_labels) != best[node]] = np.inf
             found = (
@@ -145,17 +143,28 @@ class LabelCoverage(ProposalGenerator):
                 return best
             forced = forced + found
             trial = context.solve(_force(unary, forced, energy), self.iterations)
-            worth = energy.evaluate(trial) - self.reward * self._new(energy, trial, seen)
-            if worth >= value:
+            cost = energy.evaluate(trial) - self.reward * self._new(energy, trial, seen)
+            if cost >= value:
                 return best
-            best, value = trial, worth
+            best, value = trial, cost
 
     def _new(self, energy: PottsEnergy, labeling: IntArray, seen: BoolArray) -> int:
         return int((self._covered(energy, labeling) & ~seen).sum())
 
 
 def cheapest_label(costs: FloatArray, known: BoolArray) -> Forced:
-    """The node and label not in `known` (L,) of least cost in (n, L), or nothing."""
+    """The node and label of least cost, among labels not known.
+
+    Parameters
+    ----------
+    costs : (n, L) float64
+    known : (L,) bool
+
+    Returns
+    -------
+    list of (int, int)
+        One node and its label, or none.
+    """
     open_costs = np.where(known, np.inf, costs)
     place = int(open_costs.argmin())
     if not np.isfinite(open_costs.flat[place]):
@@ -166,14 +175,25 @@ def cheapest_label(costs: FloatArray, known: BoolArray) -> Forced:
 def cheapest_pair(
     costs: FloatArray, energy: PottsEnergy, labeling: IntArray, known: BoolArray
 ) -> Forced:
-    """The edge and labels of its ends, a pair not in `known` (L, L), of least cost, or nothing.
+    """The two ends of an edge and their labels of least cost, among pairs not known.
 
     The cost of changing both ends is that of changing each, corrected for the edge they share.
+
+    Parameters
+    ----------
+    costs : (n, L) float64
+        As of `flip_costs`.
+    energy : PottsEnergy
+    labeling : (n,) int64
+    known : (L, L) bool
+
+    Returns
+    -------
+    list of (int, int)
+        Two nodes and their labels, or none.
     """
     allowed = ~(known | known.T) & ~np.eye(energy.n_labels, dtype=bool)
-    e, left, right = _cheapest_pair(
-        costs, energy.edges, energy.weights, energy.tables, labeling, allowed
-    )
+    e, left, right = _cheapest_pair(costs, energy.edges, energy.pairwise, labeling, allowed)
     if e < 0:
         return []
     i, j = energy.edges[e].tolist()
@@ -181,7 +201,14 @@ def cheapest_pair(
 
 
 @njit(cache=True)
-def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
+def _cheapest_pair(
+    costs: FloatArray,
+    edges: IntArray,
+    pairwise: PairwiseCosts,
+    labeling: IntArray,
+    allowed: BoolArray,
+) -> tuple[int, int, int]:
+    weights, tables = pairwise
     n_nodes, n_labels = costs.shape
     # Most pairs cost more than the best one whatever their edge gives back, and are passed over.
     cheapest = np.empty(n_nodes)
@@ -195,7 +222,7 @@ def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
         weight = weights[e]
         here = labeling[i]
         there = labeling[j]
-        now = pair_cost(tables, e, weight, here, there)
+        now = pair_cost(pairwise, e, here, there)
         # With room for rounding.
         least = now - weight * gives_back - 1e-9 * (1.0 + abs(now) + weight)
         for left in range(n_labels):
@@ -205,9 +232,9 @@ def _cheapest_pair(costs, edges, weights, tables, labeling, allowed):
                 if not allowed[left, right] or costs[i, left] + costs[j, right] + least >= best:
                     continue
                 cost = costs[i, left] + costs[j, right] + now
-                cost += pair_cost(tables, e, weight, left, right)
-                cost -= pair_cost(tables, e, weight, left, there)
-                cost -= pair_cost(tables, e, weight, here, right)
+                cost += pair_cost(pairwise, e, left, right)
+                cost -= pair_cost(pairwise, e, left, there)
+                cost -= pair_cost(pairwise, e, here, right)
                 if cost < best:
                     best = cost
                     found = (e, left, right)

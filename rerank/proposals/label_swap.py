@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.crf import contract
 from rerank.crf.descent import flip_costs
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 
@@ -47,9 +47,7 @@ class LabelSwap(ProposalGenerator):
         joined = contract(context.energy, region)
         labels = np.zeros(joined.n_nodes, dtype=np.int64)
         labels[region] = base
-        costs = flip_costs(
-            joined.unary.copy(), *joined.adjacency.arrays(), joined.weights, joined.tables, labels
-        )
+        costs = flip_costs(joined.arrays(joined.unary.copy()), labels)
         costs[np.arange(joined.n_nodes), labels] = np.inf
         count = min(self.alternatives, context.energy.n_labels - 1)
         best = np.argsort(costs, axis=1, kind="stable")[:, :count]

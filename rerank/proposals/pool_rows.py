@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rerank.potentials.potts_energy import EnergySettings, potts_energy
-from rerank.proposals.context import ProposalContext
-from rerank.proposals.pool import Candidate, run_candidates
+from rerank.proposals.candidates import Candidate, run_candidates
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.superpixels import RegionGraph
 from rerank.types import FloatArray

@@ -71,6 +71,10 @@ class ProposalSet:
             Settings that all M share.
         each : iterable of M mappings, optional
             Settings of each one, beside the shared ones.
+
+        Returns
+        -------
+        ProposalSet
         """
         n_proposals = len(labelings)
         shared = dict(parameters or {})

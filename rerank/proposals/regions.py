@@ -36,7 +36,7 @@ def label_components(labeling: IntArray, edges: IntArray) -> IntArray:
     n = len(labeling)
     same = edges[labeling[edges[:, 0]] == labeling[edges[:, 1]]]
     graph = csr_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    return _parts(graph)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,13 @@ class MergeHierarchy:
         graph = csr_array(
             (np.ones(len(used)), (used[:, 0], used[:, 1])), shape=(self.n_nodes, self.n_nodes)
         )
-        return connected_components(graph, directed=False)[1].astype(np.int64)
+        return _parts(graph)
+
+
+def _parts(graph: csr_array) -> IntArray:
+    """Connected part of each node, numbered in the order of their first nodes."""
+    found: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return found
 
 
 def merge_hierarchy(features: FloatArray, areas: FloatArray, edges: IntArray) -> MergeHierarchy:
@@ -100,7 +106,7 @@ def merge_hierarchy(features: FloatArray, areas: FloatArray, edges: IntArray) ->
 
 
 @njit(cache=True)
-def _merge(mean, area, edges):
+def _merge(mean: FloatArray, area: FloatArray, edges: IntArray) -> IntArray:
     """Merges (k, 2) in order; `mean` (n, D) and `area` (n,) become those of the last regions."""
     n, depth = mean.shape
     # Each node stands for its region until that is joined to another; age tells stale entries.
@@ -153,7 +159,7 @@ def _merge(mean, area, edges):
 
 
 @njit(cache=True)
-def _append(entry, i, after, head, tail):
+def _append(entry: int, i: int, after: IntArray, head: IntArray, tail: IntArray) -> None:
     """Put an entry at the end of the neighbours of i."""
     after[entry] = -1
     if head[i] < 0:
@@ -164,9 +170,10 @@ def _append(entry, i, after, head, tail):
 
 
 @njit(cache=True)
-def _rise(mean, area, i, j):
+def _rise(mean: FloatArray, area: FloatArray, i: int, j: int) -> float:
     """What joining two regions costs."""
     square = 0.0
     for d in range(mean.shape[1]):
         square += (mean[i, d] - mean[j, d]) ** 2
-    return area[i] * area[j] / (area[i] + area[j]) * square
+    rise: float = area[i] * area[j] / (area[i] + area[j]) * square
+    return rise

@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.crf import PottsEnergy, trws
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 

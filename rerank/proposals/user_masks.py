@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import RandomState
 
@@ -18,8 +18,7 @@ from rerank.types import RandomState
 class UserMasks(ProposalGenerator):
     """The rows of `ProposalContext.masks`, in their order.
 
-    Which row means what is the user's affair: row k should come from the same source on every
-    image if a pool is to choose it.
+    If a pool is to choose row k, it should come from the same source on every image.
     """
 
     name: ClassVar[str] = "user_masks"

@@ -54,7 +54,7 @@ def greedy_pool(
     objective : {"image", "corpus"}
         The mean over images of the best candidate's mean IoU over the classes present in truth or
         candidate; or the IoU over all images' counts, averaged over the classes present, when
-        each image shows the candidate that serves it best.
+        each image shows the candidate that fits it best.
     first : sequence of int
         Candidates chosen beforehand, such as the MAP labeling.
     labeling_ids : (images, candidates) int, optional
@@ -133,7 +133,8 @@ def _adds_labelings(labeling_ids: Array | None, order: list[int]) -> Array | Non
     if not order:
         return np.ones(ids.shape[1], dtype=bool)
     known = (ids[:, :, None] == ids[:, None, order]).any(axis=2)
-    return ~known.all(axis=0)
+    fresh: BoolArray = ~known.all(axis=0)
+    return fresh
 
 
 class _ImageOracle:
@@ -148,16 +149,17 @@ class _ImageOracle:
         return float(self._best.mean())
 
     def gains(self) -> FloatArray:
-        return np.maximum(self._quality - self._best[:, None], 0.0).mean(axis=0)
+        gains: FloatArray = np.maximum(self._quality - self._best[:, None], 0.0).mean(axis=0)
+        return gains
 
     def add(self, candidate: int) -> None:
         self._best = np.maximum(self._best, self._quality[:, candidate])
 
 
 class _CorpusOracle:
-    """IoU of all images' counts, each image showing the chosen candidate that serves it best.
+    """IoU of all images' counts, each image showing the chosen candidate that fits it best.
 
-    Which candidate serves best is judged by the change of the mean IoU to first order at the
+    Which candidate fits best is judged by the change of the mean IoU to first order at the
     current counts, and a switch is kept only where the true mean IoU rises.
     """
 
@@ -211,11 +213,13 @@ class _CorpusOracle:
     def _totals(counts: FloatArray, shown: FloatArray, switch: Array) -> FloatArray:
         added = np.einsum("ijk,ij->jk", counts, switch)
         left = np.einsum("ik,ij->jk", shown, ~switch)
-        return added + left
+        totals: FloatArray = added + left
+        return totals
 
 
-def _mean_iou(inter: FloatArray, union: FloatArray) -> Array:
+def _mean_iou(inter: FloatArray, union: FloatArray) -> FloatArray:
     """Mean over the classes that occur, along the last axis; 0 where none does."""
     present = union > 0
     ratio = np.divide(inter, union, out=np.zeros_like(inter), where=present)
-    return ratio.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
+    mean: FloatArray = ratio.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
+    return mean

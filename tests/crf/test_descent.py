@@ -8,11 +8,6 @@ from rerank.crf import PottsEnergy
 from rerank.crf.descent import descend, descend_components, flip_costs, polish
 
 
-def arguments(energy):
-    graph = energy.adjacency.arrays()
-    return (energy.unary.copy(), *graph, energy.weights, energy.tables)
-
-
 def test_components_escape_where_single_nodes_are_stuck():
     # Three nodes hold together so strongly that none leaves its label alone.
     edges = np.array([[0, 1], [1, 2], [2, 3]])
@@ -20,9 +15,9 @@ def test_components_escape_where_single_nodes_are_stuck():
         np.array([[1.0, 0.5]] * 3 + [[5.0, 0.0]]), edges, np.array([3.0, 3.0, 0.1])
     )
     labeling = np.array([0, 0, 0, 1])
-    descend(*arguments(energy), labeling, 100)
+    descend(energy.arrays(energy.unary.copy()), labeling, 100)
     assert labeling.tolist() == [0, 0, 0, 1]
-    polish(*arguments(energy), labeling)
+    polish(energy.arrays(energy.unary.copy()), labeling)
     assert labeling.tolist() == [1, 1, 1, 1]
 
 
@@ -32,7 +27,7 @@ def test_polish_leaves_no_better_node_or_component(random_energy):
         energy = random_energy(rng, 8, 3, seeds=False)
         labeling = rng.integers(3, size=8)
         before = energy.evaluate(labeling)
-        polish(*arguments(energy), labeling)
+        polish(energy.arrays(energy.unary.copy()), labeling)
         value = energy.evaluate(labeling)
         assert value <= before + 1e-12
         same = energy.edges[labeling[energy.edges[:, 0]] == labeling[energy.edges[:, 1]]]
@@ -50,8 +45,9 @@ def test_each_change_of_a_component_lowers_the_energy(random_energy):
         energy = random_energy(rng, 9, 3, seeds=False)
         labeling = rng.integers(3, size=9)
         before = energy.evaluate(labeling)
-        theta, start, _, head, edge, _, weights, _ = arguments(energy)
-        changed = descend_components(theta, start, head, edge, weights, labeling)
+        stale, touched = np.zeros(9, bool), np.ones(9, bool)
+        changed = descend_components(energy.arrays(energy.unary.copy()), labeling, stale, touched)
+        assert changed == stale.any()
         after = energy.evaluate(labeling)
         assert after < before if changed else after == before
         changes += changed
@@ -63,7 +59,7 @@ def test_flip_costs_are_differences_of_energy(random_energy):
     for tables in (None, "metric", "any"):
         energy = random_energy(rng, 7, 4, tables, seeds=False)
         labeling = rng.integers(4, size=7)
-        costs = flip_costs(*arguments(energy), labeling)
+        costs = flip_costs(energy.arrays(energy.unary.copy()), labeling)
         for node in range(7):
             for label in range(4):
                 other = labeling.copy()

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from rerank.crf.adjacency import Adjacency
-from rerank.crf.maxflow import minimum_cut, shortest_path_cut
+from rerank.crf.maxflow import FlowNetwork, minimum_cut, shortest_path_cut
 
 
 def random_network(rng: np.random.Generator):
@@ -50,7 +50,7 @@ def run(n, edges, forth, back, excess, budget):
     residual = np.where(graph.first, forth[graph.edge], back[graph.edge]).astype(float)
     left = excess.astype(float)
     in_sink = np.empty(n, dtype=bool)
-    minimum_cut(graph.start, graph.head, graph.sister, residual, left, in_sink, budget)
+    minimum_cut(FlowNetwork.on(graph, residual, left), in_sink, budget)
     return in_sink, residual, left
 
 
@@ -98,7 +98,7 @@ def test_shortest_paths_count_their_augmentations():
     graph = Adjacency.from_edges(3, np.array([[0, 1], [1, 2]]))
     excess = np.array([2.0, 0.0, -1.0])
     in_sink = np.empty(3, dtype=bool)
-    count = shortest_path_cut(graph.start, graph.head, graph.sister, np.ones(4), excess, in_sink)
+    count = shortest_path_cut(FlowNetwork.on(graph, np.ones(4), excess), in_sink)
     assert count == 1
     assert excess.tolist() == [1.0, 0.0, 0.0]
     assert in_sink.tolist() == [False, False, False]

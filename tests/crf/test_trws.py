@@ -47,16 +47,7 @@ def raw_bounds(
     bounds = np.empty(iterations)
     labeling = energy.unary.argmin(axis=1)
     used = iterate(
-        energy.unary.copy(),
-        *energy.adjacency.arrays(),
-        energy.weights,
-        energy.tables,
-        messages,
-        labeling,
-        bounds,
-        -1.0,
-        -np.inf,
-        relaxation,
+        energy.arrays(energy.unary.copy()), messages, labeling, bounds, -1.0, -np.inf, relaxation
     )
     return bounds[:used]
 

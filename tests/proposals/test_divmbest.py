@@ -128,6 +128,17 @@ def test_auto_cuts_two_labels_and_passes_messages_for_more(small_energy):
     assert sorted(found.labelings[0].tolist()) == [0, 1]
 
 
+def test_auto_checks_the_options_that_a_cut_has_no_use_for(small_energy):
+    energy = small_energy(np.random.default_rng(5), 6, 2)
+    plain = div_mbest(energy, 3, 0.3)
+    found = div_mbest(energy, 3, 0.3, iterations=1.5)
+    np.testing.assert_array_equal(found.labelings, plain.labelings)
+    with pytest.raises(InputError, match="iterations must be at least 1"):
+        div_mbest(energy, 3, 0.3, iterations=0)
+    with pytest.raises(InputError, match="'graph_cut' has no option 'max_cycles'"):
+        div_mbest(energy, 3, 0.3, max_cycles=2)
+
+
 def test_zero_diversity_repeats_the_map(small_energy):
     energy = small_energy(np.random.default_rng(3), 8, 3)
     found = div_mbest(energy, 4, 0.0)
@@ -175,6 +186,10 @@ def test_strong_seeds_are_kept(small_energy):
         ({"method": "trws", "max_cycles": 2}, "'trws' has no option 'max_cycles'"),
         ({"method": "icm", "max_cycles": 2}, "'icm' has no option 'max_cycles'"),
         ({"method": "graph_cut"}, "needs 2 labels"),
+        ({"method": "graph_cut", "iterations": 2}, "'graph_cut' has no option 'iterations'"),
+        ({"method": "icm", "relaxation": 1.0}, "'icm' has no option 'relaxation'"),
+        ({"max_cycles": 2}, "'trws' has no option 'max_cycles'"),
+        ({"map_iterations": 0}, "must be at least 1"),
         ({"iterations": 0}, "must be at least 1"),
         ({"node_weights": np.ones(3)}, r"node_weights must have shape \(4,\)"),
         ({"node_weights": np.array([1, 1, 1, -1.0])}, "node_weights must be at least 0"),

@@ -7,7 +7,7 @@ import pytest
 
 from rerank.crf import PottsEnergy
 from rerank.proposals import joint_cost
-from rerank.proposals.joint_moves import JointMoves, expand_together
+from rerank.proposals.joint_moves import JointMoves, exchange, expand_together
 
 
 def allowed(switches, rows, alpha, order):
@@ -63,3 +63,27 @@ def test_a_strong_seed_is_kept(small_energy):
     rows = np.ones((3, 5), dtype=np.int64)
     found = expand_together(energy.with_unary(unary), rows, np.full(5, 0.5))
     assert (found[:, 3] == 1).all() and (found != 1).any()
+
+
+def test_trades_lower_energies_and_keep_differences(small_energy):
+    rng = np.random.default_rng(2)
+    gains = []
+    for _ in range(30):
+        energy = small_energy(rng, 8, 3)
+        before = rng.integers(3, size=(3, 8))
+        after = before.copy()
+        changed = exchange(energy, after)
+        np.testing.assert_array_equal(np.sort(after, axis=0), np.sort(before, axis=0))
+        gains.append(energy.evaluate(before).sum() - energy.evaluate(after).sum())
+        assert changed == (gains[-1] > 0)
+    assert min(gains) >= 0 and np.mean(np.array(gains) > 0) > 0.8
+
+
+def test_trades_read_tables_in_the_order_of_the_edge():
+    table = np.array([[0.0, 5.0, 1.0], [2.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    energy = PottsEnergy(np.zeros((2, 3)), np.array([[1, 0]]), np.ones(1), table)
+    rows = np.array([[1, 0], [0, 2]])
+    # As it is, node 1 comes first in the edge: C[0, 1] + C[2, 0]; traded: C[2, 1] + C[0, 0].
+    assert energy.evaluate(rows).sum() == 6.0
+    assert exchange(energy, rows)
+    assert energy.evaluate(rows).sum() == 1.0

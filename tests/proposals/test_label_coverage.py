@@ -30,9 +30,7 @@ def test_no_edge_shows_an_unknown_pair_for_less(seed: int, tables: str) -> None:
     energy, labeling = problem(seed, tables)
     rng = np.random.default_rng(seed)
     known = rng.random((energy.n_labels, energy.n_labels)) < 0.2
-    costs = flip_costs(
-        energy.unary.copy(), *energy.adjacency.arrays(), energy.weights, energy.tables, labeling
-    )
+    costs = flip_costs(energy.arrays(energy.unary.copy()), labeling)
     before = energy.evaluate(labeling)
 
     def worth(i: int, left: int, j: int, right: int) -> float:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rerank.crf import PottsEnergy
 from rerank.errors import InputError
 from rerank.proposals import div_mbest, joint_cost, joint_mbest
-from rerank.proposals.exchange import exchange
 
 
 def loop_cost(energy, labelings, diversity, node_weights):
@@ -88,30 +87,6 @@ def test_more_labels_are_never_worse_than_div_mbest_and_mostly_optimal(
         assert (np.diff(found.energies) >= 0).all()
     assert np.mean(solved) >= share
     assert np.mean(solved) > np.mean(greedy_solved)
-
-
-def test_trades_lower_energies_and_keep_differences(small_energy):
-    rng = np.random.default_rng(2)
-    gains = []
-    for _ in range(30):
-        energy = small_energy(rng, 8, 3)
-        before = rng.integers(3, size=(3, 8))
-        after = before.copy()
-        changed = exchange(energy, after)
-        np.testing.assert_array_equal(np.sort(after, axis=0), np.sort(before, axis=0))
-        gains.append(energy.evaluate(before).sum() - energy.evaluate(after).sum())
-        assert changed == (gains[-1] > 0)
-    assert min(gains) >= 0 and np.mean(np.array(gains) > 0) > 0.8
-
-
-def test_trades_read_tables_in_the_order_of_the_edge():
-    table = np.array([[0.0, 5.0, 1.0], [2.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-    energy = PottsEnergy(np.zeros((2, 3)), np.array([[1, 0]]), np.ones(1), table)
-    rows = np.array([[1, 0], [0, 2]])
-    # As it is, node 1 comes first in the edge: C[0, 1] + C[2, 0]; traded: C[2, 1] + C[0, 0].
-    assert energy.evaluate(rows).sum() == 6.0
-    assert exchange(energy, rows)
-    assert energy.evaluate(rows).sum() == 1.0
 
 
 def test_no_diversity_gives_the_map_m_times(small_energy):

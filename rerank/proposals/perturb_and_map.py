@@ -15,8 +15,8 @@ import numpy as np
 from rerank.crf import PottsEnergy
 from rerank.crf.contraction import check_regions
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext, check_kind
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
+from rerank.proposals.proposal_context import ProposalContext, check_kind
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import IntArray, RandomState, as_generator
 
@@ -40,8 +40,8 @@ def perturb_and_map(
     scale : float
         Scale of the noise, in units of the energy, at least 0.
     regions : (n,) int, optional
-        Nodes of one region share their noise; every node has its own by default. Zeros make one
-        vector of noise, a cost for each label, serve the whole image.
+        Nodes of one region share their noise; every node has its own by default. With zeros
+        the whole image shares one vector of noise, a cost for each label.
     iterations : int
         TRW-S iterations a sample, at least 1 (two labels are solved exactly).
     random_state : int, Generator or None

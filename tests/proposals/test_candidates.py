@@ -13,9 +13,10 @@ from rerank.proposals import (
     LabelSwap,
     PerturbAndMAP,
     ProposalContext,
+    ProposalSet,
     UserMasks,
+    run_candidates,
     run_generator,
-    run_pool,
 )
 
 POOL = [
@@ -30,47 +31,47 @@ POOL = [
 
 def test_runs_the_rows_that_were_chosen(grid_context):
     context = grid_context(np.random.default_rng(0), 4)
-    found = run_pool(POOL, context, 6, random_state=5)
+    found = run_candidates(POOL, context, random_state=5)
     noise = run_generator(PerturbAndMAP(), context, 10, random_state=5)
-    np.testing.assert_array_equal(found.labelings[1], noise.labelings[3])
-    assert found.parameters[1] == noise.parameters[3]
+    np.testing.assert_array_equal(found[1].labelings[0], noise.labelings[3])
+    assert found[1].parameters[0] == noise.parameters[3]
+    assert [len(each) for each in found] == [1] * 6
     # The swap's first row is the MAP labeling, which is there already.
-    assert len(found) == 5
-    assert len(found.distinct()) == 5
-    assert found.generators == (
+    assert len(ProposalSet.concatenate(found).distinct()) == 5
+    assert [each.generators[0] for each in found] == [
         "div_mbest",
         "perturb_and_map",
+        "label_swap",
         "class_bias",
         "perturb_and_map",
         "div_mbest",
-    )
+    ]
 
 
 def test_fewer_are_the_first_ones(grid_context):
     context = grid_context(np.random.default_rng(0), 4)
-    all_of_them = run_pool(POOL, context, 6, random_state=5)
-    few = run_pool(POOL, context, 3, random_state=5)
-    np.testing.assert_array_equal(few.labelings, all_of_them.labelings[:3])
+    all_of_them = run_candidates(POOL, context, random_state=5)
+    few = run_candidates(POOL[:3], context, random_state=5)
+    for one, same in zip(few, all_of_them):
+        np.testing.assert_array_equal(one.labelings, same.labelings)
 
 
 def test_chance_depends_on_seed_and_settings_alone(grid_context):
     context = grid_context(np.random.default_rng(1), 4)
-    alone = run_pool([Candidate(PerturbAndMAP(), 3)], context, 1, random_state=5)
-    among = run_pool(POOL, context, 6, random_state=5)
-    np.testing.assert_array_equal(alone.labelings[0], among.labelings[1])
-    other = run_pool([Candidate(PerturbAndMAP(), 3)], context, 1, random_state=6)
-    assert (other.labelings != alone.labelings).any()
+    alone = run_candidates([Candidate(PerturbAndMAP(), 3)], context, random_state=5)
+    among = run_candidates(POOL, context, random_state=5)
+    np.testing.assert_array_equal(alone[0].labelings, among[1].labelings)
+    other = run_candidates([Candidate(PerturbAndMAP(), 3)], context, random_state=6)
+    assert (other[0].labelings != alone[0].labelings).any()
 
 
-def test_rows_that_an_image_lacks_are_passed_over(grid_context):
+def test_a_row_that_an_image_lacks_is_an_empty_set(grid_context):
     context = grid_context(np.random.default_rng(2), 3)
     beyond = [Candidate(UserMasks(), 3), Candidate(UserMasks(), 4), Candidate(DivMBest(), 0)]
-    found = run_pool(beyond, context, 3)
-    assert found.generators == ("user_masks", "div_mbest")
-    with pytest.raises(InputError, match="none of the candidates' rows"):
-        run_pool([Candidate(UserMasks(), 9)], context, 3)
-    with pytest.raises(InputError, match="at least one candidate"):
-        run_pool([], context, 3)
+    found = run_candidates(beyond, context)
+    assert [len(each) for each in found] == [1, 0, 1]
+    assert found[0].generators + found[2].generators == ("user_masks", "div_mbest")
+    assert run_candidates([], context) == []
 
 
 def test_descriptions_go_through_json():
@@ -85,5 +86,5 @@ def test_takes_an_image_of_one_node():
     from rerank.crf import PottsEnergy
 
     single = PottsEnergy(np.array([[0.1, 0.2, 0.3]]), np.zeros((0, 2), int), np.zeros(0))
-    found = run_pool(POOL, ProposalContext(single), 6)
-    assert 1 <= len(found) <= 3
+    made = run_candidates(POOL, ProposalContext(single))
+    assert 1 <= len(ProposalSet.concatenate(made).distinct()) <= 3

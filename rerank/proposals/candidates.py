@@ -1,4 +1,4 @@
-"""A chosen pool run on an image: the rows of the generators that it names."""
+"""Candidates of a pool: single rows of generators, made on an image."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.generator import ProposalGenerator, build_generator, check_count
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 
 
@@ -41,48 +40,25 @@ class Candidate:
         return cls(build_generator(settings), index)
 
 
-def run_pool(
-    candidates: Sequence[Candidate],
-    context: ProposalContext,
-    n_proposals: int,
-    random_state: int = 0,
-) -> ProposalSet:
-    """Make the chosen candidates of one image, without repeated labelings.
+def run_candidates(
+    candidates: Sequence[Candidate], context: ProposalContext, random_state: int = 0
+) -> list[ProposalSet]:
+    """Make the labeling of each candidate on one image.
 
-    Each generator runs once, for as many rows as are needed, on random numbers of its own that
-    depend on `random_state` and its settings and not on the other candidates.
+    Each generator runs once, for as many rows as are needed. Its random numbers depend on
+    `random_state` and its settings, not on the other candidates.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        In the order of choice; those after the first `n_proposals` stand in for repetitions and
-        for rows that a generator does not make on this image.
     context : ProposalContext
-    n_proposals : int
-        At most this many labelings are returned.
     random_state : int
 
-    Raises
-    ------
-    InputError
-        If there is no candidate, or no candidate's row is made on this image.
-    """
-    check_count(n_proposals, "n_proposals")
-    if not candidates:
-        raise InputError("there must be at least one candidate to run")
-    parts = [part for part in run_candidates(candidates, context, random_state) if len(part)]
-    if not parts:
-        raise InputError("none of the candidates' rows is made on this image")
-    distinct = ProposalSet.concatenate(parts).distinct()
-    return distinct.take(range(min(n_proposals, len(distinct))))
-
-
-def run_candidates(
-    candidates: Sequence[Candidate], context: ProposalContext, random_state: int = 0
-) -> list[ProposalSet]:
-    """The labeling of each candidate on one image, in their order; repeated ones are kept.
-
-    Each generator runs once. The set of a candidate that is not made on this image is empty.
+    Returns
+    -------
+    list of ProposalSet
+        One set a candidate, in their order: its labeling, or none where its generator makes fewer
+        rows on this image. Repeated labelings are kept.
     """
     needed: dict[ProposalGenerator, int] = {}
     for candidate in candidates:
@@ -100,7 +76,21 @@ def run_candidates(
 def run_generator(
     generator: ProposalGenerator, context: ProposalContext, n_proposals: int, random_state: int = 0
 ) -> ProposalSet:
-    """Run one generator on random numbers that its settings and `random_state` determine."""
+    """Run one generator on random numbers that its settings and `random_state` determine.
+
+    Parameters
+    ----------
+    generator : ProposalGenerator
+    context : ProposalContext
+    n_proposals : int
+        How many labelings to ask for.
+    random_state : int
+
+    Returns
+    -------
+    ProposalSet
+        At most `n_proposals` labelings.
+    """
     name = repr(sorted(generator.describe().items()))
     rng = np.random.default_rng([int(random_state), zlib.crc32(name.encode())])
     return generator.generate(context, n_proposals, rng)

@@ -10,18 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from rerank.crf.pairwise import pair_cost
+from rerank.crf.energy_arrays import EnergyArrays, pair_cost
+from rerank.types import IntArray
 
 
 @njit(cache=True)
-def fuse(theta, start, split, head, edge, first, weights, tables, labeling, other):
+def fuse(problem: EnergyArrays, labeling: IntArray, other: IntArray) -> int:
     """Lower the cost of `labeling` in place by what is better in `other`.
 
     Parameters
     ----------
-    theta : (n, L) float64
-    start, split, head, edge, first : arrays of `Adjacency`
-    weights, tables : pairwise costs of `PottsEnergy`
+    problem : EnergyArrays
     labeling : (n,) int64, overwritten
     other : (n,) int64, overwritten
         Equal to `labeling` afterwards.
@@ -31,6 +30,9 @@ def fuse(theta, start, split, head, edge, first, weights, tables, labeling, othe
     int
         Number of components that changed.
     """
+    theta, graph, pairwise = problem
+    start, _, head, edge, _, first = graph
+    weights, tables = pairwise
     n = len(labeling)
     members = np.empty(n, dtype=np.int64)
     seen = np.zeros(n, dtype=np.bool_)
@@ -62,13 +64,9 @@ def fuse(theta, start, split, head, edge, first, weights, tables, labeling, othe
                 if tables.shape[0] == 0:
                     gain += weights[e] * ((old != here) - (new != there))
                 elif first[arc]:
-                    gain += pair_cost(tables, e, weights[e], old, here) - pair_cost(
-                        tables, e, weights[e], new, there
-                    )
+                    gain += pair_cost(pairwise, e, old, here) - pair_cost(pairwise, e, new, there)
                 else:
-                    gain += pair_cost(tables, e, weights[e], here, old) - pair_cost(
-                        tables, e, weights[e], there, new
-                    )
+                    gain += pair_cost(pairwise, e, here, old) - pair_cost(pairwise, e, there, new)
         changed += gain > 0.0
         # Set equal one way or the other, so that the component is not met again.
         for place in range(size):

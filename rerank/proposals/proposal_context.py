@@ -1,4 +1,4 @@
-"""One image as the generators see it: its energy, and what they all need to know about it."""
+"""What the generators know of one image: its energy, and results that they share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, trws
-from rerank.crf.energy import check_labeling
+from rerank.crf.potts_energy import check_labeling
 from rerank.errors import InputError
 from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
 from rerank.types import Array, FloatArray, IntArray
@@ -75,14 +75,16 @@ class ProposalContext:
         if self.areas is None:
             return np.ones(self.energy.n_nodes)
         areas = np.asarray(self.areas, dtype=np.float64)
-        return areas / areas.mean()
+        relative: FloatArray = areas / areas.mean()
+        return relative
 
     @cached_property
     def probabilities(self) -> FloatArray:
-        """``softmax(-unary)`` (n, L): what the unaries alone say."""
+        """``softmax(-unary)`` (n, L): the probabilities without the pairwise costs."""
         below = self.energy.unary.min(axis=1, keepdims=True) - self.energy.unary
-        weights = np.exp(below)
-        return weights / weights.sum(axis=1, keepdims=True)
+        likelihood = np.exp(below)
+        found: FloatArray = likelihood / likelihood.sum(axis=1, keepdims=True)
+        return found
 
     @cached_property
     def map_result(self) -> InferenceResult:
@@ -94,9 +96,19 @@ class ProposalContext:
         return self.energy.n_labels == 2 and is_submodular(self.energy)
 
     def solve(self, unary: Array, iterations: int = 3) -> IntArray:
-        """Labeling (n,) of low energy under other unaries (n, L), started from the MAP's messages.
+        """Find a labeling of low energy under other unary costs, from the MAP's messages.
 
-        The answer depends on `unary` alone, not on what was solved before.
+        The answer depends on the arguments alone, not on what was solved before.
+
+        Parameters
+        ----------
+        unary : (n, L) float
+        iterations : int
+            TRW-S iterations; two labels are solved exactly.
+
+        Returns
+        -------
+        (n,) int64
         """
         if self._cuts:
             return graph_cut(self.energy.with_unary(unary)).labeling

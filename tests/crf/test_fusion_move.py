@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rerank.crf.fusion import fuse
+from rerank.crf.fusion_move import fuse
 
 
 def components(energy, mask):
@@ -33,14 +33,7 @@ def test_fuse_finds_the_best_mixture_of_components(random_energy, tables):
             for chosen in itertools.combinations(parts, size)
         ]
         labeling, other = one.copy(), two.copy()
-        changed = fuse(
-            energy.unary.copy(),
-            *energy.adjacency.arrays(),
-            energy.weights,
-            energy.tables,
-            labeling,
-            other,
-        )
+        changed = fuse(energy.arrays(energy.unary.copy()), labeling, other)
         assert energy.evaluate(labeling) == pytest.approx(
             min(energy.evaluate(mixture) for mixture in mixtures), abs=1e-12
         )

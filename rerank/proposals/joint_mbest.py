@@ -20,11 +20,10 @@ import numpy as np
 from rerank.crf import GraphCutSolver, PottsEnergy, alpha_expansion, is_submodular
 from rerank.crf.expansion import check_expandable
 from rerank.errors import InputError
-from rerank.proposals.context import ProposalContext
 from rerank.proposals.divmbest import check_weights, div_mbest
-from rerank.proposals.exchange import exchange
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
-from rerank.proposals.joint_moves import expand_together, together
+from rerank.proposals.joint_moves import exchange, expand_together, together
+from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.types import Array, FloatArray, IntArray, RandomState
 
@@ -119,6 +118,10 @@ def joint_cost(
     labelings : (M, n) int
     diversity : float
     node_weights : (n,) float, optional
+
+    Returns
+    -------
+    float
     """
     weights = check_weights(node_weights, energy.n_nodes, "node_weights")
     return together(energy, np.asarray(labelings), diversity * weights)

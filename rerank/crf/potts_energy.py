@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank.crf.adjacency import Adjacency, first_fault
-from rerank.crf.pairwise import evaluate_rows
+from rerank.crf.energy_arrays import EnergyArrays, PairwiseCosts, evaluate_rows
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
@@ -94,12 +94,12 @@ class PottsEnergy:
     @property
     def n_nodes(self) -> int:
         """Number of nodes, n."""
-        return self.unary.shape[0]
+        return len(self.unary)
 
     @property
     def n_labels(self) -> int:
         """Number of labels, L."""
-        return self.unary.shape[1]
+        return int(self.unary.shape[1])
 
     @cached_property
     def adjacency(self) -> Adjacency:
@@ -107,8 +107,8 @@ class PottsEnergy:
         return Adjacency.from_edges(self.n_nodes, self.edges)
 
     @cached_property
-    def tables(self) -> FloatArray:
-        """`compatibility` as (T, L, L): T is 0 for Potts, 1 for one table, m for one an edge."""
+    def pairwise(self) -> PairwiseCosts:
+        """`weights` and `compatibility` as the compiled solvers take them."""
         if self.compatibility is None:
             table: FloatArray = np.zeros((0, 1, 1))
         elif self.compatibility.ndim == 2:
@@ -116,7 +116,7 @@ class PottsEnergy:
         else:
             table = self.compatibility.copy()
         table.setflags(write=False)
-        return table
+        return PairwiseCosts(self.weights, table)
 
     @cached_property
     def lowest(self) -> FloatArray:
@@ -124,6 +124,22 @@ class PottsEnergy:
         found: FloatArray = self.unary.min(axis=1)
         found.setflags(write=False)
         return found
+
+    def arrays(self, theta: FloatArray | None = None) -> EnergyArrays:
+        """This energy as the compiled solvers take it.
+
+        Parameters
+        ----------
+        theta : (n, L) float64, optional
+            Unary costs to use; `unary` less the lowest cost of each node by default.
+
+        Returns
+        -------
+        EnergyArrays
+        """
+        if theta is None:
+            theta = self.unary - self.lowest[:, None]
+        return EnergyArrays(theta, self.adjacency, self.pairwise)
 
     @overload
     def evaluate(self, labeling: npt.NDArray[Any]) -> Any: ...
@@ -142,7 +158,7 @@ class PottsEnergy:
         labels = check_labeling(labeling, self.n_nodes, self.n_labels, stacked=True)
         rows = labels if labels.ndim == 2 else labels[None]
         totals = np.empty(len(rows))
-        evaluate_rows(self.unary, self.edges, self.weights, self.tables, rows, totals)
+        evaluate_rows(self.unary, self.edges, self.pairwise, rows, totals)
         return totals if labels.ndim == 2 else float(totals[0])
 
     def with_unary(self, unary: Array) -> PottsEnergy:
@@ -157,7 +173,7 @@ class PottsEnergy:
         if checked.shape != self.unary.shape:
             raise InputError(f"unary must have shape {self.unary.shape}, got {checked.shape}")
         twin = object.__new__(PottsEnergy)
-        twin.__dict__.update(self.__dict__, adjacency=self.adjacency, tables=self.tables)
+        twin.__dict__.update(self.__dict__, adjacency=self.adjacency, pairwise=self.pairwise)
         twin.__dict__.pop("lowest", None)
         twin._store("unary", checked)
         return twin
@@ -166,7 +182,7 @@ class PottsEnergy:
 def check_labeling(
     labeling: Any, n_nodes: int, n_labels: int, stacked: bool = False, name: str = "labeling"
 ) -> IntArray:
-    """Return `labeling` as an int64 array, or raise `InputError` if it is not one of this graph.
+    """Return `labeling` as an int64 array if it is one of this graph.
 
     Parameters
     ----------
@@ -176,6 +192,15 @@ def check_labeling(
         Whether several labelings in rows are allowed.
     name : str
         What the message calls it.
+
+    Returns
+    -------
+    int64 array of the same shape
+
+    Raises
+    ------
+    InputError
+        If it has another shape or type, or holds a label out of range.
     """
     labels = np.asarray(labeling)
     if labels.ndim not in ((1, 2) if stacked else (1,)) or labels.shape[-1] != n_nodes:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rerank.crf import PottsEnergy
+from rerank.crf.energy_arrays import labeling_cost
 from rerank.errors import InputError
 
 
@@ -129,3 +130,17 @@ def test_refuses(changes, message):
 def test_evaluate_refuses(labeling, message):
     with pytest.raises(InputError, match=message):
         PottsEnergy(**GOOD).evaluate(labeling)
+
+
+def test_arrays_hold_the_energy_less_the_lowest_costs(random_energy):
+    rng = np.random.default_rng(6)
+    for tables in (None, "metric", "any"):
+        energy = random_energy(rng, 7, 3, tables, seeds=False)
+        arrays = energy.arrays()
+        assert arrays.graph is energy.adjacency and arrays.pairwise.weights is energy.weights
+        labeling = rng.integers(3, size=7)
+        assert labeling_cost(arrays, labeling) + energy.unary.min(axis=1).sum() == pytest.approx(
+            energy.evaluate(labeling), abs=1e-12
+        )
+        theta = energy.unary.copy()
+        assert energy.arrays(theta).theta is theta
