@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table import PaperLine, Row, Scope, Table
+from rerank.experiments.table_definition import PaperLine, Row, Scope, Table
 from rerank.stages.report import RULES
 
 #: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from rerank.errors import InputError
-from rerank.experiments.outcome import Outcome
+from rerank.experiments.seed_result import SeedResult
 from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
 from rerank.types import FloatArray
 
@@ -64,7 +64,7 @@ class Gain:
     p_seeds: float
 
 
-def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
+def spread(outcomes: Sequence[SeedResult], measure: Measure = "corpus") -> Spread:
     """Sum up one row's outcomes, one a seed."""
     values = tuple(100 * _value(outcome.counts, measure) for outcome in outcomes)
     classes = 100 * np.array([corpus_iou(outcome.counts).per_class for outcome in outcomes])
@@ -76,8 +76,8 @@ def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
 
 
 def gain(
-    outcomes: Sequence[Outcome],
-    baseline: Sequence[Outcome],
+    outcomes: Sequence[SeedResult],
+    baseline: Sequence[SeedResult],
     n_resamples: int = 2000,
     random_state: int = 0,
     measure: Measure = "corpus",
@@ -86,7 +86,7 @@ def gain(
 
     Parameters
     ----------
-    outcomes, baseline : sequences of Outcome
+    outcomes, baseline : sequences of SeedResult
         One a seed, in the same order, of the same images in the same order.
     n_resamples : int
     random_state : int
@@ -122,8 +122,8 @@ def _value(counts: IntersectionUnion, measure: Measure) -> float:
 
 
 def _resampled(
-    outcomes: Sequence[Outcome],
-    baseline: Sequence[Outcome],
+    outcomes: Sequence[SeedResult],
+    baseline: Sequence[SeedResult],
     n_resamples: int,
     random_state: int,
     measure: Measure,

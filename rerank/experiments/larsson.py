@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerank.experiments.dense_bench import DenseBench, DenseRecipe, DenseSetting
-from rerank.experiments.table import PaperLine, Row, Table
+from rerank.experiments.dense_network_bench import (
+    DenseNetworkBench,
+    DenseNetworkRecipe,
+    DenseNetworkSetting,
+)
+from rerank.experiments.table_definition import PaperLine, Row, Table
 from rerank.nets import Phase
 
-SETTING = DenseSetting("weizmann_horse", size=(120, 160), full_size=(321, 481))
+SETTING = DenseNetworkSetting("weizmann_horse", size=(120, 160), full_size=(321, 481))
 BASE = (Phase("ce", 30, 0.02),)
 #: The net alone goes on for as long as the others, so that no row has been trained for longer.
 JOINT = (Phase("ce", 10, 0.005),)
@@ -24,7 +28,9 @@ _KERNELS: Mapping[str, Mapping[str, Any]] = {
 
 
 def _row(key: str, name: str, paper: float, cost: float) -> Row:
-    return Row(key, name, paper, DenseRecipe(JOINT, layer=_KERNELS[key]), start="base", cost=cost)
+    return Row(
+        key, name, paper, DenseNetworkRecipe(JOINT, layer=_KERNELS[key]), start="base", cost=cost
+    )
 
 
 TABLE = Table(
@@ -42,15 +48,17 @@ TABLE = Table(
         PaperLine("FCN-8s + full", (84.0,)),
     ),
     rows=(
-        Row("base", "the net that all rows start from", None, DenseRecipe(BASE), shown=False),
-        Row("net", "FCN-8s (only)", 80.0, DenseRecipe(JOINT), start="base", cost=0.4),
+        Row(
+            "base", "the net that all rows start from", None, DenseNetworkRecipe(BASE), shown=False
+        ),
+        Row("net", "FCN-8s (only)", 80.0, DenseNetworkRecipe(JOINT), start="base", cost=0.4),
         _row("spatial-gaussian", "FCN-8s + spatial (Gaussian)", 81.3, 0.8),
         _row("spatial", "FCN-8s + spatial", 82.0, 1.0),
         _row("full-gaussian", "FCN-8s + full (Gaussian)", 82.9, 2.5),
         _row("full", "FCN-8s + full", 84.0, 4.0),
     ),
     baseline="net",
-    bench=lambda scope: DenseBench(scope, SETTING),
+    bench=lambda scope: DenseNetworkBench(scope, SETTING),
     pairs=(("spatial", "spatial-gaussian"), ("full", "full-gaussian"), ("full", "spatial")),
     aims={("full", "net"): 2.0, ("full", "full-gaussian"): 0.0},
     notes=(

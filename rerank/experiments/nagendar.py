@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from rerank.experiments.dense_bench import DenseBench, DenseRecipe, DenseSetting
-from rerank.experiments.table import PaperLine, Row, Table
+from rerank.experiments.dense_network_bench import (
+    DenseNetworkBench,
+    DenseNetworkRecipe,
+    DenseNetworkSetting,
+)
+from rerank.experiments.table_definition import PaperLine, Row, Table
 from rerank.nets import Phase
 
 SETTINGS = {
-    "camvid": DenseSetting("camvid", size=(180, 240), full_size=(360, 480)),
-    "msrc21": DenseSetting("msrc21", size=(160, 240), full_size=(213, 320)),
+    "camvid": DenseNetworkSetting("camvid", size=(180, 240), full_size=(360, 480)),
+    "msrc21": DenseNetworkSetting("msrc21", size=(160, 240), full_size=(213, 320)),
 }
 _DATA = {"camvid": "CamVid, 101 validation images", "msrc21": "MSRC-21, 59 validation images"}
 FIRST, SECOND = 14, 10
@@ -173,7 +177,9 @@ _PRINTED = (
 
 def _after(key: str, name: str, paper: float | None, loss: str) -> Row:
     """A row that goes on from the net trained with cross-entropy."""
-    return Row(key, name, paper, DenseRecipe((Phase(loss, SECOND, SECOND_RATE),)), start="base")
+    return Row(
+        key, name, paper, DenseNetworkRecipe((Phase(loss, SECOND, SECOND_RATE),)), start="base"
+    )
 
 
 def _table(name: str, dataset: str) -> Table:
@@ -191,18 +197,18 @@ def _table(name: str, dataset: str) -> Table:
                 "base",
                 "the net that rows start from",
                 None,
-                DenseRecipe((Phase("ce", FIRST, RATE),)),
+                DenseNetworkRecipe((Phase("ce", FIRST, RATE),)),
                 shown=False,
             ),
             _after("ce", "CE", 66.06, "ce"),
             _after("iou", "IoU-Appx", 66.94, "iou"),
             _after("neuro", "NeuroIoU (6 inputs)", 67.90, "neuro"),
             _after("neuro3", "NeuroIoU (3 inputs)", None, "neuro(n_inputs=3)"),
-            Row("neuro-anew", "NeuroIoU No-Int", 67.87, DenseRecipe(anew), cost=3.0),
+            Row("neuro-anew", "NeuroIoU No-Int", 67.87, DenseNetworkRecipe(anew), cost=3.0),
             _after("neuro-hinge", "NeuroIoU Hinge", 69.46, "neuro-hinge"),
         ),
         baseline="ce",
-        bench=lambda scope: DenseBench(scope, SETTINGS[dataset]),
+        bench=lambda scope: DenseNetworkBench(scope, SETTINGS[dataset]),
         pairs=(
             ("neuro-hinge", "neuro"),
             ("neuro", "iou"),

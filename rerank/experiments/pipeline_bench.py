@@ -9,11 +9,11 @@ from typing import Any
 
 from rerank.config import Recipe, dump_recipe
 from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome
-from rerank.experiments.table import Row, Scope
-from rerank.experiments.weights import find_backbone_weights
+from rerank.experiments.seed_result import SeedResult
+from rerank.experiments.table_definition import Row, Scope
 from rerank.hdf5 import read_strings
 from rerank.metrics import IntersectionUnion, mean_image_iou
+from rerank.nets.weights_search import find_backbone_weights
 from rerank.reports import chosen_counts
 from rerank.stages.commands import find_recipe
 from rerank.stages.oracle import load_curve
@@ -115,7 +115,7 @@ class PipelineBench:
         place: Path,
         start: Path | None,
         progress: Callable[[float], None],
-    ) -> Outcome:
+    ) -> SeedResult:
         """Run what is missing of the pipeline and count the row's labelings.
 
         The seconds are those of all stages of the row's run, also of stages that another row, or
@@ -125,7 +125,7 @@ class PipelineBench:
         workflow, population, seconds = self._population(chosen.variant, seed)
         counts = self._counts(chosen, workflow, population)
         progress(1.0)
-        return Outcome(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
+        return SeedResult(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
 
     def _counts(
         self, chosen: PipelineRecipe, workflow: Workflow, population: Population

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from rerank.datasets import open_dataset, read_index_mask
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.experiments import larsson
-from rerank.experiments.dense_bench import DenseBench, load_state
-from rerank.experiments.reproduction import outcome_place
-from rerank.experiments.table import Scope
+from rerank.experiments.dense_network_bench import DenseNetworkBench, load_state
+from rerank.experiments.reproduction import result_place
+from rerank.experiments.table_definition import Scope
 from rerank.layers import CRFGrad
 from rerank.losses import DiscontinuityFit, FlipSimulation, fit_discontinuity, simulate_flips
 from rerank.metrics import confusion_counts, iou_from_counts
@@ -218,9 +218,9 @@ def _untrained(seed: int) -> Followed:
 def _trained(work: Path, data_root: Path, seed: int) -> Followed:
     table = larsson.TABLE
     scope = Scope(data_root.resolve(), work / table.name)
-    bench = DenseBench(scope, larsson.SETTING)
+    bench = DenseNetworkBench(scope, larsson.SETTING)
     row = table.row("full")
-    place = outcome_place(table, bench, scope, row, seed)
+    place = result_place(table, bench, scope, row, seed)
     if not place.with_name(place.name + ".pt").exists():
         raise DataError(
             f"{place}.pt: not measured yet; run `rerank reproduce {table.name} --work {work}` first"

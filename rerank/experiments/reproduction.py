@@ -9,8 +9,13 @@ from pathlib import Path
 
 from rerank.errors import ConfigError
 from rerank.experiments.comparison import Gain, Spread, gain, spread
-from rerank.experiments.outcome import Outcome, read_outcome, settings_digest, write_outcome
-from rerank.experiments.table import Bench, Row, Scope, Table
+from rerank.experiments.seed_result import (
+    SeedResult,
+    read_seed_result,
+    settings_digest,
+    write_seed_result,
+)
+from rerank.experiments.table_definition import Bench, Row, Scope, Table
 from rerank.stages.progress import Progress
 from rerank.types import FloatArray
 
@@ -76,15 +81,15 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
         raise ConfigError(f"seeds must be different numbers of at least 0, got {list(seeds)}")
     bench = table.bench(scope)
     places = {
-        (row.key, seed): outcome_place(table, bench, scope, row, seed)
+        (row.key, seed): result_place(table, bench, scope, row, seed)
         for row in table.rows
         for seed in seeds
     }
-    found: dict[tuple[str, int], Outcome] = {}
+    found: dict[tuple[str, int], SeedResult] = {}
     missing = []
     for seed in seeds:
         for row in table.rows:
-            kept = read_outcome(_file(places[row.key, seed]))
+            kept = read_seed_result(_file(places[row.key, seed]))
             if kept is None:
                 missing.append((row, seed))
             else:
@@ -96,7 +101,7 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
             place.parent.mkdir(parents=True, exist_ok=True)
             start = None if row.start is None else places[row.start, seed]
             outcome = bench.measure(row, seed, place, start, _advancer(progress, row.cost))
-            write_outcome(_file(place), outcome)
+            write_seed_result(_file(place), outcome)
             found[row.key, seed] = outcome
     return sum_up(table, bench.class_names, found, tuple(seeds), scope)
 
@@ -104,7 +109,7 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
 def sum_up(
     table: Table,
     class_names: tuple[str, ...],
-    found: dict[tuple[str, int], Outcome],
+    found: dict[tuple[str, int], SeedResult],
     seeds: tuple[int, ...],
     scope: Scope,
 ) -> Reproduction:
@@ -135,7 +140,7 @@ def sum_up(
     )
 
 
-def outcome_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:
+def result_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:
     """What the names of a row's files start with, for one seed."""
     settings = [bench.settings(row, seed)]
     start: str | None = row.start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table import Row, Scope, Table
+from rerank.experiments.table_definition import Row, Scope, Table
 from rerank.stages.report import DENSE_CRF, FUSION, RULES
 
 _DATA = {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from rerank.experiments.dense_bench import DenseBench, DenseRecipe, DenseSetting
-from rerank.experiments.table import PaperLine, Row, Table
+from rerank.experiments.dense_network_bench import (
+    DenseNetworkBench,
+    DenseNetworkRecipe,
+    DenseNetworkSetting,
+)
+from rerank.experiments.table_definition import PaperLine, Row, Table
 from rerank.nets import Phase
 
-SETTING = DenseSetting("camvid", size=(144, 192), full_size=(360, 480), train_backbone=True)
+SETTING = DenseNetworkSetting("camvid", size=(144, 192), full_size=(360, 480), train_backbone=True)
 EPOCHS = 24
 #: Of all rows. What was tried on training images is told in the notes below.
 RATE = 0.1
@@ -26,8 +30,8 @@ _CLASSES = (
 )
 
 
-def _trained(loss: str, rate: float = RATE) -> DenseRecipe:
-    return DenseRecipe((Phase(loss, EPOCHS, rate),))
+def _trained(loss: str, rate: float = RATE) -> DenseNetworkRecipe:
+    return DenseNetworkRecipe((Phase(loss, EPOCHS, rate),))
 
 
 TABLE = Table(
@@ -78,7 +82,7 @@ TABLE = Table(
             "ce-crf",
             "CE & CRF",
             58.59,
-            DenseRecipe(
+            DenseNetworkRecipe(
                 dense_crf={
                     "n_iterations": 5,
                     "bilateral_sxy": 30.0,
@@ -100,7 +104,7 @@ TABLE = Table(
         ),
     ),
     baseline="ce",
-    bench=lambda scope: DenseBench(scope, SETTING),
+    bench=lambda scope: DenseNetworkBench(scope, SETTING),
     pairs=(("rmi", "affinity"), ("rmi", "ce-crf"), ("rmi", "rmi-binary"), ("rmi-binary", "bce")),
     aims={("rmi", "ce"): 1.5},
     notes=(

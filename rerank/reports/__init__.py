@@ -1,5 +1,7 @@
 """What people read: evaluations with intervals, curves, tables, and the page that holds them."""
 
+from rerank.reports.csv_text import to_csv
+from rerank.reports.embedded_pictures import data_uri, label_picture, photograph
 from rerank.reports.evaluation import Evaluation, chosen_counts, evaluate, evaluation_rows
 from rerank.reports.figures import (
     draw_bars,
@@ -9,8 +11,6 @@ from rerank.reports.figures import (
     to_png,
 )
 from rerank.reports.page import TIMINGS, Example, Page, Panel, Section, render_page, render_timings
-from rerank.reports.pictures import data_uri, label_picture, photograph
-from rerank.reports.tables import to_csv
 
 __all__ = [
     "TIMINGS",

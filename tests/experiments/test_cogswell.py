@@ -8,7 +8,7 @@ from rerank.experiments import TABLES
 from rerank.experiments.cogswell import cogswell_bench
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import Row, Scope, Table
+from rerank.experiments.table_definition import Row, Scope, Table
 
 TINY = (
     "dataset.options={n_images: 12, size: [64, 48]}",

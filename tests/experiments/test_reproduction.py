@@ -8,11 +8,11 @@ import pytest
 
 from rerank.cli import main
 from rerank.errors import ConfigError
-from rerank.experiments import TABLES, tables
-from rerank.experiments.outcome import Outcome
+from rerank.experiments import TABLES, paper_tables
 from rerank.experiments.rendering import to_html, to_json, to_markdown, to_text
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import PaperLine, Row, Scope, Table
+from rerank.experiments.seed_result import SeedResult
+from rerank.experiments.table_definition import PaperLine, Row, Scope, Table
 from rerank.metrics import IntersectionUnion
 
 
@@ -40,7 +40,7 @@ class FakeBench:
         unions = np.full((6, 2), 100)
         share = row.recipe + 0.01 * seed + 0.005 * np.arange(6)[:, None] * (seed + 1)
         intersections = np.round(unions * share).astype(np.int64) + np.zeros_like(unions)
-        return Outcome(IntersectionUnion(intersections, unions), 2.0, {"training loss": 0.25})
+        return SeedResult(IntersectionUnion(intersections, unions), 2.0, {"training loss": 0.25})
 
 
 def make(scope_bench: list[FakeBench], better: float = 0.6) -> Table:
@@ -190,7 +190,7 @@ def test_zhaos_mean_counts_a_twelfth_class() -> None:
 
 
 def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setitem(tables.TABLES, "fake-table", make([]))
+    monkeypatch.setitem(paper_tables.TABLES, "fake-table", make([]))
     assert main(["reproduce", "list"]) == 0
     assert "larsson-table1" in capsys.readouterr().out
     work = tmp_path / "w"

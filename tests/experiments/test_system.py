@@ -10,7 +10,7 @@ from rerank.experiments.pipeline_bench import PipelineBench
 from rerank.experiments.rendering import to_json, to_markdown, to_text
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.system import system_bench
-from rerank.experiments.table import Scope, Table
+from rerank.experiments.table_definition import Scope, Table
 
 TINY = (
     "dataset.options={n_images: 12, size: [64, 48]}",

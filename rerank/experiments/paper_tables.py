@@ -12,7 +12,7 @@ from rerank.errors import ConfigError
 from rerank.experiments import cogswell, larsson, nagendar, system, zhao
 from rerank.experiments.rendering import to_text, write_reproduction
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import Scope, Table
+from rerank.experiments.table_definition import Scope, Table
 
 #: Every table, by the name that `rerank reproduce` takes.
 TABLES: dict[str, Table] = {

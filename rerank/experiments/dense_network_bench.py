@@ -16,9 +16,8 @@ from torch.nn import functional as F
 
 from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome, settings_digest
-from rerank.experiments.table import Row, Scope
-from rerank.experiments.weights import find_backbone_weights
+from rerank.experiments.seed_result import SeedResult, settings_digest
+from rerank.experiments.table_definition import Row, Scope
 from rerank.layers import CRFGrad, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
@@ -34,11 +33,12 @@ from rerank.nets import (
 )
 from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
+from rerank.nets.weights_search import find_backbone_weights
 from rerank.types import Array, IntArray
 
 
 @dataclass(frozen=True)
-class DenseSetting:
+class DenseNetworkSetting:
     """What all rows of a dense table share.
 
     Attributes
@@ -71,7 +71,7 @@ class DenseSetting:
 
 
 @dataclass(frozen=True)
-class DenseRecipe:
+class DenseNetworkRecipe:
     """What a row of a dense table does.
 
     Attributes
@@ -93,7 +93,7 @@ class DenseRecipe:
     clip_norm: float | None = 5.0
 
 
-class DenseBench:
+class DenseNetworkBench:
     """Trains and measures the rows of a dense table (see `Bench`).
 
     At the small size images are brought to one size and mirrored; where the backbone is frozen
@@ -107,7 +107,7 @@ class DenseBench:
         If the data set or the backbone's weights are not where they should be.
     """
 
-    def __init__(self, scope: Scope, setting: DenseSetting) -> None:
+    def __init__(self, scope: Scope, setting: DenseNetworkSetting) -> None:
         self.scope, self.setting = scope, setting
         opened = [
             open_dataset(setting.dataset, scope.data_root, split, **setting.options)
@@ -146,7 +146,7 @@ class DenseBench:
         place: Path,
         start: Path | None,
         progress: Callable[[float], None],
-    ) -> Outcome:
+    ) -> SeedResult:
         """Train if there is something to train, keep the state, and judge."""
         began = time.monotonic()
         with torch_threads(self.scope.jobs):
@@ -154,12 +154,12 @@ class DenseBench:
             notes = self._train(model, row.recipe, seed, place, progress)
             counts = self._judge(model.to(self.scope.device).eval(), row.recipe)
         progress(1.0)
-        return Outcome(intersection_union(counts), time.monotonic() - began, notes)
+        return SeedResult(intersection_union(counts), time.monotonic() - began, notes)
 
     def _train(
         self,
         model: nn.Module,
-        recipe: DenseRecipe,
+        recipe: DenseNetworkRecipe,
         seed: int,
         place: Path,
         progress: Callable[[float], None],
@@ -181,7 +181,9 @@ class DenseBench:
         checkpoint.unlink(missing_ok=True)
         return _notes(history)
 
-    def model(self, recipe: DenseRecipe, seed: int, start: Path | None) -> DenseFCN | DenseCRFNet:
+    def model(
+        self, recipe: DenseNetworkRecipe, seed: int, start: Path | None
+    ) -> DenseFCN | DenseCRFNet:
         """The model of a recipe, new or from the state of the row that it goes on from."""
         net = DenseFCN(
             len(self.class_names),
@@ -201,7 +203,7 @@ class DenseBench:
         n_views = 4 if self.scope.full else min(2 * len(self.train) + len(self.val), 500)
         return DenseCRFNet(net, CRFGrad(net.n_classes, cache_size=n_views, **arguments))
 
-    def _config(self, recipe: DenseRecipe, seed: int) -> TrainConfig:
+    def _config(self, recipe: DenseNetworkRecipe, seed: int) -> TrainConfig:
         factor = self.setting.full_factor if self.scope.full else 1.0
         phases = tuple(
             Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate) for p in recipe.phases
@@ -233,7 +235,7 @@ class DenseBench:
             )
         return self._kept[name]
 
-    def _judge(self, model: nn.Module, recipe: DenseRecipe) -> IntArray:
+    def _judge(self, model: nn.Module, recipe: DenseNetworkRecipe) -> IntArray:
         n_classes = len(self.class_names)
         counts = np.zeros((len(self.val), n_classes, n_classes), np.int64)
         for index in range(len(self.val)):

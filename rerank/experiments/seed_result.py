@@ -18,7 +18,7 @@ from rerank.metrics import IntersectionUnion
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class SeedResult:
     """Counts of one labeling per image, and what else is worth telling.
 
     Attributes
@@ -42,7 +42,7 @@ def settings_digest(settings: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def write_outcome(path: Path, outcome: Outcome) -> None:
+def write_seed_result(path: Path, outcome: SeedResult) -> None:
     """Write an outcome whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -60,8 +60,8 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
     os.replace(partial, path)
 
 
-def read_outcome(path: Path) -> Outcome | None:
-    """Read what `write_outcome` wrote; None where there is nothing.
+def read_seed_result(path: Path) -> SeedResult | None:
+    """Read what `write_seed_result` wrote; None where there is nothing.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_outcome(path: Path) -> Outcome | None:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             counts = IntersectionUnion(file["intersections"], file["unions"])
             notes = {str(name): float(value) for name, value in zip(file["names"], file["values"])}
-            return Outcome(counts, float(file["seconds"]), notes)
+            return SeedResult(counts, float(file["seconds"]), notes)
     except Exception as error:  # a damaged archive raises one of many kinds
         raise DataError(
             f"{path}: unreadable ({str(error)[:100]}); delete it, and the same "

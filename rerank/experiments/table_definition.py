@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rerank.experiments.outcome import Outcome
+from rerank.experiments.seed_result import SeedResult
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Bench(Protocol):
         place: Path,
         start: Path | None,
         progress: Callable[[float], None],
-    ) -> Outcome:
+    ) -> SeedResult:
         """Measure a row. Files that start with `place` are its own, those that start with
         `start` of the row that it goes on from. `progress` takes the share that is done."""
 
