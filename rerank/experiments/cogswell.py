@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table_definition import PaperLine, Row, Scope, Table
+from rerank.experiments.table_definition import (
+    Comparisons,
+    PaperLine,
+    PaperTable,
+    Row,
+    Scope,
+    Table,
+)
 from rerank.stages.report import RULES
 
 #: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.
@@ -70,43 +77,47 @@ def _rows(*keys: str) -> tuple[Row, ...]:
 TABLE2 = Table(
     name="cogswell-table2",
     title="From coarse to full size",
-    source="Cogswell et al. 2014, Table 2",
-    paper_data=_PAPER_DATA,
     data=_DATA,
-    columns=(
-        "Naive Upsampling",
-        "Superpixel Upsampling",
-        "SegNet-CE",
-        "SegNet-UIO",
-        "SegNet-UIO-CE-combination",
-        "+SVM re-ranker",
-    ),
-    printed=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
     rows=_rows("map", "naive", "superpixel", "ce", "uoi", "mix", "svm"),
-    baseline="map",
+    comparisons=Comparisons(
+        "map", pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")), aims={("mix", "ce"): 0.0}
+    ),
     bench=cogswell_bench,
-    pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
-    aims={("mix", "ce"): 0.0},
+    paper=PaperTable(
+        source="Cogswell et al. 2014, Table 2",
+        data=_PAPER_DATA,
+        columns=(
+            "Naive Upsampling",
+            "Superpixel Upsampling",
+            "SegNet-CE",
+            "SegNet-UIO",
+            "SegNet-UIO-CE-combination",
+            "+SVM re-ranker",
+        ),
+        lines=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
+    ),
     notes=_BASE_NOTES,
 )
 
 FIG6 = Table(
     name="cogswell-fig6",
     title="The SegNet's loss, judged by the proposals it picks",
-    source="Cogswell et al. 2014, Fig. 6 (its values are those of Table 2)",
-    paper_data=_PAPER_DATA,
     data=_DATA,
-    columns=("Loss", "Average"),
-    printed=(
-        PaperLine("SegNet-CE", (47.4,)),
-        PaperLine("SegNet-UIO", (48.5,)),
-        PaperLine("SegNet-UIO-CE-combination", (48.7,)),
-    ),
     rows=_rows("ce", "uoi", "mix"),
-    baseline="ce",
+    comparisons=Comparisons(
+        "ce", pairs=(("mix", "uoi"),), aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0}
+    ),
     bench=cogswell_bench,
-    pairs=(("mix", "uoi"),),
-    aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0},
+    paper=PaperTable(
+        source="Cogswell et al. 2014, Fig. 6 (its values are those of Table 2)",
+        data=_PAPER_DATA,
+        columns=("Loss", "Average"),
+        lines=(
+            PaperLine("SegNet-CE", (47.4,)),
+            PaperLine("SegNet-UIO", (48.5,)),
+            PaperLine("SegNet-UIO-CE-combination", (48.7,)),
+        ),
+    ),
     notes=(
         *_BASE_NOTES,
         "All three start from one net trained with cross-entropy; the row CE "
@@ -126,18 +137,7 @@ _ABLATED = {
 ABLATION = Table(
     name="cogswell-ablation",
     title="What each group of features is worth to the re-ranker",
-    source="Cogswell et al. 2014, section 5",
-    paper_data=_PAPER_DATA,
     data=_DATA,
-    columns=("Features", "Average"),
-    printed=(
-        PaperLine("(1) SegNet", (49.0,)),
-        PaperLine("(2) classification", (47.8,)),
-        PaperLine("(3) DivMBest+ReRank", (48.1,)),
-        PaperLine("(2) + (3)", (50.5,)),
-        PaperLine("(1) + (3)", (52.0,)),
-        PaperLine("all", (53.1,)),
-    ),
     rows=(
         *_rows("map"),
         *(
@@ -145,9 +145,26 @@ ABLATION = Table(
             for groups, paper in _ABLATED.items()
         ),
     ),
-    baseline="map",
+    comparisons=Comparisons(
+        "map",
+        pairs=tuple(
+            ("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED if groups != _GROUPS
+        ),
+    ),
     bench=cogswell_bench,
-    pairs=tuple(("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED if groups != _GROUPS),
+    paper=PaperTable(
+        source="Cogswell et al. 2014, section 5",
+        data=_PAPER_DATA,
+        columns=("Features", "Average"),
+        lines=(
+            PaperLine("(1) SegNet", (49.0,)),
+            PaperLine("(2) classification", (47.8,)),
+            PaperLine("(3) DivMBest+ReRank", (48.1,)),
+            PaperLine("(2) + (3)", (50.5,)),
+            PaperLine("(1) + (3)", (52.0,)),
+            PaperLine("all", (53.1,)),
+        ),
+    ),
     notes=(
         *_BASE_NOTES,
         "The paper prints these figures in its text. For SegNet features alone "

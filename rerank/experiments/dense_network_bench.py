@@ -1,4 +1,4 @@
-"""The bench of the dense tables: a `DenseFCN` trained with any loss, with or without a CRF."""
+"""Measure rows of tables of dense networks: a `DenseFCN`, any loss, with or without a CRF."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
 from rerank.experiments.seed_result import SeedResult, settings_digest
 from rerank.experiments.table_definition import Row, Scope
+from rerank.files import replace_file
 from rerank.layers import CRFGrad, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
@@ -33,13 +34,13 @@ from rerank.nets import (
 )
 from rerank.nets.activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
-from rerank.nets.weights_search import find_backbone_weights
+from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.types import Array, IntArray
 
 
 @dataclass(frozen=True)
 class DenseNetworkSetting:
-    """What all rows of a dense table share.
+    """What all rows of a table of dense networks share.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class DenseNetworkSetting:
 
 @dataclass(frozen=True)
 class DenseNetworkRecipe:
-    """What a row of a dense table does.
+    """What a row of a table of dense networks does.
 
     Attributes
     ----------
@@ -94,12 +95,12 @@ class DenseNetworkRecipe:
 
 
 class DenseNetworkBench:
-    """Trains and measures the rows of a dense table (see `Bench`).
+    """Trains and measures dense networks, one a row of a table (see `Bench`).
 
     At the small size images are brought to one size and mirrored; where the backbone is frozen
-    its activations are kept in memory. At full size it is trained, on random windows of the
-    images at random scales. Probabilities are enlarged to the labels' own size before they are
-    judged.
+    its activations are kept in memory. At full size the backbone is trained, on random windows of
+    the images at random scales. Probabilities are enlarged to the labels' own size before they are
+    counted.
 
     Raises
     ------
@@ -118,7 +119,7 @@ class DenseNetworkBench:
         self.weights = (
             None
             if setting.architecture == "small"
-            else find_backbone_weights(scope.data_root, setting.architecture)
+            else str(find_weights(WEIGHT_FILES[setting.architecture], scope.data_root))
         )
         self._trains_backbone = scope.full or setting.train_backbone
         self._kept: dict[str, KeptActivations] = {}
@@ -127,7 +128,7 @@ class DenseNetworkBench:
         )
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on, the images' own bytes among it."""
+        """What the result depends on, the bytes of the images included."""
         return {
             "setting": asdict(self.setting),
             "recipe": asdict(row.recipe),
@@ -147,7 +148,7 @@ class DenseNetworkBench:
         start: Path | None,
         progress: Callable[[float], None],
     ) -> SeedResult:
-        """Train if there is something to train, keep the state, and judge."""
+        """Train if there is something to train, keep the state, and count (see `Bench`)."""
         began = time.monotonic()
         with torch_threads(self.scope.jobs):
             model = self.model(row.recipe, seed, start)
@@ -184,7 +185,7 @@ class DenseNetworkBench:
     def model(
         self, recipe: DenseNetworkRecipe, seed: int, start: Path | None
     ) -> DenseFCN | DenseCRFNet:
-        """The model of a recipe, new or from the state of the row that it goes on from."""
+        """The model of a recipe, new or from the state of the row that it starts from."""
         net = DenseFCN(
             len(self.class_names),
             self.setting.architecture,
@@ -282,9 +283,8 @@ def _notes(history: History) -> dict[str, float]:
 
 
 def _save_state(place: Path, model: nn.Module) -> None:
-    partial = place.with_name(place.name + ".pt.partial")
-    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, partial)
-    partial.replace(place.with_name(place.name + ".pt"))
+    with replace_file(place.with_name(place.name + ".pt")) as temporary:
+        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, temporary)
 
 
 def load_state(place: Path, net: nn.Module) -> None:
@@ -300,6 +300,6 @@ def load_state(place: Path, net: nn.Module) -> None:
         net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds, depending on how a file is damaged
         raise DataError(
-            f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.npz "
+            f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.h5 "
             "beside it, and the same command trains the net again"
         ) from error

@@ -10,7 +10,7 @@ from rerank.experiments.dense_network_bench import (
     DenseNetworkRecipe,
     DenseNetworkSetting,
 )
-from rerank.experiments.table_definition import PaperLine, Row, Table
+from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 
 SETTING = DenseNetworkSetting("weizmann_horse", size=(120, 160), full_size=(321, 481))
@@ -36,17 +36,7 @@ def _row(key: str, name: str, paper: float, cost: float) -> Row:
 TABLE = Table(
     name="larsson-table1",
     title="A net alone and with CRF-Grad on top",
-    source="Larsson et al. 2017, Table 1",
-    paper_data="Weizmann Horse, 128 test images, FCN-8s on VGG-16",
     data="Weizmann Horse, 50 validation images, FCN-8s in form on SqueezeNet 1.0",
-    columns=("Method", "Mean IoU (%)"),
-    printed=(
-        PaperLine("FCN-8s (only)", (80.0,)),
-        PaperLine("FCN-8s + spatial (Gaussian)", (81.3,)),
-        PaperLine("FCN-8s + spatial", (82.0,)),
-        PaperLine("FCN-8s + full (Gaussian)", (82.9,)),
-        PaperLine("FCN-8s + full", (84.0,)),
-    ),
     rows=(
         Row(
             "base", "the net that all rows start from", None, DenseNetworkRecipe(BASE), shown=False
@@ -57,10 +47,24 @@ TABLE = Table(
         _row("full-gaussian", "FCN-8s + full (Gaussian)", 82.9, 2.5),
         _row("full", "FCN-8s + full", 84.0, 4.0),
     ),
-    baseline="net",
+    comparisons=Comparisons(
+        "net",
+        pairs=(("spatial", "spatial-gaussian"), ("full", "full-gaussian"), ("full", "spatial")),
+        aims={("full", "net"): 2.0, ("full", "full-gaussian"): 0.0},
+    ),
     bench=lambda scope: DenseNetworkBench(scope, SETTING),
-    pairs=(("spatial", "spatial-gaussian"), ("full", "full-gaussian"), ("full", "spatial")),
-    aims={("full", "net"): 2.0, ("full", "full-gaussian"): 0.0},
+    paper=PaperTable(
+        source="Larsson et al. 2017, Table 1",
+        data="Weizmann Horse, 128 test images, FCN-8s on VGG-16",
+        columns=("Method", "Mean IoU (%)"),
+        lines=(
+            PaperLine("FCN-8s (only)", (80.0,)),
+            PaperLine("FCN-8s + spatial (Gaussian)", (81.3,)),
+            PaperLine("FCN-8s + spatial", (82.0,)),
+            PaperLine("FCN-8s + full (Gaussian)", (82.9,)),
+            PaperLine("FCN-8s + full", (84.0,)),
+        ),
+    ),
     notes=(
         "Every row starts from one net of its seed, trained by itself with cross-entropy, and "
         "goes on for the same number of steps at the same rate; with a layer, net and layer "

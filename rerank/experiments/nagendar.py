@@ -7,7 +7,7 @@ from rerank.experiments.dense_network_bench import (
     DenseNetworkRecipe,
     DenseNetworkSetting,
 )
-from rerank.experiments.table_definition import PaperLine, Row, Table
+from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 
 SETTINGS = {
@@ -187,11 +187,7 @@ def _table(name: str, dataset: str) -> Table:
     return Table(
         name=name,
         title="A learned surrogate of IoU beside cross-entropy",
-        source="Nagendar et al. 2018, Table 1 and Fig. 6",
-        paper_data="PASCAL VOC 2011 validation images, FCN",
         data=f"{_DATA[dataset]}, FCN-8s in form on SqueezeNet 1.0",
-        columns=("Method", *_CLASSES, "Mean"),
-        printed=_PRINTED,
         rows=(
             Row(
                 "base",
@@ -207,15 +203,23 @@ def _table(name: str, dataset: str) -> Table:
             Row("neuro-anew", "NeuroIoU No-Int", 67.87, DenseNetworkRecipe(anew), cost=3.0),
             _after("neuro-hinge", "NeuroIoU Hinge", 69.46, "neuro-hinge"),
         ),
-        baseline="ce",
-        bench=lambda scope: DenseNetworkBench(scope, SETTINGS[dataset]),
-        pairs=(
-            ("neuro-hinge", "neuro"),
-            ("neuro", "iou"),
-            ("neuro", "neuro3"),
-            ("neuro", "neuro-anew"),
+        comparisons=Comparisons(
+            "ce",
+            pairs=(
+                ("neuro-hinge", "neuro"),
+                ("neuro", "iou"),
+                ("neuro", "neuro3"),
+                ("neuro", "neuro-anew"),
+            ),
+            aims={("neuro", "ce"): 0.0, ("neuro-hinge", "neuro"): 0.0},
         ),
-        aims={("neuro", "ce"): 0.0, ("neuro-hinge", "neuro"): 0.0},
+        bench=lambda scope: DenseNetworkBench(scope, SETTINGS[dataset]),
+        paper=PaperTable(
+            source="Nagendar et al. 2018, Table 1 and Fig. 6",
+            data="PASCAL VOC 2011 validation images, FCN",
+            columns=("Method", *_CLASSES, "Mean"),
+            lines=_PRINTED,
+        ),
         notes=(
             "Cross-entropy goes on for as long as the others do, from the same net, so that no "
             "row has been trained for longer; without initialisation the loss is NeuroIoU "

@@ -1,4 +1,4 @@
-"""Benches that run the pipeline once a seed and variant, and count what its rules choose."""
+"""Measure rows of tables by running the pipeline once for each seed and variant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rerank.experiments.seed_result import SeedResult
 from rerank.experiments.table_definition import Row, Scope
 from rerank.hdf5 import read_strings
 from rerank.metrics import IntersectionUnion, mean_image_iou
-from rerank.nets.weights_search import find_backbone_weights
+from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.reports import chosen_counts
 from rerank.stages.commands import find_recipe
 from rerank.stages.oracle import load_curve
@@ -30,13 +30,13 @@ class PipelineRecipe:
     Attributes
     ----------
     variant : str
-        Of the recipe; the bench knows their settings.
+        Name of a variant of the recipe; `PipelineBench` holds its settings.
     rule : str
-        A rule or baseline of the report; with `groups` or `n_proposals`, no matter.
+        A rule or baseline of the report; not used with `groups` or `n_proposals`.
     groups : tuple of str
-        The groups of features that an ablated ranker reads.
+        Groups of features that the ranker of the ablation uses.
     n_proposals : int
-        If above 0, the best labeling of each image among its first so many.
+        If above 0, the oracle of each image among its first `n_proposals`.
     """
 
     variant: str
@@ -46,9 +46,9 @@ class PipelineRecipe:
 
 
 class PipelineBench:
-    """Runs the pipeline once a seed and variant, in one store, and reads its choices (see `Bench`).
+    """Runs the pipeline for each seed and variant, and counts its choices (see `Bench`).
 
-    What variants, seeds and tables have in common is computed once.
+    All runs use one store: artefacts that variants, seeds or tables share are computed once.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class PipelineBench:
         self._weights = (
             None
             if backbone.weights is None
-            else find_backbone_weights(scope.data_root, backbone.architecture)
+            else str(find_weights(WEIGHT_FILES[backbone.architecture], scope.data_root))
         )
         self._store = Store(scope.pipeline)
         self._workflows: dict[tuple[str, int], Workflow] = {}
@@ -103,7 +103,7 @@ class PipelineBench:
         return dump_recipe(self.recipe(variant, seed))
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on: the key of the run's report holds all of it."""
+        """What the result depends on: the key of the run's report covers all of it."""
         chosen: PipelineRecipe = row.recipe
         report = self._workflow(chosen.variant, seed).task("pages").ref
         return {"report": report.key, "row": vars(chosen), "version": 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table_definition import Row, Scope, Table
+from rerank.experiments.table_definition import Comparisons, Row, Scope, Table
 from rerank.stages.report import DENSE_CRF, FUSION, RULES
 
 _DATA = {
@@ -78,18 +78,15 @@ def system_table(name: str, features: str) -> Table:
     return Table(
         name=f"system-{name.replace('_', '-')}-{features}",
         title=f"What rerank reaches: {name}, {features} features",
-        source="",
-        paper_data="",
         data=_DATA[name],
-        columns=(),
-        printed=(),
         rows=rows,
-        baseline="map",
+        comparisons=Comparisons(
+            "map",
+            pairs=(("svm", "fusion"), ("kl", "kl-ce")),
+            aims=_aims(name, features),
+            image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
+        ),
         bench=bench,
-        pairs=(("svm", "fusion"), ("kl", "kl-ce")),
-        aims=_aims(name, features),
-        by_image=True,
-        image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
         notes=(
             f"The pipeline is that of `rerank run {name}` with "
             + " and ".join(f"`{setting}`" for setting in feature_settings(name, features))

@@ -1,4 +1,4 @@
-"""A paper's table: its rows as printed, and how each is measured here."""
+"""What defines a table: the paper's printed lines, and how each row is measured here."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Scope:
 
     @property
     def pipeline(self) -> Path:
-        """The store of pipeline runs, where tables find what another has computed."""
+        """The store of pipeline runs, which all tables share."""
         return self.work.parent / "pipeline"
 
 
 class Bench(Protocol):
-    """What measures the rows of a table on one data set."""
+    """Measures the rows of a table on one data set."""
 
     class_names: tuple[str, ...]
 
     def settings(self, row: Row, seed: int) -> Any:
-        """Plain settings that the outcome depends on; outcomes of equal ones are kept."""
+        """Plain settings that the result depends on; equal settings share one kept result."""
 
     def measure(
         self,
@@ -57,8 +57,23 @@ class Bench(Protocol):
         start: Path | None,
         progress: Callable[[float], None],
     ) -> SeedResult:
-        """Measure a row. Files that start with `place` are its own, those that start with
-        `start` of the row that it goes on from. `progress` takes the share that is done."""
+        """Measure a row with one seed.
+
+        Parameters
+        ----------
+        row : Row
+        seed : int
+        place : Path
+            Start of the names of the row's own files.
+        start : Path or None
+            Start of the names of the files of the row that this one starts from.
+        progress : callable
+            Takes the share that is done, in 0..1.
+
+        Returns
+        -------
+        SeedResult
+        """
 
 
 @dataclass(frozen=True)
@@ -72,15 +87,15 @@ class Row:
     name : str
         As people read it.
     paper : float or None
-        The mean IoU that the paper prints, in points; None for a row that it lacks.
+        Mean IoU that the paper prints, in points; None for a row that is not in it.
     recipe : any
-        What the bench needs to know.
+        Settings of the row, as its bench takes them.
     start : str or None
-        Key of the row that it goes on from, which is measured before.
+        Key of an earlier row, from whose trained network this one starts.
     shown : bool
-        False for what is only gone on from.
+        False for a row that is used only as a starting point.
     cost : float
-        Rough share of the work, for the time left.
+        Rough share of the work, used to estimate the time left.
     """
 
     key: str
@@ -101,57 +116,87 @@ class PaperLine:
 
 
 @dataclass(frozen=True)
+class PaperTable:
+    """The table as the paper prints it.
+
+    Attributes
+    ----------
+    source : str
+        Paper and number of the table.
+    data : str
+        What the paper measured on.
+    columns : sequence of str
+        Head of the table, with that of the lines' names.
+    lines : sequence of PaperLine
+    """
+
+    source: str
+    data: str
+    columns: Sequence[str]
+    lines: Sequence[PaperLine]
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Which rows of a table are compared, and the gains that the project asks for.
+
+    Attributes
+    ----------
+    baseline : str
+        Key of the row that all others are compared with.
+    pairs : sequence of (key, key)
+        Further gains, of the first row over the second.
+    aims : mapping of (key, key) to float
+        Least gain in points of corpus IoU; 0 asks for any gain.
+    image_aims : mapping of (key, key) to float, optional
+        The same in mean image IoU; None where rows are not compared by mean image IoU.
+    """
+
+    baseline: str
+    pairs: Sequence[tuple[str, str]] = ()
+    aims: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    image_aims: Mapping[tuple[str, str], float] | None = None
+
+
+@dataclass(frozen=True)
 class Table:
-    """A table of a paper, and its rows here.
+    """A table of a paper, or one of our own, and how its rows are measured here.
 
     Attributes
     ----------
     name : str
         As `rerank reproduce` takes it.
-    title, source : str
-        What it shows, and where it is printed.
-    paper_data, data : str
-        What the paper measured on, and what is measured on here.
-    columns : sequence of str
-        Head of the printed table.
-    printed : sequence of PaperLine
-        The printed table.
+    title : str
+        What the table shows.
+    data : str
+        What is measured on here.
     rows : sequence of Row
-    baseline : str
-        Key of the row that the others' gains are over.
-    pairs : sequence of (key, key)
-        Further gains, of the first row over the second.
-    aims : mapping of (key, key) to float
-        The gain in points that the project asks for.
-    by_image : bool
-        Whether rows are compared by mean image IoU as well.
-    image_aims : mapping of (key, key) to float
-        As `aims`, of mean image IoU.
-    notes : sequence of str
-        What a reader must know.
+    comparisons : Comparisons
     bench : callable
         Makes the bench for a scope.
+    paper : PaperTable, optional
+        None for a table that no paper prints.
+    notes : sequence of str
+        What a reader must know.
     """
 
     name: str
     title: str
-    source: str
-    paper_data: str
     data: str
-    columns: Sequence[str]
-    printed: Sequence[PaperLine]
     rows: Sequence[Row]
-    baseline: str
+    comparisons: Comparisons
     bench: Callable[[Scope], Bench]
-    pairs: Sequence[tuple[str, str]] = ()
-    aims: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    paper: PaperTable | None = None
     notes: Sequence[str] = ()
-    by_image: bool = False
-    image_aims: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def row(self, key: str) -> Row:
         """The row with that key."""
         return next(row for row in self.rows if row.key == key)
+
+    @property
+    def source(self) -> str:
+        """Paper and number of the printed table; empty without one."""
+        return "" if self.paper is None else self.paper.source
 
     @property
     def shown(self) -> list[Row]:
@@ -160,6 +205,7 @@ class Table:
 
     @property
     def all_pairs(self) -> list[tuple[str, str]]:
-        """Every gain that is worked out: over the baseline, then the further ones."""
-        over = [(row.key, self.baseline) for row in self.shown if row.key != self.baseline]
-        return [*over, *(pair for pair in self.pairs if pair not in over)]
+        """The pairs of rows that are compared: with the baseline, then the further ones."""
+        baseline = self.comparisons.baseline
+        over = [(row.key, baseline) for row in self.shown if row.key != baseline]
+        return [*over, *(pair for pair in self.comparisons.pairs if pair not in over)]

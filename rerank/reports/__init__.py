@@ -10,7 +10,17 @@ from rerank.reports.figures import (
     draw_pictures,
     to_png,
 )
-from rerank.reports.page import TIMINGS, Example, Page, Panel, Section, render_page, render_timings
+from rerank.reports.page import (
+    TIMINGS,
+    Example,
+    Page,
+    Panel,
+    Section,
+    TextTable,
+    render_page,
+    render_text_tables,
+    render_timings,
+)
 
 __all__ = [
     "TIMINGS",
@@ -19,6 +29,7 @@ __all__ = [
     "Page",
     "Panel",
     "Section",
+    "TextTable",
     "chosen_counts",
     "data_uri",
     "draw_bars",
@@ -30,6 +41,7 @@ __all__ = [
     "label_picture",
     "photograph",
     "render_page",
+    "render_text_tables",
     "render_timings",
     "to_csv",
     "to_png",

@@ -16,6 +16,7 @@ from rerank.config import Recipe
 from rerank.datasets import Dataset, open_dataset
 from rerank.errors import ConfigError, DataError
 from rerank.folds import ALL, FINAL, Part, assign_folds, fold_name, make_parts
+from rerank.nets import weights_search
 from rerank.parallel import Backend, cluster, run_tasks
 from rerank.stages import index as index_stage
 from rerank.stages.base import Job, Stage
@@ -363,21 +364,9 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     name = recipe.backbone.weights
     if name is None:
         return None
-    places = [Path(name)]
-    if data_root is not None and not Path(name).is_absolute():
-        root = Path(data_root).resolve()
-        places += [
-            folder / name
-            for base in (root, root.parent, root.parent.parent)
-            for folder in (base, base / "weights")
-        ]
-    for place in places:
-        if place.is_file():
-            return str(place)
-    looked = ", ".join(str(place) for place in places)
-    raise DataError(
-        f"{name}: no such weights file (looked for {looked}); give its path with "
-        "--set backbone.weights=FILE"
+    root = None if data_root is None else Path(data_root)
+    return str(
+        weights_search.find_weights([name], root, "give its path with --set backbone.weights=FILE")
     )
 
 

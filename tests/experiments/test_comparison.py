@@ -108,14 +108,14 @@ def test_no_difference_is_seldom_found_significant() -> None:
 
 
 def test_what_cannot_be_paired() -> None:
-    with pytest.raises(InputError, match="2 outcomes cannot be paired with 1"):
+    with pytest.raises(InputError, match="2 results cannot be paired with 1"):
         gain([outcome(0), outcome(1)], [outcome(0)])
     with pytest.raises(InputError, match="one shape"):
         gain([outcome(0)], [outcome(0, n_images=11)])
 
 
-def test_outcomes_are_kept(tmp_path) -> None:
-    path = tmp_path / "a" / "row.npz"
+def test_results_are_kept(tmp_path) -> None:
+    path = tmp_path / "a" / "row.h5"
     assert read_seed_result(path) is None
     write_seed_result(path, outcome(0))
     found = read_seed_result(path)
@@ -123,7 +123,7 @@ def test_outcomes_are_kept(tmp_path) -> None:
     np.testing.assert_array_equal(found.counts.unions, outcome(0).counts.unions)
     assert list(path.parent.iterdir()) == [path]
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match="row.npz: unreadable.*delete it"):
+    with pytest.raises(DataError, match="row.h5: unreadable.*delete it"):
         read_seed_result(path)
 
 

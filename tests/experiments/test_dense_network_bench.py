@@ -11,7 +11,7 @@ from rerank.experiments.dense_network_bench import (
     DenseNetworkSetting,
 )
 from rerank.experiments.reproduction import reproduce, result_place
-from rerank.experiments.table_definition import Row, Scope, Table
+from rerank.experiments.table_definition import Comparisons, Row, Scope, Table
 from rerank.metrics import corpus_iou
 from rerank.nets import Phase
 
@@ -56,13 +56,9 @@ def table() -> Table:
     return Table(
         "dense",
         "Dense",
-        "nowhere",
-        "none",
         "scenes",
-        ("Method", "Mean"),
-        (),
         rows,
-        "net",
+        Comparisons("net"),
         lambda scope: DenseNetworkBench(scope, SETTING),
     )
 
@@ -72,23 +68,23 @@ def test_rows_go_on_from_each_other_and_are_kept(tmp_path: Path) -> None:
     found = reproduce(table(), scope, (0,))
     files = {p.name.split("-seed")[0] + p.suffix for p in scope.work.iterdir()}
     assert files == {
-        "base.npz",
+        "base.h5",
         "base.pt",
-        "net.npz",
+        "net.h5",
         "net.pt",
-        "crf.npz",
+        "crf.h5",
         "crf.pt",
-        "dense.npz",
-        "neuro.npz",
+        "dense.h5",
+        "neuro.h5",
         "neuro.pt",
     }
     assert "surrogate fit (held out)" in found.notes["neuro"]
     assert "surrogate fit (held out)" not in found.notes["net"]
-    assert all(0 < found.spreads[key].mean < 100 for key in ("net", "crf", "dense", "neuro"))
-    assert found.spreads["net"].per_seed != found.spreads["crf"].per_seed
+    assert all(0 < found.corpus.spreads[key].mean < 100 for key in ("net", "crf", "dense", "neuro"))
+    assert found.corpus.spreads["net"].per_seed != found.corpus.spreads["crf"].per_seed
     again = reproduce(table(), Scope(tmp_path, tmp_path / "other", quiet=True), (0,))
     for key in ("net", "crf", "dense", "neuro"):
-        assert again.spreads[key].per_seed == found.spreads[key].per_seed
+        assert again.corpus.spreads[key].per_seed == found.corpus.spreads[key].per_seed
 
 
 def test_judged_at_the_labels_own_size(tmp_path: Path) -> None:
