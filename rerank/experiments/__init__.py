@@ -1,5 +1,7 @@
-"""What the command line does beside the pipeline: the papers' tables and figures measured anew,
-and the dense CRF on a folder of maps. Any room may be used here; none uses what is here."""
+"""The papers' tables and figures measured again, and the fully connected CRF on a folder of maps.
+
+Only the command line imports this package.
+"""
 
 from rerank.experiments.dense_crf_files import DenseCRFSettings, refine_files, refine_map
 from rerank.experiments.paper_tables import TABLES, reproduce_table

@@ -1,4 +1,4 @@
-"""Cogswell et al. 2014: Table 2, the ablation of section 5 and Fig. 6, on the pipeline's work."""
+"""Cogswell et al. 2014: Table 2, the ablation of section 5, and Fig. 6, by runs of the pipeline."""
 
 from __future__ import annotations
 
@@ -15,16 +15,28 @@ from rerank.experiments.table_definition import (
 )
 from rerank.stages.report import RULES
 
-#: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.
+#: UOI's weight in the second phase of the SegNet's training; 0 is cross-entropy alone.
 _UOI = {"ce": 0.0, "uoi": 1.0, "mix": 0.7}
 
 
 def cogswell_bench(
     scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()
 ) -> PipelineBench:
-    """The paper's own method, one variant a loss of the SegNet's second phase.
+    """The paper's own method, with one variant for each loss of the SegNet's second phase.
 
     Superpixels, unaries and proposals of a seed are the same for all losses.
+
+    Parameters
+    ----------
+    scope : Scope
+    name : str
+        A built-in recipe.
+    overrides : sequence of str
+        Further settings.
+
+    Returns
+    -------
+    PipelineBench
     """
     chosen = [
         "fusion.enabled=false",
@@ -50,7 +62,7 @@ _DATA = "MSRC-21, 59 validation images; superpixel CRF with DivMBest, SegNet on 
 _PAPER_DATA = "PASCAL VOC 2012 validation images; O2P with DivMBest, SegNet on CaffeNet"
 _BASE_NOTES = (
     "The pipeline is that of `rerank run msrc21` with DivMBest alone as the generator, without "
-    "fusion, and with the paper's three groups of features; all losses and rules see the same "
+    "fusion, and with the paper's three groups of features; all losses and rules use the same "
     "proposals of a seed.",
     "`rerank run` reaches more: its pool of generators, its compact features and fusion are left "
     "out here, where the paper's own method is measured.",
@@ -101,7 +113,7 @@ TABLE2 = Table(
 
 FIG6 = Table(
     name="cogswell-fig6",
-    title="The SegNet's loss, judged by the proposals it picks",
+    title="The SegNet's loss, measured by the proposals that it picks",
     data=_DATA,
     rows=_rows("ce", "uoi", "mix"),
     comparisons=Comparisons(
@@ -121,7 +133,7 @@ FIG6 = Table(
     notes=(
         *_BASE_NOTES,
         "All three start from one net trained with cross-entropy; the row CE "
-        "goes on with it for as long as the others train with theirs.",
+        "is trained with it for as long as the others with theirs.",
     ),
 )
 
@@ -136,7 +148,7 @@ _ABLATED = {
 }
 ABLATION = Table(
     name="cogswell-ablation",
-    title="What each group of features is worth to the re-ranker",
+    title="How much each group of features helps the re-ranker",
     data=_DATA,
     rows=(
         *_rows("map"),

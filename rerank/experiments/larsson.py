@@ -15,7 +15,7 @@ from rerank.nets import Phase
 
 SETTING = DenseNetworkSetting("weizmann_horse", size=(120, 160), full_size=(321, 481))
 BASE = (Phase("ce", 30, 0.02),)
-#: The net alone goes on for as long as the others, so that no row has been trained for longer.
+#: The net alone is trained for as long as the others, so that no row has been trained for longer.
 JOINT = (Phase("ce", 10, 0.005),)
 
 _KERNELS: Mapping[str, Mapping[str, Any]] = {
@@ -67,8 +67,8 @@ TABLE = Table(
     ),
     notes=(
         "Every row starts from one net of its seed, trained by itself with cross-entropy, and "
-        "goes on for the same number of steps at the same rate; with a layer, net and layer "
-        "are trained as one, without weights on the Gaussian kernels but the unary's.",
+        "is trained for the same number of steps at the same rate; with a layer, net and layer "
+        "are trained together, and Gaussian kernels have no weights but the unary's.",
         "At the small size the backbone is frozen.",
     ),
 )

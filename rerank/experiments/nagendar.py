@@ -176,7 +176,7 @@ _PRINTED = (
 
 
 def _after(key: str, name: str, paper: float | None, loss: str) -> Row:
-    """A row that goes on from the net trained with cross-entropy."""
+    """A row that starts from the net trained with cross-entropy."""
     return Row(
         key, name, paper, DenseNetworkRecipe((Phase(loss, SECOND, SECOND_RATE),)), start="base"
     )
@@ -221,12 +221,12 @@ def _table(name: str, dataset: str) -> Table:
             lines=_PRINTED,
         ),
         notes=(
-            "Cross-entropy goes on for as long as the others do, from the same net, so that no "
+            "Cross-entropy is trained for as long as the others, from the same net, so that no "
             "row has been trained for longer; without initialisation the loss is NeuroIoU "
             "from the first step to the last.",
             "The paper draws 3 and 6 inputs as Fig. 6 and prints no figure for 3.",
-            "The share of the IoU losses' variance that the surrogate explains on counts that "
-            "it had not seen stands below as its fit.",
+            "The surrogate's fit, below, is the share of the IoU losses' variance that it explains "
+            "on counts that it was not trained on.",
             "At the small size the backbone is frozen. On CamVid's training images held out "
             "(one seed) that gave 45.4 for cross-entropy and for NeuroIoU, 44.8 for its hinge "
             "form and 46.3 for IoU-Appx, at the better of the rates tried.",

@@ -1,4 +1,4 @@
-"""The papers' figures drawn by a command: flips, the discontinuous function, CRF-Grad's energy."""
+"""Figures of the papers: flipped pixels, a function with a jump, and the energy of CRF-Grad."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class EnergyCurves:
 def energy_curves(
     layer: CRFGrad, items: Sequence[tuple[torch.Tensor, torch.Tensor, Array]], n_steps: int = 10
 ) -> EnergyCurves:
-    """Follow the layer's descent on images, without a leak.
+    """Energy and IoU after each iteration of the layer on images, without a leak.
 
     Parameters
     ----------
@@ -93,7 +93,16 @@ def energy_curves(
     items : sequence of (logits (1, L, H, W), image (1, 3, H, W), labels (H, W))
         Labels of 255 are void.
     n_steps : int
-        Iterations, also beyond the layer's own.
+        Iterations; may be more than the layer's own.
+
+    Returns
+    -------
+    EnergyCurves
+
+    Raises
+    ------
+    InputError
+        If there is no image.
     """
     if not items:
         raise InputError("energy curves need at least one image")
@@ -146,7 +155,11 @@ def draw_plot(
         layer is then followed on the validation images, and the data set. By default a layer
         with Gaussian kernels on drawn scenes.
     seed : int
-        Of the simulation; of the row of the table.
+        Of the simulation, or of the table's row.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------

@@ -12,7 +12,7 @@ from rerank.nets import Phase
 
 SETTING = DenseNetworkSetting("camvid", size=(144, 192), full_size=(360, 480), train_backbone=True)
 EPOCHS = 24
-#: Of all rows. What was tried on training images is told in the notes below.
+#: Of all rows. The notes below say what was tried on training images.
 RATE = 0.1
 
 _CLASSES = (
@@ -218,7 +218,7 @@ TABLE = Table(
         "RMI's regions are cut after downsampling by 2, not 4, since the images are of less "
         "than half the size.",
         "Zhao et al. print their loss with the binary cross-entropy of sigmoids, and compare "
-        "it with that of a softmax. Here sigmoids cost more than regions gain, whence the two "
+        "it with that of a softmax. Here sigmoids lose more than regions gain, hence the two "
         "rows: RMI beside the softmax, and as printed.",
         "What was tried, on every other image of the last third of the training images after "
         "training on every other of the rest (seed 0, 24 epochs): cross-entropy 43.5 at rate "

@@ -1,4 +1,4 @@
-"""What people read: evaluations with intervals, curves, tables, and the page that holds them."""
+"""Evaluations with intervals, curves, CSV texts, and the HTML pages that hold them."""
 
 from rerank.reports.csv_text import to_csv
 from rerank.reports.embedded_pictures import data_uri, label_picture, photograph
