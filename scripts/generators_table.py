@@ -1,6 +1,6 @@
 """Print each generator's oracle in several runs: python scripts/generators_table.py WORK...
 
-The runs must have been made with `report.generators`; a diversity of 1.0 is the chosen one.
+The runs need `report.generators=true`. Diversities are relative: 1.0 is the chosen one.
 """
 
 from __future__ import annotations

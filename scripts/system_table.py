@@ -1,6 +1,6 @@
 """Print the README's table over seeds: python scripts/system_table.py WORK
 
-WORK is that of `rerank reproduce system-...`; what has not been measured is left out.
+WORK is the work folder of `rerank reproduce system-...`. Tables without results are left out.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from results_table import print_table
 
@@ -66,7 +67,7 @@ def main() -> None:
     )
 
 
-def _gain(gains: list[dict], over: str) -> str:
+def _gain(gains: list[dict[str, Any]], over: str) -> str:
     gain = next(g for g in gains if (g["row"], g["over"]) == ("svm", over))
     return f"{gain['mean']:+.1f} ({gain['low']:.1f} to {gain['high']:.1f})"
 

@@ -1,23 +1,42 @@
-"""Cogswell et al. 2014: Table 2, the ablation of section 5 and Fig. 6, on the pipeline's work."""
+"""Cogswell et al. 2014: Table 2, the ablation of section 5, and Fig. 6, by runs of the pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table import PaperLine, Row, Scope, Table
+from rerank.experiments.table_definition import (
+    Comparisons,
+    PaperLine,
+    PaperTable,
+    Row,
+    Scope,
+    Table,
+)
 from rerank.reports.populations import RULES
 
-#: UOI's weight in the second phase of the SegNet's training; 0 goes on with cross-entropy.
+#: UOI's weight in the second phase of the SegNet's training; 0 is cross-entropy alone.
 _UOI = {"ce": 0.0, "uoi": 1.0, "mix": 0.7}
 
 
 def cogswell_bench(
     scope: Scope, name: str = "msrc21", overrides: Sequence[str] = ()
 ) -> PipelineBench:
-    """The paper's own method, one variant a loss of the SegNet's second phase.
+    """The paper's own method, with one variant for each loss of the SegNet's second phase.
 
     Superpixels, unaries and proposals of a seed are the same for all losses.
+
+    Parameters
+    ----------
+    scope : Scope
+    name : str
+        A built-in recipe.
+    overrides : sequence of str
+        Further settings.
+
+    Returns
+    -------
+    PipelineBench
     """
     chosen = [
         "fusion.enabled=false",
@@ -43,7 +62,7 @@ _DATA = "MSRC-21, 59 validation images; superpixel CRF with DivMBest, SegNet on 
 _PAPER_DATA = "PASCAL VOC 2012 validation images; O2P with DivMBest, SegNet on CaffeNet"
 _BASE_NOTES = (
     "The pipeline is that of `rerank run msrc21` with DivMBest alone as the generator, without "
-    "fusion, and with the paper's three groups of features; all losses and rules see the same "
+    "fusion, and with the paper's three groups of features; all losses and rules use the same "
     "proposals of a seed.",
     "`rerank run` reaches more: its pool of generators, its compact features and fusion are left "
     "out here, where the paper's own method is measured.",
@@ -70,47 +89,51 @@ def _rows(*keys: str) -> tuple[Row, ...]:
 TABLE2 = Table(
     name="cogswell-table2",
     title="From coarse to full size",
-    source="Cogswell et al. 2014, Table 2",
-    paper_data=_PAPER_DATA,
     data=_DATA,
-    columns=(
-        "Naive Upsampling",
-        "Superpixel Upsampling",
-        "SegNet-CE",
-        "SegNet-UIO",
-        "SegNet-UIO-CE-combination",
-        "+SVM re-ranker",
-    ),
-    printed=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
     rows=_rows("map", "naive", "superpixel", "ce", "uoi", "mix", "svm"),
-    baseline="map",
+    comparisons=Comparisons(
+        "map", pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")), aims={("mix", "ce"): 0.0}
+    ),
     bench=cogswell_bench,
-    pairs=(("uoi", "ce"), ("mix", "ce"), ("svm", "mix")),
-    aims={("mix", "ce"): 0.0},
+    paper=PaperTable(
+        source="Cogswell et al. 2014, Table 2",
+        data=_PAPER_DATA,
+        columns=(
+            "Naive Upsampling",
+            "Superpixel Upsampling",
+            "SegNet-CE",
+            "SegNet-UIO",
+            "SegNet-UIO-CE-combination",
+            "+SVM re-ranker",
+        ),
+        lines=(PaperLine("31.3", (31.9, 47.4, 48.5, 48.7, 53.1)),),
+    ),
     notes=_BASE_NOTES,
 )
 
 FIG6 = Table(
     name="cogswell-fig6",
-    title="The SegNet's loss, judged by the proposals it picks",
-    source="Cogswell et al. 2014, Fig. 6 (its values are those of Table 2)",
-    paper_data=_PAPER_DATA,
+    title="The SegNet's loss, measured by the proposals that it picks",
     data=_DATA,
-    columns=("Loss", "Average"),
-    printed=(
-        PaperLine("SegNet-CE", (47.4,)),
-        PaperLine("SegNet-UIO", (48.5,)),
-        PaperLine("SegNet-UIO-CE-combination", (48.7,)),
-    ),
     rows=_rows("ce", "uoi", "mix"),
-    baseline="ce",
+    comparisons=Comparisons(
+        "ce", pairs=(("mix", "uoi"),), aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0}
+    ),
     bench=cogswell_bench,
-    pairs=(("mix", "uoi"),),
-    aims={("mix", "ce"): 0.0, ("uoi", "ce"): 0.0},
+    paper=PaperTable(
+        source="Cogswell et al. 2014, Fig. 6 (its values are those of Table 2)",
+        data=_PAPER_DATA,
+        columns=("Loss", "Average"),
+        lines=(
+            PaperLine("SegNet-CE", (47.4,)),
+            PaperLine("SegNet-UIO", (48.5,)),
+            PaperLine("SegNet-UIO-CE-combination", (48.7,)),
+        ),
+    ),
     notes=(
         *_BASE_NOTES,
         "All three start from one net trained with cross-entropy; the row CE "
-        "goes on with it for as long as the others train with theirs.",
+        "is trained with it for as long as the others with theirs.",
     ),
 )
 
@@ -125,19 +148,8 @@ _ABLATED = {
 }
 ABLATION = Table(
     name="cogswell-ablation",
-    title="What each group of features is worth to the re-ranker",
-    source="Cogswell et al. 2014, section 5",
-    paper_data=_PAPER_DATA,
+    title="How much each group of features helps the re-ranker",
     data=_DATA,
-    columns=("Features", "Average"),
-    printed=(
-        PaperLine("(1) SegNet", (49.0,)),
-        PaperLine("(2) classification", (47.8,)),
-        PaperLine("(3) DivMBest+ReRank", (48.1,)),
-        PaperLine("(2) + (3)", (50.5,)),
-        PaperLine("(1) + (3)", (52.0,)),
-        PaperLine("all", (53.1,)),
-    ),
     rows=(
         *_rows("map"),
         *(
@@ -145,9 +157,26 @@ ABLATION = Table(
             for groups, paper in _ABLATED.items()
         ),
     ),
-    baseline="map",
+    comparisons=Comparisons(
+        "map",
+        pairs=tuple(
+            ("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED if groups != _GROUPS
+        ),
+    ),
     bench=cogswell_bench,
-    pairs=tuple(("-".join(_GROUPS), "-".join(groups)) for groups in _ABLATED if groups != _GROUPS),
+    paper=PaperTable(
+        source="Cogswell et al. 2014, section 5",
+        data=_PAPER_DATA,
+        columns=("Features", "Average"),
+        lines=(
+            PaperLine("(1) SegNet", (49.0,)),
+            PaperLine("(2) classification", (47.8,)),
+            PaperLine("(3) DivMBest+ReRank", (48.1,)),
+            PaperLine("(2) + (3)", (50.5,)),
+            PaperLine("(1) + (3)", (52.0,)),
+            PaperLine("all", (53.1,)),
+        ),
+    ),
     notes=(
         *_BASE_NOTES,
         "The paper prints these figures in its text. For SegNet features alone "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,10 @@ import numpy as np
 from scipy import stats
 
 from rerank.errors import InputError
-from rerank.experiments.outcome import Outcome
-from rerank.metrics import IntersectionUnion, corpus_iou, image_iou, mean_image_iou
+from rerank.experiments.seed_result import SeedResult
+from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou
+from rerank.metrics.bootstrap import resampled_iou
 from rerank.types import FloatArray
-
-_BLOCK = 256
 
 #: Mean IoU over classes with counts summed over all images, or the mean of the images' own.
 Measure = Literal["corpus", "image"]
@@ -43,18 +43,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a row has over another, in points, on the same images with the same seeds.
+    """The difference of two rows, in points, on the same images with the same seeds.
 
     Attributes
     ----------
     mean : float
+        Over seeds.
     low, high : float
         95% interval of the bootstrap over images, each resample drawing the same images for
         both rows and all seeds.
     p_images : float
-        Two-sided, from the same resamples: twice the smaller share of them on one side of 0.
+        Two-sided p of the same resamples: twice the smaller share of them on one side of 0.
     p_seeds : float
-        Two-sided paired t-test over seeds; NaN for one seed.
+        Two-sided p of the paired t-test over seeds; NaN for one seed.
     """
 
     mean: float
@@ -64,10 +65,20 @@ class Gain:
     p_seeds: float
 
 
-def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
-    """Sum up one row's outcomes, one a seed."""
-    values = tuple(100 * _value(outcome.counts, measure) for outcome in outcomes)
-    classes = 100 * np.array([corpus_iou(outcome.counts).per_class for outcome in outcomes])
+def spread(results: Sequence[SeedResult], measure: Measure = "corpus") -> Spread:
+    """Sum up one row's results, one for each seed.
+
+    Parameters
+    ----------
+    results : sequence of SeedResult
+    measure : {"corpus", "image"}
+
+    Returns
+    -------
+    Spread
+    """
+    values = tuple(100 * _value(result.counts, measure) for result in results)
+    classes = 100 * np.array([corpus_iou(result.counts).per_class for result in results])
     known = np.isfinite(classes)
     sums = np.where(known, classes, 0.0).sum(axis=0)
     per_class = np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)
@@ -76,8 +87,8 @@ def spread(outcomes: Sequence[Outcome], measure: Measure = "corpus") -> Spread:
 
 
 def gain(
-    outcomes: Sequence[Outcome],
-    baseline: Sequence[Outcome],
+    results: Sequence[SeedResult],
+    baseline: Sequence[SeedResult],
     n_resamples: int = 2000,
     random_state: int = 0,
     measure: Measure = "corpus",
@@ -86,90 +97,50 @@ def gain(
 
     Parameters
     ----------
-    outcomes, baseline : sequences of Outcome
+    results, baseline : sequences of SeedResult
         One a seed, in the same order, of the same images in the same order.
     n_resamples : int
     random_state : int
     measure : {"corpus", "image"}
+
+    Returns
+    -------
+    Gain
 
     Raises
     ------
     InputError
         If the numbers of seeds or the shapes of the counts differ.
     """
-    if len(outcomes) != len(baseline) or not outcomes:
-        raise InputError(f"{len(outcomes)} outcomes cannot be paired with {len(baseline)}")
-    shapes = {outcome.counts.unions.shape for outcome in (*outcomes, *baseline)}
+    if len(results) != len(baseline) or not results:
+        raise InputError(f"{len(results)} results cannot be paired with {len(baseline)}")
+    shapes = {result.counts.unions.shape for result in (*results, *baseline)}
     if len(shapes) > 1:
         raise InputError(f"counts to be paired must be of one shape, got {sorted(shapes)}")
-    differences = np.array(
-        [
-            100 * (_value(a.counts, measure) - _value(b.counts, measure))
-            for a, b in zip(outcomes, baseline)
-        ]
+    first, second = (
+        np.array([100 * _value(result.counts, measure) for result in row])
+        for row in (results, baseline)
     )
-    resampled = _resampled(outcomes, baseline, n_resamples, random_state, measure)
+    pairs = [(a.counts, b.counts) for a, b in zip(results, baseline)]
+    resampled = 100 * resampled_iou(pairs, measure, n_resamples, random_state)
+    resampled = resampled[np.isfinite(resampled)]
     low, high = np.quantile(resampled, [0.025, 0.975])
     sides = min((resampled <= 0).mean(), (resampled >= 0).mean())
     p_images = min(1.0, max(2 * float(sides), 1.0 / n_resamples))
-    return Gain(
-        float(differences.mean()), float(low), float(high), p_images, _paired_t(differences)
-    )
+    mean = float((first - second).mean())
+    return Gain(mean, float(low), float(high), p_images, _paired_t(first, second))
 
 
 def _value(counts: IntersectionUnion, measure: Measure) -> float:
     return mean_image_iou(counts) if measure == "image" else corpus_iou(counts).mean
 
 
-def _resampled(
-    outcomes: Sequence[Outcome],
-    baseline: Sequence[Outcome],
-    n_resamples: int,
-    random_state: int,
-    measure: Measure,
-) -> FloatArray:
-    weighted = _weighted_images if measure == "image" else _weighted_corpus
-    rng = np.random.default_rng(random_state)
-    n_images = len(outcomes[0].counts.unions)
-    share = np.full(n_images, 1.0 / n_images)
-    found = []
-    for start in range(0, n_resamples, _BLOCK):
-        draws = rng.multinomial(n_images, share, size=min(_BLOCK, n_resamples - start))
-        weights = draws.astype(np.float64)
-        found.append(
-            np.mean(
-                [
-                    weighted(a.counts, weights) - weighted(b.counts, weights)
-                    for a, b in zip(outcomes, baseline)
-                ],
-                axis=0,
-            )
-        )
-    return 100 * np.concatenate(found)
-
-
-def _weighted_images(counts: IntersectionUnion, weights: FloatArray) -> FloatArray:
-    """Mean image IoU of each resample; an image without any class has none."""
-    values = image_iou(counts)
-    known = np.isfinite(values)
-    means: FloatArray = weights @ np.where(known, values, 0.0) / np.maximum(weights @ known, 1)
-    return means
-
-
-def _weighted_corpus(counts: IntersectionUnion, weights: FloatArray) -> FloatArray:
-    """Corpus mIoU of each resample, absent classes left out."""
-    intersections = weights @ counts.intersections
-    unions = weights @ counts.unions
-    present = unions > 0
-    ratios = np.where(present, intersections / np.where(present, unions, 1.0), 0.0)
-    means: FloatArray = ratios.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    return means
-
-
-def _paired_t(differences: FloatArray) -> float:
+def _paired_t(first: FloatArray, second: FloatArray) -> float:
+    differences = first - second
     if len(differences) < 2:
         return float("nan")
-    error = differences.std(ddof=1) / np.sqrt(len(differences))
-    if error == 0.0:
-        return 1.0 if differences.mean() == 0.0 else 0.0
-    return float(2 * stats.t.sf(abs(differences.mean() / error), len(differences) - 1))
+    if np.ptp(differences) == 0.0:  # the t statistic is 0 / 0 or infinite
+        return 1.0 if differences[0] == 0.0 else 0.0
+    with warnings.catch_warnings():  # about differences that are nearly equal: p is then nearly 0
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(stats.ttest_rel(first, second).pvalue)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from rerank.experiments.dense_bench import DenseBench, DenseRecipe, DenseSetting
-from rerank.experiments.table import PaperLine, Row, Table
+from rerank.experiments.dense_network_bench import (
+    DenseNetworkBench,
+    DenseNetworkRecipe,
+    DenseNetworkSetting,
+)
+from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 
 SETTINGS = {
-    "camvid": DenseSetting("camvid", size=(180, 240), full_size=(360, 480)),
-    "msrc21": DenseSetting("msrc21", size=(160, 240), full_size=(213, 320)),
+    "camvid": DenseNetworkSetting("camvid", size=(180, 240), full_size=(360, 480)),
+    "msrc21": DenseNetworkSetting("msrc21", size=(160, 240), full_size=(213, 320)),
 }
 _DATA = {"camvid": "CamVid, 101 validation images", "msrc21": "MSRC-21, 59 validation images"}
 FIRST, SECOND = 14, 10
@@ -172,8 +176,10 @@ _PRINTED = (
 
 
 def _after(key: str, name: str, paper: float | None, loss: str) -> Row:
-    """A row that goes on from the net trained with cross-entropy."""
-    return Row(key, name, paper, DenseRecipe((Phase(loss, SECOND, SECOND_RATE),)), start="base")
+    """A row that starts from the net trained with cross-entropy."""
+    return Row(
+        key, name, paper, DenseNetworkRecipe((Phase(loss, SECOND, SECOND_RATE),)), start="base"
+    )
 
 
 def _table(name: str, dataset: str) -> Table:
@@ -181,42 +187,46 @@ def _table(name: str, dataset: str) -> Table:
     return Table(
         name=name,
         title="A learned surrogate of IoU beside cross-entropy",
-        source="Nagendar et al. 2018, Table 1 and Fig. 6",
-        paper_data="PASCAL VOC 2011 validation images, FCN",
         data=f"{_DATA[dataset]}, FCN-8s in form on SqueezeNet 1.0",
-        columns=("Method", *_CLASSES, "Mean"),
-        printed=_PRINTED,
         rows=(
             Row(
                 "base",
                 "the net that rows start from",
                 None,
-                DenseRecipe((Phase("ce", FIRST, RATE),)),
+                DenseNetworkRecipe((Phase("ce", FIRST, RATE),)),
                 shown=False,
             ),
             _after("ce", "CE", 66.06, "ce"),
             _after("iou", "IoU-Appx", 66.94, "iou"),
             _after("neuro", "NeuroIoU (6 inputs)", 67.90, "neuro"),
             _after("neuro3", "NeuroIoU (3 inputs)", None, "neuro(n_inputs=3)"),
-            Row("neuro-anew", "NeuroIoU No-Int", 67.87, DenseRecipe(anew), cost=3.0),
+            Row("neuro-anew", "NeuroIoU No-Int", 67.87, DenseNetworkRecipe(anew), cost=3.0),
             _after("neuro-hinge", "NeuroIoU Hinge", 69.46, "neuro-hinge"),
         ),
-        baseline="ce",
-        bench=lambda scope: DenseBench(scope, SETTINGS[dataset]),
-        pairs=(
-            ("neuro-hinge", "neuro"),
-            ("neuro", "iou"),
-            ("neuro", "neuro3"),
-            ("neuro", "neuro-anew"),
+        comparisons=Comparisons(
+            "ce",
+            pairs=(
+                ("neuro-hinge", "neuro"),
+                ("neuro", "iou"),
+                ("neuro", "neuro3"),
+                ("neuro", "neuro-anew"),
+            ),
+            aims={("neuro", "ce"): 0.0, ("neuro-hinge", "neuro"): 0.0},
         ),
-        aims={("neuro", "ce"): 0.0, ("neuro-hinge", "neuro"): 0.0},
+        bench=lambda scope: DenseNetworkBench(scope, SETTINGS[dataset]),
+        paper=PaperTable(
+            source="Nagendar et al. 2018, Table 1 and Fig. 6",
+            data="PASCAL VOC 2011 validation images, FCN",
+            columns=("Method", *_CLASSES, "Mean"),
+            lines=_PRINTED,
+        ),
         notes=(
-            "Cross-entropy goes on for as long as the others do, from the same net, so that no "
+            "Cross-entropy is trained for as long as the others, from the same net, so that no "
             "row has been trained for longer; without initialisation the loss is NeuroIoU "
             "from the first step to the last.",
             "The paper draws 3 and 6 inputs as Fig. 6 and prints no figure for 3.",
-            "The share of the IoU losses' variance that the surrogate explains on counts that "
-            "it had not seen stands below as its fit.",
+            "The surrogate's fit, below, is the share of the IoU losses' variance that it explains "
+            "on counts that it was not trained on.",
             "At the small size the backbone is frozen. On CamVid's training images held out "
             "(one seed) that gave 45.4 for cross-entropy and for NeuroIoU, 44.8 for its hinge "
             "form and 46.3 for IoU-Appx, at the better of the rates tried.",

@@ -1,4 +1,4 @@
-"""Benches that run the pipeline once a seed and variant, and count what its rules choose."""
+"""Measure rows of tables by running the pipeline once for each seed and variant."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rerank.engine.hdf5 import read_strings
 from rerank.engine.scheduler import Execution, run_graph
 from rerank.engine.store import Store
 from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome
-from rerank.experiments.table import Row, Scope
-from rerank.experiments.weights import find_backbone_weights
+from rerank.experiments.seed_result import SeedResult
+from rerank.experiments.table_definition import Row, Scope
 from rerank.metrics import IntersectionUnion, chosen_counts, mean_image_iou
+from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.reports.populations import Population
 from rerank.stages.oracle import load_curve
 from rerank.stages.pages import load_population
@@ -31,13 +31,13 @@ class PipelineRecipe:
     Attributes
     ----------
     variant : str
-        Of the recipe; the bench knows their settings.
+        Name of a variant of the recipe; `PipelineBench` holds its settings.
     rule : str
-        A rule or baseline of the report; with `groups` or `n_proposals`, no matter.
+        A rule or baseline of the report; not used with `groups` or `n_proposals`.
     groups : tuple of str
-        The groups of features that an ablated ranker reads.
+        Groups of features that the ranker of the ablation uses.
     n_proposals : int
-        If above 0, the best labeling of each image among its first so many.
+        If above 0, the oracle of each image among its first `n_proposals`.
     """
 
     variant: str
@@ -47,9 +47,9 @@ class PipelineRecipe:
 
 
 class PipelineBench:
-    """Runs the pipeline once a seed and variant, in one store, and reads its choices (see `Bench`).
+    """Runs the pipeline for each seed and variant, and counts its choices (see `Bench`).
 
-    What variants, seeds and tables have in common is computed once.
+    All runs use one store: artefacts that variants, seeds or tables share are computed once.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class PipelineBench:
         self._weights = (
             None
             if backbone.weights is None
-            else find_backbone_weights(scope.data_root, backbone.architecture)
+            else str(find_weights(WEIGHT_FILES[backbone.architecture], scope.data_root))
         )
         self._store = Store(scope.pipeline)
         self._graphs: dict[tuple[str, int], Graph] = {}
@@ -104,7 +104,7 @@ class PipelineBench:
         return dump_recipe(self.recipe(variant, seed))
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on: the key of the run's report holds all of it."""
+        """What the result depends on: the key of the run's report covers all of it."""
         chosen: PipelineRecipe = row.recipe
         report = self._graph(chosen.variant, seed).task("pages").ref
         return {"report": report.key, "row": vars(chosen), "version": 3}
@@ -116,7 +116,7 @@ class PipelineBench:
         place: Path,
         start: Path | None,
         progress: Callable[[float], None],
-    ) -> Outcome:
+    ) -> SeedResult:
         """Run what is missing of the pipeline and count the row's labelings.
 
         The seconds are those of all stages of the row's run, also of stages that another row, or
@@ -126,7 +126,7 @@ class PipelineBench:
         graph, population, seconds = self._population(chosen.variant, seed)
         counts = self._counts(chosen, graph, population)
         progress(1.0)
-        return Outcome(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
+        return SeedResult(counts, seconds, {"mean image IoU": 100 * mean_image_iou(counts)})
 
     def _counts(
         self, chosen: PipelineRecipe, graph: Graph, population: Population

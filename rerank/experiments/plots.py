@@ -1,4 +1,4 @@
-"""The papers' figures drawn by a command: flips, the discontinuous function, CRF-Grad's energy."""
+"""Figures of the papers: flipped pixels, a function with a jump, and the energy of CRF-Grad."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from rerank.datasets import open_dataset, read_index_mask
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.experiments import larsson
-from rerank.experiments.dense_bench import DenseBench, load_state
-from rerank.experiments.reproduction import outcome_place
-from rerank.experiments.table import Scope
+from rerank.experiments.dense_network_bench import DenseNetworkBench, load_state
+from rerank.experiments.reproduction import result_place
+from rerank.experiments.table_definition import Scope
 from rerank.layers import BilateralTerm, CRFGrad
 from rerank.losses import DiscontinuityFit, FlipSimulation, fit_discontinuity, simulate_flips
 from rerank.metrics import confusion_counts, iou_from_counts
@@ -85,7 +85,7 @@ class EnergyCurves:
 def energy_curves(
     layer: CRFGrad, items: Sequence[tuple[torch.Tensor, torch.Tensor, Array]], n_steps: int = 10
 ) -> EnergyCurves:
-    """Follow the layer's descent on images, without a leak.
+    """Energy and IoU after each iteration of the layer on images, without a leak.
 
     Parameters
     ----------
@@ -93,7 +93,16 @@ def energy_curves(
     items : sequence of (logits (1, L, H, W), image (1, 3, H, W), labels (H, W))
         Labels of 255 are void.
     n_steps : int
-        Iterations, also beyond the layer's own.
+        Iterations; may be more than the layer's own.
+
+    Returns
+    -------
+    EnergyCurves
+
+    Raises
+    ------
+    InputError
+        If there is no image.
     """
     if not items:
         raise InputError("energy curves need at least one image")
@@ -146,7 +155,11 @@ def draw_plot(
         layer is then followed on the validation images, and the data set. By default a layer
         with Gaussian kernels on drawn scenes.
     seed : int
-        Of the simulation; of the row of the table.
+        Of the simulation, or of the table's row.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -218,9 +231,9 @@ def _untrained(seed: int) -> Followed:
 def _trained(work: Path, data_root: Path, seed: int) -> Followed:
     table = larsson.TABLE
     scope = Scope(data_root.resolve(), work / table.name)
-    bench = DenseBench(scope, larsson.SETTING)
+    bench = DenseNetworkBench(scope, larsson.SETTING)
     row = table.row("full")
-    place = outcome_place(table, bench, scope, row, seed)
+    place = result_place(table, bench, scope, row, seed)
     if not place.with_name(place.name + ".pt").exists():
         raise DataError(
             f"{place}.pt: not measured yet; run `rerank reproduce {table.name} --work {work}` first"

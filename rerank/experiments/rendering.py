@@ -2,107 +2,65 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rerank.engine.store import software_versions
-from rerank.experiments.comparison import Gain, Spread
-from rerank.experiments.reproduction import Reproduction
+from rerank.experiments.reproduction import Figures, Reproduction
+from rerank.experiments.table_definition import Row
+from rerank.files import write_text
+from rerank.reports import TextTable, render_text_tables
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#30343b;max-width:70rem;margin:2rem auto;
-padding:0 1rem}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e4e6ea}
-th:first-child,td:first-child{text-align:left}th{font-weight:600}.wide{overflow-x:auto}"""
-
-Block = tuple[str, Sequence[str], list[list[str]]]
-
-#: The note that tables by image say more about.
+#: The note that tables of mean image IoU hold already.
 _IMAGE_NOTE = "mean image IoU"
 
 
-@dataclass(frozen=True)
-class _Figures:
-    """What one measure of IoU says of the rows and of their gains.
-
-    Attributes
-    ----------
-    spreads : mapping of row to Spread
-    gains : mapping of (row, row) to Gain
-    aims : mapping of (row, row) to float
-    printed : bool
-        Whether they stand beside what the paper prints, which is of the whole corpus, and beside
-        what a seed took.
-    """
-
-    spreads: Mapping[str, Spread]
-    gains: Mapping[tuple[str, str], Gain]
-    aims: Mapping[tuple[str, str], float]
-    printed: bool
-
-
-def _of_corpus(found: Reproduction) -> _Figures:
-    return _Figures(found.spreads, found.gains, found.table.aims, printed=True)
-
-
-def _of_images(found: Reproduction) -> _Figures:
-    return _Figures(found.image_spreads, found.image_gains, found.table.image_aims, printed=False)
-
-
-def headlines(found: Reproduction) -> list[Block]:
-    """The measured rows and their gains: title, head and rows of text."""
-    table = found.table
-    made = [
-        _measured(
-            f"{table.source}, measured here" if table.source else "Measured here",
-            found,
-            _of_corpus(found),
-        )
-    ]
-    if table.all_pairs:
-        made.append(_compared("Gains between rows (points)", found, _of_corpus(found)))
-    if table.by_image:
+def headlines(found: Reproduction) -> list[TextTable]:
+    """The measured rows and their gains."""
+    source = found.table.source
+    made = [_measured(f"{source}, measured here" if source else "Measured here", found)]
+    if found.corpus.gains:
+        made.append(_compared("Gains between rows (points)", found))
+    if found.image is not None:
         made += [
-            _measured("Mean image IoU", found, _of_images(found)),
-            _compared("Gains in mean image IoU (points)", found, _of_images(found)),
+            _measured("Mean image IoU", found, found.image),
+            _compared("Gains in mean image IoU (points)", found, found.image),
         ]
     return made
 
 
-def blocks(found: Reproduction) -> list[Block]:
+def all_tables(found: Reproduction) -> list[TextTable]:
     """The tables of a page: those of `headlines`, then the details."""
-    table = found.table
+    table, spreads = found.table, found.corpus.spreads
     made = headlines(found)
     made.append(
-        (
+        TextTable(
             "IoU of each class, mean over seeds",
             ("row", *found.class_names),
-            [[row.name, *(_number(v) for v in found.per_class(row.key))] for row in table.shown],
+            [[r.name, *(_number(v) for v in spreads[r.key].per_class)] for r in table.shown],
         )
     )
-    if table.printed:
+    if table.paper is not None:
         made.append(
-            (
-                f"As printed: {table.source}, {table.paper_data}",
-                list(table.columns),
-                [[line.name, *(_cell(v) for v in line.values)] for line in table.printed],
+            TextTable(
+                f"As printed: {table.source}, {table.paper.data}",
+                table.paper.columns,
+                [[line.name, *(_cell(v) for v in line.values)] for line in table.paper.lines],
             )
         )
-    names = sorted(
-        {name for notes in found.notes.values() for name in notes}
-        - ({_IMAGE_NOTE} if table.by_image else set())
-    )
+    names = {name for notes in found.notes.values() for name in notes}
+    if found.image is not None:
+        names.discard(_IMAGE_NOTE)
     if names:
         made.append(
-            (
+            TextTable(
                 "Notes of the runs, mean over seeds",
-                ("row", *names),
+                ("row", *sorted(names)),
                 [
-                    [table.row(key).name, *(_number(notes.get(name), 3) for name in names)]
+                    [table.row(key).name, *(_number(notes.get(n), 3) for n in sorted(names))]
                     for key, notes in found.notes.items()
                 ],
             )
@@ -113,14 +71,14 @@ def blocks(found: Reproduction) -> list[Block]:
 def to_markdown(found: Reproduction) -> str:
     """The page as Markdown."""
     lines = [f"# {found.table.title}", "", _lead(found), ""]
-    for title, head, rows in blocks(found):
+    for table in all_tables(found):
         lines += [
-            f"## {title}",
+            f"## {table.title}",
             "",
-            "| " + " | ".join(head) + " |",
-            "|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|",
+            "| " + " | ".join(table.head) + " |",
+            "|" + "|".join(["---"] + ["---:"] * (len(table.head) - 1)) + "|",
         ]
-        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
         lines.append("")
     lines += [f"- {note}" for note in found.table.notes]
     return "\n".join([*lines, f"- {_versions()}", ""])
@@ -130,96 +88,76 @@ def to_text(found: Reproduction) -> str:
     """The measured table and the gains, for a terminal."""
     source = found.table.source
     parts = [f"{found.table.title} ({source})" if source else found.table.title, _lead(found)]
-    for title, head, rows in headlines(found):
-        widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
-        parts.append(
-            "\n".join(
-                [
-                    title,
-                    *(
-                        "  ".join(
-                            cell.ljust(w) if i == 0 else cell.rjust(w)
-                            for i, (cell, w) in enumerate(zip(row, widths))
-                        ).rstrip()
-                        for row in [list(head), *rows]
-                    ),
-                ]
-            )
-        )
+    for table in headlines(found):
+        rows = [table.head, *table.rows]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [table.title]
+        for first, *others in rows:
+            cells = [first.ljust(widths[0])]
+            cells += [cell.rjust(width) for cell, width in zip(others, widths[1:])]
+            lines.append("  ".join(cells).rstrip())
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def to_html(found: Reproduction) -> str:
     """The page as HTML without anything from elsewhere."""
-    body = [f"<h1>{html.escape(found.table.title)}</h1><p>{html.escape(_lead(found))}</p>"]
-    for title, head, rows in blocks(found):
-        body.append(
-            f"<h2>{html.escape(title)}</h2><div class=wide><table><tr>"
-            + "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-            + "</tr>"
-            + "".join(
-                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
-                for row in rows
-            )
-            + "</table></div>"
-        )
-    body.append(
-        "<ul>"
-        + "".join(f"<li>{html.escape(note)}</li>" for note in (*found.table.notes, _versions()))
-        + "</ul>"
-    )
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>"
-        f"{html.escape(found.table.name)}</title><style>{_STYLE}</style>"
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    notes = (*found.table.notes, _versions())
+    return render_text_tables(found.table.title, _lead(found), all_tables(found), notes)
 
 
 def to_json(found: Reproduction) -> str:
-    """All figures, unrounded; a figure that there is none of is null."""
-    table = found.table
+    """All figures, unrounded; null stands for a figure that does not exist."""
+    table, paper = found.table, found.table.paper
     tree = {
         "table": table.name,
         "source": table.source,
-        "paper_data": table.paper_data,
+        "paper_data": "" if paper is None else paper.data,
         "data": table.data,
-        "full": found.full,
-        "device": found.device,
+        "full": found.scope.full,
+        "device": found.scope.device,
         "seeds": list(found.seeds),
         "classes": list(found.class_names),
         "versions": software_versions(),
-        "rows": [
-            {
-                "key": row.key,
-                "name": row.name,
-                "paper": row.paper,
-                "mean": found.spreads[row.key].mean,
-                "deviation": _finite(found.spreads[row.key].deviation),
-                "per_seed": list(found.spreads[row.key].per_seed),
-                "per_class": [_finite(v) for v in found.per_class(row.key)],
-                "seconds": found.seconds[row.key],
-                "notes": found.notes.get(row.key, {}),
-                **_image_tree(found, row.key),
-            }
-            for row in table.shown
-        ],
-        "gains": _gain_trees(found, _of_corpus(found)),
-        "image_gains": _gain_trees(found, _of_images(found)),
+        "rows": [_row_tree(found, row) for row in table.shown],
+        "gains": _gain_trees(found, found.corpus),
+        "image_gains": [] if found.image is None else _gain_trees(found, found.image),
         "printed": {
-            "columns": list(table.columns),
-            "lines": [[line.name, *line.values] for line in table.printed],
+            "columns": [] if paper is None else list(paper.columns),
+            "lines": [] if paper is None else [[line.name, *line.values] for line in paper.lines],
         },
         "notes": list(table.notes),
     }
     return json.dumps(tree, indent=1) + "\n"
 
 
-def _gain_trees(found: Reproduction, figures: _Figures) -> list[dict[str, Any]]:
+def _row_tree(found: Reproduction, row: Row) -> dict[str, Any]:
+    spread = found.corpus.spreads[row.key]
+    tree = {
+        "key": row.key,
+        "name": row.name,
+        "paper": row.paper,
+        "mean": spread.mean,
+        "deviation": _finite(spread.deviation),
+        "per_seed": list(spread.per_seed),
+        "per_class": [_finite(v) for v in spread.per_class],
+        "seconds": found.seconds[row.key],
+        "notes": found.notes.get(row.key, {}),
+    }
+    if found.image is not None:
+        image = found.image.spreads[row.key]
+        tree["image_mean"] = image.mean
+        tree["image_deviation"] = _finite(image.deviation)
+        tree["image_per_seed"] = list(image.per_seed)
+    return tree
+
+
+def _gain_trees(found: Reproduction, figures: Figures) -> list[dict[str, Any]]:
     return [
         {
             "row": pair[0],
             "over": pair[1],
-            "paper": _paper_gain(found, pair) if figures.printed else None,
+            "paper": _paper_gain(found, pair) if figures is found.corpus else None,
             "aim": figures.aims.get(pair),
             "mean": gain.mean,
             "low": gain.low,
@@ -231,19 +169,19 @@ def _gain_trees(found: Reproduction, figures: _Figures) -> list[dict[str, Any]]:
     ]
 
 
-def _image_tree(found: Reproduction, key: str) -> dict[str, Any]:
-    if key not in found.image_spreads:
-        return {}
-    spread = found.image_spreads[key]
-    return {
-        "image_mean": spread.mean,
-        "image_deviation": _finite(spread.deviation),
-        "image_per_seed": list(spread.per_seed),
-    }
-
-
 def write_reproduction(found: Reproduction, folder: Path) -> list[Path]:
-    """Write `NAME.html`, `NAME.md` and `NAME.json`; returns their paths."""
+    """Write `NAME.html`, `NAME.md` and `NAME.json`.
+
+    Parameters
+    ----------
+    found : Reproduction
+    folder : Path
+        Is made where it does not exist.
+
+    Returns
+    -------
+    list of Path
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for ending, text in (
@@ -252,18 +190,20 @@ def write_reproduction(found: Reproduction, folder: Path) -> list[Path]:
         ("json", to_json(found)),
     ):
         path = folder / f"{found.table.name}.{ending}"
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
         paths.append(path)
     return paths
 
 
-def _without_empty(head: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Leave out the columns that no row has anything in, such as those of a paper."""
+def _text_table(title: str, head: Sequence[str], rows: list[list[str]]) -> TextTable:
+    """A table without the columns in which no row has anything, such as those of a paper."""
     kept = [k for k in range(len(head)) if any(row[k] for row in rows)]
-    return [head[k] for k in kept], [[row[k] for k in kept] for row in rows]
+    return TextTable(title, [head[k] for k in kept], [[row[k] for k in kept] for row in rows])
 
 
-def _measured(title: str, found: Reproduction, figures: _Figures) -> Block:
+def _measured(title: str, found: Reproduction, image: Figures | None = None) -> TextTable:
+    """The rows; what papers print, and the time, stand beside corpus IoU alone."""
+    figures = image or found.corpus
     head = (
         "row",
         "paper",
@@ -272,14 +212,14 @@ def _measured(title: str, found: Reproduction, figures: _Figures) -> Block:
         *(f"seed {seed}" for seed in found.seeds),
         "gain",
         "paper's gain",
-        "s a seed",
+        "seconds",
     )
     rows = []
     for row in found.table.shown:
-        pair = (row.key, found.table.baseline)
+        pair = (row.key, found.table.comparisons.baseline)
         spread, over = figures.spreads[row.key], figures.gains.get(pair)
         paper = papers_gain = seconds = ""
-        if figures.printed:
+        if image is None:
             paper, seconds = _number(row.paper), f"{found.seconds[row.key]:.0f}"
             papers_gain = "" if over is None else _signed(_paper_gain(found, pair))
         rows.append(
@@ -294,10 +234,11 @@ def _measured(title: str, found: Reproduction, figures: _Figures) -> Block:
                 seconds,
             ]
         )
-    return (title, *_without_empty(head, rows))
+    return _text_table(title, head, rows)
 
 
-def _compared(title: str, found: Reproduction, figures: _Figures) -> Block:
+def _compared(title: str, found: Reproduction, image: Figures | None = None) -> TextTable:
+    figures = image or found.corpus
     rows = []
     for pair, gain in figures.gains.items():
         aim = figures.aims.get(pair)
@@ -307,7 +248,7 @@ def _compared(title: str, found: Reproduction, figures: _Figures) -> Block:
             [
                 first,
                 second,
-                _signed(_paper_gain(found, pair)) if figures.printed else "",
+                _signed(_paper_gain(found, pair)) if image is None else "",
                 "" if aim is None else f"at least {aim:g}" if aim else "above",
                 f"{gain.mean:+.2f}",
                 f"{gain.low:+.2f} to {gain.high:+.2f}",
@@ -327,7 +268,7 @@ def _compared(title: str, found: Reproduction, figures: _Figures) -> Block:
         "p over seeds",
         "aim met",
     )
-    return (title, *_without_empty(head, rows))
+    return _text_table(title, head, rows)
 
 
 def _paper_gain(found: Reproduction, pair: tuple[str, str]) -> float | None:
@@ -336,16 +277,16 @@ def _paper_gain(found: Reproduction, pair: tuple[str, str]) -> float | None:
 
 
 def _lead(found: Reproduction) -> str:
-    size = "at full size" if found.full else "at the small size"
+    size = "at full size" if found.scope.full else "at the small size"
     many = (
         f"seeds {', '.join(map(str, found.seeds))}"
         if len(found.seeds) > 1
-        else f"seed {found.seeds[0]} alone, so that spread and test over seeds are missing"
+        else f"seed {found.seeds[0]} alone, hence no spread and no test over seeds"
     )
     return (
-        f"Here: {found.table.data}, {size} on {found.device}, {many}. Mean IoU over classes "
+        f"Here: {found.table.data}, {size} on {found.scope.device}, {many}. Mean IoU over classes "
         "in points, counted over all images."
-        + (f" Paper: {found.table.paper_data}." if found.table.paper_data else "")
+        + (f" Paper: {found.table.paper.data}." if found.table.paper else "")
     )
 
 

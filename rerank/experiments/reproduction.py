@@ -1,18 +1,39 @@
-"""Run a table: every row with every seed, kept as they come, then set beside the paper's."""
+"""Run a table: measure every row with every seed, keep each result, and compare the rows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError
-from rerank.experiments.comparison import Gain, Spread, gain, spread
-from rerank.experiments.outcome import Outcome, read_outcome, settings_digest, write_outcome
-from rerank.experiments.table import Bench, Row, Scope, Table
-from rerank.types import FloatArray
+from rerank.experiments.comparison import Gain, Measure, Spread, gain, spread
+from rerank.experiments.seed_result import (
+    SeedResult,
+    read_seed_result,
+    settings_digest,
+    write_seed_result,
+)
+from rerank.experiments.table_definition import Bench, Row, Scope, Table
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one measure of IoU says of the rows.
+
+    Attributes
+    ----------
+    spreads : dict of row key to Spread
+    gains : dict of (key, key) to Gain
+    aims : mapping of (key, key) to float
+        Least gain that the project asks for.
+    """
+
+    spreads: dict[str, Spread]
+    gains: dict[tuple[str, str], Gain]
+    aims: Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -22,48 +43,44 @@ class Reproduction:
     Attributes
     ----------
     table : Table
+    scope : Scope
     seeds : tuple of int
     class_names : tuple of str
-    spreads : dict of row key to Spread
-    gains : dict of (key, key) to Gain
+    corpus : Figures
+        Of corpus IoU.
+    image : Figures or None
+        Of mean image IoU; None where the table does not compare by it.
     notes : dict of row key to mean notes over seeds
     seconds : dict of row key to mean seconds a seed
-    full : bool
-    device : str
-    image_spreads, image_gains : dict
-        The same by mean image IoU; empty where the table does not compare by it.
     """
 
     table: Table
+    scope: Scope
     seeds: tuple[int, ...]
     class_names: tuple[str, ...]
-    spreads: dict[str, Spread]
-    gains: dict[tuple[str, str], Gain]
+    corpus: Figures
+    image: Figures | None
     notes: dict[str, dict[str, float]]
     seconds: dict[str, float]
-    full: bool
-    device: str
-    image_spreads: dict[str, Spread] = field(default_factory=dict)
-    image_gains: dict[tuple[str, str], Gain] = field(default_factory=dict)
-
-    def per_class(self, key: str) -> FloatArray:
-        """IoU of each class in points, mean over seeds."""
-        return self.spreads[key].per_class
 
 
 def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> Reproduction:
-    """Measure what is not measured yet and sum up.
+    """Measure the rows that are not measured yet, and sum up.
 
-    Every outcome is kept in `scope.work` under a name that holds a digest of its settings, so
-    that an interrupted run goes on where it stopped, and a changed setting measures anew what
-    depends on it.
+    Every result is kept in `scope.work` under a name that holds a digest of its settings. An
+    interrupted run therefore continues where it stopped, and after a change of a setting the
+    rows that depend on it are measured again.
 
     Parameters
     ----------
     table : Table
     scope : Scope
     seeds : sequence of int
-        At least one; the tests want three.
+        At least one; a test over seeds needs three or so.
+
+    Returns
+    -------
+    Reproduction
 
     Raises
     ------
@@ -76,15 +93,15 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
         raise ConfigError(f"seeds must be different numbers of at least 0, got {list(seeds)}")
     bench = table.bench(scope)
     places = {
-        (row.key, seed): outcome_place(table, bench, scope, row, seed)
+        (row.key, seed): result_place(table, bench, scope, row, seed)
         for row in table.rows
         for seed in seeds
     }
-    found: dict[tuple[str, int], Outcome] = {}
+    found: dict[tuple[str, int], SeedResult] = {}
     missing = []
     for seed in seeds:
         for row in table.rows:
-            kept = read_outcome(_file(places[row.key, seed]))
+            kept = read_seed_result(_file(places[row.key, seed]))
             if kept is None:
                 missing.append((row, seed))
             else:
@@ -95,48 +112,75 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
             place = places[row.key, seed]
             place.parent.mkdir(parents=True, exist_ok=True)
             start = None if row.start is None else places[row.start, seed]
-            outcome = bench.measure(row, seed, place, start, _advancer(progress, row.cost))
-            write_outcome(_file(place), outcome)
-            found[row.key, seed] = outcome
-    return sum_up(table, bench.class_names, found, tuple(seeds), scope)
+            result = bench.measure(row, seed, place, start, _advancer(progress, row.cost))
+            write_seed_result(_file(place), result)
+            found[row.key, seed] = result
+    return sum_up(table, scope, tuple(seeds), bench.class_names, found)
 
 
 def sum_up(
     table: Table,
-    class_names: tuple[str, ...],
-    found: dict[tuple[str, int], Outcome],
-    seeds: tuple[int, ...],
     scope: Scope,
+    seeds: tuple[int, ...],
+    class_names: tuple[str, ...],
+    found: Mapping[tuple[str, int], SeedResult],
 ) -> Reproduction:
-    """Work out spreads and gains of measured outcomes."""
+    """Work out spreads and gains of measured results.
+
+    Parameters
+    ----------
+    table : Table
+    scope : Scope
+    seeds : tuple of int
+    class_names : tuple of str
+    found : mapping of (row key, seed) to SeedResult
+        All shown rows with all seeds.
+
+    Returns
+    -------
+    Reproduction
+    """
     rows = {row.key: [found[row.key, seed] for seed in seeds] for row in table.shown}
     notes = {
-        key: {
-            name: sum(o.notes[name] for o in outcomes) / len(outcomes) for name in outcomes[0].notes
-        }
-        for key, outcomes in rows.items()
+        key: {name: sum(r.notes[name] for r in results) / len(results) for name in results[0].notes}
+        for key, results in rows.items()
     }
-    by_image = rows if table.by_image else {}
+
+    def figures(measure: Measure, aims: Mapping[tuple[str, str], float]) -> Figures:
+        spreads = {key: spread(results, measure) for key, results in rows.items()}
+        gains = {(a, b): gain(rows[a], rows[b], measure=measure) for a, b in table.all_pairs}
+        return Figures(spreads, gains, aims)
+
+    image_aims = table.comparisons.image_aims
     return Reproduction(
         table,
+        scope,
         seeds,
         class_names,
-        {key: spread(outcomes) for key, outcomes in rows.items()},
-        {(a, b): gain(rows[a], rows[b]) for a, b in table.all_pairs},
+        figures("corpus", table.comparisons.aims),
+        None if image_aims is None else figures("image", image_aims),
         {key: values for key, values in notes.items() if values},
-        {key: sum(o.seconds for o in outcomes) / len(outcomes) for key, outcomes in rows.items()},
-        scope.full,
-        scope.device,
-        {key: spread(outcomes, "image") for key, outcomes in by_image.items()},
-        {
-            (a, b): gain(rows[a], rows[b], measure="image")
-            for a, b in (table.all_pairs if by_image else [])
-        },
+        {key: sum(r.seconds for r in results) / len(results) for key, results in rows.items()},
     )
 
 
-def outcome_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:
-    """What the names of a row's files start with, for one seed."""
+def result_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int) -> Path:
+    """The path that the names of a row's files start with, for one seed.
+
+    Parameters
+    ----------
+    table : Table
+    bench : Bench
+    scope : Scope
+    row : Row
+    seed : int
+
+    Returns
+    -------
+    Path
+        In `scope.work`; its name ends in a digest of the settings of the row and of the rows
+        that it starts from.
+    """
     settings = [bench.settings(row, seed)]
     start: str | None = row.start
     while start is not None:
@@ -147,7 +191,7 @@ def outcome_place(table: Table, bench: Bench, scope: Scope, row: Row, seed: int)
 
 
 def _file(place: Path) -> Path:
-    return place.with_name(place.name + ".npz")
+    return place.with_name(place.name + ".h5")
 
 
 def _advancer(progress: Progress, cost: float) -> Callable[[float], None]:

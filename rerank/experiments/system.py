@@ -1,11 +1,11 @@
-"""What the whole system reaches over seeds: every rule on each data set and feature set."""
+"""Tables of our own: every rule of the report on each data set and set of features, over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
-from rerank.experiments.table import Row, Scope, Table
+from rerank.experiments.table_definition import Comparisons, Row, Scope, Table
 from rerank.reports.populations import DENSE_CRF, FUSION, RULES
 
 _DATA = {
@@ -32,9 +32,21 @@ _ORACLES = (10, 30)
 
 
 def feature_settings(name: str, features: str) -> tuple[str, ...]:
-    """Stage 1's features, and those of the second classifier: what stage 1 does not see.
+    """Settings of stage 1's features, and of other features for the second classifier.
 
-    On MSRC-21 other scales gain nothing.
+    On MSRC-21 the second classifier uses one scale, since further scales gain nothing there.
+
+    Parameters
+    ----------
+    name : str
+        A built-in recipe.
+    features : {"appearance", "deep"}
+        Of stage 1.
+
+    Returns
+    -------
+    tuple of str
+        As `rerank run --set` takes them.
     """
     if name == "msrc21":
         second, scales = ("deep" if features == "appearance" else "appearance"), "null"
@@ -52,7 +64,21 @@ def feature_settings(name: str, features: str) -> tuple[str, ...]:
 def system_bench(
     scope: Scope, name: str, features: str, overrides: Sequence[str] = ()
 ) -> PipelineBench:
-    """A built-in recipe on one set of features; at the small size with five folds."""
+    """A built-in recipe on one set of features; at the small size with five folds.
+
+    Parameters
+    ----------
+    scope : Scope
+    name : str
+        A built-in recipe.
+    features : {"appearance", "deep"}
+    overrides : sequence of str
+        Further settings.
+
+    Returns
+    -------
+    PipelineBench
+    """
     chosen = ["report.ablation=false", "report.dense_crf=true", *feature_settings(name, features)]
     if not scope.full:
         chosen.append("folds.n_folds=5")
@@ -60,7 +86,18 @@ def system_bench(
 
 
 def system_table(name: str, features: str) -> Table:
-    """Every rule of the report, and the oracle, on one data set and set of features."""
+    """Every rule of the report, and the oracle, on one data set and set of features.
+
+    Parameters
+    ----------
+    name : str
+        A built-in recipe.
+    features : {"appearance", "deep"}
+
+    Returns
+    -------
+    Table
+    """
 
     def bench(scope: Scope) -> PipelineBench:
         return system_bench(scope, name, features)
@@ -78,23 +115,20 @@ def system_table(name: str, features: str) -> Table:
     return Table(
         name=f"system-{name.replace('_', '-')}-{features}",
         title=f"What rerank reaches: {name}, {features} features",
-        source="",
-        paper_data="",
         data=_DATA[name],
-        columns=(),
-        printed=(),
         rows=rows,
-        baseline="map",
+        comparisons=Comparisons(
+            "map",
+            pairs=(("svm", "fusion"), ("kl", "kl-ce")),
+            aims=_aims(name, features),
+            image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
+        ),
         bench=bench,
-        pairs=(("svm", "fusion"), ("kl", "kl-ce")),
-        aims=_aims(name, features),
-        by_image=True,
-        image_aims={("svm", "map"): 6.0, ("svm", "fusion"): 0.0} if name == "msrc21" else {},
         notes=(
             f"The pipeline is that of `rerank run {name}` with "
             + " and ".join(f"`{setting}`" for setting in feature_settings(name, features))
             + ", with five folds at the small size.",
-            "MAP is the CRF of stage 1 by itself; fusion is the MAP labeling of the CRF on the "
+            "MAP is the MAP labeling of stage 1's CRF; fusion is that of a CRF on the "
             "signals of both stages; each rule chooses among 30 proposals.",
         ),
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from rerank.experiments.dense_bench import DenseBench, DenseRecipe, DenseSetting
-from rerank.experiments.table import PaperLine, Row, Table
+from rerank.experiments.dense_network_bench import (
+    DenseNetworkBench,
+    DenseNetworkRecipe,
+    DenseNetworkSetting,
+)
+from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 
-SETTING = DenseSetting("camvid", size=(144, 192), full_size=(360, 480), train_backbone=True)
+SETTING = DenseNetworkSetting("camvid", size=(144, 192), full_size=(360, 480), train_backbone=True)
 EPOCHS = 24
-#: Of all rows. What was tried on training images is told in the notes below.
+#: Of all rows. The notes below say what was tried on training images.
 RATE = 0.1
 
 _CLASSES = (
@@ -26,51 +30,14 @@ _CLASSES = (
 )
 
 
-def _trained(loss: str, rate: float = RATE) -> DenseRecipe:
-    return DenseRecipe((Phase(loss, EPOCHS, rate),))
+def _trained(loss: str, rate: float = RATE) -> DenseNetworkRecipe:
+    return DenseNetworkRecipe((Phase(loss, EPOCHS, rate),))
 
 
 TABLE = Table(
     name="zhao-table4",
     title="Region mutual information beside other losses and a dense CRF",
-    source="Zhao et al. 2019, Table 4",
-    paper_data="CamVid, 233 test images, DeepLabv3 and DeepLabv3+ on ResNet-101",
     data="CamVid, 101 validation images, FCN-8s in form on SqueezeNet 1.0",
-    columns=("Method", *_CLASSES, "mIoU (%)"),
-    printed=(
-        PaperLine(
-            "DeepLabv3 CE",
-            (88.06, 79.03, 10.12, 91.32, 73.21, 72.65, 41.04, 39.52, 79.35, 42.43, 54.51, 58.50),
-        ),
-        PaperLine(
-            "DeepLabv3 CE & CRF",
-            (90.64, 80.48, 4.70, 91.49, 73.64, 74.35, 39.93, 41.98, 80.45, 40.50, 54.20, 58.59),
-        ),
-        PaperLine(
-            "DeepLabv3 Affinity",
-            (88.23, 78.85, 11.54, 92.77, 76.50, 71.96, 45.41, 39.27, 82.65, 43.26, 54.14, 59.60),
-        ),
-        PaperLine(
-            "DeepLabv3 RMI",
-            (89.29, 79.89, 11.64, 92.04, 75.62, 73.39, 48.02, 43.25, 82.01, 46.74, 59.67, 61.11),
-        ),
-        PaperLine(
-            "DeepLabv3+ CE",
-            (90.86, 80.28, 27.62, 93.60, 78.57, 74.35, 44.51, 38.86, 84.35, 51.80, 57.09, 62.82),
-        ),
-        PaperLine(
-            "DeepLabv3+ CE & CRF",
-            (91.88, 80.92, 15.98, 93.20, 78.14, 74.89, 42.14, 39.72, 84.50, 40.74, 56.04, 61.68),
-        ),
-        PaperLine(
-            "DeepLabv3+ Affinity",
-            (90.23, 81.03, 29.83, 93.93, 80.86, 74.75, 47.21, 41.50, 85.12, 54.97, 60.92, 64.42),
-        ),
-        PaperLine(
-            "DeepLabv3+ RMI",
-            (90.91, 80.50, 28.68, 94.16, 81.28, 73.77, 52.08, 42.72, 83.22, 57.75, 62.57, 65.06),
-        ),
-    ),
     rows=(
         Row("ce", "CE", 58.50, _trained("ce")),
         Row("bce", "BCE", None, _trained("bce"), cost=1.1),
@@ -78,7 +45,7 @@ TABLE = Table(
             "ce-crf",
             "CE & CRF",
             58.59,
-            DenseRecipe(
+            DenseNetworkRecipe(
                 dense_crf={
                     "n_iterations": 5,
                     "bilateral_sxy": 30.0,
@@ -99,10 +66,147 @@ TABLE = Table(
             cost=2.0,
         ),
     ),
-    baseline="ce",
-    bench=lambda scope: DenseBench(scope, SETTING),
-    pairs=(("rmi", "affinity"), ("rmi", "ce-crf"), ("rmi", "rmi-binary"), ("rmi-binary", "bce")),
-    aims={("rmi", "ce"): 1.5},
+    comparisons=Comparisons(
+        "ce",
+        pairs=(
+            ("rmi", "affinity"),
+            ("rmi", "ce-crf"),
+            ("rmi", "rmi-binary"),
+            ("rmi-binary", "bce"),
+        ),
+        aims={("rmi", "ce"): 1.5},
+    ),
+    bench=lambda scope: DenseNetworkBench(scope, SETTING),
+    paper=PaperTable(
+        source="Zhao et al. 2019, Table 4",
+        data="CamVid, 233 test images, DeepLabv3 and DeepLabv3+ on ResNet-101",
+        columns=("Method", *_CLASSES, "mIoU (%)"),
+        lines=(
+            PaperLine(
+                "DeepLabv3 CE",
+                (
+                    88.06,
+                    79.03,
+                    10.12,
+                    91.32,
+                    73.21,
+                    72.65,
+                    41.04,
+                    39.52,
+                    79.35,
+                    42.43,
+                    54.51,
+                    58.50,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3 CE & CRF",
+                (90.64, 80.48, 4.70, 91.49, 73.64, 74.35, 39.93, 41.98, 80.45, 40.50, 54.20, 58.59),
+            ),
+            PaperLine(
+                "DeepLabv3 Affinity",
+                (
+                    88.23,
+                    78.85,
+                    11.54,
+                    92.77,
+                    76.50,
+                    71.96,
+                    45.41,
+                    39.27,
+                    82.65,
+                    43.26,
+                    54.14,
+                    59.60,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3 RMI",
+                (
+                    89.29,
+                    79.89,
+                    11.64,
+                    92.04,
+                    75.62,
+                    73.39,
+                    48.02,
+                    43.25,
+                    82.01,
+                    46.74,
+                    59.67,
+                    61.11,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3+ CE",
+                (
+                    90.86,
+                    80.28,
+                    27.62,
+                    93.60,
+                    78.57,
+                    74.35,
+                    44.51,
+                    38.86,
+                    84.35,
+                    51.80,
+                    57.09,
+                    62.82,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3+ CE & CRF",
+                (
+                    91.88,
+                    80.92,
+                    15.98,
+                    93.20,
+                    78.14,
+                    74.89,
+                    42.14,
+                    39.72,
+                    84.50,
+                    40.74,
+                    56.04,
+                    61.68,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3+ Affinity",
+                (
+                    90.23,
+                    81.03,
+                    29.83,
+                    93.93,
+                    80.86,
+                    74.75,
+                    47.21,
+                    41.50,
+                    85.12,
+                    54.97,
+                    60.92,
+                    64.42,
+                ),
+            ),
+            PaperLine(
+                "DeepLabv3+ RMI",
+                (
+                    90.91,
+                    80.50,
+                    28.68,
+                    94.16,
+                    81.28,
+                    73.77,
+                    52.08,
+                    42.72,
+                    83.22,
+                    57.75,
+                    62.57,
+                    65.06,
+                ),
+            ),
+        ),
+    ),
     notes=(
         "Paper figures beside the rows are those of DeepLabv3. Its table has no row of binary "
         "cross-entropy for CamVid.",
@@ -114,7 +218,7 @@ TABLE = Table(
         "RMI's regions are cut after downsampling by 2, not 4, since the images are of less "
         "than half the size.",
         "Zhao et al. print their loss with the binary cross-entropy of sigmoids, and compare "
-        "it with that of a softmax. Here sigmoids cost more than regions gain, whence the two "
+        "it with that of a softmax. Here sigmoids lose more than regions gain, hence the two "
         "rows: RMI beside the softmax, and as printed.",
         "What was tried, on every other image of the last third of the training images after "
         "training on every other of the rest (seed 0, 24 epochs): cross-entropy 43.5 at rate "

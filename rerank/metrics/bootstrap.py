@@ -6,6 +6,7 @@ for each image, and a block of resamples one matrix product.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,26 +99,52 @@ def bootstrap_interval(
     if not both.unions.any():
         raise InputError("no image holds a labelled pixel")
 
-    statistic = _corpus_means if measure == "corpus" else _image_means
     point = _measure(both, measure)
     if baseline is not None:
         point -= _measure(baseline, measure)
-    rng = as_generator(random_state)
-    n_images = len(both.unions)
-    values = []
-    for start in range(0, n_resamples, _BLOCK):
-        size = min(_BLOCK, n_resamples - start)
-        weights = rng.multinomial(n_images, np.full(n_images, 1.0 / n_images), size=size)
-        value = statistic(both, weights)
-        if baseline is not None:
-            value = value - statistic(baseline, weights)
-        values.append(value)
-    resampled = np.concatenate(values)
+    resampled = resampled_iou([(both, baseline)], measure, n_resamples, random_state)
     # Where most images are void a resample can hold no labelled pixel; it says nothing.
     resampled = resampled[np.isfinite(resampled)]
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(resampled, [tail, 1.0 - tail]) if len(resampled) else (np.nan, np.nan)
     return Interval(float(point), float(low), float(high), confidence)
+
+
+def resampled_iou(
+    pairs: Sequence[tuple[IntersectionUnion, IntersectionUnion | None]],
+    measure: str,
+    n_resamples: int,
+    random_state: RandomState = 0,
+) -> FloatArray:
+    """A measure, or a paired difference, on resamples of the images, averaged over repetitions.
+
+    Parameters
+    ----------
+    pairs : sequence of (counts, counts or None)
+        One pair a repetition, such as a seed; counts are (N, C) of the same N images. The second
+        of a pair is subtracted. Each resample draws the same images for all.
+    measure : {"corpus", "image"}
+    n_resamples : int
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    (n_resamples,) float64 array
+        NaN where a resample holds no labelled pixel.
+    """
+    statistic = _corpus_means if measure == "corpus" else _image_means
+    rng = as_generator(random_state)
+    n_images = len(pairs[0][0].unions)
+    share = np.full(n_images, 1.0 / n_images)
+    found = []
+    for start in range(0, n_resamples, _BLOCK):
+        weights = rng.multinomial(n_images, share, size=min(_BLOCK, n_resamples - start))
+        values = [
+            statistic(first, weights) - (0.0 if second is None else statistic(second, weights))
+            for first, second in pairs
+        ]
+        found.append(np.mean(values, axis=0))
+    return np.concatenate(found)
 
 
 def _measure(both: IntersectionUnion, measure: str) -> float:

@@ -1,5 +1,7 @@
-"""What people read: evaluations with intervals, curves, tables, and the page that holds them."""
+"""Evaluations with intervals, curves, CSV texts, and the HTML pages that hold them."""
 
+from rerank.reports.csv_text import to_csv
+from rerank.reports.embedded_pictures import data_uri, label_picture, photograph
 from rerank.reports.evaluation import Evaluation, evaluate, evaluation_rows
 from rerank.reports.figures import (
     draw_bars,
@@ -8,9 +10,17 @@ from rerank.reports.figures import (
     draw_pictures,
     to_png,
 )
-from rerank.reports.page import TIMINGS, Example, Page, Panel, Section, render_page, render_timings
-from rerank.reports.pictures import data_uri, label_picture, photograph
-from rerank.reports.tables import to_csv
+from rerank.reports.page import (
+    TIMINGS,
+    Example,
+    Page,
+    Panel,
+    Section,
+    TextTable,
+    render_page,
+    render_text_tables,
+    render_timings,
+)
 
 __all__ = [
     "TIMINGS",
@@ -19,6 +29,7 @@ __all__ = [
     "Page",
     "Panel",
     "Section",
+    "TextTable",
     "data_uri",
     "draw_bars",
     "draw_class_iou",
@@ -29,6 +40,7 @@ __all__ = [
     "label_picture",
     "photograph",
     "render_page",
+    "render_text_tables",
     "render_timings",
     "to_csv",
     "to_png",

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rerank.metrics import IntersectionUnion, OracleCurve, chosen_counts, corpus_iou, image_iou
+from rerank.reports.csv_text import to_csv
 from rerank.reports.evaluation import evaluate, evaluation_rows
 from rerank.reports.figures import draw_bars, draw_oracle_curve, to_png
 from rerank.reports.populations import DRAWN, TITLES, Population
-from rerank.reports.tables import to_csv
 from rerank.types import FloatArray, IntArray
 
 

@@ -1,4 +1,4 @@
-"""How good a choice of proposals is: corpus IoU and mean image IoU, each with its interval."""
+"""Corpus IoU and mean image IoU of a choice of proposals, each with its interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Evaluation:
     Attributes
     ----------
     name : str
-        Of the rule that chose.
+        Name of the rule that chose.
     corpus_iou, image_iou : float
         Mean over classes of the corpus-level IoU; mean over images of the image's mean IoU.
     corpus_interval, image_interval : Interval or None
@@ -52,16 +52,21 @@ def evaluate(
     n_resamples: int = 1000,
     random_state: int = 0,
 ) -> Evaluation:
-    """Measure one labeling per image, counts (n_images, n_classes).
+    """Measure one labeling per image, with intervals, and with its gain over a baseline.
 
     Parameters
     ----------
     name : str
     counts, baseline : IntersectionUnion
-        Of the labelings and of those they are compared with, image by image.
+        Counts (n_images, n_classes) of the labelings, and of those that they are compared with,
+        image by image.
     n_resamples : int
         Resamples of the bootstrap over images; 0 leaves the intervals out.
     random_state : int
+
+    Returns
+    -------
+    Evaluation
     """
     iou = corpus_iou(counts)
     found = Evaluation(name, iou.mean, mean_image_iou(counts), iou.per_class)
@@ -83,7 +88,7 @@ def evaluate(
 
 
 def evaluation_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, object]]:
-    """One flat row an evaluation, in points (100 x IoU), as it goes into a CSV file."""
+    """One flat row for each evaluation, in points (100 x IoU), for a CSV file."""
     rows: list[dict[str, object]] = []
     for evaluation in evaluations.values():
         row: dict[str, object] = {"rule": evaluation.name}

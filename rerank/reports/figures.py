@@ -17,7 +17,18 @@ _INK = "#30343b"
 
 
 def to_png(figure: Figure, dpi: int = 110) -> bytes:
-    """A figure as the bytes of a PNG file, without the date, so that equal plots are equal."""
+    """A figure as the bytes of a PNG file, which hold no date: equal plots have equal bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+    dpi : int
+        Pixels an inch.
+
+    Returns
+    -------
+    bytes
+    """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
@@ -35,6 +46,10 @@ def draw_oracle_curve(
     lines : mapping of name to (corpus IoU, mean image IoU)
         Rules that choose among all proposals, MAP first.
     title : str
+
+    Returns
+    -------
+    Figure
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     measures = (
@@ -84,10 +99,15 @@ def draw_bars(
     Parameters
     ----------
     names, values, low, high : sequences of equal length
+        Of each bar: its name, its end, and the ends of its interval.
     baseline : float
         Drawn as a vertical line.
     label : str
         Of the axis.
+
+    Returns
+    -------
+    Figure
     """
     figure = Figure(figsize=(7.5, 0.9 + 0.38 * len(names)), layout="constrained")
     axes = figure.add_subplot()
@@ -107,7 +127,18 @@ def draw_bars(
 
 
 def draw_class_iou(class_names: Sequence[str], values: Mapping[str, FloatArray]) -> Figure:
-    """IoU of each class under several rules, in points."""
+    """Bars of the IoU of each class under several rules, in points.
+
+    Parameters
+    ----------
+    class_names : sequence of n_classes str
+    values : mapping of rule to (n_classes,) float array
+        IoU in 0..1; NaN, of an absent class, has no bar.
+
+    Returns
+    -------
+    Figure
+    """
     figure = Figure(figsize=(max(7.0, 0.55 * len(class_names) + 2), 3.6), layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / max(1, len(values))
@@ -137,6 +168,10 @@ def draw_pictures(pictures: Mapping[str, Array], columns: int = 4, width: float 
     columns : int
     width : float
         Of one picture, in inches.
+
+    Returns
+    -------
+    Figure
     """
     rows = -(-len(pictures) // columns)
     shape = next(iter(pictures.values())).shape

@@ -1,4 +1,4 @@
-"""The report: one HTML page that holds its pictures and needs nothing from outside."""
+"""HTML pages that hold their pictures and need nothing from outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jinja2
 
 from rerank.reports.evaluation import Evaluation
 
-#: Where the page's table of timings goes; they differ from run to run and are put in last.
+#: Where the table of timings goes. Timings differ from run to run, and are put in last.
 TIMINGS = "<!-- timings -->"
 
 
@@ -25,7 +25,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Example:
-    """One image: what it is, what was made of it, and its proposals."""
+    """One image with its labels, its segmentations and its proposals."""
 
     image_id: str
     summary: str
@@ -72,18 +72,46 @@ class Page:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TextTable:
+    """A table of texts: its title, its head, and rows as long as the head."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def render_page(page: Page) -> str:
     """The page as HTML; `TIMINGS` marks where `render_timings` goes."""
-    environment = _environment()
-    return environment.get_template("page.html").render(page=page, timings=TIMINGS)
+    return _render("page.html", page=page, timings=TIMINGS)
+
+
+def render_text_tables(
+    title: str, lead: str, tables: Sequence[TextTable], notes: Sequence[str] = ()
+) -> str:
+    """A page of tables as HTML.
+
+    Parameters
+    ----------
+    title, lead : str
+        Heading, and the paragraph below it.
+    tables : sequence of TextTable
+    notes : sequence of str
+        A list at the end.
+
+    Returns
+    -------
+    str
+    """
+    return _render("text_tables.html", title=title, lead=lead, tables=tables, notes=notes)
 
 
 def render_timings(rows: Sequence[Mapping[str, object]]) -> str:
-    """The table of timings: stage, parts, seconds, processor seconds, MiB on disk, peak MiB."""
-    return _environment().get_template("timings.html").render(rows=rows)
+    """The table of timings: stage, tasks, seconds, processor seconds, MiB on disk, peak MiB."""
+    return _render("timings.html", rows=rows)
 
 
-def _environment() -> jinja2.Environment:
+def _render(template: str, **values: object) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rerank", "reports"),
         autoescape=True,
@@ -95,4 +123,4 @@ def _environment() -> jinja2.Environment:
         "\N{EN DASH}" if value != value else f"{100 * value:.1f}"
     )
     environment.filters["signed"] = lambda value: f"{100 * value:+.1f}"
-    return environment
+    return environment.get_template(template).render(**values)

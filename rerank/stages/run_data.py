@@ -13,6 +13,7 @@ from rerank.config import Recipe
 from rerank.datasets import Dataset, open_dataset
 from rerank.engine.folds import FINAL, Part
 from rerank.errors import DataError
+from rerank.nets import weights_search
 from rerank.types import FloatArray
 
 
@@ -140,7 +141,7 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
-    """The file of backbone weights: as given, or in or near the data root, or in `weights` there.
+    """The file of backbone weights of a recipe: see `rerank.nets.weights_search`.
 
     Parameters
     ----------
@@ -152,25 +153,11 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     DataError
         If the recipe names a file that is nowhere; the message lists where it was looked for.
     """
-    name = recipe.backbone.weights
-    if name is None:
+    if recipe.backbone.weights is None:
         return None
-    places = [Path(name)]
-    if data_root is not None and not Path(name).is_absolute():
-        root = Path(data_root).resolve()
-        places += [
-            folder / name
-            for base in (root, root.parent, root.parent.parent)
-            for folder in (base, base / "weights")
-        ]
-    for place in places:
-        if place.is_file():
-            return str(place)
-    looked = ", ".join(str(place) for place in places)
-    raise DataError(
-        f"{name}: no such weights file (looked for {looked}); give its path with "
-        "--set backbone.weights=FILE"
-    )
+    root = None if data_root is None else Path(data_root)
+    remedy = "give its path with --set backbone.weights=FILE"
+    return str(weights_search.find_weights([recipe.backbone.weights], root, remedy))
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from rerank.experiments import TABLES
 from rerank.experiments.cogswell import cogswell_bench
 from rerank.experiments.pipeline_bench import PipelineBench, PipelineRecipe
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import Row, Scope, Table
+from rerank.experiments.table_definition import Row, Scope, Table
 
 TINY = (
     "dataset.options={n_images: 12, size: [64, 48]}",
@@ -46,11 +46,11 @@ def test_the_three_tables_share_one_pipeline_a_loss(work: Path) -> None:
         found[name] = reproduce(table, scope, (0,))
         stored[name] = sorted(path for path in scope.pipeline.rglob("*") if path.is_file())
     assert stored["cogswell-fig6"] == stored["cogswell-table2"] == stored["cogswell-ablation"]
-    rows = found["cogswell-table2"].spreads
+    rows = found["cogswell-table2"].corpus.spreads
     assert all(0 < spread.mean < 100 for spread in rows.values())
     # What a table has from another is read, not made again, and is the same.
-    assert found["cogswell-fig6"].spreads["uoi"].per_seed == rows["uoi"].per_seed
-    ablated = found["cogswell-ablation"].spreads
+    assert found["cogswell-fig6"].corpus.spreads["uoi"].per_seed == rows["uoi"].per_seed
+    ablated = found["cogswell-ablation"].corpus.spreads
     assert ablated["segnet-classification-proposal"].per_seed == rows["svm"].per_seed
     assert len({spread.per_seed for spread in ablated.values()}) > 1
     bench = bench_of(scope)

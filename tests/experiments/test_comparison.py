@@ -4,19 +4,26 @@ from scipy import stats
 
 from rerank.errors import DataError, InputError
 from rerank.experiments.comparison import gain, spread
-from rerank.experiments.outcome import Outcome, read_outcome, settings_digest, write_outcome
+from rerank.experiments.seed_result import (
+    SeedResult,
+    read_seed_result,
+    settings_digest,
+    write_seed_result,
+)
 from rerank.metrics import IntersectionUnion
 
 
-def outcome(seed: int, lift: float = 0.0, n_images: int = 12, n_classes: int = 3) -> Outcome:
+def outcome(seed: int, lift: float = 0.0, n_images: int = 12, n_classes: int = 3) -> SeedResult:
     """Counts whose IoU is about one half, higher by `lift`."""
     rng = np.random.default_rng(seed)
     unions = rng.integers(50, 100, (n_images, n_classes))
     shares = np.clip(rng.normal(0.5 + lift, 0.1, unions.shape), 0, 1)
-    return Outcome(IntersectionUnion((unions * shares).astype(np.int64), unions), 1.5, {"fit": 0.5})
+    return SeedResult(
+        IntersectionUnion((unions * shares).astype(np.int64), unions), 1.5, {"fit": 0.5}
+    )
 
 
-def by_loops(item: Outcome, images: np.ndarray) -> float:
+def by_loops(item: SeedResult, images: np.ndarray) -> float:
     ious = []
     for k in range(item.counts.unions.shape[1]):
         union = sum(int(item.counts.unions[i, k]) for i in images)
@@ -25,7 +32,7 @@ def by_loops(item: Outcome, images: np.ndarray) -> float:
     return 100 * float(np.mean(ious))
 
 
-def images_by_loops(item: Outcome, images: np.ndarray) -> float:
+def images_by_loops(item: SeedResult, images: np.ndarray) -> float:
     ious = []
     for i in images:
         there = item.counts.unions[i] > 0
@@ -101,23 +108,23 @@ def test_no_difference_is_seldom_found_significant() -> None:
 
 
 def test_what_cannot_be_paired() -> None:
-    with pytest.raises(InputError, match="2 outcomes cannot be paired with 1"):
+    with pytest.raises(InputError, match="2 results cannot be paired with 1"):
         gain([outcome(0), outcome(1)], [outcome(0)])
     with pytest.raises(InputError, match="one shape"):
         gain([outcome(0)], [outcome(0, n_images=11)])
 
 
-def test_outcomes_are_kept(tmp_path) -> None:
-    path = tmp_path / "a" / "row.npz"
-    assert read_outcome(path) is None
-    write_outcome(path, outcome(0))
-    found = read_outcome(path)
+def test_results_are_kept(tmp_path) -> None:
+    path = tmp_path / "a" / "row.h5"
+    assert read_seed_result(path) is None
+    write_seed_result(path, outcome(0))
+    found = read_seed_result(path)
     assert found is not None and found.notes == {"fit": 0.5} and found.seconds == 1.5
     np.testing.assert_array_equal(found.counts.unions, outcome(0).counts.unions)
     assert list(path.parent.iterdir()) == [path]
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match="row.npz: unreadable.*delete it"):
-        read_outcome(path)
+    with pytest.raises(DataError, match="row.h5: unreadable.*delete it"):
+        read_seed_result(path)
 
 
 def test_digests_tell_settings_apart() -> None:

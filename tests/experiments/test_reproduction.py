@@ -8,11 +8,18 @@ import pytest
 
 from rerank.cli import main
 from rerank.errors import ConfigError
-from rerank.experiments import TABLES, tables
-from rerank.experiments.outcome import Outcome
+from rerank.experiments import TABLES, paper_tables
 from rerank.experiments.rendering import to_html, to_json, to_markdown, to_text
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import PaperLine, Row, Scope, Table
+from rerank.experiments.seed_result import SeedResult
+from rerank.experiments.table_definition import (
+    Comparisons,
+    PaperLine,
+    PaperTable,
+    Row,
+    Scope,
+    Table,
+)
 from rerank.metrics import IntersectionUnion
 
 
@@ -40,7 +47,7 @@ class FakeBench:
         unions = np.full((6, 2), 100)
         share = row.recipe + 0.01 * seed + 0.005 * np.arange(6)[:, None] * (seed + 1)
         intersections = np.round(unions * share).astype(np.int64) + np.zeros_like(unions)
-        return Outcome(IntersectionUnion(intersections, unions), 2.0, {"training loss": 0.25})
+        return SeedResult(IntersectionUnion(intersections, unions), 2.0, {"training loss": 0.25})
 
 
 def make(scope_bench: list[FakeBench], better: float = 0.6) -> Table:
@@ -51,21 +58,23 @@ def make(scope_bench: list[FakeBench], better: float = 0.6) -> Table:
     return Table(
         "fake-table",
         "A fake",
-        "Nobody 2020, Table 9",
-        "paper images",
         "few images",
-        ("Method", "Mean"),
-        (PaperLine("CE", (70.5,)), PaperLine("Better", (72.0,))),
         (
             Row("base", "start", None, 0.4, shown=False),
             Row("ce", "CE", 70.5, 0.5, start="base"),
             Row("better", "Better", 72.0, better, start="base"),
             Row("own", "Own row", None, 0.3),
         ),
-        "ce",
+        Comparisons(
+            "ce", pairs=(("better", "own"),), aims={("better", "ce"): 2.0, ("better", "own"): 40.0}
+        ),
         bench,
-        pairs=(("better", "own"),),
-        aims={("better", "ce"): 2.0, ("better", "own"): 40.0},
+        PaperTable(
+            "Nobody 2020, Table 9",
+            "paper images",
+            ("Method", "Mean"),
+            (PaperLine("CE", (70.5,)), PaperLine("Better", (72.0,))),
+        ),
         notes=("A note.",),
     )
 
@@ -81,10 +90,10 @@ def test_every_row_is_measured_once(tmp_path: Path) -> None:
     )
     again = reproduce(make(benches), scope, (0, 1, 2))
     assert benches[1].calls == []
-    assert first.spreads["ce"].per_seed == again.spreads["ce"].per_seed
+    assert first.corpus.spreads["ce"].per_seed == again.corpus.spreads["ce"].per_seed
     more = reproduce(make(benches), scope, (0, 1, 2, 7))
     assert benches[2].calls == [(key, 7) for key in ("base", "ce", "better", "own")]
-    assert len(more.spreads["ce"].per_seed) == 4
+    assert len(more.corpus.spreads["ce"].per_seed) == 4
     reproduce(make(benches, better=0.65), scope, (0, 1, 2))
     assert benches[3].calls == [("better", seed) for seed in range(3)]
 
@@ -160,29 +169,30 @@ def test_one_seed_says_what_is_missing(tmp_path: Path) -> None:
 def test_tables_are_whole(table: Table) -> None:
     """Rows go on from earlier ones; pairs and aims name rows; lines fit their head."""
     keys = [row.key for row in table.rows]
-    assert len(set(keys)) == len(keys) and table.baseline in keys
+    assert len(set(keys)) == len(keys) and table.comparisons.baseline in keys
     for index, row in enumerate(table.rows):
         assert row.start is None or row.start in keys[:index]
-    assert set(table.aims) <= set(table.all_pairs)
+    assert set(table.comparisons.aims) <= set(table.all_pairs)
     assert {key for pair in table.all_pairs for key in pair} <= {r.key for r in table.shown}
-    for line in table.printed:
-        assert 1 + len(line.values) == len(table.columns)
+    printed = () if table.paper is None else table.paper.lines
+    for line in printed:
+        assert table.paper is not None and 1 + len(line.values) == len(table.paper.columns)
         assert all(isinstance(v, float) and 0 < v < 100 for v in line.values)
     for row in table.shown:
-        if row.paper is not None and len(table.printed) > 1:
-            assert any(math.isclose(row.paper, line.values[-1]) for line in table.printed)
+        if row.paper is not None and len(printed) > 1:
+            assert any(math.isclose(row.paper, line.values[-1]) for line in printed)
 
 
 @pytest.mark.parametrize("line", [0, 1, 2, 4])
 def test_nagendars_classes_average_to_the_printed_mean(line: int) -> None:
     """A slip of the pen in a class's figure would show."""
-    values = TABLES["nagendar-table1"].printed[line].values
+    values = TABLES["nagendar-table1"].paper.lines[line].values
     assert np.mean(values[:-1]) == pytest.approx(values[-1], abs=0.35)
 
 
 def test_zhaos_mean_counts_a_twelfth_class() -> None:
     """As the table's note says: with a class of IoU 31 to 33 more, all lines but one add up."""
-    lines = TABLES["zhao-table4"].printed
+    lines = TABLES["zhao-table4"].paper.lines
     left_over = [12 * line.values[-1] - sum(line.values[:-1]) for line in lines]
     assert [30 < value < 34 for value in left_over] == [
         line.name != "DeepLabv3+ CE & CRF" for line in lines
@@ -190,7 +200,7 @@ def test_zhaos_mean_counts_a_twelfth_class() -> None:
 
 
 def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setitem(tables.TABLES, "fake-table", make([]))
+    monkeypatch.setitem(paper_tables.TABLES, "fake-table", make([]))
     assert main(["reproduce", "list"]) == 0
     assert "larsson-table1" in capsys.readouterr().out
     work = tmp_path / "w"
@@ -212,7 +222,7 @@ def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
     )
     out = capsys.readouterr().out
     assert "seed 3" in out and str(work / "fake-table" / "fake-table.html") in out
-    assert {p.suffix for p in (work / "fake-table").iterdir()} == {".npz", ".html", ".md", ".json"}
+    assert {p.suffix for p in (work / "fake-table").iterdir()} == {".h5", ".html", ".md", ".json"}
     assert main(["reproduce", "no-table", "--data-root", "x"]) == 2
     assert "the tables are" in capsys.readouterr().err
     assert main(["reproduce", "fake-table"]) == 2

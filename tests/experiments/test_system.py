@@ -10,7 +10,7 @@ from rerank.experiments.pipeline_bench import PipelineBench
 from rerank.experiments.rendering import to_json, to_markdown, to_text
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.system import system_bench
-from rerank.experiments.table import Scope, Table
+from rerank.experiments.table_definition import Scope, Table
 
 TINY = (
     "dataset.options={n_images: 12, size: [64, 48]}",
@@ -49,7 +49,7 @@ def test_every_data_set_and_feature_set_has_a_table() -> None:
 def test_every_rule_is_measured_and_no_paper_is_named(tmp_path: Path) -> None:
     table = Table(**{**vars(TABLES["system-camvid-appearance"]), "bench": bench_of})
     found = reproduce(table, Scope(tmp_path, tmp_path / "work", quiet=True), (0, 1))
-    means = {key: spread.mean for key, spread in found.spreads.items()}
+    means = {key: spread.mean for key, spread in found.corpus.spreads.items()}
     assert set(means) == {row.key for row in table.rows}
     assert means["map"] <= means["oracle-10"] <= means["oracle-30"] <= means["superpixel-bound"]
     assert found.notes["svm"]["mean image IoU"] > 0

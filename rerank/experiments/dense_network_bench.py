@@ -1,4 +1,4 @@
-"""The bench of the dense tables: a `DenseFCN` trained with any loss, with or without a CRF."""
+"""Measure rows of tables of dense networks: a `DenseFCN`, any loss, with or without a CRF."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from rerank.datasets import Dataset, Sample, open_dataset
 from rerank.errors import DataError
-from rerank.experiments.outcome import Outcome, settings_digest
-from rerank.experiments.table import Row, Scope
-from rerank.experiments.weights import find_backbone_weights
+from rerank.experiments.seed_result import SeedResult, settings_digest
+from rerank.experiments.table_definition import Row, Scope
+from rerank.files import replace_file
 from rerank.layers import BilateralTerm, CRFGrad, SpatialTerm, dense_crf
 from rerank.metrics import confusion_counts, intersection_union
 from rerank.nets import (
@@ -34,13 +34,14 @@ from rerank.nets import (
 )
 from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
+from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.potentials.dense_crf_settings import DenseCRFSettings
 from rerank.types import Array, IntArray
 
 
 @dataclass(frozen=True)
-class DenseSetting:
-    """What all rows of a dense table share.
+class DenseNetworkSetting:
+    """What all rows of a table of dense networks share.
 
     Attributes
     ----------
@@ -72,8 +73,8 @@ class DenseSetting:
 
 
 @dataclass(frozen=True)
-class DenseRecipe:
-    """What a row of a dense table does.
+class DenseNetworkRecipe:
+    """What a row of a table of dense networks does.
 
     Attributes
     ----------
@@ -95,13 +96,13 @@ class DenseRecipe:
     clip_norm: float | None = 5.0
 
 
-class DenseBench:
-    """Trains and measures the rows of a dense table (see `Bench`).
+class DenseNetworkBench:
+    """Trains and measures dense networks, one a row of a table (see `Bench`).
 
     At the small size images are brought to one size and mirrored; where the backbone is frozen
-    its activations are kept in memory. At full size it is trained, on random windows of the
-    images at random scales. Probabilities are enlarged to the labels' own size before they are
-    judged.
+    its activations are kept in memory. At full size the backbone is trained, on random windows of
+    the images at random scales. Probabilities are enlarged to the labels' own size before they are
+    counted.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class DenseBench:
         If the data set or the backbone's weights are not where they should be.
     """
 
-    def __init__(self, scope: Scope, setting: DenseSetting) -> None:
+    def __init__(self, scope: Scope, setting: DenseNetworkSetting) -> None:
         self.scope, self.setting = scope, setting
         opened = [
             open_dataset(setting.dataset, scope.data_root, split, **setting.options)
@@ -120,7 +121,7 @@ class DenseBench:
         self.weights = (
             None
             if setting.architecture == "small"
-            else find_backbone_weights(scope.data_root, setting.architecture)
+            else str(find_weights(WEIGHT_FILES[setting.architecture], scope.data_root))
         )
         self._trains_backbone = scope.full or setting.train_backbone
         self._kept: dict[str, KeptActivations] = {}
@@ -129,7 +130,7 @@ class DenseBench:
         )
 
     def settings(self, row: Row, seed: int) -> Any:
-        """What the outcome depends on, the images' own bytes among it."""
+        """What the result depends on, the bytes of the images included."""
         return {
             "setting": asdict(self.setting),
             "recipe": asdict(row.recipe),
@@ -148,20 +149,20 @@ class DenseBench:
         place: Path,
         start: Path | None,
         progress: Callable[[float], None],
-    ) -> Outcome:
-        """Train if there is something to train, keep the state, and judge."""
+    ) -> SeedResult:
+        """Train if there is something to train, keep the state, and count (see `Bench`)."""
         began = time.monotonic()
         with torch_threads(self.scope.jobs):
             model = self.model(row.recipe, seed, start)
             notes = self._train(model, row.recipe, seed, place, progress)
             counts = self._judge(model.to(self.scope.device).eval(), row.recipe)
         progress(1.0)
-        return Outcome(intersection_union(counts), time.monotonic() - began, notes)
+        return SeedResult(intersection_union(counts), time.monotonic() - began, notes)
 
     def _train(
         self,
         model: nn.Module,
-        recipe: DenseRecipe,
+        recipe: DenseNetworkRecipe,
         seed: int,
         place: Path,
         progress: Callable[[float], None],
@@ -183,8 +184,10 @@ class DenseBench:
         checkpoint.unlink(missing_ok=True)
         return _notes(history)
 
-    def model(self, recipe: DenseRecipe, seed: int, start: Path | None) -> DenseFCN | DenseCRFNet:
-        """The model of a recipe, new or from the state of the row that it goes on from."""
+    def model(
+        self, recipe: DenseNetworkRecipe, seed: int, start: Path | None
+    ) -> DenseFCN | DenseCRFNet:
+        """The model of a recipe, new or from the state of the row that it starts from."""
         net = DenseFCN(
             len(self.class_names),
             self.setting.architecture,
@@ -200,7 +203,7 @@ class DenseBench:
         n_views = 4 if self.scope.full else min(2 * len(self.train) + len(self.val), 500)
         return DenseCRFNet(net, crf_layer(net.n_classes, height, n_views, **recipe.layer))
 
-    def _config(self, recipe: DenseRecipe, seed: int) -> TrainConfig:
+    def _config(self, recipe: DenseNetworkRecipe, seed: int) -> TrainConfig:
         factor = self.setting.full_factor if self.scope.full else 1.0
         phases = tuple(
             Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate) for p in recipe.phases
@@ -232,7 +235,7 @@ class DenseBench:
             )
         return self._kept[name]
 
-    def _judge(self, model: nn.Module, recipe: DenseRecipe) -> IntArray:
+    def _judge(self, model: nn.Module, recipe: DenseNetworkRecipe) -> IntArray:
         n_classes = len(self.class_names)
         counts = np.zeros((len(self.val), n_classes, n_classes), np.int64)
         refinement = {}
@@ -314,9 +317,8 @@ def _notes(history: History) -> dict[str, float]:
 
 
 def _save_state(place: Path, model: nn.Module) -> None:
-    partial = place.with_name(place.name + ".pt.partial")
-    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, partial)
-    partial.replace(place.with_name(place.name + ".pt"))
+    with replace_file(place.with_name(place.name + ".pt")) as temporary:
+        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, temporary)
 
 
 def load_state(place: Path, net: nn.Module) -> None:
@@ -332,6 +334,6 @@ def load_state(place: Path, net: nn.Module) -> None:
         net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds, depending on how a file is damaged
         raise DataError(
-            f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.npz "
+            f"{path}: cannot be read ({str(error)[:100]}); delete {place.name}.h5 "
             "beside it, and the same command trains the net again"
         ) from error

@@ -1,4 +1,4 @@
-"""The tables by name, and the whole way from a name to the written page."""
+"""All tables by name, and the command that measures one and writes its page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rerank.errors import ConfigError
 from rerank.experiments import cogswell, larsson, nagendar, system, zhao
 from rerank.experiments.rendering import to_text, write_reproduction
 from rerank.experiments.reproduction import reproduce
-from rerank.experiments.table import Scope, Table
+from rerank.experiments.table_definition import Scope, Table
 
 #: Every table, by the name that `rerank reproduce` takes.
 TABLES: dict[str, Table] = {
@@ -48,7 +48,7 @@ def reproduce_table(
     jobs: int = 1,
     quiet: bool = False,
 ) -> Written:
-    """Measure a paper's table and write it beside the paper's figures.
+    """Measure a table, and write its figures and those of the paper into one page.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def reproduce_table(
         Folder of the data set, or the folder above it, with the backbone's weights in it, near
         it, or in a folder `weights` there.
     work : Path
-        Outcomes go to `work/NAME`, and stay for the next run.
+        Results go to `work/NAME`, and are kept for the next run.
     seeds : sequence of int
     full : bool
         Full size, for a GPU.
@@ -67,13 +67,18 @@ def reproduce_table(
     jobs : int
         Tasks at a time of the tables that run the pipeline; threads of torch for the others.
     quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    Written
 
     Raises
     ------
     ConfigError
         If the table or device is unknown, or the seeds are unusable.
     DataError
-        If images, weights or a kept outcome cannot be read.
+        If images, weights or a kept result cannot be read.
     """
     if name not in TABLES:
         raise ConfigError(f"{name}: no such table; the tables are {', '.join(TABLES)}")

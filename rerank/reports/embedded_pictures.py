@@ -12,7 +12,18 @@ from rerank.types import Array
 
 
 def photograph(image: Array, width: int = 0) -> bytes:
-    """An RGB image, (H, W, 3) uint8, as the bytes of a JPEG file, scaled down to `width` if set."""
+    """An RGB image as the bytes of a JPEG file.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+    width : int
+        Scale a wider image down to this width in pixels; 0 keeps the size.
+
+    Returns
+    -------
+    bytes
+    """
     return _encode(
         _fit(Image.fromarray(np.ascontiguousarray(image)), width, Image.Resampling.LANCZOS),
         "JPEG",
@@ -21,14 +32,19 @@ def photograph(image: Array, width: int = 0) -> bytes:
 
 
 def label_picture(labels: Array, palette: Array, width: int = 0) -> bytes:
-    """A labeling, (H, W) integers in 0..255, as the bytes of a palette PNG file.
+    """A labeling as the bytes of a palette PNG file.
 
     Parameters
     ----------
     labels : (H, W) integer array
+        In 0..255.
     palette : (256, 3) uint8 array
     width : int
-        Scale down to this width without mixing labels; 0 keeps the size.
+        Scale a wider one down to this width in pixels without mixing labels; 0 keeps the size.
+
+    Returns
+    -------
+    bytes
     """
     picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
     picture.putpalette(np.asarray(palette, dtype=np.uint8).tobytes())
