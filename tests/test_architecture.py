@@ -29,6 +29,7 @@ CHAIN = (
     "potentials",
     "crf",
     "proposals",
+    "evidence",
     "features",
     "ranking",
     "reports",

@@ -1,4 +1,4 @@
-"""Columns that a ranker must not be given: constant ones, and the quality in disguise."""
+"""Columns that a ranker must not get: constant ones, and those that equal the quality."""
 
 from __future__ import annotations
 

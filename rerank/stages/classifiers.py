@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.features import (
+from rerank.evidence import (
     CooccurrencePrior,
     ImageClassifiers,
     LocationPrior,

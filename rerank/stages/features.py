@@ -10,22 +10,22 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
+from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap
 from rerank.features import (
     FeatureTable,
-    ImageInputs,
     coarsen_labelings,
     detect_edges,
-    image_features,
+    proposal_features,
+    similarity_matrix,
 )
 from rerank.hdf5 import write_array, write_arrays
-from rerank.metrics import image_iou, region_intersection_union
 from rerank.nets import cell_overlap
-from rerank.proposals import generator_names
+from rerank.proposals import ProposalSet, generator_names
 from rerank.ranking import symmetric_kl
-from rerank.stages.base import Classes, Job, Stage, read_image
+from rerank.stages.base import Job, Stage, read_image
 from rerank.stages.classifiers import ImageModels, load_models
 from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.superpixels import VALUE_NAMES
+from rerank.stages.superpixels import VALUE_NAMES, graph_of
 from rerank.types import Array, FloatArray
 
 #: Generators that a table has columns for, by the recipe's setting.
@@ -34,79 +34,93 @@ GENERATORS = {"div_mbest": ("map", "div_mbest"), "pool": ("map", *generator_name
 
 def describe_proposals(
     image_id: str,
-    dataset: Classes | Dataset,
     recipe: Recipe,
-    models: ImageModels,
+    classes: tuple[str, ...],
     regions: Mapping[str, Array],
     proposals: Mapping[str, Array],
-    probabilities: Mapping[str, FloatArray],
-    segnet_map: FloatArray,
-    scores: FloatArray,
-    size_scores: FloatArray,
+    evidence: ImageEvidence,
     similarity: FloatArray,
-    edge_map: Array | None = None,
 ) -> FeatureTable:
     """The feature table of one image's proposals.
 
     Parameters
     ----------
     image_id : str
-    dataset : Dataset
-        For the classes and the background.
     recipe : Recipe
-    models : ImageModels
+    classes : C names
     regions, proposals : mappings
         The arrays of the stages `superpixels` and `proposals`.
-    probabilities : mapping of source to (n, C) float
-        `unary`, and `fusion` for the columns of a finer posterior.
-    segnet_map : (grid, grid, C) float
-    scores, size_scores : (K,), (K * P,) float
+    evidence : ImageEvidence
     similarity : (M, M) float
-        Of `agreement`.
-    edge_map : (H, W) bool, optional
-        Of `detect_edges`.
+        Of `similarity_matrix`.
+
+    Returns
+    -------
+    FeatureTable
     """
-    grid = segnet_map.shape[:2]
-    overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
-    inputs = ImageInputs(
-        image_id=image_id,
-        classes=dataset.class_names,
-        superpixels=regions["superpixels"],
-        edges=regions["edges"],
-        boundary_length=regions["boundary_length"],
-        contrast=regions["contrast"],
-        areas=regions["areas"],
-        labelings=proposals["labelings"],
-        energies=proposals["energies"],
-        lower_bounds=proposals["lower_bounds"],
-        probabilities=probabilities["unary"],
-        posterior=probabilities.get("fusion"),
-        edge_map=edge_map,
+    return proposal_features(
+        ImageRegions(
+            regions["superpixels"],
+            graph_of(regions),
+            regions["region_values"],
+            VALUE_NAMES,
+            image_id,
+        ),
+        ProposalSet(
+            proposals["labelings"],
+            proposals["energies"],
+            proposals["lower_bounds"],
+            tuple(proposals["generators"]),
+            ({},) * len(proposals["labelings"]),
+        ),
+        evidence,
+        classes,
+        GENERATORS[recipe.proposals.generator],
         similarity=similarity,
-        segnet_map=segnet_map,
-        cell_overlap=overlap,
-        scores=scores,
-        size_scores=size_scores,
-        size_thresholds=models.sizes.thresholds_,
-        background=dataset.background,
-        region_values=regions["region_values"],
-        value_names=VALUE_NAMES,
-        generator=proposals["generators"],
-        generators=GENERATORS[recipe.proposals.generator],
+        smoothing=recipe.features.kl_smoothing,
+    )
+
+
+def feature_evidence(
+    recipe: Recipe,
+    models: ImageModels,
+    superpixels: Array,
+    segnet_map: FloatArray,
+    scores: ImageScores,
+    sources: Mapping[str, FloatArray],
+    background: int | None,
+    image: Array | None,
+) -> ImageEvidence:
+    """The evidence that the columns of features are made from.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    models : ImageModels
+    superpixels : (H, W) int array
+    segnet_map : (grid, grid, C) float array
+    scores : ImageScores
+    sources : mapping of source to (n, C) float array
+        `unary`, and `fusion` for the columns of the fused posterior.
+    background : int or None
+    image : (H, W, 3) uint8 array or None
+        None where the recipe has no columns of edges.
+
+    Returns
+    -------
+    ImageEvidence
+    """
+    overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
+    return ImageEvidence(
+        sources["unary"],
+        SegNetMap(segnet_map, overlap),
+        scores._replace(size_thresholds=models.sizes.thresholds_),
+        background,
         location=models.location.transform(overlap),
         cooccurrence=models.cooccurrence.log_ratio_,
+        fused_posterior=sources.get("fusion"),
+        edge_map=detect_edges(image) if recipe.features.edges and image is not None else None,
     )
-    return image_features(inputs, smoothing=recipe.features.kl_smoothing)
-
-
-def agreement(labelings: Array, areas: FloatArray, n_classes: int) -> FloatArray:
-    """Mean IoU of each labeling (row) if another (column) were the truth, (M, M)."""
-    found = np.empty((len(labelings), len(labelings)))
-    for m, truth in enumerate(labelings):
-        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
-        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
-        found[:, m] = image_iou(region_intersection_union(histogram, labelings))
-    return found
 
 
 def kl_divergence(
@@ -141,23 +155,27 @@ def _run(job: Job, file: h5py.File) -> None:
         models = load_models(classifiers)
         for index, image_id in enumerate(job.part.image_ids):
             arrays, drawn = read_image(regions, index), read_image(proposals, index)
-            similarity.append(agreement(drawn["labelings"], arrays["areas"], job.dataset.n_classes))
+            labelings, n_classes = drawn["labelings"], job.dataset.n_classes
+            similarity.append(similarity_matrix(labelings, arrays["areas"], n_classes))
+            evidence = feature_evidence(
+                job.recipe,
+                models,
+                arrays["superpixels"],
+                segnet["maps"][index],
+                ImageScores(classifiers["scores"][index], classifiers["size_scores"][index]),
+                read_probabilities(sources, index),
+                job.dataset.background,
+                job.dataset.image(image_id) if job.recipe.features.edges else None,
+            )
             tables.append(
                 describe_proposals(
                     image_id,
-                    job.dataset,
                     job.recipe,
-                    models,
+                    job.dataset.class_names,
                     arrays,
                     drawn,
-                    read_probabilities(sources, index),
-                    segnet["maps"][index],
-                    classifiers["scores"][index],
-                    classifiers["size_scores"][index],
+                    evidence,
                     similarity[-1],
-                    detect_edges(job.dataset.image(image_id))
-                    if job.recipe.features.edges
-                    else None,
                 )
             )
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
@@ -185,7 +203,7 @@ def _run(job: Job, file: h5py.File) -> None:
 
 STAGE = Stage(
     "features",
-    5,
+    6,
     _settings,
     tuple(
         (name, "own")

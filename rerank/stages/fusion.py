@@ -16,74 +16,74 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, region_signals
+from rerank.evidence import (
+    NO_AUXILIARY,
+    AuxiliaryProbabilities,
+    FusedPosterior,
+    ImageEvidence,
+    ImageScores,
+    LocationPrior,
+    RegionSignals,
+    SegNetMap,
+    region_signals,
+)
 from rerank.folds import Part
 from rerank.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.nets import cell_overlap
 from rerank.stages.base import Inputs, Job, Stage, read_image, write_image
 from rerank.stages.classifiers import load_models
-from rerank.stages.posterior import SecondOpinion, read_held_out, read_posterior
+from rerank.stages.posterior import read_held_out, read_posterior
 from rerank.stages.unaries import image_id_key, write_probabilities
 from rerank.types import Array, FloatArray
 
-#: What the signals need to know of the superpixels.
+#: Arrays of the superpixels that the signals are made from.
 REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
-#: Of recipes without models that only stage 2 uses.
-NO_OPINION = SecondOpinion()
-
-
-def fusion_signals(
-    probabilities: FloatArray,
-    regions: Mapping[str, Array],
+def image_evidence(
+    region_probabilities: FloatArray,
+    superpixels: Array,
     segnet_map: FloatArray,
-    scores: FloatArray,
-    size_scores: FloatArray,
+    scores: ImageScores,
     location: LocationPrior,
     class_shares: FloatArray,
     background: int | None,
-    second: SecondOpinion = NO_OPINION,
-) -> PosteriorSignals:
-    """What the sources say of each superpixel of one image, see `region_signals`.
+    second: AuxiliaryProbabilities = NO_AUXILIARY,
+) -> ImageEvidence:
+    """What the models of a part say of one image.
 
     Parameters
     ----------
-    probabilities : (n, C) float array
-        Of the superpixel classifier.
-    regions : mapping
-        Arrays of the stage `superpixels`.
+    region_probabilities : (n, C) float array
+        Of stage 1.
+    superpixels : (H, W) int array
     segnet_map : (grid, grid, C) float array
-    scores, size_scores : (K,), (K * P,) float arrays
-        Of the image classifiers.
+    scores : ImageScores
     location : LocationPrior
     class_shares : (C,) float array
         Among the training pixels.
     background : int or None
-    second : SecondOpinion
-        What stage 2 alone hears of the superpixels.
+    second : AuxiliaryProbabilities
+
+    Returns
+    -------
+    ImageEvidence
     """
-    grid = segnet_map.shape[:2]
-    overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
-    return region_signals(
-        probabilities,
-        regions["areas"],
-        segnet_map=segnet_map,
-        cell_overlap=overlap,
-        scores=scores,
-        size_scores=size_scores,
+    overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
+    return ImageEvidence(
+        region_probabilities,
+        SegNetMap(segnet_map, overlap),
+        scores,
+        background,
         location=location.transform(overlap),
-        prior=class_shares,
-        appearance=regions["region_values"],
-        posterior=second.classifier,
-        dense=second.dense,
-        background=background,
+        class_shares=class_shares,
+        auxiliary=second,
     )
 
 
-def load_fusion(file: h5py.File) -> StackedPosterior:
+def load_fusion(file: h5py.File) -> FusedPosterior:
     """The fitted weights of a part."""
-    return StackedPosterior.from_arrays(read_arrays(file["model"]))
+    return FusedPosterior.from_arrays(read_arrays(file["model"]))
 
 
 def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
@@ -111,7 +111,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _run(job: Job, file: h5py.File) -> None:
     if not job.recipe.fusion.enabled:
         return
-    model = StackedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
+    model = FusedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
     if job.is_final:
         signals, histograms = [], []
         for fold in job.folds:
@@ -134,7 +134,7 @@ def _run(job: Job, file: h5py.File) -> None:
         write_image(file, index, {"probabilities": model.predict_proba(signal).astype(np.float32)})
 
 
-def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
+def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
     """Signals of a part's own images, from models that have not seen them."""
     with (
         job.open("superpixels", part.name) as regions,
@@ -145,22 +145,23 @@ def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
     ):
         location, shares = load_models(classifiers).location, unaries["class_shares"][()]
         for index in range(len(part.image_ids)):
-            yield fusion_signals(
+            arrays = read_image(regions, index, REGION_ARRAYS)
+            evidence = image_evidence(
                 read_image(unaries, index)["probabilities"],
-                read_image(regions, index, REGION_ARRAYS),
+                arrays["superpixels"],
                 segnet["maps"][index],
-                classifiers["scores"][index],
-                classifiers["size_scores"][index],
+                ImageScores(classifiers["scores"][index], classifiers["size_scores"][index]),
                 location,
                 shares,
                 job.train.background,
                 read_posterior(posterior, index),
             )
+            yield region_signals(evidence, arrays["areas"], arrays["region_values"])
 
 
-def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
+def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], list[Array]]:
     """Signals and truth of the held-out images, sorted as the unaries name them."""
-    found: dict[str, tuple[PosteriorSignals, Array]] = {}
+    found: dict[str, tuple[RegionSignals, Array]] = {}
     with (
         job.open("unaries") as unaries,
         job.open("segnet") as segnet,
@@ -180,20 +181,18 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                     row = len(found)
                     name = f"holdout/{image_id_key(held, image_id)}/probabilities"
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
-                    found[image_id] = (
-                        fusion_signals(
-                            unaries[name][()],
-                            arrays,
-                            segnet["holdout_maps"][row],
-                            inner["scores"][row],
-                            inner["size_scores"][row],
-                            location,
-                            shares,
-                            job.train.background,
-                            read_held_out(posterior, name),
-                        ),
-                        arrays["histogram"],
+                    evidence = image_evidence(
+                        unaries[name][()],
+                        arrays["superpixels"],
+                        segnet["holdout_maps"][row],
+                        ImageScores(inner["scores"][row], inner["size_scores"][row]),
+                        location,
+                        shares,
+                        job.train.background,
+                        read_held_out(posterior, name),
                     )
+                    signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
+                    found[image_id] = signals, arrays["histogram"]
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 
 
@@ -212,4 +211,4 @@ def _inputs(recipe: Recipe) -> Inputs:
     )
 
 
-STAGE = Stage("fusion", 3, _settings, _inputs, _run, "joining the signals", fits=True, cost=0.1)
+STAGE = Stage("fusion", 4, _settings, _inputs, _run, "joining the signals", fits=True, cost=0.1)

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.evidence import AuxiliaryProbabilities
 from rerank.hdf5 import read_arrays
 from rerank.potentials import SuperpixelClassifier
 from rerank.stages.base import External, Job, Stage, read_image
@@ -24,20 +25,6 @@ from rerank.types import Array, FloatArray
 
 #: Group of the file with what the dense network says, in the layout of the file itself.
 DENSE = "dense"
-
-
-@dataclass(frozen=True, eq=False)
-class SecondOpinion:
-    """Class probabilities of one image's superpixels by the models that a recipe has.
-
-    Attributes
-    ----------
-    classifier : (n, C) float array or None
-    dense : (n, C) float array or None
-    """
-
-    classifier: FloatArray | None = None
-    dense: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +60,7 @@ class SecondModels:
             )
         return cls(describe, classifier, dense)
 
-    def ask(self, image: Array, superpixels: Array) -> SecondOpinion:
+    def ask(self, image: Array, superpixels: Array) -> AuxiliaryProbabilities:
         """What they say of the superpixels of an RGB image, in single precision as in a run."""
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
@@ -81,7 +68,7 @@ class SecondModels:
             classified = self.classifier.predict_proba(features).astype(np.float32)
         if self.dense is not None:
             predicted = self.dense.predict_proba(image, superpixels).astype(np.float32)
-        return SecondOpinion(classified, predicted)
+        return AuxiliaryProbabilities(classified, predicted)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
@@ -107,20 +94,20 @@ def _run(job: Job, file: h5py.File) -> None:
         write_dense(job, file.create_group(DENSE), held_out(job))
 
 
-def read_posterior(file: h5py.File, index: int) -> SecondOpinion:
+def read_posterior(file: h5py.File, index: int) -> AuxiliaryProbabilities:
     """What the models say of the image at that place of the part's `image_ids`."""
     return _opinion(file, lambda group: read_image(group, index)["probabilities"])
 
 
-def read_held_out(file: h5py.File, name: str) -> SecondOpinion:
+def read_held_out(file: h5py.File, name: str) -> AuxiliaryProbabilities:
     """What the inner models say of a held-out image: `name` is that of its probabilities."""
     return _opinion(file, lambda group: group[name][()])
 
 
-def _opinion(file: h5py.File, read: Callable[[h5py.Group], FloatArray]) -> SecondOpinion:
-    return SecondOpinion(
+def _opinion(file: h5py.File, read: Callable[[h5py.Group], FloatArray]) -> AuxiliaryProbabilities:
+    return AuxiliaryProbabilities(
         classifier=read(file) if "model" in file else None,
-        dense=read(file[DENSE]) if DENSE in file else None,
+        dense_network=read(file[DENSE]) if DENSE in file else None,
     )
 
 

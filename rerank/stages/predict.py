@@ -13,7 +13,8 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.datasets import overlay, read_image, save_labels_png
 from rerank.errors import ConfigError, DataError, StoreError
-from rerank.features import detect_edges
+from rerank.evidence import ImageScores, region_signals
+from rerank.features import similarity_matrix
 from rerank.folds import ALL, FINAL
 from rerank.hdf5 import read_arrays, read_strings
 from rerank.reports import to_csv
@@ -22,8 +23,8 @@ from rerank.stages.base import Classes
 from rerank.stages.classifiers import image_vector, load_models
 from rerank.stages.crf_settings import load_choice
 from rerank.stages.dense import DenseUnary
-from rerank.stages.features import agreement, describe_proposals
-from rerank.stages.fusion import fusion_signals, load_fusion
+from rerank.stages.features import describe_proposals, feature_evidence
+from rerank.stages.fusion import image_evidence, load_fusion
 from rerank.stages.posterior import SecondModels
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -243,39 +244,43 @@ class Predictor:
         coarse = np.asarray(self._coarse_input(image))
         segnet_map = segnet_maps(self.recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
         whole = image_vector(self.recipe, pooled(features, regions["areas"]), coarse)[None]
-        scores = self._models.presence.decision_function(whole)[0]
-        size_scores = self._models.sizes.decision_function(whole)[0]
-        second = self._second.ask(image, regions["superpixels"])
+        scores = ImageScores(
+            self._models.presence.decision_function(whole)[0],
+            self._models.sizes.decision_function(whole)[0],
+        )
         if self._fusion is not None:
-            sources["fusion"] = self._fusion.predict_proba(
-                fusion_signals(
-                    sources["unary"],
-                    regions,
-                    segnet_map,
-                    scores,
-                    size_scores,
-                    self._models.location,
-                    self._class_shares,
-                    self.classes.background,
-                    second,
-                )
-            ).astype(np.float32)
+            evidence = image_evidence(
+                sources["unary"],
+                regions["superpixels"],
+                segnet_map,
+                scores,
+                self._models.location,
+                self._class_shares,
+                self.classes.background,
+                self._second.ask(image, regions["superpixels"]),
+            )
+            signals = region_signals(evidence, regions["areas"], regions["region_values"])
+            sources["fusion"] = self._fusion.predict_proba(signals).astype(np.float32)
         proposals = image_proposals(
             sources, graph, regions["region_values"], self.recipe, self._choice
         )
         table = describe_proposals(
             image_id,
-            self.classes,
             self.recipe,
-            self._models,
+            self.classes.class_names,
             regions,
             proposals,
-            sources,
-            segnet_map,
-            scores,
-            size_scores,
-            agreement(proposals["labelings"], regions["areas"], self.classes.n_classes),
-            detect_edges(image) if self.recipe.features.edges else None,
+            feature_evidence(
+                self.recipe,
+                self._models,
+                regions["superpixels"],
+                segnet_map,
+                scores,
+                sources,
+                self.classes.background,
+                image,
+            ),
+            similarity_matrix(proposals["labelings"], regions["areas"], self.classes.n_classes),
         )
         values = table.select(columns=self._columns).values.astype(np.float32)
         ranks = np.clip(values, *self._range) @ self._coef

@@ -14,10 +14,10 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.datasets import read_image, voc_palette
 from rerank.errors import DataError
+from rerank.features import similarity_matrix
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.energy_settings import EnergySettings
-from rerank.stages.features import agreement
 from rerank.stages.predict import Prediction, write_prediction
 from rerank.stages.progress import Progress
 from rerank.stages.proposals import image_proposals
@@ -58,7 +58,7 @@ def propose_image(
     energies = proposals["energies"]
     scores = expected_quality(
         energies,
-        agreement(labelings, graph.areas, found.shape[1]),
+        similarity_matrix(labelings, graph.areas, found.shape[1]),
         temperature=max(float(energies.std()), 1e-9),
     )
     return Prediction(

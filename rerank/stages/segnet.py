@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rerank.config import Recipe
-from rerank.features import cells_to_regions
+from rerank.evidence import cells_to_regions
 from rerank.hdf5 import read_arrays, write_array, write_arrays
 from rerank.metrics import (
     IntersectionUnion,

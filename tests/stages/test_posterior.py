@@ -56,7 +56,13 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def test_fusion_hears_both_and_stage_1_neither(workflow: Workflow) -> None:
     with workflow.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert {"superpixel", "posterior", "dense", "dense_image", "dense_similar"} <= set(names)
+    assert {
+        "superpixel",
+        "auxiliary",
+        "auxiliary_dense_network",
+        "auxiliary_dense_network_image",
+        "auxiliary_dense_network_similar",
+    } <= set(names)
     without = Workflow(recipe_with("posterior.dense=false"), Store(workflow.store.root))
     for stage in ("unaries", "segnet", "classifiers"):
         assert without.task(stage, FINAL).ref == workflow.task(stage, FINAL).ref
@@ -92,12 +98,12 @@ def test_a_prediction_asks_both_as_the_run_did(workflow: Workflow) -> None:
     with workflow.job("pages").open("proposals", FINAL) as file:
         labelings = read_image(file, 1)["labelings"]
     found = predictor._second.ask(image, superpixels)
-    assert found.classifier is not None and found.dense is not None
-    assert stored.classifier is not None and stored.dense is not None
+    assert found.classifier is not None and found.dense_network is not None
+    assert stored.classifier is not None and stored.dense_network is not None
     # Features wait in the store in half precision.
     np.testing.assert_allclose(found.classifier, stored.classifier, atol=1e-3)
-    assert_array_equal(found.dense, stored.dense)
-    assert found.classifier.std() > 0.01 and found.dense.std() > 0.01
+    assert_array_equal(found.dense_network, stored.dense_network)
+    assert found.classifier.std() > 0.01 and found.dense_network.std() > 0.01
     assert_array_equal(predictor.predict(image).labelings, labelings)
 
 
@@ -105,7 +111,7 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(workflow: 
     with workflow.job("fusion", "fold-00").open("unaries") as file:
         held = read_strings(file["holdout_ids"])
     with workflow.job("fusion", "fold-00").open("posterior") as file:
-        stored = read_held_out(file, "holdout/000000/probabilities").dense
+        stored = read_held_out(file, "holdout/000000/probabilities").dense_network
         temperature = float(read_arrays(file["dense/model"])["temperature"])
     job = workflow.job("posterior", "fold-00")
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
@@ -127,7 +133,7 @@ def test_a_network_alone_is_a_second_opinion_too(tmp_path: Path) -> None:
     found.run(quiet=True)
     with found.job("fusion", FINAL).open("posterior") as file:
         opinion = read_posterior(file, 0)
-    assert opinion.classifier is None and opinion.dense is not None
+    assert opinion.classifier is None and opinion.dense_network is not None
     with found.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert "dense" in names and "posterior" not in names
+    assert "auxiliary_dense_network" in names and "auxiliary" not in names

@@ -1,16 +1,16 @@
-"""The table of features: one row a proposal, one named and grouped column a feature."""
+"""The table of features: a row for each proposal, a named and grouped column for each feature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from rerank.errors import InputError, LeakError
 from rerank.features.screening import constant_columns, leaking_columns
-from rerank.features.strings import decode_strings, encode_strings, shown
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
@@ -21,11 +21,11 @@ class FeatureTable:
     Parameters
     ----------
     values : (N, D) float32 or float64
-        One row a proposal. Other real dtypes become float64.
+        One row for each proposal. Other real dtypes become float64.
     columns : sequence of D str
         Names, each once.
     groups : sequence of D str, or one str for all columns
-        The group of each column: `segnet`, `classification`, `proposal`, `posterior`, ...
+        The group of each column: `segnet`, `classification`, `proposal`, `fused_posterior`, ...
     image_ids : (N,) str, or one str for all rows, optional
         The image that each row belongs to. Without it all rows are of one unnamed image.
     proposals : (N,) int, optional
@@ -249,7 +249,7 @@ class FeatureTable:
         if missing or unknown:
             raise InputError(
                 f"{prefix}the columns are not those asked for: "
-                f"missing {shown(missing)}; unasked {shown(unknown)}"
+                f"missing {_shown(missing)}; unasked {_shown(unknown)}"
             )
         place = next(k for k, (a, b) in enumerate(zip(names, self.columns)) if a != b)
         raise InputError(
@@ -282,7 +282,7 @@ class FeatureTable:
         if constant:
             raise InputError(
                 f"{len(constant)} columns are constant over {len(self)} rows and "
-                f"teach a ranker nothing: {shown(constant)}"
+                f"teach a ranker nothing: {_shown(constant)}"
             )
         return self
 
@@ -313,22 +313,22 @@ class FeatureTable:
         if leaks:
             raise LeakError(
                 f"{len(leaks)} columns equal the quality that they should help "
-                f"to predict: {shown(leaks)}"
+                f"to predict: {_shown(leaks)}"
             )
         return self
 
-    def to_arrays(self) -> dict[str, Array]:
-        """Plain arrays for a file; strings as fixed-length UTF-8 bytes, as HDF5 takes them."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Arrays, and tuples of strings, as `rerank.hdf5.write_arrays` takes them."""
         return {
             "values": self.values,
-            "columns": encode_strings(self.columns),
-            "groups": encode_strings(self.groups),
-            "image_ids": encode_strings(self.image_ids),
+            "columns": self.columns,
+            "groups": self.groups,
+            "image_ids": tuple(self.image_ids.tolist()),
             "proposals": self.proposals,
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTable:
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> FeatureTable:
         """The table that `to_arrays` wrote; `InputError` if an array is missing."""
         missing = [
             k for k in ("values", "columns", "groups", "image_ids", "proposals") if k not in arrays
@@ -337,9 +337,9 @@ class FeatureTable:
             raise InputError(f"a stored feature table must hold {missing[0]!r}")
         return cls(
             arrays["values"],
-            decode_strings(arrays["columns"]),
-            decode_strings(arrays["groups"]),
-            np.array(decode_strings(arrays["image_ids"]), dtype=np.str_),
+            tuple(arrays["columns"]),
+            tuple(arrays["groups"]),
+            np.array(arrays["image_ids"], dtype=np.str_),
             arrays["proposals"],
         )
 
@@ -446,3 +446,9 @@ def _counted(image_ids: Array) -> IntArray:
         proposals[k] = counts.get(image, 0)
         counts[image] = int(proposals[k]) + 1
     return proposals
+
+
+def _shown(names: Sequence[str], limit: int = 5) -> str:
+    """A few names for a message, and how many more there are."""
+    text = ", ".join(repr(name) for name in names[:limit]) or "none"
+    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"

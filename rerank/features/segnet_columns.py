@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import check_class_names, class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
 #: Share of the uniform distribution mixed into p and q before a logarithm is taken.
