@@ -169,7 +169,7 @@ class FusionSettings(Settings):
     """A finer posterior from all signals, and a second CRF on it that proposals are drawn from.
 
     Superpixel classifier, SegNet, image classifiers and location are joined by one weight a
-    signal (`StackedPosterior`), fitted on held-out training images.
+    signal (`FusedPosterior`), fitted on held-out training images.
     """
 
     enabled: bool = True

@@ -16,7 +16,6 @@ from rerank.evidence.image_classifiers import (
     size_thresholds,
 )
 from rerank.evidence.image_evidence import (
-    NO_AUXILIARY,
     AuxiliaryProbabilities,
     ImageEvidence,
     ImageScores,
@@ -27,7 +26,6 @@ from rerank.evidence.priors import CooccurrencePrior, LocationPrior
 from rerank.evidence.region_signals import PROBABILITY_FLOOR, RegionSignals, region_signals
 
 __all__ = [
-    "NO_AUXILIARY",
     "PERCENTILES",
     "PROBABILITY_FLOOR",
     "AuxiliaryProbabilities",

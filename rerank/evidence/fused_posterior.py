@@ -196,7 +196,7 @@ def _spread(design: FloatArray, weight: FloatArray) -> FloatArray:
     """(F,) root mean square of signals about their mean over classes, at least `LEAST_SPREAD`."""
     centred = design - design.mean(axis=1, keepdims=True)
     variance = np.einsum("i,icf->f", weight, centred.astype(np.float64) ** 2) / design.shape[1]
-    return np.maximum(np.sqrt(variance), LEAST_SPREAD)
+    return np.asarray(np.maximum(np.sqrt(variance), LEAST_SPREAD))
 
 
 @njit(cache=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,8 +40,7 @@ class AuxiliaryProbabilities(NamedTuple):
     dense_network: Array | None = None  #: a dense network's, averaged over each region
 
 
-#: Of recipes without models for stage 2 alone.
-NO_AUXILIARY = AuxiliaryProbabilities()
+_NO_AUXILIARY = AuxiliaryProbabilities()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class ImageEvidence:
     location: Array | None = None
     class_shares: Array | None = None
     cooccurrence: Array | None = None
-    auxiliary: AuxiliaryProbabilities = NO_AUXILIARY
+    auxiliary: AuxiliaryProbabilities = _NO_AUXILIARY
     fused_posterior: Array | None = None
     edge_map: Array | None = None
 
@@ -102,7 +101,7 @@ class ImageEvidence:
             If shapes disagree with the regions, or a probability is not finite.
         """
         n = len(regions)
-        floats: dict[str, FloatArray] = {}
+        floats: dict[str, Any] = {}
         for name in ("region_probabilities", "location", "fused_posterior"):
             if getattr(self, name) is not None:
                 floats[name] = np.ascontiguousarray(getattr(self, name), dtype=np.float64)

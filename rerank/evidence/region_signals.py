@@ -113,7 +113,7 @@ def _score_planes(
 ) -> dict[str, FloatArray]:
     """(C,) scores by signal; 0 for the background."""
     foreground = foreground_classes(n_classes, background)
-    planes = {}
+    planes: dict[str, FloatArray] = {}
     for name, values in (
         ("classifier", np.asarray(scores.presence)),
         ("denied", np.minimum(scores.presence, 0)),

@@ -73,14 +73,7 @@ class FeatureTable:
             raise InputError(
                 f"proposals must be ({n_rows},) integers, got {proposals.dtype} {proposals.shape}"
             )
-        for name, value in (
-            ("values", values),
-            ("columns", columns),
-            ("groups", groups),
-            ("image_ids", image_ids),
-            ("proposals", proposals),
-        ):
-            object.__setattr__(self, name, value)
+        self._set(values, columns, groups, image_ids, proposals)
         self._check_rows()
         self._check_finite()
 
@@ -88,7 +81,24 @@ class FeatureTable:
     def of_image(
         cls, values: FloatArray, columns: tuple[str, ...], group: str, image_id: str = ""
     ) -> FeatureTable:
-        """A table whose columns are of one group, and whose rows are one image's proposals."""
+        """A table whose columns are of one group, and whose rows are one image's proposals.
+
+        Parameters
+        ----------
+        values : (M, D) float32 or float64
+        columns : tuple of D str
+        group : str
+        image_id : str
+
+        Returns
+        -------
+        FeatureTable
+
+        Raises
+        ------
+        InputError
+            If shapes disagree, a name comes twice, or a value is not finite.
+        """
         if values.ndim != 2 or values.shape[1] != len(columns):
             raise InputError(f"values of shape {values.shape} have {len(columns)} names")
         _check_names(columns)
@@ -107,15 +117,13 @@ class FeatureTable:
         proposals: IntArray,
     ) -> FeatureTable:
         table = object.__new__(cls)
-        for name, value in (
-            ("values", values),
-            ("columns", columns),
-            ("groups", groups),
-            ("image_ids", image_ids),
-            ("proposals", proposals),
-        ):
-            object.__setattr__(table, name, value)
+        table._set(values, columns, groups, image_ids, proposals)
         return table
+
+    def _set(self, *values: Any) -> None:
+        names = ("values", "columns", "groups", "image_ids", "proposals")
+        for name, value in zip(names, values):
+            object.__setattr__(self, name, value)
 
     def _check_rows(self) -> None:
         rows = list(zip(self.image_ids.tolist(), self.proposals.tolist()))
@@ -171,7 +179,15 @@ class FeatureTable:
     ) -> FeatureTable:
         """Keep the columns of some groups, or named columns in the order named.
 
-        With both, the named columns are looked for within the groups.
+        Parameters
+        ----------
+        groups : str or iterable of str, optional
+        columns : iterable of str, optional
+            With `groups` too, they must be of these groups.
+
+        Returns
+        -------
+        FeatureTable
 
         Raises
         ------
@@ -233,7 +249,15 @@ class FeatureTable:
     def require(self, names: Sequence[str], where: str = "") -> FeatureTable:
         """Return the table itself if its columns are exactly `names`, in that order.
 
-        A ranker calls this before it multiplies by its weights.
+        Parameters
+        ----------
+        names : sequence of str
+        where : str
+            Names the table in the error.
+
+        Returns
+        -------
+        FeatureTable
 
         Raises
         ------
@@ -282,12 +306,12 @@ class FeatureTable:
         if constant:
             raise InputError(
                 f"{len(constant)} columns are constant over {len(self)} rows and "
-                f"teach a ranker nothing: {_shown(constant)}"
+                f"tell a ranker nothing: {_shown(constant)}"
             )
         return self
 
     def leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> tuple[str, ...]:
-        """Names of columns that are the quality in disguise.
+        """Names of columns that equal the quality but for scale and offset.
 
         A column leaks if, over all rows or after removing each image's mean from both, it is
         a rising or falling linear function of `quality` (absolute correlation of at least
@@ -299,6 +323,15 @@ class FeatureTable:
             What the ranker learns to predict, such as the IoU of each proposal.
         tolerance : float
             How far from 1 an absolute correlation may be and still count as equality.
+
+        Returns
+        -------
+        tuple of str
+
+        Raises
+        ------
+        InputError
+            If `quality` is not (N,) or not finite.
         """
         target = np.asarray(quality, dtype=np.float64)
         if target.shape != (len(self),):
@@ -308,7 +341,10 @@ class FeatureTable:
         return self._named(leaking_columns(self.values, self.image_index, target, tolerance))
 
     def refuse_leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> FeatureTable:
-        """Return the table itself, or raise `LeakError` naming the columns that leak."""
+        """Return the table itself, or raise `LeakError` naming the columns that leak.
+
+        Parameters are those of `leaking_columns`.
+        """
         leaks = self.leaking_columns(quality, tolerance)
         if leaks:
             raise LeakError(

@@ -60,7 +60,19 @@ def expected_qualities(
 
 
 def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
-    """The columns of `expected_qualities`, in group `proposal`."""
+    """The columns of `expected_qualities`.
+
+    Parameters
+    ----------
+    expected : (M, 3) float
+        At the default temperatures.
+    image_id : str
+
+    Returns
+    -------
+    FeatureTable
+        M rows, 3 columns of group `proposal`.
+    """
     return FeatureTable.of_image(
         expected, scalar_names("proposal", RISK_SCALARS), "proposal", image_id
     )

@@ -17,7 +17,6 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.evidence import (
-    NO_AUXILIARY,
     AuxiliaryProbabilities,
     FusedPosterior,
     ImageEvidence,
@@ -48,7 +47,7 @@ def image_evidence(
     location: LocationPrior,
     class_shares: FloatArray,
     background: int | None,
-    second: AuxiliaryProbabilities = NO_AUXILIARY,
+    auxiliary: AuxiliaryProbabilities,
 ) -> ImageEvidence:
     """What the models of a part say of one image.
 
@@ -63,7 +62,7 @@ def image_evidence(
     class_shares : (C,) float array
         Among the training pixels.
     background : int or None
-    second : AuxiliaryProbabilities
+    auxiliary : AuxiliaryProbabilities
 
     Returns
     -------
@@ -77,7 +76,7 @@ def image_evidence(
         background,
         location=location.transform(overlap),
         class_shares=class_shares,
-        auxiliary=second,
+        auxiliary=auxiliary,
     )
 
 
