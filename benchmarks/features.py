@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -24,7 +25,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from rerank.features import GROUPS, ImageInputs, cells_to_regions, image_features  # noqa: E402
+from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap  # noqa: E402
+from rerank.features import GROUPS, available_groups, proposal_features  # noqa: E402
+from rerank.proposals import ProposalSet  # noqa: E402
+from rerank.superpixels import RegionGraph  # noqa: E402
 
 #: Side of a superpixel in pixels, columns of colour and texture, and cells of the SegNet.
 SIDE, N_VALUES, GRID = 11, 8, 13
@@ -44,8 +48,18 @@ def probabilities_of(scores: np.ndarray) -> np.ndarray:
     return np.asarray(values / values.sum(axis=1, keepdims=True))
 
 
-def make_inputs(rows: int, columns: int, n_proposals: int, n_classes: int) -> ImageInputs:
-    """An image of rows x columns superpixels with every optional input."""
+class Case(NamedTuple):
+    """What `proposal_features` takes."""
+
+    regions: ImageRegions
+    proposals: ProposalSet
+    evidence: ImageEvidence
+    classes: tuple[str, ...]
+    generators: tuple[str, ...] = ("div_mbest",)
+
+
+def make_case(rows: int, columns: int, n_proposals: int, n_classes: int) -> Case:
+    """An image of rows x columns superpixels with every optional column but those of risk."""
     rng = np.random.default_rng(0)
     n = rows * columns
     index = np.arange(n).reshape(rows, columns)
@@ -74,31 +88,34 @@ def make_inputs(rows: int, columns: int, n_proposals: int, n_classes: int) -> Im
     segnet = rng.dirichlet(np.ones(n_classes), GRID * GRID)
     n_foreground = n_classes - 1
     image = rng.random(superpixels.shape)
-    return ImageInputs(
-        image_id="scene",
-        classes=tuple(f"class{k}" for k in range(n_classes)),
-        superpixels=superpixels,
-        edges=edges,
-        boundary_length=np.full(len(edges), float(SIDE)),
-        contrast=rng.random(len(edges)),
-        areas=np.full(n, float(SIDE * SIDE)),
-        labelings=labelings,
-        energies=np.sort(rng.random(n_proposals)),
-        lower_bounds=np.zeros(n_proposals),
-        probabilities=probabilities,
-        segnet_map=segnet.reshape(GRID, GRID, n_classes),
-        cell_overlap=overlap,
-        scores=rng.standard_normal(n_foreground),
-        size_scores=rng.standard_normal(4 * n_foreground),
-        size_thresholds=np.sort(rng.random((n_foreground, 4)), axis=1),
+    graph = RegionGraph(
+        edges,
+        np.full(len(edges), float(SIDE)),
+        rng.random(len(edges)),
+        np.full(n, float(SIDE * SIDE)),
+    )
+    energies = np.sort(rng.random(n_proposals))
+    proposals = ProposalSet.of("div_mbest", labelings, energies, np.zeros(n_proposals))
+    segnet_map = SegNetMap(segnet.reshape(GRID, GRID, n_classes), overlap)
+    scores = ImageScores(
+        rng.standard_normal(n_foreground),
+        rng.standard_normal(4 * n_foreground),
+        np.sort(rng.random((n_foreground, 4)), axis=1),
+    )
+    values = rng.standard_normal((n, N_VALUES))
+    evidence = ImageEvidence(
+        probabilities,
+        segnet_map,
+        scores,
         background=0,
-        region_values=rng.standard_normal((n, N_VALUES)),
-        value_names=tuple(f"value{k}" for k in range(N_VALUES)),
         location=rng.dirichlet(np.ones(n_classes), n),
         cooccurrence=rng.standard_normal((n_classes, n_classes)),
+        fused_posterior=segnet_map.of_regions(),
         edge_map=image > 0.9,
-        posterior=cells_to_regions(segnet, overlap),
     )
+    names = tuple(f"value{k}" for k in range(N_VALUES))
+    regions = ImageRegions(superpixels, graph, values, names, "scene")
+    return Case(regions, proposals, evidence, tuple(f"class{k}" for k in range(n_classes)))
 
 
 def best_time(function: Callable[[], object], repeats: int) -> float:
@@ -119,22 +136,25 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()
     rows, columns = (int(part) for part in arguments.regions.split("x"))
-    inputs = make_inputs(rows, columns, arguments.proposals, arguments.classes)
-    bare = replace(inputs, edge_map=None)
-    painted = np.mean([len(np.unique(labeling)) for labeling in inputs.labelings])
+    whole = make_case(rows, columns, arguments.proposals, arguments.classes)
+    bare = whole._replace(evidence=replace(whole.evidence, edge_map=None))
+    painted = np.mean([len(np.unique(labeling)) for labeling in whole.proposals.labelings])
     print(
         f"{rows * columns} regions, {arguments.proposals} proposals of {painted:.1f} of "
         f"{arguments.classes} classes"
     )
     print(f"{'group':>24} {'columns':>8} {'ms':>8} {'proposals/s':>12}")
-    cases: list[tuple[str, ImageInputs, tuple[str, ...]]] = [
+    cases: list[tuple[str, Case, tuple[str, ...]]] = [
         ("proposal without pixels", bare, ("proposal",))
     ]
-    cases += [(group, inputs, (group,)) for group in GROUPS]
-    cases += [("all without pixels", bare, bare.groups), ("all", inputs, inputs.groups)]
+    cases += [(group, whole, (group,)) for group in GROUPS]
+    cases += [
+        (label, case, available_groups(case.evidence))
+        for label, case in (("all without pixels", bare), ("all", whole))
+    ]
     for label, given, groups in cases:
-        seconds = best_time(lambda: image_features(given, groups), arguments.repeats)
-        n_columns = image_features(given, groups).shape[1]
+        seconds = best_time(lambda: proposal_features(*given, groups=groups), arguments.repeats)
+        n_columns = proposal_features(*given, groups=groups).shape[1]
         print(
             f"{label:>24} {n_columns:8d} {1e3 * seconds:8.3f} "
             f"{arguments.proposals / seconds:12.0f}",

@@ -13,6 +13,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, read_strings
 from rerank.errors import ConfigError, StoreError
+from rerank.evidence import ImageEvidence, region_signals
 from rerank.features import detect_edges
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
@@ -21,8 +22,8 @@ from rerank.stages.activations import make_coarse_input
 from rerank.stages.auxiliary import AuxiliaryModels
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
 from rerank.stages.crf_settings import CRFChoice, load_choice
-from rerank.stages.features import Classes, ImageOpinions, describe_proposals
-from rerank.stages.fusion import TrainingPriors, fusion_signals, load_fusion
+from rerank.stages.features import Classes, describe_proposals, with_columns
+from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.proposals import Drawing, image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
 from rerank.stages.superpixel_features import Descriptor, describe_whole, make_descriptor
@@ -237,14 +238,10 @@ class FinalModels:
             If the map does not fit the image or the classes.
         """
         seen = self._view(image, probabilities, image_id)
+        edges = detect_edges(image) if self.recipe.features.edges else None
+        evidence = with_columns(seen.evidence, self._models, seen.fused_posterior, edges)
         table, _ = describe_proposals(
-            image_id,
-            self.classes,
-            self.recipe,
-            self._models,
-            seen.regions,
-            seen.drawn,
-            seen.opinions,
+            image_id, self.classes, self.recipe, seen.regions, seen.drawn, evidence
         )
         values = table.select(columns=self._ranking.columns).values.astype(np.float32)
         scores = self._ranking.score(values)
@@ -288,22 +285,21 @@ class FinalModels:
             if self._describe_whole is None
             else describe_whole(describe(self._describe_whole), regions["areas"])
         )
-        scores = self._models.score(vector)
+        evidence = image_evidence(
+            sources["unary"],
+            superpixels,
+            segnet_map,
+            self._models.score(vector),
+            self._priors,
+            self._auxiliary.predict(image, superpixels),
+        )
         if self._fusion is not None:
-            signals = fusion_signals(
-                sources["unary"],
-                regions,
-                segnet_map,
-                scores,
-                self._priors,
-                self._auxiliary.predict(image, superpixels),
-            )
+            signals = region_signals(evidence, regions["areas"], regions["region_values"])
             sources["fusion"] = self._fusion.predict_proba(signals).astype(np.float32)
         drawn = image_proposals(
             sources, graph_of(regions), regions["region_values"], self._choice, Drawing.of(recipe)
         )
-        edges = detect_edges(image) if recipe.features.edges else None
-        return _View(regions, drawn, ImageOpinions(sources, segnet_map, scores, edges))
+        return _View(regions, drawn, evidence, sources.get("fusion"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +308,8 @@ class _View:
 
     regions: dict[str, Any]
     drawn: dict[str, Any]
-    opinions: ImageOpinions
+    evidence: ImageEvidence
+    fused_posterior: FloatArray | None
 
     @property
     def proposals(self) -> Proposals:

@@ -23,11 +23,11 @@ from rerank.engine.hdf5 import read_strings, write_strings
 from rerank.engine.memory_store import MemoryStore
 from rerank.engine.scheduler import run_graph
 from rerank.errors import DataError, InputError, StoreError
+from rerank.features import similarity_matrix
 from rerank.files import replace_file
 from rerank.potentials.network_map import map_to_regions
 from rerank.potentials.potts_energy import EnergySettings
 from rerank.prediction import MODEL_STAGES, FinalModels, Proposals, Result
-from rerank.proposals.proposal_similarity import proposal_similarity
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.features import Classes
@@ -88,7 +88,7 @@ def propose(
         Drawing(chosen.n_proposals, chosen.map_inference, chosen.inference),
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
-    similarity = proposal_similarity(proposals.labelings, graph.areas, n_classes)
+    similarity = similarity_matrix(proposals.labelings, graph.areas, n_classes)
     temperature = max(float(proposals.energies.std()), 1e-9)
     scores = expected_quality(proposals.energies, similarity, temperature=temperature)
     return Result(proposals, scores, int(scores.argmax()))

@@ -15,6 +15,7 @@ ROOMS = (
     "losses",
     "layers",
     "nets",
+    "evidence",
     "features",
     "ranking",
     "metrics",

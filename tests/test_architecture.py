@@ -30,6 +30,7 @@ CHAIN = (
     "potentials",
     "crf",
     "proposals",
+    "evidence",
     "features",
     "ranking",
     "reports",

@@ -14,7 +14,7 @@ from rerank.engine.folds import ALL
 from rerank.engine.graph import Graph
 from rerank.engine.stage import Job, read_image
 from rerank.errors import InputError, StoreError
-from rerank.nets.upsampling import enlarge
+from rerank.evidence.grid_cells import enlarge
 from rerank.reports import draw_pictures, to_png
 from rerank.stages.ranking import load_scores
 from rerank.superpixels import draw_boundaries, to_pixels

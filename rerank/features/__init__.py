@@ -1,88 +1,72 @@
-"""Features of proposals: named and grouped columns for a ranker to weigh.
+"""Features of proposals: named and grouped columns that a ranker weighs.
 
-`image_features` makes the `FeatureTable` of one image from plain arrays (`ImageInputs`): the
-agreement with the coarse SegNet, the image classifiers' opinion of what a proposal claims, the
-hand-made families (energy, layout, support, borders, agreement, appearance, priors), the
-score under a finer posterior, and a compact class-free summary. Each family is also a
-function of its own.
+`proposal_features` makes the `FeatureTable` of one image from its regions, its proposals and the
+evidence about it. Each family of columns is also a function of its own.
 """
 
-from rerank.features.agreement import agreement_features, proposal_agreement
-from rerank.features.appearance import appearance_features
+from rerank.features.appearance_fit import appearance_features
 from rerank.features.boundary import boundary_features
 from rerank.features.classification import classification_features
-from rerank.features.classifiers import (
-    PERCENTILES,
-    ImageClassifiers,
-    SizeThresholdClassifiers,
-    size_thresholds,
-)
 from rerank.features.edges import detect_edges, edge_features
-from rerank.features.energy import energy_features
+from rerank.features.energy_columns import energy_features
+from rerank.features.feature_table import FeatureTable
 from rerank.features.geometry import region_geometry
-from rerank.features.image import image_features
-from rerank.features.inputs import GROUPS, ImageInputs
 from rerank.features.layout import layout_features, pair_features
-from rerank.features.posterior import (
-    cells_to_regions,
+from rerank.features.prior_columns import cooccurrence_score, prior_features
+from rerank.features.probability_scores import (
     class_log_prob,
-    posterior_features,
+    fused_posterior_features,
     score_against,
 )
-from rerank.features.priors import CooccurrencePrior, LocationPrior, prior_features
+from rerank.features.proposal_features import GROUPS, available_groups, proposal_features
+from rerank.features.proposal_similarity import (
+    compare_proposals,
+    similarity_features,
+    similarity_matrix,
+)
 from rerank.features.risk import expected_qualities, risk_features
-from rerank.features.segnet import (
+from rerank.features.segnet_columns import (
     background_mass,
     coarsen_labelings,
     expected_counts,
     segnet_features,
 )
-from rerank.features.signals import PosteriorSignals, posterior_signals, region_signals
-from rerank.features.stacking import StackedPosterior
-from rerank.features.statistics import labeling_statistics
+from rerank.features.statistics import RegionBoundaries, RegionGeometry, labeling_statistics
 from rerank.features.summary import summary_features
 from rerank.features.support import component_support, support_features
-from rerank.features.table import FeatureTable
 
 __all__ = [
     "GROUPS",
-    "PERCENTILES",
-    "CooccurrencePrior",
     "FeatureTable",
-    "ImageClassifiers",
-    "ImageInputs",
-    "LocationPrior",
-    "PosteriorSignals",
-    "SizeThresholdClassifiers",
-    "StackedPosterior",
-    "agreement_features",
+    "RegionBoundaries",
+    "RegionGeometry",
     "appearance_features",
+    "available_groups",
     "background_mass",
     "boundary_features",
-    "cells_to_regions",
     "class_log_prob",
     "classification_features",
     "coarsen_labelings",
+    "compare_proposals",
     "component_support",
+    "cooccurrence_score",
     "detect_edges",
     "edge_features",
     "energy_features",
     "expected_counts",
     "expected_qualities",
-    "image_features",
+    "fused_posterior_features",
     "labeling_statistics",
     "layout_features",
     "pair_features",
-    "posterior_features",
-    "posterior_signals",
     "prior_features",
-    "proposal_agreement",
+    "proposal_features",
     "region_geometry",
-    "region_signals",
     "risk_features",
     "score_against",
     "segnet_features",
-    "size_thresholds",
+    "similarity_features",
+    "similarity_matrix",
     "summary_features",
     "support_features",
 ]

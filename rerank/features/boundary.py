@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, scalar_names
-from rerank.features.statistics import LabelingStatistics
-from rerank.features.table import FeatureTable
-from rerank.types import Array, FloatArray
+from rerank.features.statistics import LabelingStatistics, RegionBoundaries
+from rerank.types import FloatArray
 
 BOUNDARY_FEATURES = ("border_contrast", "inner_contrast", "inner_missed")
 BORDER_SCALARS = (
@@ -22,8 +22,7 @@ BORDER_SCALARS = (
 
 def boundary_features(
     statistics: LabelingStatistics,
-    boundary_length: Array,
-    contrast: Array,
+    boundaries: RegionBoundaries,
     classes: tuple[str, ...],
     image_id: str = "",
 ) -> FeatureTable:
@@ -36,15 +35,14 @@ def boundary_features(
     per root of the image's area; `inner_contrast` = mean contrast along the other edges.
     `border_contrast[c]` = mean contrast along the border of c; `inner_contrast[c]` = mean
     contrast of the region edges within c; `inner_missed[c]` = contrast times length within
-    c, per root of the image's area: edges of the picture that the proposal paints over with
-    c. A mean over no edges is 0.
+    c, per root of the image's area: edges of the picture that lie inside of c. A mean over no
+    edges is 0.
 
     Parameters
     ----------
     statistics : LabelingStatistics
-        Made with the same `boundary_length` and `contrast`.
-    boundary_length : (m,) float, pixels
-    contrast : (m,) float, at least 0
+        Made with the same boundaries.
+    boundaries : RegionBoundaries
     classes : C names
     image_id : str
 
@@ -53,18 +51,9 @@ def boundary_features(
     FeatureTable
         M rows, 5 + 3 C columns of group `proposal`.
     """
-    s = statistics
-    length = float(np.sum(boundary_length))
-    weighted = float(np.dot(boundary_length, contrast))
-    values = _boundary_kernel(
-        s.perimeter,
-        s.cut_contrast,
-        s.kept_length,
-        s.kept_contrast,
-        s.area,
-        length,
-        weighted / length if weighted > 0 else 1.0,
-    )
+    length = float(np.sum(boundaries.length))
+    weighted = float(np.dot(boundaries.length, boundaries.contrast))
+    values = _boundary_kernel(statistics, length, weighted / length if weighted > 0 else 1.0)
     columns = scalar_names("proposal", BORDER_SCALARS) + class_names(
         "proposal", BOUNDARY_FEATURES, classes
     )
@@ -72,15 +61,10 @@ def boundary_features(
 
 
 @njit(cache=True)
-def _boundary_kernel(
-    perimeter: FloatArray,
-    cut_contrast: FloatArray,
-    kept_length: FloatArray,
-    kept_contrast: FloatArray,
-    area: FloatArray,
-    length: float,
-    unit: float,
-) -> FloatArray:
+def _boundary_kernel(statistics: LabelingStatistics, length: float, unit: float) -> FloatArray:
+    area, perimeter = statistics.area, statistics.perimeter
+    cut_contrast = statistics.cut_contrast
+    kept_length, kept_contrast = statistics.kept_length, statistics.kept_contrast
     n_proposals, n = area.shape
     values = np.zeros((n_proposals, 5 + 3 * n))
     for m in range(n_proposals):

@@ -1,13 +1,13 @@
-"""What image classifiers say, alone and crossed with what a proposal claims."""
+"""Scores of image classifiers, alone and multiplied with what a proposal paints."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.features.classifiers import PERCENTILES, foreground_classes
+from rerank.evidence import PERCENTILES, foreground_classes
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import check_class_names, class_names
-from rerank.features.table import FeatureTable
 from rerank.types import Array
 
 
@@ -28,12 +28,11 @@ def classification_features(
 
     - `score[c]`, `size_score_20[c]`, ...: the K + 4K scores themselves (Cogswell et al. 2014,
       section 4). They are the same for all proposals of an image, so that they help only a
-      ranker that multiplies columns; a linear one needs those that follow.
+      ranker that multiplies columns; a linear ranker needs the columns below.
     - `score_painted[c]`: s_c where the proposal paints c, else 0.
     - `size_score_claimed_20[c]`, ...: s_ct where the proposal's share is at least the
       threshold, else 0.
-    - `denied[c]`: max(0, -s_c) where the proposal paints c: it paints what the classifier
-      denies.
+    - `denied[c]`: max(0, -s_c) where the proposal paints c.
     - `missed[c]`: max(0, s_c) where it does not paint c.
     - `size_denied[c]`, `size_missed[c]`: the same over thresholds, summed.
 

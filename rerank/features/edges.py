@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 EDGE_SCALARS = ("chamfer_to_edges", "border_unsupported", "chamfer_to_labels", "edges_missed")
@@ -22,6 +24,13 @@ CHAMFER_LIMIT = 0.05
 MATCH_RADIUS = 3.0
 
 
+class _Contour(NamedTuple):
+    """Pixels of the labels' borders or of the picture's edges, and the way to the others."""
+
+    pixels: IntArray  #: (k,) flat indices
+    distance: FloatArray  #: (H * W,) from each pixel of the image to the other contour
+
+
 def detect_edges(image: Array, sigma: float = 1.5, percentile: float = 90.0) -> BoolArray:
     """Canny's edges (1986) of a colour image, by the channel that changes most.
 
@@ -31,8 +40,8 @@ def detect_edges(image: Array, sigma: float = 1.5, percentile: float = 90.0) -> 
     sigma : float above 0, pixels
         Standard deviation of the Gaussian that the image is smoothed with.
     percentile : float in (0, 100)
-        Of the gradient's magnitudes; what is above it starts an edge, and an edge goes on
-        while they are above 0.4 times that.
+        Of the gradient's magnitudes; a pixel above it starts an edge, and an edge continues
+        over pixels above 0.4 times that.
 
     Returns
     -------
@@ -113,7 +122,7 @@ def edge_features(
     Raises
     ------
     InputError
-        If the map of edges is not of the superpixels' size.
+        If the map of edges is not of the superpixels' size, or a label is out of range.
     """
     regions = np.ascontiguousarray(superpixels)
     edges = np.asarray(edge_map).astype(bool)
@@ -133,13 +142,10 @@ def edge_features(
         _edge_kernel(
             labeling,
             regions,
-            np.flatnonzero(border),
-            places,
-            to_edges.ravel(),
-            to_border.ravel(),
+            _Contour(np.flatnonzero(border), to_edges.ravel()),
+            _Contour(places, to_border.ravel()),
             cap,
             radius,
-            n_classes,
             row,
         )
     columns = scalar_names("proposal", EDGE_SCALARS) + class_names(
@@ -178,16 +184,16 @@ def _border_kernel(labeling: Array, regions: IntArray) -> BoolArray:
 def _edge_kernel(
     labeling: Array,
     regions: IntArray,
-    border: IntArray,
-    edges: IntArray,
-    to_edges: FloatArray,
-    to_border: FloatArray,
+    borders: _Contour,
+    picture: _Contour,
     cap: float,
     radius: float,
-    n_classes: int,
     row: FloatArray,
 ) -> None:
     flat = regions.ravel()
+    n_classes = (len(row) - 4) // 3
+    border, to_edges = borders
+    edges, to_border = picture
     row[:] = 0.0
     pixels = np.zeros(n_classes)
     for place in border:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, pair_names
 from rerank.features.statistics import LabelingStatistics
-from rerank.features.table import FeatureTable
-from rerank.types import FloatArray, IntArray
+from rerank.types import FloatArray
 
 LAYOUT_FEATURES = (
     "area",
@@ -41,24 +41,18 @@ def layout_features(
     1/2; `spread`, the root of the mean squared distance from it; and the share of the
     image's `frame` that the class covers.
 
+    Parameters
+    ----------
+    statistics : LabelingStatistics
+    classes : C names
+    image_id : str
+
     Returns
     -------
     FeatureTable
         M rows, 13 C columns of group `proposal`.
     """
-    s = statistics
-    values = _layout_kernel(
-        s.area,
-        s.moment_y,
-        s.moment_x,
-        s.moment_rr,
-        s.border,
-        s.perimeter,
-        s.n_components,
-        s.n_small,
-        s.largest,
-        s.smallest,
-    )
+    values = _layout_kernel(statistics)
     return FeatureTable.of_image(
         values, class_names("proposal", LAYOUT_FEATURES, classes), "proposal", image_id
     )
@@ -74,6 +68,12 @@ def pair_features(
     as a share of the image's height (positive where a is above b); `beside` = the size of
     the same to the side. All are 0 unless both are painted.
 
+    Parameters
+    ----------
+    statistics : LabelingStatistics
+    classes : C names
+    image_id : str
+
     Returns
     -------
     FeatureTable
@@ -87,18 +87,9 @@ def pair_features(
 
 
 @njit(cache=True)
-def _layout_kernel(
-    area: FloatArray,
-    moment_y: FloatArray,
-    moment_x: FloatArray,
-    moment_rr: FloatArray,
-    border: FloatArray,
-    perimeter: FloatArray,
-    components: IntArray,
-    small: IntArray,
-    largest: FloatArray,
-    smallest: FloatArray,
-) -> FloatArray:
+def _layout_kernel(statistics: LabelingStatistics) -> FloatArray:
+    area, perimeter, border = statistics.area, statistics.perimeter, statistics.border
+    components, small = statistics.n_components, statistics.n_small
     n_proposals, n = area.shape
     values = np.zeros((n_proposals, 13 * n))
     for m in range(n_proposals):
@@ -113,20 +104,20 @@ def _layout_kernel(
             if a == 0.0:
                 continue
             disc = 4.0 * np.pi * a
-            y = moment_y[m, c] / a
-            x = moment_x[m, c] / a
+            y = statistics.moment_y[m, c] / a
+            x = statistics.moment_x[m, c] / a
             row[c] = a / total
             row[n + c] = np.sqrt(a / total)
             row[2 * n + c] = np.log1p(components[m, c])
             row[3 * n + c] = np.log1p(small[m, c])
-            row[4 * n + c] = largest[m, c] / total
-            row[5 * n + c] = smallest[m, c] / total
+            row[4 * n + c] = statistics.largest[m, c] / total
+            row[5 * n + c] = statistics.smallest[m, c] / total
             row[6 * n + c] = a / components[m, c] / total
             row[7 * n + c] = perimeter[m, c] / np.sqrt(total)
             row[8 * n + c] = disc / (disc + perimeter[m, c] ** 2)
             row[9 * n + c] = y - 0.5
             row[10 * n + c] = x - 0.5
-            row[11 * n + c] = np.sqrt(max(moment_rr[m, c] / a - y * y - x * x, 0.0))
+            row[11 * n + c] = np.sqrt(max(statistics.moment_rr[m, c] / a - y * y - x * x, 0.0))
             if frame > 0.0:
                 row[12 * n + c] = border[m, c] / frame
     return values

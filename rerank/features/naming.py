@@ -10,7 +10,16 @@ from rerank.errors import InputError
 
 @lru_cache(maxsize=256)
 def scalar_names(group: str, features: tuple[str, ...]) -> tuple[str, ...]:
-    """One name a feature.
+    """One name for each feature.
+
+    Parameters
+    ----------
+    group : str
+    features : tuple of str
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -22,7 +31,17 @@ def scalar_names(group: str, features: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def class_names(group: str, features: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """One name a feature and class, feature by feature.
+    """One name for each feature and class, feature by feature.
+
+    Parameters
+    ----------
+    group : str
+    features : tuple of str
+    classes : tuple of str
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -34,7 +53,17 @@ def class_names(group: str, features: tuple[str, ...], classes: tuple[str, ...])
 
 @lru_cache(maxsize=256)
 def pair_names(group: str, features: tuple[str, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """One name a feature and unordered pair of classes, feature by feature.
+    """One name for each feature and unordered pair of classes, feature by feature.
+
+    Parameters
+    ----------
+    group : str
+    features : tuple of str
+    classes : tuple of str
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -47,7 +76,23 @@ def pair_names(group: str, features: tuple[str, ...], classes: tuple[str, ...]) 
 
 
 def check_class_names(names: tuple[str, ...], n_classes: int) -> tuple[str, ...]:
-    """The names, or "0", "1", ... if none are given; `InputError` if count or a name is off."""
+    """The names, or "0", "1", ... if none are given.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Empty, or one for each class.
+    n_classes : int
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    InputError
+        If there is another number of names, or a name comes twice.
+    """
     if not names:
         return tuple(str(c) for c in range(n_classes))
     names = tuple(names)

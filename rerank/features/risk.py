@@ -1,4 +1,4 @@
-"""What each proposal may expect if the image's proposals stand for the posterior."""
+"""Expected quality of each proposal if the truth were one of the image's proposals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import scalar_names
-from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
 #: In units of the energy, which is nats for each region of average area.
@@ -22,7 +22,7 @@ def expected_qualities(
     """Expected quality of each proposal at each temperature (Premachandran et al. 2014).
 
     ``sum_n p_n similarity[m, n]`` with p = softmax(-energies / temperature). A ranker learns
-    which temperature to trust, and how far.
+    how much weight each temperature gets.
 
     Parameters
     ----------
@@ -60,7 +60,19 @@ def expected_qualities(
 
 
 def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
-    """The columns of `expected_qualities`, in group `proposal`."""
+    """The columns of `expected_qualities`.
+
+    Parameters
+    ----------
+    expected : (M, 3) float
+        At the default temperatures.
+    image_id : str
+
+    Returns
+    -------
+    FeatureTable
+        M rows, 3 columns of group `proposal`.
+    """
     return FeatureTable.of_image(
         expected, scalar_names("proposal", RISK_SCALARS), "proposal", image_id
     )

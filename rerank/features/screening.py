@@ -1,4 +1,4 @@
-"""Columns that a ranker must not be given: constant ones, and the quality in disguise."""
+"""Columns that a ranker must not get: constant ones, and those that equal the quality."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from rerank.types import BoolArray, FloatArray, IntArray
 
 
 def constant_columns(values: FloatArray, image_index: IntArray) -> BoolArray:
-    """(D,) bool: whether a column has one value in all rows of each image.
+    """Whether each column has one value in all rows of each image.
 
-    With `image_index` all 0, whether it has one value in all rows.
+    Parameters
+    ----------
+    values : (N, D) float
+    image_index : (N,) int
+        Image of each row, from 0. If it is all 0, a column must have one value in all rows.
+
+    Returns
+    -------
+    (D,) bool
     """
     first = np.asarray(np.unique(image_index, return_index=True)[1])[image_index]
     # One column at a time: a table may fill half of the memory.
@@ -20,10 +28,23 @@ def constant_columns(values: FloatArray, image_index: IntArray) -> BoolArray:
 def leaking_columns(
     values: FloatArray, image_index: IntArray, quality: FloatArray, tolerance: float
 ) -> BoolArray:
-    """(D,) bool: whether a column is a linear function of the quality.
+    """Whether each column is a linear function of the quality.
 
-    Over all rows, or after removing each image's mean from both; an absolute correlation of
-    at least 1 - `tolerance` counts. Fewer than four rows prove nothing.
+    This holds over all rows, or after removing each image's mean from both. Fewer than four rows
+    prove nothing.
+
+    Parameters
+    ----------
+    values : (N, D) float
+    image_index : (N,) int
+        Image of each row, from 0.
+    quality : (N,) float
+    tolerance : float
+        An absolute correlation of at least 1 - `tolerance` counts.
+
+    Returns
+    -------
+    (D,) bool
     """
     if len(values) < 4:
         return np.zeros(values.shape[1], dtype=bool)

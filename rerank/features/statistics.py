@@ -1,8 +1,8 @@
-"""What one pass over the regions and edges of each labeling says about its classes."""
+"""Counts and sums of each class of a labeling, from one pass over its regions and edges."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -11,8 +11,23 @@ from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
-class LabelingStatistics:
+class RegionGeometry(NamedTuple):
+    """Sizes and places of n regions."""
+
+    areas: FloatArray  #: (n,) pixels
+    centroids: FloatArray  #: (n, 2) row and column of the centre as shares of height and width
+    frame: FloatArray  #: (n,) pixels on the image's frame
+
+
+class RegionBoundaries(NamedTuple):
+    """The m boundaries between neighbouring regions."""
+
+    edges: IntArray  #: (m, 2) pairs of regions, each once
+    length: FloatArray  #: (m,) pixels
+    contrast: FloatArray  #: (m,) at least 0, such as the distance of the regions' colours
+
+
+class LabelingStatistics(NamedTuple):
     """Counts and sums of M labelings over C classes, which several features are made from.
 
     A class that a labeling does not paint has 0 everywhere.
@@ -43,12 +58,8 @@ class LabelingStatistics:
 def labeling_statistics(
     labelings: Array,
     n_classes: int,
-    areas: Array,
-    centroids: Array,
-    frame: Array,
-    edges: Array,
-    boundary_length: Array,
-    contrast: Array,
+    geometry: RegionGeometry,
+    boundaries: RegionBoundaries,
     small_share: float = 0.005,
 ) -> LabelingStatistics:
     """Collect the statistics of labelings over one region graph.
@@ -58,29 +69,18 @@ def labeling_statistics(
     labelings : (M, n) int
         Labels of regions, 0..n_classes-1.
     n_classes : int
-    areas : (n,) float, pixels
-    centroids : (n, 2) float
-        Row and column of each region's centre as shares of the image's height and width.
-    frame : (n,) float, pixels
-        How much of the image's frame lies in the region.
-    edges : (m, 2) int
-        Pairs of neighbouring regions, each once.
-    boundary_length : (m,) float, pixels
-    contrast : (m,) float, at least 0
+    geometry : RegionGeometry
+    boundaries : RegionBoundaries
     small_share : float
         Components below this share of the image are counted as small.
+
+    Returns
+    -------
+    LabelingStatistics
     """
     labels = np.ascontiguousarray(labelings)
     found: tuple[Array, ...] = _statistics_kernel(
-        labels,
-        n_classes,
-        areas,
-        centroids,
-        frame,
-        edges,
-        boundary_length,
-        contrast,
-        small_share * float(areas.sum()),
+        labels, n_classes, geometry, boundaries, small_share * float(geometry.areas.sum())
     )
     sums, pair_boundary, counts, largest, smallest, component = found
     return LabelingStatistics(
@@ -102,28 +102,16 @@ def labeling_statistics(
     )
 
 
-def labeling_components(labelings: Array, edges: Array) -> IntArray:
-    """Connected components of regions with equal labels.
+def check_labels(labels: Array, n_classes: int, where: str = "") -> None:
+    """Raise `InputError` unless labels are integers in 0..n_classes-1; void is not allowed.
 
     Parameters
     ----------
-    labelings : (M, n) int
-    edges : (m, 2) int
-
-    Returns
-    -------
-    (M, n) uint32
-        The lowest region of each region's component.
+    labels : int array of any shape
+    n_classes : int
+    where : str
+        Names the image in the error.
     """
-    labels = np.ascontiguousarray(labelings)
-    pairs = np.asarray(edges).reshape(-1, 2).astype(np.uint32)
-    return _components_kernel(
-        labels, np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-    )
-
-
-def check_labels(labels: Array, n_classes: int, where: str = "") -> None:
-    """Raise `InputError` unless labels are integers in 0..n_classes-1; void is not allowed."""
     prefix = f"{where}: " if where else ""
     if labels.dtype.kind not in "iu":
         raise InputError(f"{prefix}labels must be integers, got {labels.dtype}")
@@ -169,14 +157,12 @@ def _components_kernel(labels: Array, left: IntArray, right: IntArray) -> IntArr
 def _statistics_kernel(
     labels: Array,
     n_classes: int,
-    areas: FloatArray,
-    centroids: FloatArray,
-    frame: FloatArray,
-    edges: IntArray,
-    length: FloatArray,
-    contrast: FloatArray,
+    geometry: RegionGeometry,
+    boundaries: RegionBoundaries,
     small: float,
 ) -> tuple[Array, ...]:
+    areas, centroids, frame = geometry
+    edges, length, contrast = boundaries
     n_proposals, n = labels.shape
     sums = np.zeros((9, n_proposals, n_classes))
     pairs = np.zeros((n_proposals, n_classes, n_classes))

@@ -1,21 +1,19 @@
-"""About fifty class-free columns: what a linear ranker can learn from a few hundred images."""
+"""About fifty class-free columns, few enough for a linear ranker to learn from 300 images."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from rerank.features.agreement import AGREEMENT_SCALARS, Agreement
-from rerank.features.appearance import APPEARANCE_SCALARS
-from rerank.features.boundary import BORDER_SCALARS
-from rerank.features.edges import EDGE_SCALARS
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import scalar_names
-from rerank.features.posterior import SCALAR_FEATURES, PosteriorScores
-from rerank.features.risk import RISK_SCALARS
+from rerank.features.probability_scores import SCALAR_FEATURES, ProbabilityScores
 from rerank.features.statistics import LabelingStatistics
 from rerank.features.support import ComponentSupport
-from rerank.features.table import FeatureTable
-from rerank.types import FloatArray, IntArray
+from rerank.types import FloatArray
 
 STRUCTURE_FEATURES = (
     "classes",
@@ -36,22 +34,93 @@ CLASSIFIER_FEATURES = (
 )
 
 
-def structure_scalars(statistics: LabelingStatistics) -> FloatArray:
-    """(M, 6): log of the number of painted classes, log(1 + n) of components and of small ones,
-    entropy of the classes' shares in nats, share of the largest component, and compactness
-    averaged over the image (see `layout_features`)."""
-    s = statistics
-    return _structure_kernel(s.area, s.perimeter, s.n_components, s.n_small, s.largest)
+class ClassFree(NamedTuple):
+    """Class-free columns of one family of features."""
+
+    names: tuple[str, ...]
+    values: FloatArray  #: (M, k), or (M,) for one name
+
+
+def summary_features(families: Iterable[ClassFree], image_id: str = "") -> FeatureTable:
+    """Join class-free columns of several families into one group, `summary`.
+
+    On a few hundred images a ranker overfits hundreds of columns for single classes, but not
+    these.
+
+    Parameters
+    ----------
+    families : iterable of ClassFree
+        In the order of the columns.
+    image_id : str
+
+    Returns
+    -------
+    FeatureTable
+        M rows.
+    """
+    found = list(families)
+    values = [family.values.reshape(len(family.values), -1) for family in found]
+    names = tuple(name for family in found for name in family.names)
+    return FeatureTable.of_image(
+        np.concatenate(values, axis=1), scalar_names("summary", names), "summary", image_id
+    )
+
+
+def score_scalars(signal: str, scores: ProbabilityScores) -> ClassFree:
+    """Seven columns `<signal>_accuracy` and so on, defined in `fused_posterior_features`.
+
+    Parameters
+    ----------
+    signal : str
+        Where the probabilities come from, such as `segnet`.
+    scores : ProbabilityScores
+
+    Returns
+    -------
+    ClassFree
+    """
+    return ClassFree(tuple(f"{signal}_{name}" for name in SCALAR_FEATURES), scores.scalars)
+
+
+def component_scalars(components: ComponentSupport, statistics: LabelingStatistics) -> ClassFree:
+    """`component_log_prob`, summed over classes, and `worst_component` of all painted classes.
+
+    Parameters
+    ----------
+    components : ComponentSupport
+    statistics : LabelingStatistics
+
+    Returns
+    -------
+    ClassFree
+    """
+    worst = components.worst.min(axis=1, where=statistics.painted, initial=1.0)
+    return ClassFree(
+        ("component_log_prob", "worst_component"),
+        np.stack([components.log_prob.sum(axis=1), worst], axis=1),
+    )
+
+
+def energy_scalars(energy: FeatureTable) -> ClassFree:
+    """Three columns of `energy_features`."""
+    columns = [energy.column(f"proposal.{name}") for name in ENERGY_FEATURES]
+    return ClassFree(ENERGY_FEATURES, np.stack(columns, axis=1))
+
+
+def structure_scalars(statistics: LabelingStatistics) -> ClassFree:
+    """Number, sizes and shapes of what each labeling paints.
+
+    `classes` = log of the number of painted classes; `components` and `small_components` =
+    log(1 + n); `entropy` of the classes' shares in nats; `largest_component` = its share of the
+    image; `compactness` averaged over the image (see `layout_features`).
+    """
+    return ClassFree(STRUCTURE_FEATURES, _structure_kernel(statistics))
 
 
 @njit(cache=True)
-def _structure_kernel(
-    area: FloatArray,
-    perimeter: FloatArray,
-    components: IntArray,
-    small: IntArray,
-    largest: FloatArray,
-) -> FloatArray:
+def _structure_kernel(statistics: LabelingStatistics) -> FloatArray:
+    area, perimeter, largest = statistics.area, statistics.perimeter, statistics.largest
+    components, small = statistics.n_components, statistics.n_small
     n_proposals, n_classes = area.shape
     values = np.zeros((n_proposals, 6))
     for m in range(n_proposals):
@@ -73,11 +142,22 @@ def _structure_kernel(
     return values
 
 
-def classifier_scalars(classification: FeatureTable, n_foreground: int) -> FloatArray:
-    """(M, 6) sums over classes of the crossed columns of `classification_features`.
+def classifier_scalars(classification: FeatureTable, n_foreground: int) -> ClassFree:
+    """Six sums over classes of columns of `classification_features`.
 
-    `score_painted`, `denied`, `missed`, `size_denied` and `size_missed` are sums, and
-    `worst_denied` is the most that one painted class is denied by.
+    `worst_denied` is the highest `denied` of a class, the others are sums of the columns that
+    they are named after.
+
+    Parameters
+    ----------
+    classification : FeatureTable
+        Of `classification_features`.
+    n_foreground : int
+        Number of classes with classifiers, K.
+
+    Returns
+    -------
+    ClassFree
     """
     values = classification.values
     last = values[:, -4 * n_foreground :].reshape(len(values), 4, n_foreground)
@@ -85,7 +165,7 @@ def classifier_scalars(classification: FeatureTable, n_foreground: int) -> Float
     n_sizes = (values.shape[1] - 6 * n_foreground) // 2
     start = n_foreground + n_sizes
     painted = values[:, start : start + n_foreground]
-    return np.stack(
+    sums = np.stack(
         [
             painted.sum(axis=1),
             denied.sum(axis=1),
@@ -96,100 +176,4 @@ def classifier_scalars(classification: FeatureTable, n_foreground: int) -> Float
         ],
         axis=1,
     )
-
-
-def summary_features(
-    *,
-    statistics: LabelingStatistics,
-    stage1: PosteriorScores,
-    components: ComponentSupport,
-    agreement: Agreement,
-    energy: FeatureTable,
-    boundary: FeatureTable,
-    appearance: FeatureTable | None = None,
-    edges: FeatureTable | None = None,
-    segnet: PosteriorScores | None = None,
-    symmetric_kl: FloatArray | None = None,
-    posterior: PosteriorScores | None = None,
-    expected: FloatArray | None = None,
-    classifiers: FloatArray | None = None,
-    location: FloatArray | None = None,
-    cooccurrence: FloatArray | None = None,
-    image_id: str = "",
-) -> FeatureTable:
-    """Join the class-free scores of all families into one group, `summary`.
-
-    Findings on a few hundred images were that hundreds of per-class columns overfit where
-    these do not. Columns of signals that are not given are left out.
-
-    Parameters
-    ----------
-    statistics : LabelingStatistics
-        Gives the columns of `structure_scalars`.
-    stage1, segnet, posterior : PosteriorScores
-        The labelings against the probabilities of stage 1, of the SegNet carried to regions,
-        and of a finer posterior: seven columns each, `<signal>_accuracy` and so on as
-        `posterior_features` defines them.
-    components : ComponentSupport
-        Gives `component_log_prob` (summed over classes) and `worst_component`.
-    agreement : Agreement
-        Five columns, as `agreement_features` defines them.
-    energy : FeatureTable
-        Of `energy_features`; three of its columns.
-    boundary : FeatureTable
-        Of `boundary_features`; its five class-free columns.
-    appearance : FeatureTable
-        Of `appearance_features`; its three class-free columns.
-    edges : FeatureTable
-        Of `edge_features`; its four class-free columns.
-    expected : (M, 3) float
-        Of `expected_qualities`.
-    symmetric_kl : (M,) float
-        Both directions of Eq. 17 of Cogswell et al. 2014 per cell.
-    classifiers : (M, 6) float
-        Of `classifier_scalars`.
-    location : (M, C) float
-        `class_log_prob` under the location prior; its sum is `location_log_prob`.
-    cooccurrence : (M,) float
-    image_id : str
-
-    Returns
-    -------
-    FeatureTable
-    """
-    names: list[str] = []
-    blocks: list[FloatArray] = []
-
-    def add(columns: tuple[str, ...], values: FloatArray) -> None:
-        names.extend(columns)
-        blocks.append(values.reshape(len(values), -1))
-
-    for signal, scores in (("stage1", stage1), ("segnet", segnet), ("posterior", posterior)):
-        if scores is not None:
-            add(tuple(f"{signal}_{f}" for f in SCALAR_FEATURES), scores.scalars)
-    add(("component_log_prob",), components.log_prob.sum(axis=1))
-    worst = components.worst.min(axis=1, where=statistics.painted, initial=1.0)
-    add(("worst_component",), worst)
-    add(AGREEMENT_SCALARS, agreement.scalars)
-    add(
-        ENERGY_FEATURES, np.stack([energy.column(f"proposal.{f}") for f in ENERGY_FEATURES], axis=1)
-    )
-    add(STRUCTURE_FEATURES, structure_scalars(statistics))
-    add(BORDER_SCALARS, boundary.values[:, :5])
-    if expected is not None:
-        add(RISK_SCALARS, expected)
-    if symmetric_kl is not None:
-        add(("symmetric_kl",), symmetric_kl)
-    if appearance is not None:
-        add(APPEARANCE_SCALARS, appearance.values[:, :3])
-    if edges is not None:
-        add(EDGE_SCALARS, edges.values[:, :4])
-    if classifiers is not None:
-        add(CLASSIFIER_FEATURES, classifiers)
-    if location is not None:
-        add(("location_log_prob",), location.sum(axis=1))
-    if cooccurrence is not None:
-        add(("cooccurrence",), cooccurrence)
-    return FeatureTable.of_image(
-        np.concatenate(blocks, axis=1), scalar_names("summary", tuple(names)), "summary", image_id
-    )
+    return ClassFree(CLASSIFIER_FEATURES, sums)

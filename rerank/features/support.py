@@ -1,4 +1,4 @@
-"""How far the unaries of stage 1 support each class that a proposal paints."""
+"""How strongly the probabilities of stage 1 support each class that a proposal paints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from rerank.evidence import PROBABILITY_FLOOR
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names
-from rerank.features.posterior import PROBABILITY_FLOOR, PosteriorScores
-from rerank.features.table import FeatureTable
+from rerank.features.probability_scores import ProbabilityScores
 from rerank.types import Array, FloatArray, IntArray
 
 SUPPORT_FEATURES = (
@@ -35,22 +36,26 @@ class ComponentSupport:
 
 
 def component_support(
-    labelings: Array, component: IntArray, probabilities: FloatArray, areas: FloatArray
+    labelings: Array, component: IntArray, region_probabilities: FloatArray, areas: FloatArray
 ) -> ComponentSupport:
-    """Score components as wholes: one weak region does not condemn a strong component.
+    """Average probabilities over each component, so that one weak region counts by its area.
 
     Parameters
     ----------
     labelings : (M, n) int
     component : (M, n) int
         From `LabelingStatistics`.
-    probabilities : (n, C) float
+    region_probabilities : (n, C) float
     areas : (n,) float, pixels
+
+    Returns
+    -------
+    ComponentSupport
     """
     log_prob, worst = _component_kernel(
         np.ascontiguousarray(labelings),
         component,
-        probabilities,
+        region_probabilities,
         areas / areas.sum(),
         PROBABILITY_FLOOR,
     )
@@ -58,7 +63,7 @@ def component_support(
 
 
 def support_features(
-    scores: PosteriorScores,
+    scores: ProbabilityScores,
     components: ComponentSupport,
     classes: tuple[str, ...],
     image_id: str = "",
@@ -73,6 +78,14 @@ def support_features(
     `component_support` = sum over components of c of share * log of the component's mean
     p(c); `worst_component` = least such mean. All but `unclaimed` are 0 for a class that is
     not painted.
+
+    Parameters
+    ----------
+    scores : ProbabilityScores
+        Of the labelings against the probabilities of stage 1.
+    components : ComponentSupport
+    classes : C names
+    image_id : str
 
     Returns
     -------

@@ -14,6 +14,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays
 from rerank.engine.stage import Job, read_image
+from rerank.evidence import AuxiliaryProbabilities
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.stages.auxiliary_features import auxiliary_descriptor
@@ -29,20 +30,6 @@ from rerank.types import Array, FloatArray
 
 #: Group of the file with what the dense network says, in the layout of the file itself.
 DENSE_NETWORK = "dense_network"
-
-
-@dataclass(frozen=True, eq=False)
-class AuxiliaryProbabilities:
-    """Class probabilities of one image's superpixels by the auxiliary models that there are.
-
-    Attributes
-    ----------
-    classifier : (n, C) float array or None
-    dense_network : (n, C) float array or None
-    """
-
-    classifier: FloatArray | None = None
-    dense_network: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -11,9 +10,10 @@ import numpy as np
 from rerank.config import ClassifierSettings
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
 from rerank.engine.stage import Job, read_image
-from rerank.features import (
+from rerank.evidence import (
     CooccurrencePrior,
     ImageClassifiers,
+    ImageScores,
     LocationPrior,
     SizeThresholdClassifiers,
 )
@@ -36,13 +36,6 @@ class ImageModels:
         return ImageScores(
             self.presence.decision_function(row)[0], self.sizes.decision_function(row)[0]
         )
-
-
-class ImageScores(NamedTuple):
-    """What the classifiers say of one image: (K,) of presence, (K * P,) of size thresholds."""
-
-    presence: FloatArray
-    sizes: FloatArray
 
 
 def load_models(file: h5py.File) -> ImageModels:

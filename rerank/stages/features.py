@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import h5py
@@ -12,20 +13,20 @@ from rerank.config import Recipe
 from rerank.datasets import Dataset
 from rerank.engine.hdf5 import write_array, write_arrays
 from rerank.engine.stage import Job, read_image
+from rerank.evidence import ImageEvidence, ImageRegions
 from rerank.features import (
     FeatureTable,
-    ImageInputs,
     coarsen_labelings,
     detect_edges,
-    image_features,
+    proposal_features,
+    similarity_matrix,
 )
 from rerank.nets import cell_overlap
-from rerank.proposals import generator_names
-from rerank.proposals.proposal_similarity import proposal_similarity
+from rerank.proposals import ProposalSet, generator_names
 from rerank.ranking import symmetric_kl
-from rerank.stages.classifiers import ImageModels, ImageScores, load_models, read_scores
-from rerank.stages.fusion import open_sources, read_probabilities
-from rerank.stages.superpixels import VALUE_NAMES
+from rerank.stages.classifiers import ImageModels, load_models, read_scores
+from rerank.stages.fusion import TrainingPriors, image_evidence, open_sources, read_probabilities
+from rerank.stages.superpixels import VALUE_NAMES, graph_of
 from rerank.types import Array, FloatArray
 
 #: Generators that a table has columns for, by the recipe's setting.
@@ -55,34 +56,40 @@ class Classes(NamedTuple):
         return cls(dataset.class_names, dataset.background)
 
 
-class ImageOpinions(NamedTuple):
-    """What the models of a fold say of one image.
+def with_columns(
+    evidence: ImageEvidence,
+    models: ImageModels,
+    fused_posterior: FloatArray | None,
+    edge_map: Array | None,
+) -> ImageEvidence:
+    """Evidence of an image with what only columns of features need.
 
-    Attributes
+    Parameters
     ----------
-    region_probabilities : mapping of source to (n, C) float array
-        `unary`, and `fusion` where there is a fused posterior.
-    segnet_map : (grid, grid, C) float array
-    scores : ImageScores
-        Of the image classifiers.
+    evidence : ImageEvidence
+        As of `image_evidence`.
+    models : ImageModels
+    fused_posterior : (n, C) float array or None
     edge_map : (H, W) bool array or None
         Of `detect_edges`.
     """
-
-    region_probabilities: Mapping[str, FloatArray]
-    segnet_map: FloatArray
-    scores: ImageScores
-    edge_map: Array | None = None
+    assert evidence.scores is not None
+    return replace(
+        evidence,
+        scores=evidence.scores._replace(size_thresholds=models.sizes.thresholds_),
+        cooccurrence=models.cooccurrence.log_ratio_,
+        fused_posterior=fused_posterior,
+        edge_map=edge_map,
+    )
 
 
 def describe_proposals(
     image_id: str,
     classes: Classes,
     recipe: Recipe,
-    models: ImageModels,
     regions: Mapping[str, Array],
     proposals: Mapping[str, Array],
-    opinions: ImageOpinions,
+    evidence: ImageEvidence,
 ) -> tuple[FeatureTable, FloatArray]:
     """The feature table of one image's proposals, and their similarity (M, M).
 
@@ -91,44 +98,35 @@ def describe_proposals(
     image_id : str
     classes : Classes
     recipe : Recipe
-    models : ImageModels
     regions, proposals : mappings
         The arrays of the stages `superpixels` and `proposals`.
-    opinions : ImageOpinions
+    evidence : ImageEvidence
+        As of `with_columns`.
     """
-    segnet_map = opinions.segnet_map
-    grid = segnet_map.shape[:2]
-    overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
-    similarity = proposal_similarity(proposals["labelings"], regions["areas"], classes.n_classes)
-    inputs = ImageInputs(
-        image_id=image_id,
-        classes=classes.class_names,
-        superpixels=regions["superpixels"],
-        edges=regions["edges"],
-        boundary_length=regions["boundary_length"],
-        contrast=regions["contrast"],
-        areas=regions["areas"],
-        labelings=proposals["labelings"],
-        energies=proposals["energies"],
-        lower_bounds=proposals["lower_bounds"],
-        probabilities=opinions.region_probabilities["unary"],
-        posterior=opinions.region_probabilities.get("fusion"),
-        edge_map=opinions.edge_map,
+    labelings = proposals["labelings"]
+    similarity = similarity_matrix(labelings, regions["areas"], classes.n_classes)
+    table = proposal_features(
+        ImageRegions(
+            regions["superpixels"],
+            graph_of(regions),
+            regions["region_values"],
+            VALUE_NAMES,
+            image_id,
+        ),
+        ProposalSet(
+            labelings,
+            proposals["energies"],
+            proposals["lower_bounds"],
+            tuple(proposals["generators"]),
+            ({},) * len(labelings),
+        ),
+        evidence,
+        classes.class_names,
+        GENERATORS[recipe.proposals.generator],
         similarity=similarity,
-        segnet_map=segnet_map,
-        cell_overlap=overlap,
-        scores=opinions.scores.presence,
-        size_scores=opinions.scores.sizes,
-        size_thresholds=models.sizes.thresholds_,
-        background=classes.background,
-        region_values=regions["region_values"],
-        value_names=VALUE_NAMES,
-        generator=proposals["generators"],
-        generators=GENERATORS[recipe.proposals.generator],
-        location=models.location.transform(overlap),
-        cooccurrence=models.cooccurrence.log_ratio_,
+        smoothing=recipe.features.kl_smoothing,
     )
-    return image_features(inputs, smoothing=recipe.features.kl_smoothing), similarity
+    return table, similarity
 
 
 def kl_divergence(
@@ -168,17 +166,21 @@ def run(job: Job, file: h5py.File) -> None:
         job.open("classifiers") as classifiers,
     ):
         models = load_models(classifiers)
+        priors = TrainingPriors(models.location, None, classes.background)
         for index, image_id in enumerate(job.part.image_ids):
             arrays, drawn = read_image(regions, index), read_image(proposals, index)
             edges = detect_edges(dataset.image(image_id)) if recipe.features.edges else None
-            opinions = ImageOpinions(
-                read_probabilities(sources, index),
+            probabilities = read_probabilities(sources, index)
+            evidence = image_evidence(
+                probabilities["unary"],
+                arrays["superpixels"],
                 segnet["maps"][index],
                 read_scores(classifiers, index),
-                edges,
+                priors,
             )
+            evidence = with_columns(evidence, models, probabilities.get("fusion"), edges)
             table, similarity = describe_proposals(
-                image_id, classes, recipe, models, arrays, drawn, opinions
+                image_id, classes, recipe, arrays, drawn, evidence
             )
             tables.append(table)
             similarities.append(similarity)

@@ -18,14 +18,25 @@ import numpy as np
 from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, read_strings, write_arrays
 from rerank.engine.stage import Job, read_image, write_image
-from rerank.features import LocationPrior, PosteriorSignals, StackedPosterior, region_signals
+from rerank.evidence import (
+    AuxiliaryProbabilities,
+    FusedPosterior,
+    ImageEvidence,
+    ImageScores,
+    LocationPrior,
+    RegionSignals,
+    SegNetMap,
+    region_signals,
+)
 from rerank.nets import cell_overlap
-from rerank.stages.auxiliary import AuxiliaryProbabilities, read_auxiliary, read_held_out
-from rerank.stages.classifiers import ImageScores, load_models, read_scores
+from rerank.stages.auxiliary import read_auxiliary, read_held_out
+from rerank.stages.classifiers import load_models, read_scores
 from rerank.stages.unaries import holdout_name, write_held_out
 from rerank.types import Array, FloatArray
 
-#: What the signals need to know of the superpixels.
+#: Of recipes without auxiliary models.
+NO_AUXILIARY = AuxiliaryProbabilities()
+#: Arrays of the superpixels that the signals are made from.
 REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
@@ -35,60 +46,51 @@ class TrainingPriors(NamedTuple):
     Attributes
     ----------
     location : LocationPrior
-    class_shares : (C,) float array
-        Among the training pixels.
+    class_shares : (C,) float array or None
+        Among the training pixels; columns of features do not use them.
     background : int or None
     """
 
     location: LocationPrior
-    class_shares: FloatArray
+    class_shares: FloatArray | None
     background: int | None
 
 
-def fusion_signals(
+def image_evidence(
     region_probabilities: FloatArray,
-    regions: Mapping[str, Array],
+    superpixels: Array,
     segnet_map: FloatArray,
     scores: ImageScores,
     priors: TrainingPriors,
-    auxiliary: AuxiliaryProbabilities | None = None,
-) -> PosteriorSignals:
-    """What the sources say of each superpixel of one image, see `region_signals`.
+    auxiliary: AuxiliaryProbabilities = NO_AUXILIARY,
+) -> ImageEvidence:
+    """What the models of a fold say of one image.
 
     Parameters
     ----------
     region_probabilities : (n, C) float array
         Of stage 1.
-    regions : mapping
-        Arrays of the stage `superpixels`.
+    superpixels : (H, W) int array
     segnet_map : (grid, grid, C) float array
     scores : ImageScores
     priors : TrainingPriors
-    auxiliary : AuxiliaryProbabilities, optional
+    auxiliary : AuxiliaryProbabilities
     """
-    if auxiliary is None:
-        auxiliary = AuxiliaryProbabilities()
-    grid = segnet_map.shape[:2]
-    overlap = cell_overlap(regions["superpixels"], (int(grid[0]), int(grid[1])))
-    return region_signals(
+    overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
+    return ImageEvidence(
         region_probabilities,
-        regions["areas"],
-        segnet_map=segnet_map,
-        cell_overlap=overlap,
-        scores=scores.presence,
-        size_scores=scores.sizes,
+        SegNetMap(segnet_map, overlap),
+        scores,
+        priors.background,
         location=priors.location.transform(overlap),
-        prior=priors.class_shares,
-        appearance=regions["region_values"],
-        posterior=auxiliary.classifier,
-        dense=auxiliary.dense_network,
-        background=priors.background,
+        class_shares=priors.class_shares,
+        auxiliary=auxiliary,
     )
 
 
-def load_fusion(file: h5py.Group) -> StackedPosterior:
+def load_fusion(file: h5py.Group) -> FusedPosterior:
     """The fitted weights of a fold."""
-    return StackedPosterior.from_arrays(read_arrays(file["model"]))
+    return FusedPosterior.from_arrays(read_arrays(file["model"]))
 
 
 def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, FloatArray]:
@@ -131,7 +133,7 @@ def run(job: Job, file: h5py.File) -> None:
     nothing where the recipe has no fusion."""
     if not job.recipe.fusion.enabled:
         return
-    model = StackedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
+    model = FusedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
     if job.is_final:
         signals, histograms = [], []
         for fold in job.folds:
@@ -153,7 +155,7 @@ def run(job: Job, file: h5py.File) -> None:
         write_image(file, index, {"region_probabilities": found})
 
 
-def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
+def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
     """Signals of a part's own images, from models that have not seen them."""
     with (
         job.open("superpixels", part.name) as regions,
@@ -164,19 +166,21 @@ def _own_signals(job: Job, part: Part) -> Iterator[PosteriorSignals]:
     ):
         priors = _priors(job, load_models(classifiers).location, unaries)
         for index in range(len(part.image_ids)):
-            yield fusion_signals(
+            arrays = read_image(regions, index, REGION_ARRAYS)
+            evidence = image_evidence(
                 read_image(unaries, index)["region_probabilities"],
-                read_image(regions, index, REGION_ARRAYS),
+                arrays["superpixels"],
                 segnet["maps"][index],
                 read_scores(classifiers, index),
                 priors,
                 read_auxiliary(auxiliary, index),
             )
+            yield region_signals(evidence, arrays["areas"], arrays["region_values"])
 
 
-def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals], list[Array]]:
+def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], list[Array]]:
     """Signals and truth of the held-out images, sorted as the unaries name them."""
-    found: dict[str, tuple[PosteriorSignals, Array]] = {}
+    found: dict[str, tuple[RegionSignals, Array]] = {}
     with (
         job.open("unaries") as unaries,
         job.open("segnet") as segnet,
@@ -195,14 +199,15 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[PosteriorSignals]
                     # Inner models wrote their images in the folds' order.
                     row = len(found)
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
-                    signals = fusion_signals(
+                    evidence = image_evidence(
                         unaries[holdout_name(held, image_id)][()],
-                        arrays,
+                        arrays["superpixels"],
                         segnet["holdout_maps"][row],
                         read_scores(inner, row),
                         priors,
                         read_held_out(auxiliary, held, image_id),
                     )
+                    signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
                     found[image_id] = (signals, arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from rerank.engine.hdf5 import write_arrays
 from rerank.engine.stage import Job, read_image
+from rerank.evidence.grid_cells import enlarge, superpixel_upsampling
 from rerank.metrics import (
     IntersectionUnion,
     confusion_counts,
     intersection_union,
     region_intersection_union,
 )
-from rerank.nets.upsampling import enlarge, superpixel_upsampling
 
 
 def run(job: Job, file: h5py.File) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rerank.features import ImageInputs
+from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap
+from rerank.features import FeatureTable, proposal_features
+from rerank.proposals import ProposalSet
+from rerank.superpixels import RegionGraph
 
 
 def block_map(rows: int, columns: int, size: int) -> np.ndarray:
@@ -38,7 +42,33 @@ def block_overlap(superpixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return overlap / overlap.sum(axis=1, keepdims=True)
 
 
-def _make_inputs(
+@dataclass(frozen=True, eq=False)
+class Case:
+    """All that the table of one image is made from."""
+
+    regions: ImageRegions
+    proposals: ProposalSet
+    evidence: ImageEvidence
+    classes: tuple[str, ...]
+    generators: tuple[str, ...]
+    similarity: np.ndarray | None = None
+
+    def table(
+        self, groups: str | Iterable[str] | None = None, smoothing: float = 0.01
+    ) -> FeatureTable:
+        return proposal_features(
+            self.regions,
+            self.proposals,
+            self.evidence,
+            self.classes,
+            self.generators,
+            similarity=self.similarity,
+            groups=groups,
+            smoothing=smoothing,
+        )
+
+
+def _make_case(
     seed: int = 0,
     rows: int = 5,
     columns: int = 6,
@@ -48,7 +78,7 @@ def _make_inputs(
     grid: tuple[int, int] = (3, 4),
     image_id: str = "cow",
     **changes: Any,
-) -> ImageInputs:
+) -> Case:
     rng = np.random.default_rng(seed)
     superpixels = block_map(rows, columns, size)
     n = rows * columns
@@ -57,9 +87,8 @@ def _make_inputs(
     labelings = np.where(
         rng.random((n_proposals, n)) < 0.7, base, rng.integers(0, n_classes - 1, (n_proposals, n))
     ).astype(np.uint8)
-    values: dict[str, Any] = dict(
-        image_id=image_id,
-        classes=tuple(f"class{c}" for c in range(n_classes)),
+    names = ("div_mbest", "joint")
+    v: dict[str, Any] = dict(
         superpixels=superpixels,
         edges=edges,
         boundary_length=np.full(len(edges), float(size)),
@@ -68,9 +97,9 @@ def _make_inputs(
         labelings=labelings,
         energies=rng.random(n_proposals) * 50,
         lower_bounds=np.where(np.arange(n_proposals) < 2, -1.0, np.nan),
-        probabilities=rng.dirichlet(np.full(n_classes, 0.3), n),
-        generator=rng.integers(0, 2, n_proposals),
-        generators=("div_mbest", "joint"),
+        region_probabilities=rng.dirichlet(np.full(n_classes, 0.3), n),
+        made_by=tuple(names[k] for k in rng.integers(0, 2, n_proposals)),
+        generators=names,
         segnet_map=rng.dirichlet(np.full(n_classes, 0.5), grid),
         cell_overlap=block_overlap(superpixels, grid),
         scores=rng.normal(size=n_classes - 1),
@@ -81,9 +110,42 @@ def _make_inputs(
         value_names=("L", "a", "b"),
         location=rng.dirichlet(np.full(n_classes, 2.0), n),
         cooccurrence=_symmetric(rng.normal(size=(n_classes, n_classes))),
-        posterior=rng.dirichlet(np.full(n_classes, 0.2), n),
+        fused_posterior=rng.dirichlet(np.full(n_classes, 0.2), n),
+        edge_map=None,
+        similarity=None,
     )
-    return ImageInputs(**{**values, **changes})
+    assert set(changes) <= set(v)
+    v.update(changes)
+    scores = ImageScores(v["scores"], v["size_scores"], v["size_thresholds"])
+    return Case(
+        ImageRegions(
+            v["superpixels"],
+            RegionGraph(v["edges"], v["boundary_length"], v["contrast"], v["areas"]),
+            v["region_values"],
+            v["value_names"],
+            image_id,
+        ),
+        ProposalSet(
+            v["labelings"],
+            v["energies"][: len(v["labelings"])],
+            v["lower_bounds"][: len(v["labelings"])],
+            v["made_by"][: len(v["labelings"])],
+            ({},) * len(v["labelings"]),
+        ),
+        ImageEvidence(
+            v["region_probabilities"],
+            None if v["segnet_map"] is None else SegNetMap(v["segnet_map"], v["cell_overlap"]),
+            None if v["scores"] is None else scores,
+            v["background"],
+            location=v["location"],
+            cooccurrence=v["cooccurrence"],
+            fused_posterior=v["fused_posterior"],
+            edge_map=v["edge_map"],
+        ),
+        tuple(f"class{c}" for c in range(n_classes)),
+        v["generators"],
+        v["similarity"],
+    )
 
 
 def _symmetric(matrix: np.ndarray) -> np.ndarray:
@@ -93,11 +155,11 @@ def _symmetric(matrix: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def make_inputs() -> Callable[..., ImageInputs]:
-    """Make the inputs of an image of square regions; any field can be given."""
-    return _make_inputs
+def make_case() -> Callable[..., Case]:
+    """Make an image of square regions; any array can be given."""
+    return _make_case
 
 
 @pytest.fixture
-def inputs() -> ImageInputs:
-    return _make_inputs()
+def case() -> Case:
+    return _make_case()

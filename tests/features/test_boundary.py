@@ -1,6 +1,6 @@
 import numpy as np
 
-from rerank.features import boundary_features, labeling_statistics
+from rerank.features import RegionBoundaries, RegionGeometry, boundary_features, labeling_statistics
 
 EDGES = np.array([[0, 1], [1, 2], [2, 3]])
 LENGTH = np.array([2.0, 4.0, 2.0])
@@ -8,17 +8,10 @@ CLASSES = ("bg", "cow")
 
 
 def table_of(labels, contrast):
-    statistics = labeling_statistics(
-        np.array(labels),
-        2,
-        np.full(4, 4.0),
-        np.full((4, 2), 0.5),
-        np.ones(4),
-        EDGES,
-        LENGTH,
-        contrast,
-    )
-    return boundary_features(statistics, LENGTH, contrast, CLASSES)
+    geometry = RegionGeometry(np.full(4, 4.0), np.full((4, 2), 0.5), np.ones(4))
+    boundaries = RegionBoundaries(EDGES, LENGTH, contrast)
+    statistics = labeling_statistics(np.array(labels), 2, geometry, boundaries)
+    return boundary_features(statistics, boundaries, CLASSES)
 
 
 def test_borders_by_hand():

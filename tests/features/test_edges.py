@@ -4,7 +4,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from rerank.errors import InputError
-from rerank.features import detect_edges, edge_features, image_features
+from rerank.features import detect_edges, edge_features
 from rerank.features.edges import _distance
 
 CLASSES = ("bg", "cow", "dog")
@@ -96,11 +96,11 @@ def test_the_labeling_that_follows_the_edges_is_best():
     assert table.column("proposal.chamfer_to_edges[cow]")[2] == 0
 
 
-def test_edges_join_the_table(make_inputs):
-    inputs = make_inputs()
-    edge_map = np.random.default_rng(0).random(inputs.superpixels.shape) < 0.1
-    with_edges = image_features(make_inputs(edge_map=edge_map))
-    table = image_features(inputs)
+def test_edges_join_the_table(make_case):
+    case = make_case()
+    edge_map = np.random.default_rng(0).random(case.regions.superpixels.shape) < 0.1
+    with_edges = make_case(edge_map=edge_map).table()
+    table = case.table()
     new = [c for c in with_edges.columns if c not in set(table.columns)]
     assert len(new) == 4 + 3 * 4 + 4
     np.testing.assert_array_equal(
@@ -109,7 +109,7 @@ def test_edges_join_the_table(make_inputs):
     np.testing.assert_array_equal(with_edges.drop(new).values, table.values)
 
 
-def test_bad_inputs_are_refused(make_inputs):
+def test_bad_inputs_are_refused(make_case):
     with pytest.raises(InputError, match="uint8"):
         detect_edges(np.zeros((3, 3, 3)))
     with pytest.raises(InputError, match="sigma"):
@@ -117,7 +117,7 @@ def test_bad_inputs_are_refused(make_inputs):
     with pytest.raises(InputError, match="must be of the size"):
         edge_features(np.zeros((1, 1), int), np.zeros((2, 2), int), np.zeros((2, 3)), 1, ("a",))
     with pytest.raises(InputError, match="cow: edge_map"):
-        make_inputs(edge_map=np.zeros((2, 2), bool))
+        make_case(edge_map=np.zeros((2, 2), bool)).table()
 
 
 def test_distances_are_exact_to_the_last_bit():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.features import expected_qualities, image_features
+from rerank.features import expected_qualities
 from rerank.features.risk import RISK_SCALARS, TEMPERATURES
 from rerank.ranking import expected_quality
 
@@ -16,24 +16,24 @@ def test_agrees_with_minimum_bayes_risk(scale):
         np.testing.assert_allclose(found[:, k], expected_quality(energies, similarity, temperature))
 
 
-def test_columns_stand_in_both_groups_where_similarity_is_given(make_inputs):
-    plain, m = image_features(make_inputs()), len(make_inputs().labelings)
+def test_columns_stand_in_both_groups_where_similarity_is_given(make_case):
+    plain, m = make_case().table(), len(make_case().proposals)
     similarity = np.random.default_rng(1).random((m, m))
-    inputs = make_inputs(similarity=similarity)
-    table = image_features(inputs)
+    case = make_case(similarity=similarity)
+    table = case.table()
     new = [name for name in table.columns if name not in plain.columns]
     assert new == [f"{group}.{name}" for group in ("proposal", "summary") for name in RISK_SCALARS]
-    expected = expected_qualities(inputs.energies, similarity)
+    expected = expected_qualities(case.proposals.energies, similarity)
     for group in ("proposal", "summary"):
         names = [f"{group}.{name}" for name in RISK_SCALARS]
         np.testing.assert_allclose(table.select(columns=names).values, expected)
     np.testing.assert_array_equal(table.drop(new).values, plain.values)
 
 
-def test_bad_inputs_are_refused(make_inputs):
+def test_bad_inputs_are_refused(make_case):
     with pytest.raises(InputError, match=r"similarity \(M, M\)"):
         expected_qualities(np.zeros(3), np.zeros((3, 2)))
     with pytest.raises(InputError, match="finite"):
         expected_qualities([0.0, np.nan], np.eye(2))
     with pytest.raises(InputError, match="cow: similarity must be"):
-        make_inputs(similarity=np.zeros((1, 2)))
+        make_case(similarity=np.zeros((1, 2))).table()

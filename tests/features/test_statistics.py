@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.features import labeling_statistics, layout_features, pair_features, region_geometry
+from rerank.features import (
+    RegionBoundaries,
+    RegionGeometry,
+    labeling_statistics,
+    layout_features,
+    pair_features,
+    region_geometry,
+)
 from rerank.features.summary import structure_scalars
 
 
@@ -40,9 +47,9 @@ def make_graph(seed, n=14):
 @given(st.integers(0, 10_000))
 def test_statistics_agree_with_loops(seed):
     areas, centroids, frame, edges, length, contrast, labels = make_graph(seed)
-    s = labeling_statistics(
-        labels, 4, areas, centroids, frame, edges, length, contrast, small_share=0.1
-    )
+    geometry = RegionGeometry(areas, centroids, frame)
+    boundaries = RegionBoundaries(edges, length, contrast)
+    s = labeling_statistics(labels, 4, geometry, boundaries, small_share=0.1)
     for m, row in enumerate(labels):
         component = slow_components(row, edges)
         same = component[:, None] == component
@@ -79,16 +86,9 @@ def quarters():
     centroids, frame = region_geometry(superpixels, 4)
     edges = np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
     labels = np.array([[0, 0, 1, 2], [3, 3, 3, 3]], dtype=np.uint8)
-    return labeling_statistics(
-        labels,
-        4,
-        np.full(4, 8.0),
-        centroids,
-        frame,
-        edges,
-        np.array([2.0, 4.0, 4.0, 2.0]),
-        np.ones(4),
-    )
+    geometry = RegionGeometry(np.full(4, 8.0), centroids, frame)
+    boundaries = RegionBoundaries(edges, np.array([2.0, 4.0, 4.0, 2.0]), np.ones(4))
+    return labeling_statistics(labels, 4, geometry, boundaries)
 
 
 CLASSES = ("sky", "cow", "grass", "void-like")
@@ -153,7 +153,7 @@ def test_pairs_by_hand(quarters):
 
 
 def test_structure_by_hand(quarters):
-    values = structure_scalars(quarters)
+    values = structure_scalars(quarters).values
     share = np.array([0.5, 0.25, 0.25])
     disc = 4 * np.pi * np.array([16, 8, 8])
     np.testing.assert_allclose(

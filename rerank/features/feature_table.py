@@ -1,16 +1,16 @@
-"""The table of features: one row a proposal, one named and grouped column a feature."""
+"""The table of features: a row for each proposal, a named and grouped column for each feature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from rerank.errors import InputError, LeakError
 from rerank.features.screening import constant_columns, leaking_columns
-from rerank.features.strings import decode_strings, encode_strings, shown
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
@@ -21,11 +21,11 @@ class FeatureTable:
     Parameters
     ----------
     values : (N, D) float32 or float64
-        One row a proposal. Other real dtypes become float64.
+        One row for each proposal. Other real dtypes become float64.
     columns : sequence of D str
         Names, each once.
     groups : sequence of D str, or one str for all columns
-        The group of each column: `segnet`, `classification`, `proposal`, `posterior`, ...
+        The group of each column: `segnet`, `classification`, `proposal`, `fused_posterior`, ...
     image_ids : (N,) str, or one str for all rows, optional
         The image that each row belongs to. Without it all rows are of one unnamed image.
     proposals : (N,) int, optional
@@ -73,14 +73,7 @@ class FeatureTable:
             raise InputError(
                 f"proposals must be ({n_rows},) integers, got {proposals.dtype} {proposals.shape}"
             )
-        for name, value in (
-            ("values", values),
-            ("columns", columns),
-            ("groups", groups),
-            ("image_ids", image_ids),
-            ("proposals", proposals),
-        ):
-            object.__setattr__(self, name, value)
+        self._set(values, columns, groups, image_ids, proposals)
         self._check_rows()
         self._check_finite()
 
@@ -88,7 +81,24 @@ class FeatureTable:
     def of_image(
         cls, values: FloatArray, columns: tuple[str, ...], group: str, image_id: str = ""
     ) -> FeatureTable:
-        """A table whose columns are of one group, and whose rows are one image's proposals."""
+        """A table whose columns are of one group, and whose rows are one image's proposals.
+
+        Parameters
+        ----------
+        values : (M, D) float32 or float64
+        columns : tuple of D str
+        group : str
+        image_id : str
+
+        Returns
+        -------
+        FeatureTable
+
+        Raises
+        ------
+        InputError
+            If shapes disagree, a name comes twice, or a value is not finite.
+        """
         if values.ndim != 2 or values.shape[1] != len(columns):
             raise InputError(f"values of shape {values.shape} have {len(columns)} names")
         _check_names(columns)
@@ -107,15 +117,13 @@ class FeatureTable:
         proposals: IntArray,
     ) -> FeatureTable:
         table = object.__new__(cls)
-        for name, value in (
-            ("values", values),
-            ("columns", columns),
-            ("groups", groups),
-            ("image_ids", image_ids),
-            ("proposals", proposals),
-        ):
-            object.__setattr__(table, name, value)
+        table._set(values, columns, groups, image_ids, proposals)
         return table
+
+    def _set(self, *values: Any) -> None:
+        names = ("values", "columns", "groups", "image_ids", "proposals")
+        for name, value in zip(names, values):
+            object.__setattr__(self, name, value)
 
     def _check_rows(self) -> None:
         rows = list(zip(self.image_ids.tolist(), self.proposals.tolist()))
@@ -171,7 +179,15 @@ class FeatureTable:
     ) -> FeatureTable:
         """Keep the columns of some groups, or named columns in the order named.
 
-        With both, the named columns are looked for within the groups.
+        Parameters
+        ----------
+        groups : str or iterable of str, optional
+        columns : iterable of str, optional
+            With `groups` too, they must be of these groups.
+
+        Returns
+        -------
+        FeatureTable
 
         Raises
         ------
@@ -233,7 +249,15 @@ class FeatureTable:
     def require(self, names: Sequence[str], where: str = "") -> FeatureTable:
         """Return the table itself if its columns are exactly `names`, in that order.
 
-        A ranker calls this before it multiplies by its weights.
+        Parameters
+        ----------
+        names : sequence of str
+        where : str
+            Names the table in the error.
+
+        Returns
+        -------
+        FeatureTable
 
         Raises
         ------
@@ -249,7 +273,7 @@ class FeatureTable:
         if missing or unknown:
             raise InputError(
                 f"{prefix}the columns are not those asked for: "
-                f"missing {shown(missing)}; unasked {shown(unknown)}"
+                f"missing {_shown(missing)}; unasked {_shown(unknown)}"
             )
         place = next(k for k, (a, b) in enumerate(zip(names, self.columns)) if a != b)
         raise InputError(
@@ -282,12 +306,12 @@ class FeatureTable:
         if constant:
             raise InputError(
                 f"{len(constant)} columns are constant over {len(self)} rows and "
-                f"teach a ranker nothing: {shown(constant)}"
+                f"tell a ranker nothing: {_shown(constant)}"
             )
         return self
 
     def leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> tuple[str, ...]:
-        """Names of columns that are the quality in disguise.
+        """Names of columns that equal the quality but for scale and offset.
 
         A column leaks if, over all rows or after removing each image's mean from both, it is
         a rising or falling linear function of `quality` (absolute correlation of at least
@@ -299,6 +323,15 @@ class FeatureTable:
             What the ranker learns to predict, such as the IoU of each proposal.
         tolerance : float
             How far from 1 an absolute correlation may be and still count as equality.
+
+        Returns
+        -------
+        tuple of str
+
+        Raises
+        ------
+        InputError
+            If `quality` is not (N,) or not finite.
         """
         target = np.asarray(quality, dtype=np.float64)
         if target.shape != (len(self),):
@@ -308,27 +341,30 @@ class FeatureTable:
         return self._named(leaking_columns(self.values, self.image_index, target, tolerance))
 
     def refuse_leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> FeatureTable:
-        """Return the table itself, or raise `LeakError` naming the columns that leak."""
+        """Return the table itself, or raise `LeakError` naming the columns that leak.
+
+        Parameters are those of `leaking_columns`.
+        """
         leaks = self.leaking_columns(quality, tolerance)
         if leaks:
             raise LeakError(
                 f"{len(leaks)} columns equal the quality that they should help "
-                f"to predict: {shown(leaks)}"
+                f"to predict: {_shown(leaks)}"
             )
         return self
 
-    def to_arrays(self) -> dict[str, Array]:
-        """Plain arrays for a file; strings as fixed-length UTF-8 bytes, as HDF5 takes them."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Arrays, and tuples of strings, as `rerank.hdf5.write_arrays` takes them."""
         return {
             "values": self.values,
-            "columns": encode_strings(self.columns),
-            "groups": encode_strings(self.groups),
-            "image_ids": encode_strings(self.image_ids),
+            "columns": self.columns,
+            "groups": self.groups,
+            "image_ids": tuple(self.image_ids.tolist()),
             "proposals": self.proposals,
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTable:
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> FeatureTable:
         """The table that `to_arrays` wrote; `InputError` if an array is missing."""
         missing = [
             k for k in ("values", "columns", "groups", "image_ids", "proposals") if k not in arrays
@@ -337,9 +373,9 @@ class FeatureTable:
             raise InputError(f"a stored feature table must hold {missing[0]!r}")
         return cls(
             arrays["values"],
-            decode_strings(arrays["columns"]),
-            decode_strings(arrays["groups"]),
-            np.array(decode_strings(arrays["image_ids"]), dtype=np.str_),
+            tuple(arrays["columns"]),
+            tuple(arrays["groups"]),
+            np.array(arrays["image_ids"], dtype=np.str_),
             arrays["proposals"],
         )
 
@@ -446,3 +482,9 @@ def _counted(image_ids: Array) -> IntArray:
         proposals[k] = counts.get(image, 0)
         counts[image] = int(proposals[k]) + 1
     return proposals
+
+
+def _shown(names: Sequence[str], limit: int = 5) -> str:
+    """A few names for a message, and how many more there are."""
+    text = ", ".join(repr(name) for name in names[:limit]) or "none"
+    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"

@@ -1,4 +1,4 @@
-"""A proposal scored by a posterior over regions: expected intersection, union, accuracy."""
+"""Proposals scored by class probabilities of regions: expected intersection, union, accuracy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.evidence import PROBABILITY_FLOOR
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import check_class_names, class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
-
-#: Probabilities below this count as this before a logarithm is taken.
-PROBABILITY_FLOOR = 1e-4
 
 #: Expected intersections below this share of the image count as this where U is divided by I.
 SHARE_FLOOR = 1e-3
@@ -32,8 +30,8 @@ SCALAR_FEATURES = (
 
 
 @dataclass(frozen=True, eq=False)
-class PosteriorScores:
-    """What a posterior over regions expects of M labelings; areas are shares of the image."""
+class ProbabilityScores:
+    """Scores of M labelings under class probabilities of regions; areas are shares of the image."""
 
     intersection: FloatArray  #: (M, C) expected intersection, Eq. 24 weighted by area
     union: FloatArray  #: (M, C) expected union, Eq. 28 weighted by area
@@ -46,26 +44,30 @@ class PosteriorScores:
     scalars: FloatArray  #: (M, 7) class-free features, in the order of `SCALAR_FEATURES`
 
 
-def score_against(labelings: Array, probabilities: Array, areas: Array) -> PosteriorScores:
+def score_against(labelings: Array, region_probabilities: Array, areas: Array) -> ProbabilityScores:
     """Score labelings by class probabilities of the same regions.
 
     Parameters
     ----------
     labelings : (M, n) int
         Labels of regions, 0..C-1.
-    probabilities : (n, C) float
+    region_probabilities : (n, C) float
         Rows sum to 1.
     areas : (n,) float, pixels
+
+    Returns
+    -------
+    ProbabilityScores
 
     Raises
     ------
     InputError
         If shapes disagree, a row is no distribution or a label is out of range.
     """
-    labels, p, shares = _check(labelings, probabilities, areas)
+    labels, p, shares = _check(labelings, region_probabilities, areas)
     log_p = np.log(np.maximum(p, PROBABILITY_FLOOR))
     sums, scalars = _score_kernel(labels, p, log_p, shares)
-    return PosteriorScores(
+    return ProbabilityScores(
         intersection=sums[0],
         union=sums[1],
         painted=sums[2],
@@ -79,13 +81,13 @@ def score_against(labelings: Array, probabilities: Array, areas: Array) -> Poste
 
 
 def _check(
-    labelings: Array, probabilities: Array, areas: Array
+    labelings: Array, region_probabilities: Array, areas: Array
 ) -> tuple[Array, FloatArray, FloatArray]:
-    p = np.ascontiguousarray(probabilities, dtype=np.float64)
+    p = np.ascontiguousarray(region_probabilities, dtype=np.float64)
     labels = np.ascontiguousarray(labelings)
     if p.ndim != 2 or labels.ndim != 2 or labels.shape[1] != len(p) or len(areas) != len(p):
         raise InputError(
-            f"labelings {labels.shape}, probabilities {p.shape} and areas "
+            f"labelings {labels.shape}, region_probabilities {p.shape} and areas "
             f"{np.shape(areas)} must be (M, n), (n, C) and (n,)"
         )
     off = float(np.abs(p.sum(axis=1) - 1).max(initial=0.0))
@@ -99,26 +101,35 @@ def _check(
     return labels, p, shares / shares.sum()
 
 
-def class_log_prob(labelings: Array, probabilities: Array, areas: Array) -> FloatArray:
-    """(M, C) sums over the regions painted c of their share of the image times log p(c).
+def class_log_prob(labelings: Array, region_probabilities: Array, areas: Array) -> FloatArray:
+    """Sum over the regions painted c of their share of the image times log p(c).
 
-    Parameters as for `score_against`, which does this and more; probabilities below 1e-4
-    count as that.
+    `score_against` gives this and more. Probabilities below 1e-4 count as that.
+
+    Parameters
+    ----------
+    labelings : (M, n) int
+    region_probabilities : (n, C) float
+        Rows sum to 1.
+    areas : (n,) float, pixels
+
+    Returns
+    -------
+    (M, C) float64
     """
-    labels, p, shares = _check(labelings, probabilities, areas)
+    labels, p, shares = _check(labelings, region_probabilities, areas)
     log_p = np.log(np.maximum(p, PROBABILITY_FLOOR)) * shares[:, None]
     return _log_prob_kernel(labels, log_p)
 
 
-def posterior_features(
+def fused_posterior_features(
     labelings: Array,
-    probabilities: Array,
+    fused_posterior: Array,
     areas: Array,
     classes: tuple[str, ...] = (),
     image_id: str = "",
-    group: str = "posterior",
 ) -> FeatureTable:
-    """Score each proposal by expected I and U under a posterior over regions.
+    """Score each proposal by expected I and U under the fused posterior.
 
     The class-free columns come first (all weighted by area, as shares of the image):
     `accuracy` = sum of p(label); `log_prob` = mean of log p(label), with probabilities below
@@ -133,29 +144,40 @@ def posterior_features(
     Parameters
     ----------
     labelings : (M, n) int
-    probabilities : (n, C) float
+    fused_posterior : (n, C) float
+        Rows sum to 1.
     areas : (n,) float, pixels
     classes : C names
         Without them the classes are called "0", "1", ...
     image_id : str
-    group : str
-        Group of the columns and first part of their names.
 
     Returns
     -------
     FeatureTable
-        M rows, 7 + 4C columns.
+        M rows, 7 + 4C columns of group `fused_posterior`.
     """
-    scores = score_against(labelings, probabilities, areas)
-    return posterior_table(
-        scores, check_class_names(classes, scores.union.shape[1]), image_id, group
-    )
+    scores = score_against(labelings, fused_posterior, areas)
+    names = check_class_names(classes, scores.union.shape[1])
+    return fused_posterior_table(scores, names, image_id)
 
 
-def posterior_table(
-    scores: PosteriorScores, classes: tuple[str, ...], image_id: str, group: str
+def fused_posterior_table(
+    scores: ProbabilityScores, classes: tuple[str, ...], image_id: str
 ) -> FeatureTable:
-    """The columns of `posterior_features` for scores that are there already."""
+    """The columns of `fused_posterior_features` from scores that are already computed.
+
+    Parameters
+    ----------
+    scores : ProbabilityScores
+        Of the proposals under the fused posterior.
+    classes : C names
+    image_id : str
+
+    Returns
+    -------
+    FeatureTable
+    """
+    group = "fused_posterior"
     values = np.concatenate(
         [
             scores.scalars,
@@ -168,58 +190,6 @@ def posterior_table(
     )
     columns = scalar_names(group, SCALAR_FEATURES) + class_names(group, CLASS_FEATURES, classes)
     return FeatureTable.of_image(values, columns, group, image_id)
-
-
-def cells_to_regions(cell_values: Array, cell_overlap: Array) -> FloatArray:
-    """Carry a map over grid cells to regions, weighted by how much of a region each cell has.
-
-    The "superpixel" rule of Cogswell et al. 2014, section 4, before its argmax. Cells are
-    taken to be of equal area.
-
-    Parameters
-    ----------
-    cell_values : (cells, K) float
-    cell_overlap : (cells, n) float
-        The share of each cell that lies on each region; rows sum to 1.
-
-    Returns
-    -------
-    (n, K) float64
-
-    Raises
-    ------
-    InputError
-        If shapes disagree or a region overlaps no cell.
-    """
-    overlap = np.asarray(cell_overlap, dtype=np.float64)
-    values = np.asarray(cell_values, dtype=np.float64)
-    if overlap.ndim != 2 or values.ndim != 2 or len(overlap) != len(values):
-        raise InputError(
-            f"cell_values {values.shape} and cell_overlap {overlap.shape} must be "
-            f"(cells, K) and (cells, n)"
-        )
-    carried, total = _carry_kernel(overlap, values)
-    if not (total > 0).all():
-        raise InputError(f"region {int(np.argmin(total > 0))} overlaps no cell")
-    return carried
-
-
-@njit(cache=True)
-def _carry_kernel(overlap: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    n_cells, n = overlap.shape
-    carried = np.zeros((n, values.shape[1]))
-    total = np.zeros(n)
-    for i in range(n_cells):
-        for j in range(n):
-            # Most cells miss most regions.
-            if overlap[i, j] != 0.0:
-                total[j] += overlap[i, j]
-                for k in range(values.shape[1]):
-                    carried[j, k] += overlap[i, j] * values[i, k]
-    for j in range(n):
-        if total[j] > 0.0:
-            carried[j] /= total[j]
-    return carried, total
 
 
 @njit(cache=True)

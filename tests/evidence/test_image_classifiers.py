@@ -6,8 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features import ImageClassifiers, SizeThresholdClassifiers, size_thresholds
-from rerank.features.linear_svm import fit_linear_svms
+from rerank.evidence import ImageClassifiers, SizeThresholdClassifiers, size_thresholds
+from rerank.evidence.linear_svm import fit_linear_svms
 
 
 def make_images(n=60, d=8, n_classes=4, seed=0):

@@ -1,4 +1,4 @@
-"""Image classifiers on pooled deep activations: is a class there, and is it large."""
+"""Image classifiers on pooled deep activations: is a class in the image, and how large is it?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features.linear_svm import LinearSVMs, fit_linear_svms
+from rerank.evidence.linear_svm import LinearSVMs, fit_linear_svms
 from rerank.types import Array, FloatArray, IntArray
 
 #: Percentiles of a class's share among the images that contain it.
@@ -17,7 +17,7 @@ PERCENTILES = (20.0, 40.0, 60.0, 80.0)
 
 
 class _SharesClassifiers(BaseEstimator):
-    """What the two families share: the classes that count, the machines, the file form."""
+    """What both kinds of classifiers share: their classes, their machines and `to_arrays`."""
 
     C: float
     background: int | None
@@ -96,7 +96,7 @@ class ImageClassifiers(_SharesClassifiers):
     background : int or None
         A class that gets no classifier; None where no class is background.
     class_weight : "balanced" or None
-        Whether positives and negatives have equal total weight.
+        "balanced" gives positives and negatives equal total weight.
     tol : float
         Duality gap to stop at, as a share of the objective.
     max_iter : int
@@ -127,7 +127,22 @@ class ImageClassifiers(_SharesClassifiers):
         self.max_iter = max_iter
 
     def fit(self, pooled: Array, class_shares: Array) -> ImageClassifiers:
-        """Learn from pooled activations (N, D) and shares of labelled pixels (N, C)."""
+        """Fit one machine for each label.
+
+        Parameters
+        ----------
+        pooled : (N, D) float
+            Pooled activations of the training images.
+        class_shares : (N, C) float in [0, 1]
+            Share of each class among the labelled pixels of each image.
+
+        Raises
+        ------
+        InputError
+            If shapes disagree, or an image's shares are below 0 or sum to more than 1.
+        InputError
+            If a setting is out of its range.
+        """
         pooled, shares = self._check(pooled, class_shares)
         self._fit(pooled, shares > 0)
         return self
@@ -174,7 +189,22 @@ class SizeThresholdClassifiers(_SharesClassifiers):
         self.max_iter = max_iter
 
     def fit(self, pooled: Array, class_shares: Array) -> SizeThresholdClassifiers:
-        """Learn from pooled activations (N, D) and shares of labelled pixels (N, C)."""
+        """Fit one machine for each label.
+
+        Parameters
+        ----------
+        pooled : (N, D) float
+            Pooled activations of the training images.
+        class_shares : (N, C) float in [0, 1]
+            Share of each class among the labelled pixels of each image.
+
+        Raises
+        ------
+        InputError
+            If shapes disagree, or an image's shares are below 0 or sum to more than 1.
+        InputError
+            If a setting is out of its range.
+        """
         pooled, shares = self._check(pooled, class_shares)
         self.thresholds_ = size_thresholds(shares, self.percentiles)
         labels = shares[:, :, None] >= self.thresholds_
@@ -209,7 +239,22 @@ def size_thresholds(
 
 
 def foreground_classes(n_classes: int, background: int | None) -> IntArray:
-    """Indices of the classes that get classifiers: all but the background."""
+    """Indices of the classes that get classifiers: all but the background.
+
+    Parameters
+    ----------
+    n_classes : int
+    background : int or None
+
+    Returns
+    -------
+    (K,) int64
+
+    Raises
+    ------
+    InputError
+        If the background is no class.
+    """
     if background is not None and not 0 <= background < n_classes:
         raise InputError(f"background must be in 0..{n_classes - 1} or None, got {background}")
     return np.array([c for c in range(n_classes) if c != background], dtype=np.int64)

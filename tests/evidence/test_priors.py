@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features import CooccurrencePrior, LocationPrior, prior_features
-from rerank.features.priors import cooccurrence_score
+from rerank.evidence import CooccurrencePrior, LocationPrior
 
 
 def make_targets(n=10):
@@ -51,39 +50,15 @@ def test_cooccurrence_prior_by_hand():
     expected[0, 1] = expected[1, 0] = together
     expected[[0, 1], 2] = expected[2, [0, 1]] = apart
     np.testing.assert_allclose(prior.log_ratio_, expected)
-    painted = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 1, 1]], bool)
-    np.testing.assert_allclose(prior.score(painted), [together, (together + 2 * apart) / 3, 0, 0])
     back = CooccurrencePrior.from_arrays(prior.to_arrays())
-    np.testing.assert_array_equal(back.score(painted), prior.score(painted))
-
-
-def test_columns_of_both_priors():
-    log_ratio = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, -3.0], [2.0, -3.0, 0.0]])
-    painted = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
-    location = np.array([[-1.0, -0.5, 0.0], [-0.2, -0.3, -1.0]])
-    table = prior_features(location, log_ratio, painted, ("a", "b", "c"))
-    expected = {
-        "location_log_prob": [-1.5, -1.5],
-        "location[b]": [-0.5, -0.3],
-        "mean_location[b]": [-1, -1],
-        "mean_location[c]": [0, -2],
-        "cooccurrence": [1, 0],
-        "company[a]": [1, 1.5],
-        "company[c]": [0, -0.5],
-    }
-    for name, column in expected.items():
-        np.testing.assert_allclose(table.column(f"proposal.{name}"), column, atol=1e-12)
-    assert prior_features(None, log_ratio, painted, ("a", "b", "c")).shape == (2, 4)
-    assert prior_features(location, None, painted, ("a", "b", "c")).shape == (2, 7)
-    with pytest.raises(InputError, match="needs a location or"):
-        prior_features(None, None, painted, ("a", "b", "c"))
+    np.testing.assert_array_equal(back.log_ratio_, prior.log_ratio_)
 
 
 def test_bad_inputs_are_refused():
     with pytest.raises(NotFittedError):
         LocationPrior().transform(np.ones((1, 1)))
     with pytest.raises(NotFittedError):
-        CooccurrencePrior().score(np.ones((1, 1)))
+        CooccurrencePrior().to_arrays()
     with pytest.raises(InputError, match="\\(N, gh, gw, C\\)"):
         LocationPrior().fit(np.ones((2, 2)))
     with pytest.raises(InputError, match="not all 0"):
@@ -94,5 +69,3 @@ def test_bad_inputs_are_refused():
         CooccurrencePrior(smoothing=0).fit(np.ones((2, 2)))
     with pytest.raises(InputError, match="class_shares"):
         CooccurrencePrior().fit(np.ones(2))
-    with pytest.raises(InputError, match="painted"):
-        cooccurrence_score(np.ones((2, 3)), np.zeros((2, 2)))

@@ -1,4 +1,4 @@
-"""Where in the image a class lies, and which classes come together, learned from folds."""
+"""Where in an image a class lies, and which classes occur together, learned from labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features.naming import class_names as names_per_class
-from rerank.features.naming import scalar_names
-from rerank.features.posterior import cells_to_regions
-from rerank.features.table import FeatureTable
+from rerank.evidence.grid_cells import cells_to_regions
 from rerank.types import Array, FloatArray
 
 
@@ -24,9 +21,9 @@ class LocationPrior(BaseEstimator):
     Parameters
     ----------
     smoothing : float
-        Cells' worth of the class's overall frequency that is added to each cell's counts.
+        How many cells of the classes' overall frequencies are added to each cell's counts.
     blur : float, in cells
-        Standard deviation of the Gaussian that the counts are spread with.
+        Standard deviation of the Gaussian that smooths the counts over cells.
 
     Attributes
     ----------
@@ -41,7 +38,7 @@ class LocationPrior(BaseEstimator):
     def fit(self, soft_targets: Array) -> LocationPrior:
         """Learn from soft targets (N, gh, gw, C): shares of a cell's labelled pixels.
 
-        A cell without labelled pixels is all 0, and counts for nothing.
+        A cell without labelled pixels is all 0 and adds nothing.
         """
         targets = np.asarray(soft_targets, dtype=np.float64)
         if targets.ndim != 4 or not targets.size:
@@ -89,7 +86,7 @@ class CooccurrencePrior(BaseEstimator):
     Parameters
     ----------
     smoothing : float above 0
-        Images' worth of independence that is added to each pair's counts.
+        How many images with independent classes are added to the counts.
 
     Attributes
     ----------
@@ -122,11 +119,6 @@ class CooccurrencePrior(BaseEstimator):
         np.fill_diagonal(self.log_ratio_, 0.0)
         return self
 
-    def score(self, painted: Array) -> FloatArray:
-        """(M,) mean of the log ratio over the pairs of painted classes (M, C); 0 for no pair."""
-        self._check_fitted()
-        return cooccurrence_score(painted, self.log_ratio_)
-
     def to_arrays(self) -> dict[str, Array]:
         """The fitted state as plain arrays."""
         self._check_fitted()
@@ -142,70 +134,3 @@ class CooccurrencePrior(BaseEstimator):
     def _check_fitted(self) -> None:
         if not hasattr(self, "log_ratio_"):
             raise NotFittedError("CooccurrencePrior must be fitted first")
-
-
-def cooccurrence_score(painted: Array, log_ratio: Array) -> FloatArray:
-    """(M,) mean of `log_ratio` (C, C) over the pairs of painted classes (M, C); 0 for no pair."""
-    there = np.asarray(painted, dtype=np.float64)
-    if there.ndim != 2 or np.shape(log_ratio) != (there.shape[1],) * 2:
-        raise InputError(
-            f"painted {there.shape} and log_ratio {np.shape(log_ratio)} must be (M, C) and (C, C)"
-        )
-    count = there.sum(axis=1)
-    # The diagonal is 0, so that each pair comes twice in the quadratic form.
-    total = ((there @ log_ratio) * there).sum(axis=1)
-    return np.asarray(total / np.maximum(count * (count - 1), 1.0))
-
-
-def prior_features(
-    location: Array | None,
-    log_ratio: Array | None,
-    painted: Array,
-    classes: tuple[str, ...],
-    image_id: str = "",
-) -> FeatureTable:
-    """What the priors say of each proposal; columns of a prior that is None are left out.
-
-    Parameters
-    ----------
-    location : (M, C) float or None
-        `class_log_prob` of the labelings under the location prior. Gives `location_log_prob` =
-        mean over the image of log prior(label), and a class `location[c]` = its part of
-        class c, and `mean_location[c]` = the same over the painted share (0 if c is not
-        painted).
-    log_ratio : (C, C) float or None
-        Of `CooccurrencePrior`. Gives `cooccurrence` (see `cooccurrence_score`), and a class
-        `company[c]` = mean log ratio of a painted c with the other painted classes.
-    painted : (M, C) float
-        Share of the image that each proposal gives to each class.
-
-    Returns
-    -------
-    FeatureTable
-        M rows of group `proposal`.
-    """
-    there = np.asarray(painted) > 0
-    columns: tuple[str, ...] = ()
-    blocks = []
-    if location is not None:
-        log_prob = np.asarray(location, dtype=np.float64)
-        blocks += [
-            log_prob.sum(axis=1, keepdims=True),
-            log_prob,
-            log_prob / np.where(there, painted, 1.0),
-        ]
-        columns += scalar_names("proposal", ("location_log_prob",)) + names_per_class(
-            "proposal", ("location", "mean_location"), classes
-        )
-    if log_ratio is not None:
-        others = np.maximum(there.sum(axis=1, keepdims=True) - 1, 1)
-        blocks += [
-            cooccurrence_score(there, log_ratio)[:, None],
-            there * (there.astype(np.float64) @ log_ratio) / others,
-        ]
-        columns += scalar_names("proposal", ("cooccurrence",)) + names_per_class(
-            "proposal", ("company",), classes
-        )
-    if not blocks:
-        raise InputError("prior_features needs a location or a co-occurrence prior")
-    return FeatureTable.of_image(np.concatenate(blocks, axis=1), columns, "proposal", image_id)

@@ -1,6 +1,8 @@
+import h5py
 import numpy as np
 import pytest
 
+from rerank.engine.hdf5 import read_arrays, write_arrays
 from rerank.errors import InputError, LeakError
 from rerank.features import FeatureTable
 
@@ -126,7 +128,6 @@ def test_join_checks_rows():
 
 
 def test_arrays_come_back(tmp_path):
-    h5py = pytest.importorskip("h5py")
     table = FeatureTable(
         np.ones((2, 2), np.float32),
         ("x[tüür]", "y"),
@@ -135,10 +136,9 @@ def test_arrays_come_back(tmp_path):
         np.array([4, 2]),
     )
     with h5py.File(tmp_path / "t.h5", "w") as file:
-        for name, value in table.to_arrays().items():
-            file[name] = value
+        write_arrays(file, table.to_arrays())
     with h5py.File(tmp_path / "t.h5") as file:
-        back = FeatureTable.from_arrays({name: file[name][()] for name in file})
+        back = FeatureTable.from_arrays(read_arrays(file))
     assert back.columns == table.columns and back.groups == table.groups
     assert back.image_ids.tolist() == ["é", "b"] and back.proposals.tolist() == [4, 2]
     assert back.values.dtype == np.float32

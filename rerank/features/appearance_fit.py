@@ -1,4 +1,4 @@
-"""Colour and texture inside of each class against the rest of the image."""
+"""How uniform the colours and textures of each painted class are, and how distinct."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
 
@@ -59,38 +59,28 @@ def appearance_features(
         If shapes disagree or a value is not finite.
     """
     labels = np.ascontiguousarray(labelings)
-    standard = standardise_regions(region_values, areas, image_id)
+    standard = _standardise(region_values, areas, image_id)
     if len(value_names) != standard.shape[1]:
         raise InputError(
             f"there are {len(value_names)} names for {standard.shape[1]} values of a region"
         )
     check_labels(labels, n_classes)
-    moments = class_moments(labels, np.asarray(areas, dtype=np.float64), standard, n_classes)
-    return appearance_table(moments, value_names, classes, image_id)
-
-
-def appearance_table(
-    moments: tuple[FloatArray, FloatArray],
-    value_names: tuple[str, ...],
-    classes: tuple[str, ...],
-    image_id: str,
-) -> FeatureTable:
-    """The columns of `appearance_features` for `class_moments` that are there already."""
+    moments = _class_moments(labels, np.asarray(areas, dtype=np.float64), standard, n_classes)
     columns = scalar_names("proposal", APPEARANCE_SCALARS) + class_names(
-        "proposal", appearance_names(value_names), classes
+        "proposal", _appearance_names(value_names), classes
     )
     return FeatureTable.of_image(_appearance_kernel(*moments), columns, "proposal", image_id)
 
 
 @lru_cache(maxsize=64)
-def appearance_names(value_names: tuple[str, ...]) -> tuple[str, ...]:
+def _appearance_names(value_names: tuple[str, ...]) -> tuple[str, ...]:
     """Features of a class: two, and two for every value of a region."""
     return APPEARANCE_FEATURES + tuple(
         f"{kind}_{value}" for kind in ("inside", "spread") for value in value_names
     )
 
 
-def standardise_regions(region_values: Array, areas: Array, image_id: str = "") -> FloatArray:
+def _standardise(region_values: Array, areas: Array, image_id: str = "") -> FloatArray:
     """(n, D) values with mean 0 and variance 1 over the image; 0 where there is no variance."""
     values = np.asarray(region_values, dtype=np.float64)
     if values.ndim != 2 or len(values) != len(areas):
@@ -106,7 +96,7 @@ def standardise_regions(region_values: Array, areas: Array, image_id: str = "") 
 
 
 @njit(cache=True)
-def class_moments(
+def _class_moments(
     labels: Array, areas: FloatArray, values: FloatArray, n_classes: int
 ) -> tuple[FloatArray, FloatArray]:
     """Sums of area * value and area * value^2, (M, C, D, 2), and areas, (M, C)."""

@@ -56,6 +56,15 @@ def fit_linear_svms(
         Stop at a duality gap below this share of the primal objective.
     max_iter : int
         Newton steps at most; `ConvergenceWarning` if that is not enough.
+
+    Returns
+    -------
+    LinearSVMs
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value of X is not finite, or `C` is not above 0.
     """
     X = np.asarray(X, dtype=np.float64)
     labels = np.asarray(labels, dtype=bool)

@@ -1,4 +1,4 @@
-"""How far each proposal agrees with the other proposals of its image."""
+"""How similar each proposal is to the other proposals of its image."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
+from rerank.metrics import image_iou, region_intersection_union
 from rerank.types import Array, FloatArray
 
-AGREEMENT_SCALARS = ("agreement", "nearest_agreement", "farthest_agreement", "vote_iou", "lonely")
-AGREEMENT_FEATURES = ("votes", "unclaimed_votes", "vote_iou")
+SIMILARITY_SCALARS = (
+    "similarity",
+    "nearest_similarity",
+    "farthest_similarity",
+    "vote_iou",
+    "lonely",
+)
+SIMILARITY_FEATURES = ("votes", "unclaimed_votes", "vote_iou")
 
 
 @dataclass(frozen=True, eq=False)
-class Agreement:
+class ProposalSimilarity:
     """M proposals against the other M - 1; areas are shares of the image.
 
-    A proposal without others agrees with itself: as if one other painted the same.
+    A proposal without others is compared with itself, as if another one were equal.
     """
 
     pairwise: FloatArray  #: (M, M) share of the image with equal labels
@@ -29,11 +36,27 @@ class Agreement:
     painted: FloatArray  #: (M, C)
     voted: FloatArray  #: (M, C) mean share that the others paint
     iou: FloatArray  #: (M, C) expected I over U with the others' votes; 0 where nobody paints
-    scalars: FloatArray  #: (M, 5) class-free features, in the order of `AGREEMENT_SCALARS`
+    scalars: FloatArray  #: (M, 5) class-free features, in the order of `SIMILARITY_SCALARS`
 
 
-def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreement:
-    """Compare each labeling (M, n) with the others, regions weighted by their `areas` (n,)."""
+def compare_proposals(labelings: Array, areas: Array, n_classes: int) -> ProposalSimilarity:
+    """Compare each labeling with the others, regions weighted by their areas.
+
+    Parameters
+    ----------
+    labelings : (M, n) int
+    areas : (n,) float, pixels
+    n_classes : int
+
+    Returns
+    -------
+    ProposalSimilarity
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, there is no labeling, or a label is out of range.
+    """
     labels = np.ascontiguousarray(labelings)
     if labels.ndim != 2 or labels.shape[1] != len(areas) or not len(labels):
         raise InputError(
@@ -44,38 +67,66 @@ def proposal_agreement(labelings: Array, areas: Array, n_classes: int) -> Agreem
     shares = np.asarray(areas, dtype=np.float64)
     shares = shares / shares.sum()
     pairwise = _pairwise_kernel(np.ascontiguousarray(labels.T), shares)
-    sums, scalars = _agreement_kernel(labels, shares, n_classes, pairwise)
-    return Agreement(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
+    sums, scalars = _similarity_kernel(labels, shares, n_classes, pairwise)
+    return ProposalSimilarity(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
 
 
-def agreement_features(
-    agreement: Agreement, classes: tuple[str, ...], image_id: str = ""
+def similarity_features(
+    similarity: ProposalSimilarity, classes: tuple[str, ...], image_id: str = ""
 ) -> FeatureTable:
     """Five class-free features and three a class.
 
-    `agreement` = mean share of the image with the label of another proposal,
-    `nearest_agreement` and `farthest_agreement` = the same for the most and least alike,
+    `similarity` = mean share of the image with the label of another proposal,
+    `nearest_similarity` and `farthest_similarity` = the same for the most and least alike,
     `vote_iou` = mean I over U if the others' votes were the truth, where a painted class
     weighs 1 and another ten times the share of the image that the others give it, at most 1;
-    `lonely` = share of the image where no other agrees. `votes[c]` = mean share of the others
-    that also vote c where the proposal paints c (0 if it does not), `unclaimed_votes[c]` =
-    mean share of the image that the others paint c and this one does not, `vote_iou[c]` =
-    expected I over U with the others.
+    `lonely` = share of the image where no other has the same label.
+    `votes[c]` = mean share of the others that also paint c where the proposal does (0 if it does
+    not); `unclaimed_votes[c]` = mean share of the image that the others paint c and this one
+    does not; `vote_iou[c]` = expected I over U with the others.
+
+    Parameters
+    ----------
+    similarity : ProposalSimilarity
+    classes : C names
+    image_id : str
 
     Returns
     -------
     FeatureTable
         M rows, 5 + 3 C columns of group `proposal`.
     """
-    a = agreement
+    a = similarity
     painted = np.where(a.painted > 0, a.painted, 1.0)
     values = np.concatenate(
         [a.scalars, a.intersection / painted, a.voted - a.intersection, a.iou], axis=1
     )
-    columns = scalar_names("proposal", AGREEMENT_SCALARS) + class_names(
-        "proposal", AGREEMENT_FEATURES, classes
+    columns = scalar_names("proposal", SIMILARITY_SCALARS) + class_names(
+        "proposal", SIMILARITY_FEATURES, classes
     )
     return FeatureTable.of_image(values, columns, "proposal", image_id)
+
+
+def similarity_matrix(labelings: Array, areas: Array, n_classes: int) -> FloatArray:
+    """Mean IoU of each labeling if another one were the truth.
+
+    Parameters
+    ----------
+    labelings : (M, n) int
+    areas : (n,) float, whole pixels
+    n_classes : int
+
+    Returns
+    -------
+    (M, M) float64
+        Entry [m, k] judges labeling m by labeling k.
+    """
+    found = np.empty((len(labelings), len(labelings)))
+    for k, truth in enumerate(labelings):
+        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
+        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
+        found[:, k] = image_iou(region_intersection_union(histogram, labelings))
+    return found
 
 
 @njit(cache=True)
@@ -94,7 +145,7 @@ def _pairwise_kernel(by_region: Array, shares: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _agreement_kernel(
+def _similarity_kernel(
     labels: Array, shares: FloatArray, n_classes: int, pairwise: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     n_proposals, n = labels.shape

@@ -3,16 +3,25 @@ import pytest
 
 from rerank.errors import InputError
 from rerank.features import energy_features
+from rerank.proposals import ProposalSet
 
 GENERATORS = ("div_mbest", "gumbel")
 
 
+def proposals(energies, bounds, made_by=("div_mbest", "div_mbest"), n_regions=1):
+    labelings = np.zeros((len(energies), n_regions), int)
+    parameters = ({},) * len(energies)
+    return ProposalSet(labelings, np.array(energies), np.array(bounds), made_by, parameters)
+
+
 def test_columns_by_hand():
     table = energy_features(
-        np.array([12.0, 10.0, 20.0, 12.0]),
-        np.array([9.0, 10.0, np.nan, -np.inf]),
-        2,
-        np.array([0, 0, 1, 1]),
+        proposals(
+            [12.0, 10.0, 20.0, 12.0],
+            [9.0, 10.0, np.nan, -np.inf],
+            ("div_mbest", "div_mbest", "gumbel", "gumbel"),
+            n_regions=2,
+        ),
         GENERATORS,
         "moo",
     )
@@ -34,16 +43,15 @@ def test_columns_by_hand():
 
 
 def test_one_proposal():
-    table = energy_features(np.array([3.0]), np.array([3.0]), 1, np.array([0]), GENERATORS)
+    table = energy_features(proposals([3.0], [3.0], ("div_mbest",)), GENERATORS)
     assert table.column("proposal.rank").tolist() == [0]
     assert table.column("proposal.energy_rank").tolist() == [0]
 
 
 def test_bad_inputs_are_refused():
-    zeros = np.zeros(2, int)
     with pytest.raises(InputError, match="moo: energies must be finite"):
-        energy_features(np.array([1, np.inf]), np.zeros(2), 1, zeros, GENERATORS, "moo")
-    with pytest.raises(InputError, match="must all be"):
-        energy_features(np.ones(2), np.zeros(3), 1, zeros, GENERATORS)
-    with pytest.raises(InputError, match="0..1, found 0 to 2"):
-        energy_features(np.ones(2), np.zeros(2), 1, np.array([0, 2]), GENERATORS)
+        energy_features(proposals([1, np.inf], [0, 0]), GENERATORS, "moo")
+    with pytest.raises(InputError, match=r"lower_bounds \(2, 1\) must be \(2,\)"):
+        energy_features(proposals([1.0, 1.0], [[0.0], [0.0]]), GENERATORS)
+    with pytest.raises(InputError, match="moo: generator 'dice' is not among"):
+        energy_features(proposals([1, 1], [0, 0], ("gumbel", "dice")), GENERATORS, "moo")

@@ -1,4 +1,4 @@
-"""How well a proposal agrees with the coarse SegNet, on the SegNet's own grid."""
+"""How well a proposal fits the coarse SegNet, on the SegNet's own grid."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import check_class_names, class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.features.table import FeatureTable
 from rerank.types import Array, FloatArray
 
 #: Share of the uniform distribution mixed into p and q before a logarithm is taken.
@@ -256,9 +256,25 @@ def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float, floor: float)
 
 
 def expected_counts(
-    segnet_map: Array, coarse_proposals: Array, image_id: str | None = None
+    segnet_map: Array, coarse_proposals: Array, image_id: str = ""
 ) -> tuple[FloatArray, FloatArray]:
-    """Expected intersection (Eq. 24) and union (Eq. 28) per class, each (M, C), in cells."""
-    p, q = _check_maps(segnet_map, coarse_proposals, image_id or "")
+    """Expected intersection (Cogswell et al. 2014, Eq. 24) and union (Eq. 28) of each class.
+
+    Parameters
+    ----------
+    segnet_map : (gh, gw, C) float
+    coarse_proposals : (M, gh, gw, C) float
+    image_id : str
+
+    Returns
+    -------
+    intersection, union : (M, C) float64, in cells
+
+    Raises
+    ------
+    InputError
+        If the grids or classes disagree, or a cell is no distribution.
+    """
+    p, q = _check_maps(segnet_map, coarse_proposals, image_id)
     intersection = np.einsum("ic,mic->mc", p, q)
     return intersection, p.sum(axis=0) + q.sum(axis=1) - intersection

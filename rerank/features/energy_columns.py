@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import scalar_names
-from rerank.features.table import FeatureTable
-from rerank.types import Array, FloatArray
+from rerank.proposals import ProposalSet
+from rerank.types import FloatArray
 from rerank.validation import check_finite
 
 ENERGY_FEATURES = (
@@ -24,12 +25,7 @@ ENERGY_FEATURES = (
 
 
 def energy_features(
-    energies: Array,
-    lower_bounds: Array,
-    n_regions: int,
-    generator: Array,
-    generators: tuple[str, ...],
-    image_id: str = "",
+    proposals: ProposalSet, generators: tuple[str, ...], image_id: str = ""
 ) -> FeatureTable:
     """The class-free features that come from how a proposal was made.
 
@@ -42,12 +38,9 @@ def energy_features(
 
     Parameters
     ----------
-    energies : (M,) float
-    lower_bounds : (M,) float
-        On the energy of the same labeling problem; -inf or NaN where there is none.
-    n_regions : int
-    generator : (M,) int
-        Index into `generators`.
+    proposals : ProposalSet
+        Of M labelings of the image's regions. Bounds are on the energy of the same labeling
+        problem, and -inf or NaN where there is none.
     generators : tuple of str
         All generators that any image of the collection has, so that columns agree.
     image_id : str
@@ -60,22 +53,21 @@ def energy_features(
     Raises
     ------
     InputError
-        If shapes disagree, an energy is not finite, or a generator is unknown.
+        If energies or bounds are not (M,), an energy is not finite, or a generator is unknown.
     """
-    energies = np.asarray(energies, dtype=np.float64)
-    bounds = np.asarray(lower_bounds, dtype=np.float64)
-    made_by = np.asarray(generator)
-    if energies.ndim != 1 or bounds.shape != energies.shape or made_by.shape != energies.shape:
+    energies = np.asarray(proposals.energies, dtype=np.float64)
+    bounds = np.asarray(proposals.lower_bounds, dtype=np.float64)
+    n, n_regions = proposals.labelings.shape
+    if energies.shape != (n,) or bounds.shape != (n,):
         raise InputError(
-            f"energies {energies.shape}, lower_bounds {bounds.shape} and generator "
-            f"{made_by.shape} must all be (M,)"
+            f"energies {energies.shape} and lower_bounds {bounds.shape} must be ({n},)"
         )
     check_finite(energies, "energies", image_id)
-    n = len(energies)
-    if n and not (made_by.min() >= 0 and made_by.max() < len(generators)):
-        raise InputError(
-            f"generator must be 0..{len(generators) - 1}, found {made_by.min()} to {made_by.max()}"
-        )
+    unknown = sorted(set(proposals.generators) - set(generators))
+    if unknown:
+        where = f"{image_id}: " if image_id else ""
+        raise InputError(f"{where}generator {unknown[0]!r} is not among generators {generators}")
+    made_by = np.array([generators.index(name) for name in proposals.generators], dtype=np.int64)
     above = energies - energies.min(initial=np.inf)
     bounded = np.isfinite(bounds)
     gap = np.where(bounded, energies - np.where(bounded, bounds, 0.0), 0.0)

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from rerank.errors import InputError
 from rerank.features import (
-    cells_to_regions,
     class_log_prob,
     component_support,
-    posterior_features,
+    fused_posterior_features,
     score_against,
     support_features,
 )
@@ -68,7 +67,9 @@ def test_scores_agree_with_loops(seed):
 
 def test_two_regions_by_hand():
     p = np.array([[0.8, 0.2], [0.5, 0.5]])
-    table = posterior_features(np.array([[0, 1]]), p, np.array([3.0, 1.0]), ("bg", "cow"), "moo")
+    table = fused_posterior_features(
+        np.array([[0, 1]]), p, np.array([3.0, 1.0]), ("bg", "cow"), "moo"
+    )
     get = {n.split(".")[1]: v for n, v in zip(table.columns, table.values[0])}
     assert get["accuracy"] == pytest.approx(0.725)
     assert get["expected_intersection[cow]"] == pytest.approx(0.125)
@@ -76,7 +77,7 @@ def test_two_regions_by_hand():
     assert get["iou[cow]"] == pytest.approx(0.125 / 0.4)
     assert get["uoi[cow]"] == pytest.approx(3.2)
     assert get["missing"] == 0 and get["overruled"] == 0
-    assert table.shape == (1, 7 + 4 * 2) and set(table.groups) == {"posterior"}
+    assert table.shape == (1, 7 + 4 * 2) and set(table.groups) == {"fused_posterior"}
 
 
 def test_a_sure_posterior_gives_its_own_labeling_full_marks():
@@ -115,16 +116,6 @@ def test_component_support_averages_before_the_logarithm():
 def test_one_class_alone():
     scores = score_against(np.zeros((1, 2), int), np.ones((2, 1)), np.ones(2))
     np.testing.assert_allclose(scores.scalars, [[1, 0, 1, 1, 0, 0, 0]])
-
-
-def test_cells_to_regions_weighs_by_overlap():
-    overlap = np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75]])
-    carried = cells_to_regions(np.array([[1.0, 0.0], [0.0, 1.0]]), overlap)
-    np.testing.assert_allclose(carried, [[1, 0], [2 / 3, 1 / 3], [0, 1]])
-    with pytest.raises(InputError, match="region 2 overlaps no cell"):
-        cells_to_regions(np.ones((2, 1)), overlap * [1, 1, 0])
-    with pytest.raises(InputError, match="must be"):
-        cells_to_regions(np.ones((3, 1)), overlap)
 
 
 def test_bad_inputs_are_refused():

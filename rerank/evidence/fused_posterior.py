@@ -1,38 +1,39 @@
-"""A finer posterior from a few weights that all classes share, fitted on out-of-fold signals."""
+"""The distribution over classes that joins all signals of a region, by one weight a signal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
 from sklearn.base import BaseEstimator
 
 from rerank.errors import InputError, NotFittedError
-from rerank.features.signals import PosteriorSignals
-from rerank.features.strings import decode_strings, encode_strings
+from rerank.evidence.region_signals import RegionSignals
 from rerank.types import Array, FloatArray, RandomState, as_generator
 
 #: In nats.
 LEAST_SPREAD = 1.0
 
 
-class StackedPosterior(BaseEstimator):
+class FusedPosterior(BaseEstimator):
     """p(c | region) proportional to exp(sum_f w_f signal_f(region, c)), one weight a signal.
 
-    A conditional logit (McFadden 1974), fitted by Newton steps to the pixels' labels. Ten
-    weights can't overfit a few hundred images, which hundreds of per-class weights do. The
-    signals must come from models that did not see the image, in training as in use.
+    A conditional logit (McFadden 1974), fitted by Newton steps to the pixels' labels. All classes
+    share the weights: ten of them do not overfit a few hundred images, as hundreds of weights for
+    single classes do. The signals must come from models that did not see the image, in training
+    as in use.
 
     Parameters
     ----------
     alpha : float, at least 0
         Weight of the squared weights, for signals in units of their spread, against the mean
-        log-loss of a pixel. A spread below `LEAST_SPREAD` counts as that, lest a signal that
-        hardly varies in training gets a weight that ruins the odd image where it does.
+        log-loss of a pixel. A spread below `LEAST_SPREAD` counts as that: a signal that hardly
+        varies in training would else get a weight that is too large for images where it varies.
     regions_per_image : int or None
-        Fit on at most so many regions of an image, drawn at random by labelled area; None for
-        all.
+        Fit on at most this many regions of an image, drawn at random with chances by labelled
+        area; None for all.
     tol : float
         Stop when a step promises less than this.
     max_iter : int
@@ -65,22 +66,24 @@ class StackedPosterior(BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def fit(
-        self, signals: Iterable[PosteriorSignals], histograms: Iterable[Array]
-    ) -> StackedPosterior:
+    def fit(self, signals: Iterable[RegionSignals], histograms: Iterable[Array]) -> FusedPosterior:
         """Learn the weights.
 
         Parameters
         ----------
-        signals : iterable of PosteriorSignals
-            One an image; all with the same names.
+        signals : iterable of RegionSignals
+            One for each image; all with the same names.
         histograms : iterable of (n, C) float
             Labelled pixels of each class in each region; void pixels are not among them.
 
         Raises
         ------
         InputError
-            If signals differ in name, shapes disagree, or no pixel is labelled.
+            If `alpha` is below 0.
+        InputError
+            If the images' signals differ in name, or shapes disagree.
+        InputError
+            If no pixel is labelled.
         """
         if not self.alpha >= 0:
             raise InputError(f"alpha must be at least 0, got {self.alpha}")
@@ -103,7 +106,7 @@ class StackedPosterior(BaseEstimator):
             designs.append(signal.values[kept])
             targets.append(counts[kept] * scale)
         if names is None or not sum(float(t.sum()) for t in targets) > 0:
-            raise InputError("no labelled pixel to fit the posterior to")
+            raise InputError("no labelled pixel to fit the fused posterior to")
         design, target = np.concatenate(designs), np.concatenate(targets)
         target /= target.sum()
         spread = _spread(design, target.sum(axis=1))
@@ -115,7 +118,7 @@ class StackedPosterior(BaseEstimator):
         return self
 
     def _draw(self, labelled: FloatArray, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Regions to keep, and what their counts are multiplied with to stand for all."""
+        """Regions to keep, and factors that make their counts stand for all regions."""
         there = np.flatnonzero(labelled > 0)
         limit = self.regions_per_image
         if limit is None or len(there) <= limit:
@@ -147,8 +150,8 @@ class StackedPosterior(BaseEstimator):
             w = trial
         return w, loss, step
 
-    def predict_proba(self, signals: PosteriorSignals) -> FloatArray:
-        """(n, C) probabilities of the regions of one image; rows sum to 1.
+    def predict_proba(self, signals: RegionSignals) -> FloatArray:
+        """(n, C) float64 probabilities of the regions of one image; rows sum to 1.
 
         Raises
         ------
@@ -158,42 +161,42 @@ class StackedPosterior(BaseEstimator):
             If the signals are not those of training, in the same order.
         """
         if not hasattr(self, "weights_"):
-            raise NotFittedError("StackedPosterior must be fitted first")
+            raise NotFittedError("FusedPosterior must be fitted first")
         if signals.names != self.names_:
             raise InputError(
-                f"the posterior was fitted to the signals {self.names_}, got {signals.names}"
+                f"the fused posterior was fitted to the signals {self.names_}, got {signals.names}"
             )
         logits = signals.values @ self.weights_
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
-    def to_arrays(self) -> dict[str, Array]:
-        """The fitted state as plain arrays."""
+    def to_arrays(self) -> dict[str, Any]:
+        """The fitted state: arrays, and the signals' names as a tuple."""
         if not hasattr(self, "weights_"):
-            raise NotFittedError("StackedPosterior must be fitted first")
+            raise NotFittedError("FusedPosterior must be fitted first")
         return {
-            "names": encode_strings(self.names_),
+            "names": self.names_,
             "weights": self.weights_,
             "loss": np.array(self.loss_),
             "n_iter": np.array(self.n_iter_),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> StackedPosterior:
-        """A fitted posterior from what `to_arrays` gave."""
-        posterior = cls()
-        posterior.names_ = decode_strings(arrays["names"])
-        posterior.weights_ = np.asarray(arrays["weights"])
-        posterior.loss_ = float(arrays["loss"])
-        posterior.n_iter_ = int(arrays["n_iter"])
-        return posterior
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> FusedPosterior:
+        """A fitted model from what `to_arrays` gave."""
+        model = cls()
+        model.names_ = tuple(arrays["names"])
+        model.weights_ = np.asarray(arrays["weights"])
+        model.loss_ = float(arrays["loss"])
+        model.n_iter_ = int(arrays["n_iter"])
+        return model
 
 
 def _spread(design: FloatArray, weight: FloatArray) -> FloatArray:
     """(F,) root mean square of signals about their mean over classes, at least `LEAST_SPREAD`."""
     centred = design - design.mean(axis=1, keepdims=True)
     variance = np.einsum("i,icf->f", weight, centred.astype(np.float64) ** 2) / design.shape[1]
-    return np.maximum(np.sqrt(variance), LEAST_SPREAD)
+    return np.asarray(np.maximum(np.sqrt(variance), LEAST_SPREAD))
 
 
 @njit(cache=True)
