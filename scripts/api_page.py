@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 
-ROOMS = (
-    "datasets",
-    "superpixels",
-    "potentials",
-    "crf",
-    "proposals",
-    "losses",
-    "layers",
-    "nets",
-    "evidence",
-    "features",
-    "ranking",
-    "metrics",
-    "reports",
-    "stages",
+#: Packages with a list of public names, in the order in which people meet them.
+PACKAGES = (
+    "rerank",
+    "rerank.datasets",
+    "rerank.superpixels",
+    "rerank.potentials",
+    "rerank.crf",
+    "rerank.proposals",
+    "rerank.losses",
+    "rerank.layers",
+    "rerank.nets",
+    "rerank.evidence",
+    "rerank.features",
+    "rerank.ranking",
+    "rerank.metrics",
+    "rerank.reports",
+    "rerank.experiments",
 )
+#: Packages whose modules are imported by their own names.
+OF_MODULES = ("rerank.tuning", "rerank.engine", "rerank.stages", "rerank.applications")
 HEAD = """# The API
 
 Every name below is public and documented where it is defined (`help(rerank.crf.trws)`): shapes,
@@ -41,27 +46,37 @@ def describe(value: object) -> str:
     return "constant"
 
 
+def section(title: str, about: str, column: str, rows: list[str]) -> str:
+    """A heading, a paragraph and a table."""
+    table = [f"| {column} | what |", "| --- | --- |", *rows]
+    return "\n".join([f"## {title}", "", about, "", *table, ""])
+
+
+def package_section(package: str) -> str:
+    """The public names of a package."""
+    module = importlib.import_module(package)
+    names = [name for name in module.__all__ if not name.startswith("_")]
+    rows = [
+        f"| `{name}` | {describe(getattr(module, name))} |" for name in sorted(names, key=str.lower)
+    ]
+    return section(f"`{package}`", first_paragraph(module.__doc__ or ""), "name", rows)
+
+
+def modules_section(package: str) -> str:
+    """The modules of a package, by the first line of each."""
+    module = importlib.import_module(package)
+    found = [f"{package}.{m.name}" for m in pkgutil.iter_modules(module.__path__)]
+    rows = [
+        f"| `{name}` | {first_paragraph(importlib.import_module(name).__doc__ or '')} |"
+        for name in found
+    ]
+    about = f"{first_paragraph(module.__doc__ or '')} Its modules are imported by name."
+    return section(f"The modules of `{package}`", about, "module", rows)
+
+
 def main() -> None:
     """Write the page."""
-    parts = [HEAD]
-    for room in ROOMS:
-        module = importlib.import_module(f"rerank.{room}")
-        names = sorted(module.__all__, key=str.lower)
-        rows = [f"| `{name}` | {describe(getattr(module, name))} |" for name in names]
-        parts.append(
-            "\n".join(
-                [
-                    f"## `rerank.{room}`",
-                    "",
-                    first_paragraph(module.__doc__ or ""),
-                    "",
-                    "| name | what |",
-                    "| --- | --- |",
-                    *rows,
-                    "",
-                ]
-            )
-        )
+    parts = [HEAD, *map(package_section, PACKAGES), *map(modules_section, OF_MODULES)]
     page = Path(__file__).parents[1] / "docs" / "api.md"
     page.write_text("\n".join(parts))
 
