@@ -40,6 +40,17 @@ from rerank.types import Array
 
 #: Version of the layout of a saved `Reranker`.
 FORMAT = 1
+#: What stages write besides their models.
+_OF_SINGLE_IMAGES = {
+    "header",
+    "holdout",
+    "images",
+    "maps",
+    "maps_cross_entropy",
+    "model_cross_entropy",
+    "scores",
+    "size_scores",
+}
 #: Stages of a run that no model needs: analyses and their report.
 _ANALYSES = {"upsampling", "oracle", "dense_crf", "generators", "ablation", "pages"}
 
@@ -353,7 +364,7 @@ def _pack(open_stage: Any, recipe: Recipe, classes: Classes) -> bytes:
             group = file.create_group(name)
             with open_stage(name) as source:
                 for key in source:
-                    if key not in ("images", "holdout", "header", "scores", "size_scores"):
+                    if key not in _OF_SINGLE_IMAGES:
                         source.copy(key, group)
     return buffer.getvalue()
 
