@@ -51,7 +51,9 @@ class Stage:
         Raised whenever the stage would write something else for the same settings.
     run : str
         The function ``run(job, file)`` that fills the file of one part, as ``module:function``;
-        it is imported when the stage runs.
+        it is imported when the stage runs. `job` is the `Job`: what the function may read.
+        `file` is the open HDF5 file, still empty, that becomes the artefact; it gets its header
+        when the function returns.
     settings : callable
         The settings that its results depend on, as plain values.
     inputs : sequence of (stage name, reach), or callable

@@ -32,7 +32,19 @@ class BoundedRanker:
 
     @classmethod
     def of(cls, ranker: Ranker, values: FloatArray) -> BoundedRanker:
-        """A fitted ranker with the ranges of the rows (N, D) that it was fitted on."""
+        """Bound a fitted ranker by the ranges of the columns that it was fitted on.
+
+        Parameters
+        ----------
+        ranker : Ranker
+            Fitted.
+        values : (N, D) float array
+            The rows that it was fitted on.
+
+        Returns
+        -------
+        BoundedRanker
+        """
         # Trees do not extrapolate.
         weights = getattr(ranker, "coef_", np.zeros(values.shape[1]))
         return cls(

@@ -42,6 +42,7 @@ class ImageRows:
 
     @property
     def n_images(self) -> int:
+        """Number of images."""
         return len(self.starts) - 1
 
     @property

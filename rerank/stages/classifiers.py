@@ -54,7 +54,15 @@ def load_models(file: h5py.File) -> ImageModels:
 
 
 def read_scores(group: h5py.Group, index: int) -> ImageScores:
-    """The scores of the image at that place of the part's `image_ids`."""
+    """The scores of an image.
+
+    Parameters
+    ----------
+    group : HDF5 group
+        The file, or its group `holdout`.
+    index : int
+        The image's row in it.
+    """
     return ImageScores(group["scores"][index], group["size_scores"][index])
 
 

@@ -72,7 +72,26 @@ def rarest_class(pixels: IntArray, background: int | None = None) -> IntArray:
 
 
 def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
-    """The folds of a recipe's training images, and `final`; see `open_pipeline`."""
+    """The folds of a recipe's training images, and `final`; see `open_pipeline`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    store : Store
+        The stage `index` writes to it, if it has not yet.
+    data : RunData
+
+    Returns
+    -------
+    tuple of Part
+
+    Raises
+    ------
+    ConfigError
+        If there are more folds than training images.
+    LeakError
+        If an image is both a training and an evaluation image.
+    """
     train, n_folds, scheme = data.train, recipe.folds.n_folds, recipe.folds.scheme
     if n_folds > len(train):
         raise ConfigError(

@@ -18,7 +18,19 @@ POPULATIONS = ("evaluation", "cross_fitted")
 
 
 def population_parts(job: Job, population: str) -> tuple[str, ...]:
-    """The parts whose images a population holds; empty where there is no evaluation split."""
+    """The parts whose images a population holds; empty where there is no evaluation split.
+
+    Parameters
+    ----------
+    job : Job
+    population : str
+        One of `POPULATIONS`.
+
+    Returns
+    -------
+    tuple of str
+        Names of parts.
+    """
     parts = job.parts if population == "cross_fitted" else job.parts[-1:]
     return tuple(
         part.name
@@ -28,7 +40,20 @@ def population_parts(job: Job, population: str) -> tuple[str, ...]:
 
 
 def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> IntersectionUnion:
-    """Counts of the proposals of several parts, or of `unary_` or `bound_` labelings."""
+    """Counts of the proposals of several parts.
+
+    Parameters
+    ----------
+    job : Job
+    parts : tuple of str
+    prefix : {"", "unary_", "bound_"}
+        Counts of other labelings: those of the unaries alone, or the best that superpixels allow.
+
+    Returns
+    -------
+    IntersectionUnion
+        (n_images, M, n_classes) int64, or (n_images, n_classes) with a prefix.
+    """
     arrays: dict[str, list[Any]] = {"intersections": [], "unions": []}
     for name in parts:
         with job.open("quality", name) as file:
@@ -40,7 +65,15 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
 
 
 def load_curve(file: h5py.File, population: str) -> OracleCurve:
-    """The oracle curve of a population."""
+    """The oracle curve of a population.
+
+    Parameters
+    ----------
+    file : HDF5 file
+        Of the stage `oracle`.
+    population : str
+        One of `POPULATIONS`.
+    """
     group = file[population]
     return OracleCurve(**{name: group[name][()] for name in group})
 
