@@ -1,4 +1,4 @@
-"""What comes out for one image, and the models of a finished run that make it."""
+"""The results for one image, and the models of a finished run that compute them."""
 
 from __future__ import annotations
 

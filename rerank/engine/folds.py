@@ -1,4 +1,4 @@
-"""Cross-validation folds over images, and the check that nothing was trained on what it judges."""
+"""Cross-validation folds over images, and the check that no image leaks between them."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def make_parts(
 
 
 def check_no_leak(image_ids: Sequence[str], trained_on: Sequence[str], where: str) -> None:
-    """Refuse images that are judged by something that was trained on them.
+    """Refuse images that results are made for by models that were trained on them.
 
     Parameters
     ----------
     image_ids : sequence of str
-        Images that are judged.
+        Images that results are made for.
     trained_on : sequence of str
         Images that models were fitted on.
     where : str

@@ -26,7 +26,7 @@ class Task:
     trained_on: tuple[str, ...]
 
     def header(self, recipe: Recipe) -> Header:
-        """What the artefact will say of itself."""
+        """The header that the artefact will get."""
         return Header(
             version=self.stage.version,
             settings=self.stage.settings(recipe),

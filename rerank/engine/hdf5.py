@@ -104,6 +104,6 @@ def _check_room(path: str, size: int) -> None:
 
 
 def is_full(error: OSError) -> bool:
-    # HDF5 tells the system's error number in its text alone.
     """Whether an error says that the disk or the user's share of it is full."""
+    # HDF5 tells the system's error number in its text alone.
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}," in str(error)

@@ -65,7 +65,7 @@ class Stage:
     fits : bool
         Whether it fits a model on the part's training images.
     cost : float
-        Rough seconds an image, which only weighs the progress bar.
+        Rough seconds per image, used only to weigh the progress bar.
     """
 
     name: str

@@ -51,7 +51,7 @@ class ArtefactRef:
 
 @dataclass(frozen=True)
 class Header:
-    """What an artefact says of itself, kept in the attributes of its file.
+    """The description of an artefact, kept in the attributes of its file.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class Store:
         ----------
         ref : ArtefactRef
         header : Header
-            What it says of itself; times, memory and versions are filled in here.
+            Its description; times, memory and versions are filled in here.
 
         Yields
         ------

@@ -97,7 +97,7 @@ class DenseNetworkRecipe:
 
 
 class DenseNetworkBench:
-    """Trains and measures dense networks, one a row of a table (see `Bench`).
+    """Trains and measures dense networks, one per row of a table (see `Bench`).
 
     At the small size images are brought to one size and mirrored; where the backbone is frozen
     its activations are kept in memory. At full size the backbone is trained, on random windows of

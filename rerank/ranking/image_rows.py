@@ -270,7 +270,7 @@ def best_rows(scores: FloatArray, images: ImageRows) -> IntArray:
     Parameters
     ----------
     scores : ndarray of shape (N,)
-        One a row, in the order of the matrix as it was given.
+        One per row, in the order of the matrix as it was given.
     images : ImageRows
 
     Returns

@@ -1,4 +1,4 @@
-"""What each generator of proposals alone makes possible, beside the pool's choice among them."""
+"""The oracle of each generator of proposals alone, beside that of the pool."""
 
 from __future__ import annotations
 

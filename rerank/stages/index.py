@@ -118,7 +118,7 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write `class_pixels`, a row an image, in the order of the ids."""
+    """Write `class_pixels`, one row per image, in the order of the ids."""
     train, evaluate = job.data.train, job.data.evaluate
     known = set(train.ids)
     rows = dict(zip(train.ids, class_pixels(train, train.ids)))

@@ -1,4 +1,4 @@
-"""What the proposals make possible: oracle curves on the evaluation images and across the folds."""
+"""Oracle curves of the proposals, on the evaluation images and across the folds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rerank.engine.hdf5 import write_arrays
 from rerank.engine.stage import Job, read_image
 from rerank.metrics import IntersectionUnion, OracleCurve, oracle_curve
 
-#: Images that analyses are made on: the evaluation split, and all images, each judged by models
-#: that never saw it.
+#: Images that analyses are made on: the evaluation split, and all images, each with the results of
+#: models that never saw it.
 POPULATIONS = ("evaluation", "cross_fitted")
 
 
