@@ -105,7 +105,7 @@ class DenseNetworkSettings(Settings):
     `rmi(factor=2)` or `0.7 uoi + 0.3 ce`; others than `ce` start from it, half way through the
     epochs. `crf_layer` puts CRF-Grad with learned kernels on top (Larsson et al. 2017); network
     and layer are then trained together for `crf_epochs`. A backbone without weights must be
-    trained too (`train_backbone`); a frozen one runs once an image.
+    trained too (`train_backbone`); a frozen one runs once per image.
     """
 
     size: tuple[Count, Count] = (180, 240)

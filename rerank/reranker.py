@@ -116,11 +116,11 @@ class Reranker(BaseEstimator):
     Parameters
     ----------
     n_proposals : int
-        Proposals an image.
+        Proposals per image.
     n_folds : int
         Folds of the labelled images, at least 2.
     class_names : sequence of str, optional
-        One a class; numbers by default.
+        One per class; numbers by default.
     background : int, optional
         The class that is what is left over.
     ordered : bool
@@ -331,7 +331,7 @@ class ArrayMaps:
         return self.maps[image_id]
 
     def where(self, image_id: str) -> str:
-        """What errors call it."""
+        """The map's name in error messages."""
         return f"map {int(image_id)}"
 
     def digest(self, image_id: str) -> str:
@@ -353,7 +353,7 @@ def _opened(content: bytes) -> h5py.File:
 
 
 def _pack(open_stage: Any, recipe: Recipe, classes: Classes) -> bytes:
-    """The models of all stages as one HDF5 file, without what they said of single images."""
+    """The models of all stages as one HDF5 file, without their results for single images."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT

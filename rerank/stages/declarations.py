@@ -1,6 +1,6 @@
-"""What each stage is besides its inputs: a summary, a version, a cost, and its settings.
+"""The summary, version, cost and settings of each stage.
 
-Nothing here imports a model, so that the state of a run can be told in a moment.
+Nothing here imports a model, so that `rerank status` is quick.
 """
 
 from __future__ import annotations
