@@ -511,7 +511,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     name = ".".join(location)
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
+        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.7)
         hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
         return f"{name}: unknown key ({hint})"
     if error["type"] == "missing":

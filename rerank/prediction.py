@@ -172,7 +172,14 @@ class FinalModels:
         self.recipe, self.classes = recipe, classes
         self._coarse_input = make_coarse_input(recipe, weights)
         with open_stage("unaries") as file:
-            self._unary = _load_unary(file, recipe, classes, weights)
+            self._classifier: SuperpixelClassifier | None = None
+            self._network: DenseNetworkUnary | None = None
+            if recipe.unary.source == "classifier":
+                self._classifier = load_classifier(file)
+            elif recipe.unary.source == "dense_network":
+                self._network = DenseNetworkUnary.from_arrays(
+                    read_arrays(file["model"]), classes.n_classes, recipe, weights
+                )
             class_shares = file["class_shares"][()]
         with open_stage("auxiliary") as file:
             self._auxiliary = AuxiliaryModels.load(file, recipe, classes.n_classes, weights)
@@ -258,11 +265,10 @@ class FinalModels:
                 described[id(descriptor)] = descriptor(image, superpixels)
             return described[id(descriptor)]
 
-        if isinstance(self._unary, SuperpixelClassifier):
-            assert self._describe is not None
-            unary = self._unary.predict_proba(describe(self._describe))
-        elif isinstance(self._unary, DenseNetworkUnary):
-            unary = self._unary.predict_proba(image, superpixels)
+        if self._classifier is not None and self._describe is not None:
+            unary = self._classifier.predict_proba(describe(self._describe))
+        elif self._network is not None:
+            unary = self._network.predict_proba(image, superpixels)
         elif probabilities is None:
             raise ConfigError(
                 "this run was made from probability maps; give those of the new "
@@ -314,14 +320,3 @@ class _View:
     @property
     def proposals(self) -> Proposals:
         return Proposals.of(self.regions["superpixels"], self.drawn)
-
-
-def _load_unary(
-    file: h5py.Group, recipe: Recipe, classes: Classes, weights: str | None
-) -> SuperpixelClassifier | DenseNetworkUnary | None:
-    if recipe.unary.source == "classifier":
-        return load_classifier(file)
-    if recipe.unary.source == "dense_network":
-        arrays = read_arrays(file["model"])
-        return DenseNetworkUnary.from_arrays(arrays, classes.n_classes, recipe, weights)
-    return None

@@ -25,8 +25,8 @@ from rerank.engine.scheduler import run_graph
 from rerank.errors import DataError, InputError, StoreError
 from rerank.features import similarity_matrix
 from rerank.files import replace_file
+from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions
-from rerank.potentials.potts_energy import EnergySettings
 from rerank.prediction import MODEL_STAGES, FinalModels, Proposals, Result
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice

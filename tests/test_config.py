@@ -48,7 +48,7 @@ def test_bad_settings_are_named(override: str, message: str) -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(ConfigError, match="^r.yaml: auxiliary.features .* set fusion.enabled=true"):
         build_recipe(TREE, "r.yaml", ["auxiliary.features=deep", "fusion.enabled=false"])
-    with pytest.raises(ConfigError, match="auxiliary.scales is of deep features alone; set post"):
+    with pytest.raises(ConfigError, match="auxiliary.scales is of deep features alone; set aux"):
         build_recipe(TREE, "r.yaml", ["auxiliary.features=appearance", "auxiliary.scales=[2.0]"])
     with pytest.raises(
         ConfigError, match="^r.yaml: auxiliary.dense_network .* set fusion.enabled=true"
@@ -58,6 +58,40 @@ def test_settings_that_do_not_go_together() -> None:
         ConfigError, match="auxiliary.dense_network would add; set auxiliary.dense_network=false"
     ):
         build_recipe(TREE, "r.yaml", ["auxiliary.dense_network=true", "unary.source=dense_network"])
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("posterior.features=deep", "posterior is now called auxiliary"),
+        ("posterior.dense=true", "posterior.dense is now called auxiliary.dense_network"),
+        ("dense.loss=ce", "dense is now called dense_network"),
+        ("unary.holdout=0.2", "unary.holdout is now called holdout"),
+        ("unary.source=dense", "unary.source: dense is now called dense_network"),
+    ],
+)
+def test_an_old_key_names_the_new_one(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+        build_recipe(TREE, "r.yaml", [override])
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("unary.dense_crf=true", "unary.dense_crf refines the probabilities of pixels"),
+        ("unary.source=probabilities", "set unary.probabilities$"),
+        ("proposals.inference=trws", "proposals.inference is of the generator div_mbest"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_recipe(TREE, "r.yaml", [override])
+
+
+def test_numbers_are_read_as_json_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text('{"name": "x", "dataset": {"name": "scenes"}, "ranking": {"C": 1e-05}}')
+    assert load_recipe(path).ranking.C == 1e-5
 
 
 def test_missing_key_is_named() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rerank.config import Recipe
 from rerank.engine.folds import ALL, FINAL, Part
@@ -70,8 +70,9 @@ class Graph:
         data: ExternalData,
         store: Store,
     ) -> None:
+        self.data: Any = data
         self.recipe, self.stages, self.parts = recipe, tuple(stages), tuple(parts)
-        self.data, self.store = data, store
+        self.store = store
         self.tasks = self._plan()
         self._by_name = {(task.stage.name, task.part.name): task for task in self.tasks}
 

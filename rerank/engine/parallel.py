@@ -69,7 +69,7 @@ def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         raise ConfigError("--backend dask needs --scheduler ADDRESS (tcp://host:8786)")
     try:
-        client = Client(scheduler, timeout="10s")
+        client = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(f"no Dask scheduler answers at {scheduler} ({error})") from error
     with client:

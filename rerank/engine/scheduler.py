@@ -94,6 +94,18 @@ def part_name(fold: str) -> str:
     return fold_name(int(fold))
 
 
+def compute(graph: Graph, task: Task) -> None:
+    """Compute one task's artefact, unless it is there; what it reads must be.
+
+    Parameters
+    ----------
+    graph : Graph
+    task : Task
+        One of the graph's.
+    """
+    _execute(graph.job_of(task), task, graph.recipe)
+
+
 def _execute(job: Job, task: Task, recipe: Recipe) -> str:
     with job.store.lock(task.ref):
         # Another run may have made it while this one waited for the lock.

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import filelock
 import h5py
@@ -153,7 +153,7 @@ class Store:
         """Whether a complete artefact is in place; a damaged one counts as absent."""
         return self.state(ref) == "fresh"
 
-    def state(self, ref: ArtefactRef) -> str:
+    def state(self, ref: ArtefactRef) -> Literal["fresh", "missing", "damaged"]:
         """`fresh`, `missing` or `damaged`, from the header alone."""
         if not self.path(ref).exists():
             return "missing"

@@ -32,7 +32,7 @@ from rerank.nets import (
     TrainingData,
     train,
 )
-from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
+from rerank.nets.activation_maps import images_to_tensor, torch_threads, warp_image
 from rerank.nets.kept_activations import resize_labels
 from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.potentials.dense_crf_settings import DenseCRFSettings

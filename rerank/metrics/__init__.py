@@ -21,7 +21,7 @@ from rerank.metrics.iou import (
     iou_from_counts,
     mean_image_iou,
 )
-from rerank.metrics.oracle import OracleCurve, oracle_curve
+from rerank.metrics.oracle_curve import OracleCurve, oracle_curve
 from rerank.metrics.region_counts import (
     majority_labels,
     region_confusion,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
-from rerank.nets.backbone_activations import warp_image
+from rerank.nets.activation_maps import warp_image
 from rerank.nets.training_data import Batch
 from rerank.types import VOID, Array, IntArray
 

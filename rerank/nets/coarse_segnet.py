@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rerank.errors import DataError, InputError
-from rerank.nets.backbone_activations import images_to_tensor, torch_threads
+from rerank.nets.activation_maps import images_to_tensor, torch_threads
 from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout

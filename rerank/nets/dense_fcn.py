@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rerank.errors import InputError
+from rerank.nets.activation_maps import images_to_tensor, torch_threads
 from rerank.nets.backbone import LayerGeometry
-from rerank.nets.backbone_activations import images_to_tensor, torch_threads
 from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.dropout import SeededDropout

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from rerank.errors import ConfigError, DataError
 from rerank.layers import BilateralTerm, CRFGrad
+from rerank.nets.activation_maps import images_to_tensor, torch_threads
 from rerank.nets.backbone import new_backbone
-from rerank.nets.backbone_activations import images_to_tensor, torch_threads
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_fcn import DenseFCN

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank.errors import InputError
+from rerank.nets.activation_maps import torch_threads, warp_image
 from rerank.nets.augmented_images import AugmentedImages, LabelledImage, LabelledImages
-from rerank.nets.backbone_activations import torch_threads, warp_image
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_network import DenseNetwork, DenseNetworkSettings, new_fcn, new_model

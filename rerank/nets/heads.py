@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from rerank.errors import InputError
-from rerank.nets.backbone_activations import torch_threads
+from rerank.nets.activation_maps import torch_threads
 from rerank.nets.coarse_segnet import SegNetHead
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.training import History, Progress, train

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from rerank.errors import InputError
+from rerank.nets.activation_maps import images_to_tensor, torch_threads, warp_image
 from rerank.nets.augmented_images import LabelledImages
-from rerank.nets.backbone_activations import images_to_tensor, torch_threads, warp_image
 from rerank.nets.dense_fcn import DenseFCN
 from rerank.nets.training_data import Batch, KeptInputs
 from rerank.types import Array, FloatArray, IntArray

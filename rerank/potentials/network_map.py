@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerank.layers import dense_crf
-from rerank.nets.backbone_activations import torch_threads
+from rerank.nets.activation_maps import torch_threads
 from rerank.potentials.unary import region_probabilities
 from rerank.types import Array, FloatArray
 

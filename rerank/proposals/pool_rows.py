@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rerank.potentials.potts_energy import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.candidates import Candidate, run_candidates
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet

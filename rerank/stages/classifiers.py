@@ -64,7 +64,8 @@ def class_shares(histograms: list[Array]) -> FloatArray:
     `histograms` holds the labelled pixels of each image's superpixels, (n, C) int.
     """
     pixels = np.array([histogram.sum(axis=0) for histogram in histograms], dtype=np.float64)
-    return pixels / np.maximum(1, pixels.sum(axis=1, keepdims=True))
+    shares: FloatArray = pixels / np.maximum(1, pixels.sum(axis=1, keepdims=True))
+    return shares
 
 
 def backbone_vector(coarse_input: Array) -> FloatArray:
@@ -76,7 +77,8 @@ def backbone_vector(coarse_input: Array) -> FloatArray:
         Of `make_coarse_input`, with a pretrained backbone.
     """
     cells = np.maximum(coarse_input.astype(np.float32), 0).reshape(len(coarse_input), -1)
-    return np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
+    vector: FloatArray = np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
+    return vector
 
 
 def fit_image_models(

@@ -15,7 +15,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image
-from rerank.potentials.potts_energy import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.pool_rows import PoolRow, from_text, pool_contexts, to_text
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of

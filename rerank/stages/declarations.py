@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe, Settings
-from rerank.engine.stage import Inputs, Stage
+from rerank.engine.stage import Reach, Stage
 
 
 class _Declaration(NamedTuple):
@@ -47,22 +47,22 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     )
 
 
-def own(*names: str) -> Inputs:
+def own(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The files of these stages for the part itself."""
     return tuple((name, "own") for name in names)
 
 
-def fit(*names: str) -> Inputs:
+def fit(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The files of these stages for the part itself and for all folds that its models see."""
     return tuple((name, "fit") for name in names)
 
 
-def out_of_fold(*names: str) -> Inputs:
+def out_of_fold(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The part's own files and, for `final`, those of all folds: see `Reach`."""
     return tuple((name, "out_of_fold") for name in names)
 
 
-def every(*names: str) -> Inputs:
+def every(*names: str) -> tuple[tuple[str, Reach], ...]:
     """All files of these stages."""
     return tuple((name, "every") for name in names)
 

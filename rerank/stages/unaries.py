@@ -238,12 +238,12 @@ def _held_out_regions(job: Job, held: tuple[str, ...]) -> Iterator[tuple[str, di
 
 
 def _training_shares(job: Job) -> FloatArray:
-    pixels = np.zeros(job.data.n_classes)
+    pixels: FloatArray = np.zeros(job.data.n_classes)
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index in range(len(fold.image_ids)):
                 pixels += read_image(regions, index, ("histogram",))["histogram"].sum(axis=0)
-    return pixels / max(1.0, pixels.sum())
+    return pixels / max(1.0, float(pixels.sum()))
 
 
 def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:

@@ -11,7 +11,7 @@ from rerank.config import CRFSettings
 from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
-from rerank.potentials.potts_energy import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.ranking import CRFExample, StructuredCRFLearner
 from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
@@ -146,7 +146,7 @@ def _learn(
             _example(image, source, scale, chosen.base) for image in images if image.histogram.any()
         ]
         for C in chosen.learner_C:
-            learner = StructuredCRFLearner(C, random_state=random_state).fit(examples)
+            learner = StructuredCRFLearner(C=C, random_state=random_state).fit(examples)
             tried.append(
                 EnergySettings(
                     float(learner.potts_weights_[0]),

@@ -103,9 +103,10 @@ def test_command(folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture
     np.testing.assert_array_equal(np.load(out / "a.npy"), expected)
     np.testing.assert_array_equal(np.asarray(Image.open(out / "a_segmentation.png")), labels)
     assert np.load(out / "b.npy").shape == (3, 18, 26)
-    assert main(["dense-crf", str(maps), str(images), "--out", str(out), "--scale", "2"]) == 2
+    given = ["dense-crf", "--probabilities", str(maps), "--images", str(images)]
+    assert main([*given, "--out", str(out), "--scale", "2"]) == 2
     assert "scale must be in (0, 1]" in capsys.readouterr().err
-    assert main(["dense-crf", str(maps), str(images), "--out", str(maps)]) == 1
+    assert main([*given, "--out", str(maps)]) == 1
     assert "would be overwritten" in capsys.readouterr().err
 
 

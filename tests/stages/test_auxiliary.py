@@ -60,7 +60,13 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 def test_fusion_uses_both_and_stage_1_neither(graph: Graph) -> None:
     with graph.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert {"superpixel", "auxiliary", "dense", "dense_image", "dense_similar"} <= set(names)
+    assert {
+        "superpixel",
+        "auxiliary",
+        "auxiliary_dense_network",
+        "auxiliary_dense_network_image",
+        "auxiliary_dense_network_similar",
+    } <= set(names)
     without = open_pipeline(recipe_with("auxiliary.dense_network=false"), Store(graph.store.root))
     for stage in ("unaries", "segnet", "classifiers"):
         assert without.task(stage, FINAL).ref == graph.task(stage, FINAL).ref
@@ -144,4 +150,4 @@ def test_a_network_alone_is_an_auxiliary_model_too(tmp_path: Path) -> None:
     assert opinion.classifier is None and opinion.dense_network is not None
     with found.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
-    assert "dense" in names and "auxiliary" not in names
+    assert "auxiliary_dense_network" in names and "auxiliary" not in names

@@ -6,7 +6,7 @@ import pytest
 from rerank.config import build_recipe
 from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
-from rerank.potentials.potts_energy import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.superpixels import adjacency_graph
 from rerank.tuning.energy_search import HoldoutImage, choose_energy, prior_bias
 

@@ -1,1 +1,0 @@
-"""Batch jobs over the library, and the recipes of the data sets."""
