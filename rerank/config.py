@@ -226,6 +226,13 @@ class ClassifierSettings(Settings):
         tuple[typing.Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=1)
     ] = (20.0, 40.0, 60.0, 80.0)
 
+    @pydantic.field_validator("percentiles")
+    @classmethod
+    def _each_once(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(percentiles)) < len(percentiles):
+            raise ValueError("each percentile must be named once")
+        return percentiles
+
 
 class FeatureSettings(Settings):
     """Columns of the ranker's table; `edges` compares label borders with an edge detector's."""
