@@ -42,7 +42,7 @@ class DatasetSettings(Settings):
     name: str
     train: str = "train"
     evaluate: str | None = "val"
-    options: dict[str, bool | int | float | str | None | list[int] | list[str]] = {}
+    options: dict[str, bool | int | float | str | list[int] | list[str] | None] = {}
 
 
 class FoldSettings(Settings):
