@@ -1,4 +1,4 @@
-"""What comes out for one image, and the models of a finished run that make it."""
+"""The results for one image, and the models of a finished run that compute them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,14 @@ class Proposals:
 
     @classmethod
     def of(cls, superpixels: Array, drawn: Mapping[str, Any]) -> Proposals:
-        """From superpixels, (H, W), and the arrays of `image_proposals`."""
+        """Build the record from what `image_proposals` returns.
+
+        Parameters
+        ----------
+        superpixels : (H, W) int array
+        drawn : mapping of str to array
+            The result of `image_proposals`.
+        """
         return cls(
             superpixels.astype(np.int32),
             drawn["labelings"],
@@ -172,7 +179,14 @@ class FinalModels:
         self.recipe, self.classes = recipe, classes
         self._coarse_input = make_coarse_input(recipe, weights)
         with open_stage("unaries") as file:
-            self._unary = _load_unary(file, recipe, classes, weights)
+            self._classifier: SuperpixelClassifier | None = None
+            self._network: DenseNetworkUnary | None = None
+            if recipe.unary.source == "classifier":
+                self._classifier = load_classifier(file)
+            elif recipe.unary.source == "dense_network":
+                self._network = DenseNetworkUnary.from_arrays(
+                    read_arrays(file["model"]), classes.n_classes, recipe, weights
+                )
             class_shares = file["class_shares"][()]
         with open_stage("auxiliary") as file:
             self._auxiliary = AuxiliaryModels.load(file, recipe, classes.n_classes, weights)
@@ -258,11 +272,10 @@ class FinalModels:
                 described[id(descriptor)] = descriptor(image, superpixels)
             return described[id(descriptor)]
 
-        if isinstance(self._unary, SuperpixelClassifier):
-            assert self._describe is not None
-            unary = self._unary.predict_proba(describe(self._describe))
-        elif isinstance(self._unary, DenseNetworkUnary):
-            unary = self._unary.predict_proba(image, superpixels)
+        if self._classifier is not None and self._describe is not None:
+            unary = self._classifier.predict_proba(describe(self._describe))
+        elif self._network is not None:
+            unary = self._network.predict_proba(image, superpixels)
         elif probabilities is None:
             raise ConfigError(
                 "this run was made from probability maps; give those of the new "
@@ -314,14 +327,3 @@ class _View:
     @property
     def proposals(self) -> Proposals:
         return Proposals.of(self.regions["superpixels"], self.drawn)
-
-
-def _load_unary(
-    file: h5py.Group, recipe: Recipe, classes: Classes, weights: str | None
-) -> SuperpixelClassifier | DenseNetworkUnary | None:
-    if recipe.unary.source == "classifier":
-        return load_classifier(file)
-    if recipe.unary.source == "dense_network":
-        arrays = read_arrays(file["model"])
-        return DenseNetworkUnary.from_arrays(arrays, classes.n_classes, recipe, weights)
-    return None

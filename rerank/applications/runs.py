@@ -19,6 +19,7 @@ from rerank.engine.store import ArtefactRef, Store, disk_errors
 from rerank.errors import DataError, StoreError
 from rerank.files import write_text
 from rerank.stages.pipeline import open_pipeline
+from rerank.stages.run_data import RunData
 
 if TYPE_CHECKING:
     from rerank.prediction import FinalModels
@@ -153,11 +154,12 @@ def write_run_file(graph: Graph, data_root: str | None) -> None:
         Of the whole pipeline.
     data_root : str or None
     """
-    train = graph.data.train
+    data: RunData = graph.data
+    train = data.train
     content = {
         "recipe": graph.recipe.model_dump(mode="json"),
         "data_root": data_root,
-        "weights": graph.data.weights,
+        "weights": data.weights,
         "classes": {
             "class_names": list(train.class_names),
             "palette": np.asarray(train.palette).tolist(),

@@ -99,7 +99,8 @@ def _predict(options: argparse.Namespace) -> int:
 def _dense_crf(options: argparse.Namespace) -> int:
     from dataclasses import fields
 
-    from rerank.applications.dense_crf_files import DenseCRFSettings, refine_files
+    from rerank.applications.dense_crf_files import refine_files
+    from rerank.potentials.dense_crf_settings import DenseCRFSettings
 
     settings = DenseCRFSettings(
         **{field.name: getattr(options, field.name) for field in fields(DenseCRFSettings)}

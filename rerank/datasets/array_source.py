@@ -44,7 +44,7 @@ class ArraySource:
         digest = hashlib.blake2b(digest_size=20)
         for array in (self.images[image_id], self.masks[image_id]):
             digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 

@@ -59,7 +59,8 @@ def read_network_map(path: Path) -> FloatArray:
                     f"{path}: holds {len(loaded.files)} arrays "
                     f"({', '.join(loaded.files[:5])}); keep one"
                 )
-            return loaded[loaded.files[0]]
+            found: FloatArray = loaded[loaded.files[0]]
+            return found
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import h5py
 
@@ -20,7 +21,7 @@ class MemoryStore(Store):
         self.root = Path("memory")
         self._files: dict[ArtefactRef, bytes] = {}
 
-    def state(self, ref: ArtefactRef) -> str:
+    def state(self, ref: ArtefactRef) -> Literal["fresh", "missing", "damaged"]:
         """`fresh` or `missing`."""
         return "fresh" if ref in self._files else "missing"
 

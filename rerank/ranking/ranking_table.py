@@ -90,4 +90,5 @@ def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
         groups,
         np.arange(n_images) * n_proposals,
     )
-    return gains * n_images
+    quality: FloatArray = gains * n_images
+    return quality

@@ -1,4 +1,4 @@
-"""What is known of a whole image: which classes are there, how large, and where they like to be."""
+"""Models of whole images: which classes are present, how large they are, and where they lie."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rerank.types import Array, FloatArray
 
 @dataclass(frozen=True)
 class ImageModels:
-    """The fitted models that judge whole images."""
+    """The fitted models of whole images."""
 
     presence: ImageClassifiers
     sizes: SizeThresholdClassifiers
@@ -31,7 +31,7 @@ class ImageModels:
     cooccurrence: CooccurrencePrior
 
     def score(self, vector: FloatArray) -> ImageScores:
-        """What the classifiers say of an image, from what is seen of it, (D,)."""
+        """The classifiers' scores of an image, from its features, (D,)."""
         row = vector[None]
         return ImageScores(
             self.presence.decision_function(row)[0], self.sizes.decision_function(row)[0]
@@ -54,7 +54,15 @@ def load_models(file: h5py.File) -> ImageModels:
 
 
 def read_scores(group: h5py.Group, index: int) -> ImageScores:
-    """The scores of the image at that place of the part's `image_ids`."""
+    """The scores of an image.
+
+    Parameters
+    ----------
+    group : HDF5 group
+        The file, or its group `holdout`.
+    index : int
+        The image's row in it.
+    """
     return ImageScores(group["scores"][index], group["size_scores"][index])
 
 
@@ -64,7 +72,8 @@ def class_shares(histograms: list[Array]) -> FloatArray:
     `histograms` holds the labelled pixels of each image's superpixels, (n, C) int.
     """
     pixels = np.array([histogram.sum(axis=0) for histogram in histograms], dtype=np.float64)
-    return pixels / np.maximum(1, pixels.sum(axis=1, keepdims=True))
+    shares: FloatArray = pixels / np.maximum(1, pixels.sum(axis=1, keepdims=True))
+    return shares
 
 
 def backbone_vector(coarse_input: Array) -> FloatArray:
@@ -76,7 +85,8 @@ def backbone_vector(coarse_input: Array) -> FloatArray:
         Of `make_coarse_input`, with a pretrained backbone.
     """
     cells = np.maximum(coarse_input.astype(np.float32), 0).reshape(len(coarse_input), -1)
-    return np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
+    vector: FloatArray = np.sqrt(np.concatenate([cells.mean(axis=1), cells.max(axis=1)]))
+    return vector
 
 
 def fit_image_models(
@@ -92,7 +102,7 @@ def fit_image_models(
     ----------
     settings : ClassifierSettings
     vectors : (N, D) float32 array
-        What is seen of each image.
+        Features of each image.
     shares : (N, C) float64 array
         Share of each class among its labelled pixels.
     targets : (N, grid, grid, C) float array
@@ -111,9 +121,9 @@ def fit_image_models(
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the models, and their `scores` and `size_scores` of the images, a row an image.
+    """Write the models, and their `scores` and `size_scores`, one row per image.
 
-    With fusion, `holdout` holds what models without the held-out images say of these.
+    With fusion, `holdout` holds the scores of the held-out images by models fitted without them.
     """
     vectors, histograms = [], []
     for fold in job.other_folds:

@@ -1,6 +1,6 @@
-"""What each stage is besides its inputs: a summary, a version, a cost, and its settings.
+"""The summary, version, cost and settings of each stage.
 
-Nothing here imports a model, so that the state of a run can be told in a moment.
+Nothing here imports a model, so that `rerank status` is quick.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe, Settings
-from rerank.engine.stage import Inputs, Stage
+from rerank.engine.stage import Reach, Stage
 
 
 class _Declaration(NamedTuple):
@@ -47,22 +47,22 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     )
 
 
-def own(*names: str) -> Inputs:
+def own(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The files of these stages for the part itself."""
     return tuple((name, "own") for name in names)
 
 
-def fit(*names: str) -> Inputs:
+def fit(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The files of these stages for the part itself and for all folds that its models see."""
     return tuple((name, "fit") for name in names)
 
 
-def out_of_fold(*names: str) -> Inputs:
+def out_of_fold(*names: str) -> tuple[tuple[str, Reach], ...]:
     """The part's own files and, for `final`, those of all folds: see `Reach`."""
     return tuple((name, "out_of_fold") for name in names)
 
 
-def every(*names: str) -> Inputs:
+def every(*names: str) -> tuple[tuple[str, Reach], ...]:
     """All files of these stages."""
     return tuple((name, "every") for name in names)
 
@@ -272,7 +272,7 @@ _DECLARATIONS = {
     "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
-        "image classifiers and priors", _classifiers, version=3, cost=0.3, fits=True
+        "image classifiers and priors", _classifiers, version=4, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2
