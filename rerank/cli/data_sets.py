@@ -36,10 +36,11 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from rerank.datasets.prepare import prepare
+    from rerank.datasets import prepare_dataset
 
     root = "data" if options.root is None else options.root
-    print("\n".join(prepare(options.name, root, options.archive, download=options.download)))
+    done = prepare_dataset(options.name, root, options.archive, download=options.download)
+    print("\n".join(done))
     return DONE
 
 

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     table.add_argument(
         "--work",
         default="work/reproduce",
-        help="work folder; outcomes are kept there [work/reproduce]",
+        help="work folder; results are kept there [work/reproduce]",
     )
     table.add_argument(
         "--seeds",

@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     add_work(verify)
     verify.add_argument("--repair", action="store_true", help="recompute what is damaged")
     add_execution(verify)
-    add_work(add_command(commands, "gc", _gc, "remove what the last recipe does not reach"))
+    add_work(add_command(commands, "gc", _gc, "remove what the last recipe does not use"))
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The work folder: one HDF5 file per stage and part, written atomically and checked when read.
+"""The work folder: one HDF5 file per stage and fold, written atomically and checked when read.
 
 A file is written under a temporary name, flushed to disk and renamed into place, so that a
 reader sees either nothing or a complete artefact. Every data set carries a fletcher32

@@ -1,4 +1,4 @@
-"""Image classifiers on pooled deep activations: is a class in the image, and how large is it?"""
+"""Image classifiers on mean and maximal activations: is a class in the image, and how large is it?"""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ class _SharesClassifiers(BaseEstimator):
     tol: float
     max_iter: int
 
-    def _check(self, pooled: Array, class_shares: Array) -> tuple[FloatArray, FloatArray]:
+    def _check(self, vectors: Array, class_shares: Array) -> tuple[FloatArray, FloatArray]:
         shares = np.asarray(class_shares, dtype=np.float64)
-        pooled = np.asarray(pooled, dtype=np.float64)
-        if pooled.ndim != 2 or shares.ndim != 2 or len(pooled) != len(shares):
+        vectors = np.asarray(vectors, dtype=np.float64)
+        if vectors.ndim != 2 or shares.ndim != 2 or len(vectors) != len(shares):
             raise InputError(
-                f"pooled {pooled.shape} and class_shares {shares.shape} must be (N, D) and (N, C)"
+                f"vectors {vectors.shape} and class_shares {shares.shape} must be (N, D) and (N, C)"
             )
         if not (shares >= 0).all() or not (shares.sum(axis=1) <= 1 + 1e-6).all():
             raise InputError("class_shares must be at least 0 and sum to at most 1 per image")
         if self.class_weight not in (None, "balanced"):
             raise InputError(f"class_weight must be 'balanced' or None, got {self.class_weight!r}")
         self.classes_ = foreground_classes(shares.shape[1], self.background)
-        return pooled, shares[:, self.classes_]
+        return vectors, shares[:, self.classes_]
 
-    def _fit(self, pooled: FloatArray, labels: Array) -> None:
+    def _fit(self, vectors: FloatArray, labels: Array) -> None:
         machines = fit_linear_svms(
-            pooled, labels, self.C, self.class_weight == "balanced", self.tol, self.max_iter
+            vectors, labels, self.C, self.class_weight == "balanced", self.tol, self.max_iter
         )
         self.coef_ = machines.coef
         self.intercept_ = machines.intercept
         self.duality_gap_ = machines.duality_gap
 
-    def decision_function(self, pooled: Array) -> FloatArray:
+    def decision_function(self, vectors: Array) -> FloatArray:
         """Scores of images, (N, K) or (N, K * P); higher where the label is more certain.
 
         Raises
@@ -55,10 +55,10 @@ class _SharesClassifiers(BaseEstimator):
         NotFittedError
             Before `fit`.
         InputError
-            If `pooled` has another number of columns than in training.
+            If `vectors` has another number of columns than in training.
         """
         self._check_fitted()
-        return LinearSVMs(self.coef_, self.intercept_, self.duality_gap_).decision_function(pooled)
+        return LinearSVMs(self.coef_, self.intercept_, self.duality_gap_).decision_function(vectors)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "coef_"):
@@ -126,12 +126,12 @@ class ImageClassifiers(_SharesClassifiers):
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, pooled: Array, class_shares: Array) -> ImageClassifiers:
+    def fit(self, vectors: Array, class_shares: Array) -> ImageClassifiers:
         """Fit one machine for each label.
 
         Parameters
         ----------
-        pooled : (N, D) float
+        vectors : (N, D) float
             Pooled activations of the training images.
         class_shares : (N, C) float in [0, 1]
             Share of each class among the labelled pixels of each image.
@@ -143,8 +143,8 @@ class ImageClassifiers(_SharesClassifiers):
         InputError
             If a setting is out of its range.
         """
-        pooled, shares = self._check(pooled, class_shares)
-        self._fit(pooled, shares > 0)
+        vectors, shares = self._check(vectors, class_shares)
+        self._fit(vectors, shares > 0)
         return self
 
 
@@ -190,12 +190,12 @@ class SizeThresholdClassifiers(_SharesClassifiers):
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, pooled: Array, class_shares: Array) -> SizeThresholdClassifiers:
+    def fit(self, vectors: Array, class_shares: Array) -> SizeThresholdClassifiers:
         """Fit one machine for each label.
 
         Parameters
         ----------
-        pooled : (N, D) float
+        vectors : (N, D) float
             Pooled activations of the training images.
         class_shares : (N, C) float in [0, 1]
             Share of each class among the labelled pixels of each image.
@@ -207,11 +207,11 @@ class SizeThresholdClassifiers(_SharesClassifiers):
         InputError
             If a setting is out of its range.
         """
-        pooled, shares = self._check(pooled, class_shares)
+        vectors, shares = self._check(vectors, class_shares)
         self.percentiles_ = np.asarray(self.percentiles, dtype=np.float64)
         self.thresholds_ = size_thresholds(shares, self.percentiles)
         labels = shares[:, :, None] >= self.thresholds_
-        self._fit(pooled, labels.reshape(len(shares), -1))
+        self._fit(vectors, labels.reshape(len(shares), -1))
         return self
 
     def to_arrays(self) -> dict[str, Array]:

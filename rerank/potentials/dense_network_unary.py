@@ -107,7 +107,7 @@ class DenseNetworkUnary:
     refined : bool
         Whether its pixel probabilities are refined by `dense_crf`.
     temperature : float
-        That the pooled probabilities are flattened by, above 1, or sharpened, below.
+        That the averaged probabilities are flattened by, above 1, or sharpened, below.
     """
 
     source: DenseNetwork

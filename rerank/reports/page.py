@@ -35,7 +35,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page over one set of images: its rules, curves and tables."""
+    """A section of the page about one set of images: its rules, curves and tables."""
 
     title: str
     lead: str

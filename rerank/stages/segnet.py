@@ -1,4 +1,4 @@
-"""The coarse SegNet of each part: trained on the other folds, applied to the part's own images.
+"""The coarse SegNet of each fold: trained on the other folds, applied to the images of the fold.
 
 Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
 """
