@@ -281,7 +281,7 @@ _DECLARATIONS = {
     "fusion": _Declaration(
         "joining the signals",
         lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
-        version=3,
+        version=4,
         cost=0.1,
         fits=True,
     ),
