@@ -127,10 +127,10 @@ def compare(problem: Problem, rounds: int) -> None:
     }
     for peer, settings in PEERS.items():
         for tol in TOLERANCES:
-            fit = partial(fit_peer, problem, tol, **settings)
-            if excess(fit()) <= ACCURACY:
+            peer_fit = partial(fit_peer, problem, tol, **settings)
+            if excess(peer_fit()) <= ACCURACY:
                 break
-        fits[f"{peer}, tol {tol:g}"] = fit
+        fits[f"{peer}, tol {tol:g}"] = peer_fit
     seconds: dict[str, list[float]] = {key: [] for key in fits}
     reached = {}
     for _ in range(rounds):
