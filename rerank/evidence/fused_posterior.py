@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError, NotFittedError
 from rerank.evidence.region_signals import RegionSignals
@@ -20,7 +24,8 @@ LEAST_SPREAD = 1.0
 class FusedPosterior(BaseEstimator):
     """p(c | region) proportional to exp(sum_f w_f signal_f(region, c)), one weight a signal.
 
-    A conditional logit (McFadden 1974), fitted by Newton steps to the pixels' labels. All classes
+    A conditional logit (McFadden 1974), fitted to the pixels' labels by Newton steps in a trust
+    region (`scipy.optimize.minimize`, method `trust-exact`). All classes
     share the weights: ten of them do not overfit a few hundred images, as hundreds of weights for
     single classes do. The signals must come from models that did not see the image, in training
     as in use.
@@ -35,9 +40,9 @@ class FusedPosterior(BaseEstimator):
         Fit on at most this many regions of an image, drawn at random with chances by labelled
         area; None for all.
     tol : float
-        Stop when a step promises less than this.
+        Stop when the gradient's norm, for signals in units of their spread, is below this.
     max_iter : int
-        Newton steps at most.
+        Steps at most; `ConvergenceWarning` if that is not enough.
     random_state : int, Generator or None
         For the draw of regions.
 
@@ -56,7 +61,7 @@ class FusedPosterior(BaseEstimator):
         self,
         alpha: float = 1e-3,
         regions_per_image: int | None = 200,
-        tol: float = 1e-9,
+        tol: float = 1e-5,
         max_iter: int = 50,
         random_state: RandomState = 0,
     ) -> None:
@@ -111,7 +116,7 @@ class FusedPosterior(BaseEstimator):
         target /= target.sum()
         spread = _spread(design, target.sum(axis=1))
         self.names_ = names
-        scaled, self.loss_, self.n_iter_ = self._newton(
+        scaled, self.loss_, self.n_iter_ = self._minimise(
             (design / spread).astype(np.float32), target
         )
         self.weights_ = scaled / spread
@@ -128,27 +133,33 @@ class FusedPosterior(BaseEstimator):
         # Drawn by area, so that each stands for the same number of pixels.
         return kept, (labelled.sum() / limit / labelled[kept])[:, None]
 
-    def _newton(self, design: FloatArray, target: FloatArray) -> tuple[FloatArray, float, int]:
-        w = np.zeros(design.shape[2])
-        identity = np.eye(len(w))
-        loss, gradient, curvature = _loss_kernel(design, target, w)
-        for step in range(1, self.max_iter + 1):  # noqa: B007
-            total = gradient + self.alpha * w
-            direction = -np.linalg.solve(curvature + (self.alpha + 1e-12) * identity, total)
-            promised = -float(total @ direction)
-            if promised < self.tol:
-                break
-            length = 1.0
-            before = loss + 0.5 * self.alpha * float(w @ w)
-            while True:
-                trial = w + length * direction
-                loss, gradient, curvature = _loss_kernel(design, target, trial)
-                after = loss + 0.5 * self.alpha * float(trial @ trial)
-                if after <= before - 1e-4 * length * promised or length < 1e-8:
-                    break
-                length *= 0.5
-            w = trial
-        return w, loss, step
+    def _minimise(self, design: FloatArray, target: FloatArray) -> tuple[FloatArray, float, int]:
+        """The weights at the least penalised loss, the loss without penalty, and the steps."""
+        alpha, n_signals = float(self.alpha), design.shape[2]
+        penalty = alpha * np.eye(n_signals)
+
+        @lru_cache(maxsize=1)
+        def at(point: bytes) -> tuple[float, FloatArray, FloatArray]:
+            found: tuple[float, FloatArray, FloatArray]
+            found = _loss_kernel(design, target, np.frombuffer(point).copy())
+            return found
+
+        found = minimize(
+            lambda w: at(w.tobytes())[0] + 0.5 * alpha * (w @ w),
+            np.zeros(n_signals),
+            jac=lambda w: at(w.tobytes())[1] + alpha * w,
+            hess=lambda w: at(w.tobytes())[2] + penalty,
+            method="trust-exact",
+            options={"gtol": self.tol, "maxiter": self.max_iter},
+        )
+        if not found.success:
+            warnings.warn(
+                f"the fused posterior's gradient has a norm of {np.linalg.norm(found.jac):.2g}, "
+                f"above {self.tol:g}, after {found.nit} steps",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return found.x, at(found.x.tobytes())[0], int(found.nit)
 
     def predict_proba(self, signals: RegionSignals) -> FloatArray:
         """(n, C) float64 probabilities of the regions of one image; rows sum to 1.

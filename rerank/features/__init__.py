@@ -7,6 +7,7 @@ evidence about it. Each family of columns is also a function of its own.
 from rerank.features.appearance_fit import appearance_features
 from rerank.features.boundary import boundary_features
 from rerank.features.classification import classification_features
+from rerank.features.consensus import compare_proposals, consensus_features
 from rerank.features.edges import detect_edges, edge_features
 from rerank.features.energy_columns import energy_features
 from rerank.features.feature_table import FeatureTable
@@ -19,18 +20,8 @@ from rerank.features.probability_scores import (
     score_against,
 )
 from rerank.features.proposal_features import GROUPS, available_groups, proposal_features
-from rerank.features.proposal_similarity import (
-    compare_proposals,
-    similarity_features,
-    similarity_matrix,
-)
-from rerank.features.risk import expected_qualities, risk_features
-from rerank.features.segnet_columns import (
-    background_mass,
-    coarsen_labelings,
-    expected_counts,
-    segnet_features,
-)
+from rerank.features.risk import expected_qualities, risk_features, similarity_matrix
+from rerank.features.segnet_columns import background_mass, coarsen_labelings, segnet_features
 from rerank.features.statistics import RegionBoundaries, RegionGeometry, labeling_statistics
 from rerank.features.summary import summary_features
 from rerank.features.support import component_support, support_features
@@ -49,11 +40,11 @@ __all__ = [
     "coarsen_labelings",
     "compare_proposals",
     "component_support",
+    "consensus_features",
     "cooccurrence_score",
     "detect_edges",
     "edge_features",
     "energy_features",
-    "expected_counts",
     "expected_qualities",
     "fused_posterior_features",
     "labeling_statistics",
@@ -65,7 +56,6 @@ __all__ = [
     "risk_features",
     "score_against",
     "segnet_features",
-    "similarity_features",
     "similarity_matrix",
     "summary_features",
     "support_features",

@@ -14,6 +14,12 @@ from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap
 from rerank.features.appearance_fit import APPEARANCE_SCALARS, appearance_features
 from rerank.features.boundary import BORDER_SCALARS, boundary_features
 from rerank.features.classification import classification_features
+from rerank.features.consensus import (
+    CONSENSUS_SCALARS,
+    Consensus,
+    compare_proposals,
+    consensus_features,
+)
 from rerank.features.edges import EDGE_SCALARS, edge_features
 from rerank.features.energy_columns import energy_features
 from rerank.features.feature_table import FeatureTable
@@ -25,12 +31,6 @@ from rerank.features.probability_scores import (
     class_log_prob,
     fused_posterior_table,
     score_against,
-)
-from rerank.features.proposal_similarity import (
-    SIMILARITY_SCALARS,
-    ProposalSimilarity,
-    compare_proposals,
-    similarity_features,
 )
 from rerank.features.risk import RISK_SCALARS, expected_qualities, risk_features
 from rerank.features.segnet_columns import (
@@ -240,7 +240,7 @@ class _Families:
         )
 
     @cached_property
-    def others(self) -> ProposalSimilarity:
+    def others(self) -> Consensus:
         return compare_proposals(self.labelings, self.areas, len(self.classes))
 
     @cached_property
@@ -332,7 +332,7 @@ class _Families:
             pair_features(self.statistics, *self.names),
             support_features(self.stage1, self.components, *self.names),
             self.boundary,
-            similarity_features(self.others, *self.names),
+            consensus_features(self.others, *self.names),
         ]
         tables += [table for table in (self.appearance, self.edges) if table is not None]
         if self.expected is not None:
@@ -354,7 +354,7 @@ class _Families:
             found.append(score_scalars("fused_posterior", self.fused))
         found += [
             component_scalars(self.components, self.statistics),
-            ClassFree(SIMILARITY_SCALARS, self.others.scalars),
+            ClassFree(CONSENSUS_SCALARS, self.others.scalars),
             energy_scalars(self.energy),
             structure_scalars(self.statistics),
             _first(BORDER_SCALARS, self.boundary),

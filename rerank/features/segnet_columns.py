@@ -253,28 +253,3 @@ def _segnet_kernel(p: FloatArray, q: FloatArray, smoothing: float, floor: float)
                 row[2 + 2 * n_classes + c] = intersection / union
             row[2 + 3 * n_classes + c] = union / max(intersection, floor)
     return values
-
-
-def expected_counts(
-    segnet_map: Array, coarse_proposals: Array, image_id: str = ""
-) -> tuple[FloatArray, FloatArray]:
-    """Expected intersection (Cogswell et al. 2014, Eq. 24) and union (Eq. 28) of each class.
-
-    Parameters
-    ----------
-    segnet_map : (gh, gw, C) float
-    coarse_proposals : (M, gh, gw, C) float
-    image_id : str
-
-    Returns
-    -------
-    intersection, union : (M, C) float64, in cells
-
-    Raises
-    ------
-    InputError
-        If the grids or classes disagree, or a cell is no distribution.
-    """
-    p, q = _check_maps(segnet_map, coarse_proposals, image_id)
-    intersection = np.einsum("ic,mic->mc", p, q)
-    return intersection, p.sum(axis=0) + q.sum(axis=1) - intersection

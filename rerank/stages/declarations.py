@@ -281,7 +281,7 @@ _DECLARATIONS = {
     "fusion": _Declaration(
         "joining the signals",
         lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
-        version=3,
+        version=4,
         cost=0.1,
         fits=True,
     ),
@@ -290,7 +290,7 @@ _DECLARATIONS = {
     ),
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=4, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", cost=0.01),
-    "features": _Declaration("features of proposals", _features, version=5, cost=0.3),
+    "features": _Declaration("features of proposals", _features, version=6, cost=0.3),
     "ranking": _Declaration("the rankers", _ranking, version=9, cost=0.5),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(

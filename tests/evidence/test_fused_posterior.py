@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import check_grad, minimize
+from sklearn.exceptions import ConvergenceWarning
 
 from rerank.errors import InputError, NotFittedError
 from rerank.evidence import FusedPosterior, RegionSignals
@@ -56,6 +57,21 @@ def test_fit_finds_the_optimum_and_the_weights():
     back = FusedPosterior.from_arrays(stack.to_arrays())
     np.testing.assert_array_equal(back.predict_proba(signals[0]), p)
     assert back.names_ == ("a", "b", "c") and back.loss_ == stack.loss_
+
+
+def test_too_few_steps_are_reported():
+    with pytest.warns(ConvergenceWarning, match="after 1 steps"):
+        FusedPosterior(max_iter=1).fit(*make_images())
+
+
+def test_a_signal_that_says_nothing_more_is_harmless():
+    """Two equal signals leave the Hessian singular where nothing penalises weights."""
+    signals, histograms = make_images()
+    twice = [RegionSignals(("a", "b", "c", "d"), s.values[:, :, [0, 1, 2, 0]]) for s in signals]
+    one = FusedPosterior(alpha=0.0).fit(signals, histograms)
+    two = FusedPosterior(alpha=0.0).fit(twice, histograms)
+    assert two.loss_ == pytest.approx(one.loss_, abs=1e-8)
+    np.testing.assert_allclose(two.weights_[0] + two.weights_[3], one.weights_[0], atol=1e-3)
 
 
 def test_a_penalty_shrinks_and_scale_does_not_matter():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.features import expected_qualities
+from rerank.features import expected_qualities, similarity_matrix
 from rerank.features.risk import RISK_SCALARS, TEMPERATURES
 from rerank.ranking import expected_quality
 
@@ -37,3 +37,16 @@ def test_bad_inputs_are_refused(make_case):
         expected_qualities([0.0, np.nan], np.eye(2))
     with pytest.raises(InputError, match="cow: similarity must be"):
         make_case(similarity=np.zeros((1, 2))).table()
+
+
+def test_the_matrix_agrees_with_loops():
+    rng = np.random.default_rng(2)
+    labels, areas = rng.integers(0, 3, (4, 6)), rng.integers(1, 9, 6).astype(float)
+    found = similarity_matrix(labels, areas, 4)
+    for m in range(4):
+        for k in range(4):
+            there = [c for c in range(4) if c in labels[m] or c in labels[k]]
+            both = [areas[(labels[m] == c) & (labels[k] == c)].sum() for c in there]
+            either = [areas[(labels[m] == c) | (labels[k] == c)].sum() for c in there]
+            assert found[m, k] == pytest.approx(np.divide(both, either).mean())
+    np.testing.assert_array_equal(np.diag(found), 1)

@@ -14,9 +14,9 @@ def test_summary_repeats_what_the_groups_say(case):
         {
             f"summary.{f}": f"proposal.{f}"
             for f in (
-                "similarity",
-                "nearest_similarity",
-                "farthest_similarity",
+                "mean_overlap",
+                "nearest_overlap",
+                "farthest_overlap",
                 "vote_iou",
                 "lonely",
                 "above_best_per_region",

@@ -1,4 +1,4 @@
-"""How similar each proposal is to the other proposals of its image."""
+"""Where each proposal has the labels of the other proposals of its image."""
 
 from __future__ import annotations
 
@@ -11,21 +11,14 @@ from rerank.errors import InputError
 from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import class_names, scalar_names
 from rerank.features.statistics import check_labels
-from rerank.metrics import image_iou, region_intersection_union
 from rerank.types import Array, FloatArray
 
-SIMILARITY_SCALARS = (
-    "similarity",
-    "nearest_similarity",
-    "farthest_similarity",
-    "vote_iou",
-    "lonely",
-)
-SIMILARITY_FEATURES = ("votes", "unclaimed_votes", "vote_iou")
+CONSENSUS_SCALARS = ("mean_overlap", "nearest_overlap", "farthest_overlap", "vote_iou", "lonely")
+CONSENSUS_FEATURES = ("votes", "unclaimed_votes", "vote_iou")
 
 
 @dataclass(frozen=True, eq=False)
-class ProposalSimilarity:
+class Consensus:
     """M proposals against the other M - 1; areas are shares of the image.
 
     A proposal without others is compared with itself, as if another one were equal.
@@ -36,10 +29,10 @@ class ProposalSimilarity:
     painted: FloatArray  #: (M, C)
     voted: FloatArray  #: (M, C) mean share that the others paint
     iou: FloatArray  #: (M, C) expected I over U with the others' votes; 0 where nobody paints
-    scalars: FloatArray  #: (M, 5) class-free features, in the order of `SIMILARITY_SCALARS`
+    scalars: FloatArray  #: (M, 5) class-free features, in the order of `CONSENSUS_SCALARS`
 
 
-def compare_proposals(labelings: Array, areas: Array, n_classes: int) -> ProposalSimilarity:
+def compare_proposals(labelings: Array, areas: Array, n_classes: int) -> Consensus:
     """Compare each labeling with the others, regions weighted by their areas.
 
     Parameters
@@ -50,7 +43,7 @@ def compare_proposals(labelings: Array, areas: Array, n_classes: int) -> Proposa
 
     Returns
     -------
-    ProposalSimilarity
+    Consensus
 
     Raises
     ------
@@ -67,17 +60,17 @@ def compare_proposals(labelings: Array, areas: Array, n_classes: int) -> Proposa
     shares = np.asarray(areas, dtype=np.float64)
     shares = shares / shares.sum()
     pairwise = _pairwise_kernel(np.ascontiguousarray(labels.T), shares)
-    sums, scalars = _similarity_kernel(labels, shares, n_classes, pairwise)
-    return ProposalSimilarity(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
+    sums, scalars = _consensus_kernel(labels, shares, n_classes, pairwise)
+    return Consensus(pairwise, sums[0], sums[1], sums[2], sums[3], scalars)
 
 
-def similarity_features(
-    similarity: ProposalSimilarity, classes: tuple[str, ...], image_id: str = ""
+def consensus_features(
+    consensus: Consensus, classes: tuple[str, ...], image_id: str = ""
 ) -> FeatureTable:
     """Five class-free features and three a class.
 
-    `similarity` = mean share of the image with the label of another proposal,
-    `nearest_similarity` and `farthest_similarity` = the same for the most and least alike,
+    `mean_overlap` = mean share of the image with the label of another proposal,
+    `nearest_overlap` and `farthest_overlap` = the same for the most and least alike,
     `vote_iou` = mean I over U if the others' votes were the truth, where a painted class
     weighs 1 and another ten times the share of the image that the others give it, at most 1;
     `lonely` = share of the image where no other has the same label.
@@ -87,7 +80,7 @@ def similarity_features(
 
     Parameters
     ----------
-    similarity : ProposalSimilarity
+    consensus : Consensus
     classes : C names
     image_id : str
 
@@ -96,37 +89,15 @@ def similarity_features(
     FeatureTable
         M rows, 5 + 3 C columns of group `proposal`.
     """
-    a = similarity
+    a = consensus
     painted = np.where(a.painted > 0, a.painted, 1.0)
     values = np.concatenate(
         [a.scalars, a.intersection / painted, a.voted - a.intersection, a.iou], axis=1
     )
-    columns = scalar_names("proposal", SIMILARITY_SCALARS) + class_names(
-        "proposal", SIMILARITY_FEATURES, classes
+    columns = scalar_names("proposal", CONSENSUS_SCALARS) + class_names(
+        "proposal", CONSENSUS_FEATURES, classes
     )
     return FeatureTable.of_image(values, columns, "proposal", image_id)
-
-
-def similarity_matrix(labelings: Array, areas: Array, n_classes: int) -> FloatArray:
-    """Mean IoU of each labeling if another one were the truth.
-
-    Parameters
-    ----------
-    labelings : (M, n) int
-    areas : (n,) float, whole pixels
-    n_classes : int
-
-    Returns
-    -------
-    (M, M) float64
-        Entry [m, k] judges labeling m by labeling k.
-    """
-    found = np.empty((len(labelings), len(labelings)))
-    for k, truth in enumerate(labelings):
-        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
-        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
-        found[:, k] = image_iou(region_intersection_union(histogram, labelings))
-    return found
 
 
 @njit(cache=True)
@@ -145,7 +116,7 @@ def _pairwise_kernel(by_region: Array, shares: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _similarity_kernel(
+def _consensus_kernel(
     labels: Array, shares: FloatArray, n_classes: int, pairwise: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     n_proposals, n = labels.shape

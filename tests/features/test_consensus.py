@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.features import compare_proposals, similarity_features, similarity_matrix
+from rerank.features import compare_proposals, consensus_features
 
 CLASSES = ("bg", "cow", "dog")
 
@@ -47,10 +47,10 @@ def test_agrees_with_loops(seed, n_proposals):
 
 def test_columns_by_hand():
     labels = np.array([[0, 0, 1, 1], [0, 0, 0, 1], [0, 2, 1, 1]])
-    table = similarity_features(compare_proposals(labels, np.ones(4), 3), CLASSES)
-    assert table.column("proposal.similarity").tolist() == [0.75, 0.625, 0.625]
-    assert table.column("proposal.nearest_similarity").tolist() == [0.75, 0.75, 0.75]
-    assert table.column("proposal.farthest_similarity").tolist() == [0.75, 0.5, 0.5]
+    table = consensus_features(compare_proposals(labels, np.ones(4), 3), CLASSES)
+    assert table.column("proposal.mean_overlap").tolist() == [0.75, 0.625, 0.625]
+    assert table.column("proposal.nearest_overlap").tolist() == [0.75, 0.75, 0.75]
+    assert table.column("proposal.farthest_overlap").tolist() == [0.75, 0.5, 0.5]
     assert table.column("proposal.lonely").tolist() == [0, 0.25, 0.25]
     assert table.column("proposal.votes[cow]").tolist() == [0.75, 1, 0.75]
     assert table.column("proposal.votes[dog]").tolist() == [0, 0, 0]
@@ -71,16 +71,3 @@ def test_bad_inputs_are_refused():
         compare_proposals(np.zeros((0, 3), int), np.ones(3), 3)
     with pytest.raises(InputError, match="0..1"):
         compare_proposals(np.full((1, 3), 2), np.ones(3), 2)
-
-
-def test_the_matrix_agrees_with_loops():
-    rng = np.random.default_rng(2)
-    labels, areas = rng.integers(0, 3, (4, 6)), rng.integers(1, 9, 6).astype(float)
-    found = similarity_matrix(labels, areas, 4)
-    for m in range(4):
-        for k in range(4):
-            there = [c for c in range(4) if c in labels[m] or c in labels[k]]
-            both = [areas[(labels[m] == c) & (labels[k] == c)].sum() for c in there]
-            either = [areas[(labels[m] == c) | (labels[k] == c)].sum() for c in there]
-            assert found[m, k] == pytest.approx(np.divide(both, either).mean())
-    np.testing.assert_array_equal(np.diag(found), 1)
