@@ -42,7 +42,7 @@ class DatasetSettings(Settings):
     name: str
     train: str = "train"
     evaluate: str | None = "val"
-    options: dict[str, bool | int | float | str | list[int]] = {}
+    options: dict[str, bool | int | float | str | list[int] | list[str] | None] = {}
 
 
 class FoldSettings(Settings):
@@ -105,7 +105,7 @@ class DenseNetworkSettings(Settings):
     `rmi(factor=2)` or `0.7 uoi + 0.3 ce`; others than `ce` start from it, half way through the
     epochs. `crf_layer` puts CRF-Grad with learned kernels on top (Larsson et al. 2017); network
     and layer are then trained together for `crf_epochs`. A backbone without weights must be
-    trained too (`train_backbone`); a frozen one runs once an image.
+    trained too (`train_backbone`); a frozen one runs once per image.
     """
 
     size: tuple[Count, Count] = (180, 240)
@@ -225,6 +225,13 @@ class ClassifierSettings(Settings):
     percentiles: typing.Annotated[
         tuple[typing.Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=1)
     ] = (20.0, 40.0, 60.0, 80.0)
+
+    @pydantic.field_validator("percentiles")
+    @classmethod
+    def _each_once(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(percentiles)) < len(percentiles):
+            raise ValueError("each percentile must be named once")
+        return percentiles
 
 
 class FeatureSettings(Settings):

@@ -1,4 +1,4 @@
-"""What comes out for one image, and the models of a finished run that make it."""
+"""The results for one image, and the models of a finished run that compute them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,14 @@ class Proposals:
 
     @classmethod
     def of(cls, superpixels: Array, drawn: Mapping[str, Any]) -> Proposals:
-        """From superpixels, (H, W), and the arrays of `image_proposals`."""
+        """Build the record from what `image_proposals` returns.
+
+        Parameters
+        ----------
+        superpixels : (H, W) int array
+        drawn : mapping of str to array
+            The result of `image_proposals`.
+        """
         return cls(
             superpixels.astype(np.int32),
             drawn["labelings"],

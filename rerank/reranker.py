@@ -40,6 +40,17 @@ from rerank.types import Array
 
 #: Version of the layout of a saved `Reranker`.
 FORMAT = 1
+#: What stages write besides their models.
+_OF_SINGLE_IMAGES = {
+    "header",
+    "holdout",
+    "images",
+    "maps",
+    "maps_cross_entropy",
+    "model_cross_entropy",
+    "scores",
+    "size_scores",
+}
 #: Stages of a run that no model needs: analyses and their report.
 _ANALYSES = {"upsampling", "oracle", "dense_crf", "generators", "ablation", "pages"}
 
@@ -105,11 +116,11 @@ class Reranker(BaseEstimator):
     Parameters
     ----------
     n_proposals : int
-        Proposals an image.
+        Proposals per image.
     n_folds : int
         Folds of the labelled images, at least 2.
     class_names : sequence of str, optional
-        One a class; numbers by default.
+        One per class; numbers by default.
     background : int, optional
         The class that is what is left over.
     ordered : bool
@@ -320,7 +331,7 @@ class ArrayMaps:
         return self.maps[image_id]
 
     def where(self, image_id: str) -> str:
-        """What errors call it."""
+        """The map's name in error messages."""
         return f"map {int(image_id)}"
 
     def digest(self, image_id: str) -> str:
@@ -342,7 +353,7 @@ def _opened(content: bytes) -> h5py.File:
 
 
 def _pack(open_stage: Any, recipe: Recipe, classes: Classes) -> bytes:
-    """The models of all stages as one HDF5 file, without what they said of single images."""
+    """The models of all stages as one HDF5 file, without their results for single images."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT
@@ -353,7 +364,7 @@ def _pack(open_stage: Any, recipe: Recipe, classes: Classes) -> bytes:
             group = file.create_group(name)
             with open_stage(name) as source:
                 for key in source:
-                    if key not in ("images", "holdout", "header", "scores", "size_scores"):
+                    if key not in _OF_SINGLE_IMAGES:
                         source.copy(key, group)
     return buffer.getvalue()
 

@@ -9,7 +9,21 @@ from rerank.types import VOID, Array
 
 
 def check_finite(values: Array, name: str, where: str = "") -> None:
-    """Raise `InputError` where `values` holds NaN or infinity."""
+    """Refuse NaN and infinity.
+
+    Parameters
+    ----------
+    values : float array of any shape
+    name : str
+        What the message calls it.
+    where : str
+        What the message begins with, such as a file or an image's id.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite; it names the first.
+    """
     finite = np.isfinite(values)
     if not finite.all():
         bad = np.argwhere(~finite)[0]
@@ -23,7 +37,24 @@ def check_finite(values: Array, name: str, where: str = "") -> None:
 def check_label_range(
     labels: Array, n_classes: int, ignore_index: int | None = VOID, where: str = ""
 ) -> None:
-    """Raise `InputError` where a label is neither in 0..n_classes-1 nor `ignore_index`."""
+    """Refuse labels that are neither classes nor void.
+
+    Parameters
+    ----------
+    labels : int array of any shape
+    n_classes : int
+        Classes are 0..n_classes-1.
+    ignore_index : int or None
+        The label of void; None where there is none.
+    where : str
+        What the message begins with, such as a file or an image's id.
+
+    Raises
+    ------
+    InputError
+        If `labels` are not integers.
+        If a label is neither in 0..n_classes-1 nor `ignore_index`.
+    """
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{_prefix(where)}labels must be integers, got {labels.dtype}")
     bad = (labels < 0) | (labels >= n_classes)
@@ -38,7 +69,21 @@ def check_label_range(
 def check_same_shape(
     left: Array, right: Array, left_name: str, right_name: str, where: str = ""
 ) -> None:
-    """Raise `InputError` where two arrays that must agree in shape do not."""
+    """Refuse arrays of different shapes.
+
+    Parameters
+    ----------
+    left, right : arrays
+    left_name, right_name : str
+        What the message calls them.
+    where : str
+        What the message begins with, such as a file or an image's id.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ.
+    """
     if left.shape != right.shape:
         raise InputError(
             f"{_prefix(where)}{left_name} has shape {left.shape} and {right_name} has shape "

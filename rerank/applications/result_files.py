@@ -54,7 +54,13 @@ def write_result(result: Result, image: Array, name: str, out: Path, palette: Ar
 
 
 def save_rgb_png(path: Path, image: Array) -> None:
-    """Write an RGB image, (H, W, 3) uint8, as PNG."""
+    """Write an RGB image as PNG.
+
+    Parameters
+    ----------
+    path : Path
+    image : (H, W, 3) uint8 array
+    """
     from PIL import Image
 
     Image.fromarray(np.ascontiguousarray(image)).save(path)

@@ -24,6 +24,18 @@ from rerank.types import Array
 def find_image(job: Job, image_id: str | None = None) -> tuple[str, int]:
     """The part and the place in it of an image; the first evaluated one by default.
 
+    Parameters
+    ----------
+    job : Job
+        Of any stage of the run.
+    image_id : str, optional
+
+    Returns
+    -------
+    part : str
+    index : int
+        Its place in the part's `image_ids`.
+
     Raises
     ------
     InputError

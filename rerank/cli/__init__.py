@@ -1,4 +1,4 @@
-"""The command `rerank`: one file a group of commands, and no logic."""
+"""The command `rerank`: one file per group of commands, and no logic."""
 
 from rerank.cli.main import main
 

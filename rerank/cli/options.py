@@ -45,7 +45,14 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overrides(parser: argparse.ArgumentParser, summary: str) -> None:
-    """Add `--set`, with a summary of what it replaces."""
+    """Add `--set`.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    summary : str
+        The option's help: what it replaces.
+    """
     parser.add_argument(
         "--set", action="append", default=[], metavar="a.b=c", dest="overrides", help=summary
     )

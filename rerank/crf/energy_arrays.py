@@ -18,7 +18,7 @@ class PairwiseCosts(NamedTuple):
     weights : (m,) float64
     tables : (T, L, L) float64
         Cost of each pair of labels in units of the edge's weight: T is 0 for Potts, 1 for one
-        table, m for one an edge.
+        table, m for one table per edge.
     """
 
     weights: FloatArray

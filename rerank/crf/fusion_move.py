@@ -1,4 +1,4 @@
-"""The better parts of two labelings in one.
+"""The fusion move: the better regions of two labelings, joined in one.
 
 Where two labelings differ, the nodes fall into connected components. No edge joins two of them, so
 that each component can take its labels from the labeling that is cheaper there, whatever the

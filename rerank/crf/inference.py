@@ -1,4 +1,4 @@
-"""One door to all MAP solvers."""
+"""One function for all MAP solvers."""
 
 from __future__ import annotations
 

@@ -70,10 +70,12 @@ def certify(
     energy : PottsEnergy
     labeling : (n,) int64
     lower_bound : float
-    method, iterations, messages, bounds
+    method, iterations
         Attributes of the result.
     exact : bool
         Whether the method guarantees that the labeling is optimal.
+    messages, bounds
+        Attributes of the result.
 
     Returns
     -------

@@ -37,7 +37,25 @@ PARTS = ("train", "trainannot")
 
 
 def list_camvid(root: PathLike | None, split: str) -> Listing:
-    """List a split of CamVid; see `rerank.datasets.open_dataset`."""
+    """List a split of CamVid; see `rerank.datasets.open_dataset`.
+
+    Parameters
+    ----------
+    root : path or None
+        The folder of the data set, or the one that holds it.
+    split : str
+
+    Returns
+    -------
+    Listing
+
+    Raises
+    ------
+    InputError
+        `root` is None.
+    DataError
+        The data set or the split's list is not there.
+    """
     folder = find_folder(root, "camvid", PARTS)
     lines, problems = read_split(folder, split)
     pairs: dict[str, FilePair] = {}

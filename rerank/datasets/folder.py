@@ -152,7 +152,14 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
 
 
 def folder_splits(root: PathLike | None, options: FolderOptions) -> tuple[str, ...]:
-    """Return the splits that have a list, or "all" where none has."""
+    """Return the splits that have a list, or "all" where none has.
+
+    Parameters
+    ----------
+    root : path or None
+        The data folder.
+    options : FolderOptions
+    """
     return split_names(options.find(root)) or ("all",)
 
 

@@ -44,7 +44,25 @@ PARTS = ("images", "labels")
 
 
 def list_msrc21(root: PathLike | None, split: str) -> Listing:
-    """List a split of MSRC-21; see `rerank.datasets.open_dataset`."""
+    """List a split of MSRC-21; see `rerank.datasets.open_dataset`.
+
+    Parameters
+    ----------
+    root : path or None
+        The folder of the data set, or the one that holds it.
+    split : str
+
+    Returns
+    -------
+    Listing
+
+    Raises
+    ------
+    InputError
+        `root` is None.
+    DataError
+        The data set or the split's list is not there.
+    """
     folder = find_folder(root, "msrc21", PARTS)
     ids, list_problems = read_split(folder, split)
     pairs, missing = pair_by_name(ids, folder / "images", folder / "labels")

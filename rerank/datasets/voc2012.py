@@ -132,7 +132,26 @@ def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None
 
 
 def voc2012_splits(root: PathLike | None, *, sbd_root: PathLike | None = None) -> tuple[str, ...]:
-    """Return the splits that have a list, and those with SBD where SBD is found."""
+    """Return the splits that have a list, and those with SBD where SBD is found.
+
+    Parameters
+    ----------
+    root : path or None
+        The folder of the data set, or the one that holds it.
+    sbd_root : path, optional
+        The folder of SBD; searched at and above `root` by default.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    InputError
+        `root` is None.
+    DataError
+        The data set is not there, or SBD is not at the `sbd_root` that was given.
+    """
     devkit = find_folder(root, "voc2012", DEVKIT_PARTS, DEVKIT_BELOW)
     own = split_names(devkit / "ImageSets" / "Segmentation")
     try:

@@ -21,7 +21,25 @@ BELOW = ("weizmann_horse_db",)
 
 
 def list_weizmann_horse(root: PathLike | None, split: str) -> Listing:
-    """List a split of Weizmann Horse; see `rerank.datasets.open_dataset`."""
+    """List a split of Weizmann Horse; see `rerank.datasets.open_dataset`.
+
+    Parameters
+    ----------
+    root : path or None
+        The folder of the data set, or the one that holds it.
+    split : str
+
+    Returns
+    -------
+    Listing
+
+    Raises
+    ------
+    InputError
+        `root` is None.
+    DataError
+        The data set or the split's list is not there.
+    """
     folder = find_folder(root, "weizmann_horse", PARTS, BELOW)
     ids, list_problems = read_split(folder, split)
     pairs, missing = pair_by_name(ids, folder / "rgb", folder / "figure_ground")

@@ -1,4 +1,4 @@
-"""Cross-validation folds over images, and the check that nothing was trained on what it judges."""
+"""Cross-validation folds over images, and the check that no image leaks between them."""
 
 from __future__ import annotations
 
@@ -93,6 +93,19 @@ def make_parts(
 ) -> tuple[Part, ...]:
     """The folds of the training images, then the part `final` with the evaluation images.
 
+    Parameters
+    ----------
+    train_ids : sequence of N str
+        Ids of the training images.
+    folds : (N,) int array
+        Fold of each training image, from 0: see `assign_folds`.
+    evaluate_ids : sequence of str
+        Ids of the evaluation images; may be empty.
+
+    Returns
+    -------
+    tuple of Part
+
     Raises
     ------
     LeakError
@@ -109,7 +122,22 @@ def make_parts(
 
 
 def check_no_leak(image_ids: Sequence[str], trained_on: Sequence[str], where: str) -> None:
-    """Raise `LeakError` where an image is judged by something that was trained on it."""
+    """Refuse images that results are made for by models that were trained on them.
+
+    Parameters
+    ----------
+    image_ids : sequence of str
+        Images that results are made for.
+    trained_on : sequence of str
+        Images that models were fitted on.
+    where : str
+        What the message begins with.
+
+    Raises
+    ------
+    LeakError
+        If an image is in both.
+    """
     both = set(image_ids) & set(trained_on)
     if both:
         shown = ", ".join(sorted(both)[:3])

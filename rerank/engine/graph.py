@@ -26,7 +26,7 @@ class Task:
     trained_on: tuple[str, ...]
 
     def header(self, recipe: Recipe) -> Header:
-        """What the artefact will say of itself."""
+        """The header that the artefact will get."""
         return Header(
             version=self.stage.version,
             settings=self.stage.settings(recipe),
@@ -77,11 +77,34 @@ class Graph:
         self._by_name = {(task.stage.name, task.part.name): task for task in self.tasks}
 
     def task(self, stage: str, part: str = ALL) -> Task:
-        """The task of a stage on a part; a `KeyError` where there is none."""
+        """The task of a stage on a part.
+
+        Parameters
+        ----------
+        stage : str
+        part : str
+            A fold, `final`, or `all` for a stage that is not split.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
         return self._by_name[stage, part]
 
     def job(self, stage: str, part: str = ALL) -> Job:
-        """The job of a stage on a part, through which finished artefacts are read."""
+        """The job of a stage on a part, through which finished artefacts are read.
+
+        Parameters
+        ----------
+        stage, part : str
+            As for `task`.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
         return self.job_of(self.task(stage, part))
 
     def job_of(self, task: Task) -> Job:

@@ -17,7 +17,23 @@ RESERVE_BYTES = 16 << 20
 
 
 def write_array(group: h5py.Group, name: str, values: Any) -> None:
-    """Write an array with a checksum; integers are compressed, floats hardly shrink and are not."""
+    """Write an array with a checksum.
+
+    Integers are compressed. Floats are not: they hardly shrink.
+
+    Parameters
+    ----------
+    group : HDF5 group
+    name : str
+    values : array-like of numbers
+
+    Raises
+    ------
+    TypeError
+        If `values` are strings.
+    OSError
+        If the disk has no room for them.
+    """
     array = np.asarray(values)
     if array.dtype.kind in "UO":
         raise TypeError("strings are written by write_strings")
@@ -34,7 +50,14 @@ def write_array(group: h5py.Group, name: str, values: Any) -> None:
 
 
 def write_arrays(group: h5py.Group, arrays: Mapping[str, Any]) -> None:
-    """Write each array of a mapping; tuples and lists of strings go to `write_strings`."""
+    """Write each array of a mapping.
+
+    Parameters
+    ----------
+    group : HDF5 group
+    arrays : mapping of name to array-like
+        Tuples, lists and arrays of strings go to `write_strings`.
+    """
     for name, values in arrays.items():
         if isinstance(values, (tuple, list)) and (not values or isinstance(values[0], str)):
             write_strings(group, name, values)
@@ -55,7 +78,14 @@ def read_arrays(group: h5py.Group) -> dict[str, Any]:
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
-    """Write a list of strings."""
+    """Write a list of strings.
+
+    Parameters
+    ----------
+    group : HDF5 group
+    name : str
+    values : sequence of str
+    """
     group.create_dataset(
         name,
         data=np.array(list(values), dtype=object).reshape(len(values)),
@@ -74,5 +104,6 @@ def _check_room(path: str, size: int) -> None:
 
 
 def is_full(error: OSError) -> bool:
+    """Whether an error says that the disk or the user's share of it is full."""
     # HDF5 tells the system's error number in its text alone.
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}," in str(error)

@@ -24,10 +24,24 @@ def run_tasks(
     jobs: int = 1,
     backend: Backend = "loky",
 ) -> Iterator[Result]:
-    """Call `function(*a)` for each `a`, `jobs` at a time; yields results as they are ready.
+    """Call a function on each tuple of arguments, and yield results as they are ready.
 
     Every call runs on one thread, so that sums are added in the same order whatever `jobs` is.
     An error in a task is raised here; tasks that have ended keep what they wrote.
+
+    Parameters
+    ----------
+    function : callable
+    arguments : sequence of tuples
+        The positional arguments of each call.
+    jobs : int
+        Calls at a time.
+    backend : {"loky", "threading", "dask"}
+
+    Yields
+    ------
+    result of one call
+        In the order in which calls end.
 
     Raises
     ------
@@ -56,7 +70,20 @@ def run_tasks(
 
 @contextmanager
 def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
-    """Connect to the Dask scheduler for the length of the block; nothing for other backends."""
+    """Connect to the Dask scheduler for the length of the block; nothing for other backends.
+
+    Parameters
+    ----------
+    backend : {"loky", "threading", "dask"}
+    scheduler : str or None
+        Address of the scheduler, such as ``tcp://host:8786``; needed by `dask` alone.
+
+    Raises
+    ------
+    ConfigError
+        If Dask is not installed, its scheduler has no address or does not answer, or another
+        backend is given an address.
+    """
     if backend != "dask":
         if scheduler is not None:
             raise ConfigError("--scheduler goes with --backend dask")

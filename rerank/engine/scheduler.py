@@ -19,7 +19,7 @@ class Execution(NamedTuple):
     Attributes
     ----------
     jobs : int or None
-        Tasks at a time, one core each; None for one a core, or all workers of a cluster.
+        Tasks at a time, one core each; None for one per core, or all workers of a cluster.
     backend : {"loky", "threading", "dask"}
     scheduler : str or None
         Address of the Dask scheduler.

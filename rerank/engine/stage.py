@@ -51,7 +51,9 @@ class Stage:
         Raised whenever the stage would write something else for the same settings.
     run : str
         The function ``run(job, file)`` that fills the file of one part, as ``module:function``;
-        it is imported when the stage runs.
+        it is imported when the stage runs. `job` is the `Job`: what the function may read.
+        `file` is the open HDF5 file, still empty, that becomes the artefact; it gets its header
+        when the function returns.
     settings : callable
         The settings that its results depend on, as plain values.
     inputs : sequence of (stage name, reach), or callable
@@ -63,7 +65,7 @@ class Stage:
     fits : bool
         Whether it fits a model on the part's training images.
     cost : float
-        Rough seconds an image, which only weighs the progress bar.
+        Rough seconds per image, used only to weigh the progress bar.
     """
 
     name: str

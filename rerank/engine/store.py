@@ -51,7 +51,7 @@ class ArtefactRef:
 
 @dataclass(frozen=True)
 class Header:
-    """What an artefact says of itself, kept in the attributes of its file.
+    """The description of an artefact, kept in the attributes of its file.
 
     Attributes
     ----------
@@ -177,6 +177,16 @@ class Store:
     def open(self, ref: ArtefactRef, image_ids: Sequence[str] | None = None) -> Iterator[h5py.File]:
         """Open an artefact for reading.
 
+        Parameters
+        ----------
+        ref : ArtefactRef
+        image_ids : sequence of str, optional
+            The images that it must hold, in their order; any by default.
+
+        Yields
+        ------
+        h5py.File
+
         Raises
         ------
         StoreError
@@ -208,7 +218,23 @@ class Store:
 
     @contextmanager
     def create(self, ref: ArtefactRef, header: Header) -> Iterator[h5py.File]:
-        """Write an artefact: it appears under its name when the block ends without an error."""
+        """Write an artefact: it appears under its name when the block ends without an error.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        header : Header
+            Its description; times, memory and versions are filled in here.
+
+        Yields
+        ------
+        h5py.File
+
+        Raises
+        ------
+        StoreError
+            If the disk is full, or the folder cannot be written.
+        """
         path = self.path(ref)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +244,13 @@ class Store:
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
-        """Hold the artefact's lock; waits for another process, for ever if `timeout` is negative.
+        """Hold the artefact's lock for the length of the block; wait while another process has it.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        timeout : float
+            Seconds to wait at most; no limit if negative.
 
         Raises
         ------
@@ -291,7 +323,16 @@ def check_artefact(
 
 @contextmanager
 def completed(file: h5py.File, ref: ArtefactRef, header: Header) -> Iterator[None]:
-    """Write the header when the block that fills the file has ended."""
+    """Write the header when the block that fills the file has ended.
+
+    Parameters
+    ----------
+    file : HDF5 file
+        Open for writing.
+    ref : ArtefactRef
+    header : Header
+        Its `seconds`, `cpu_seconds`, `peak_mib` and `versions` are measured here instead.
+    """
     start, cpu_start = time.perf_counter(), time.process_time()
     yield
     attributes = file.attrs
@@ -351,6 +392,7 @@ def _read_all(_: str, item: Any) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
+    """Turn errors of a full or write-protected disk into `StoreError`, which names `path`."""
     try:
         yield
     except OSError as error:

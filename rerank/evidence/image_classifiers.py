@@ -48,7 +48,7 @@ class _SharesClassifiers(BaseEstimator):
         self.duality_gap_ = machines.duality_gap
 
     def decision_function(self, pooled: Array) -> FloatArray:
-        """Scores of images, (N, K) or (N, 4K); higher where the label is more certain.
+        """Scores of images, (N, K) or (N, K * P); higher where the label is more certain.
 
         Raises
         ------
@@ -157,19 +157,21 @@ class SizeThresholdClassifiers(_SharesClassifiers):
 
     Parameters
     ----------
-    percentiles : tuple of float
+    percentiles : tuple of P float in [0, 100]
+        Each once.
     C, background, class_weight, tol, max_iter
         As for `ImageClassifiers`.
 
     Attributes
     ----------
     classes_ : (K,) int
-    thresholds_ : (K, 4) float64
+    percentiles_ : (P,) float64
+    thresholds_ : (K, P) float64
         Shares. A class that no training image contains has thresholds of 1.
-    coef_, intercept_ : (4K, D), (4K,) float64
+    coef_, intercept_ : (K * P, D), (K * P,) float64
         Thresholds of one class stand side by side. A label that all training images share
         scores 1 on every image, and one that none has scores -1.
-    duality_gap_ : (4K,) float64
+    duality_gap_ : (K * P,) float64
     """
 
     def __init__(
@@ -206,6 +208,7 @@ class SizeThresholdClassifiers(_SharesClassifiers):
             If a setting is out of its range.
         """
         pooled, shares = self._check(pooled, class_shares)
+        self.percentiles_ = np.asarray(self.percentiles, dtype=np.float64)
         self.thresholds_ = size_thresholds(shares, self.percentiles)
         labels = shares[:, :, None] >= self.thresholds_
         self._fit(pooled, labels.reshape(len(shares), -1))
@@ -213,7 +216,8 @@ class SizeThresholdClassifiers(_SharesClassifiers):
 
     def to_arrays(self) -> dict[str, Array]:
         """The fitted state as plain arrays; settings of the fit itself are not kept."""
-        return {**super().to_arrays(), "thresholds": self.thresholds_}
+        sizes = {"percentiles": self.percentiles_, "thresholds": self.thresholds_}
+        return {**super().to_arrays(), **sizes}
 
 
 def size_thresholds(
@@ -224,12 +228,22 @@ def size_thresholds(
     Parameters
     ----------
     class_shares : (N, K) float in [0, 1]
-    percentiles : tuple of P float in (0, 100)
+    percentiles : tuple of P float in [0, 100]
+        Each once.
 
     Returns
     -------
     (K, P) float64; 1 for a class that no image contains.
+
+    Raises
+    ------
+    InputError
+        If there is no percentile, or one is out of its range or comes twice.
     """
+    if not percentiles or len(set(percentiles)) < len(percentiles):
+        raise InputError(f"percentiles must be at least one, and each once, got {percentiles}")
+    if not all(0 <= p <= 100 for p in percentiles):
+        raise InputError(f"percentiles must be 0..100, got {percentiles}")
     shares = np.asarray(class_shares, dtype=np.float64)
     thresholds = np.ones((shares.shape[1], len(percentiles)))
     for k, column in enumerate(shares.T):

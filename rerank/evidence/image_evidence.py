@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rerank.evidence.grid_cells import cells_to_regions
+from rerank.evidence.image_classifiers import PERCENTILES
 from rerank.evidence.image_regions import ImageRegions
 from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
@@ -31,6 +32,7 @@ class ImageScores(NamedTuple):
     presence: Array  #: (K,) of `ImageClassifiers`
     sizes: Array  #: (K * P,) of `SizeThresholdClassifiers`; sizes of one class side by side
     size_thresholds: Array | None = None  #: (K, P) shares of the image; features need them
+    percentiles: tuple[float, ...] = PERCENTILES  #: P of them; they name the columns of features
 
 
 class AuxiliaryProbabilities(NamedTuple):

@@ -40,7 +40,7 @@ def cogswell_bench(
     """
     chosen = [
         "fusion.enabled=false",
-        "posterior.features=null",
+        "auxiliary.features=null",
         "proposals.generator=div_mbest",
         "report.ablation=true",
         "ranking.groups=[segnet, classification, proposal]",

@@ -98,7 +98,7 @@ def gain(
     Parameters
     ----------
     results, baseline : sequences of SeedResult
-        One a seed, in the same order, of the same images in the same order.
+        One per seed, in the same order, of the same images in the same order.
     n_resamples : int
     random_state : int
     measure : {"corpus", "image"}

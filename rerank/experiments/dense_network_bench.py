@@ -97,12 +97,17 @@ class DenseNetworkRecipe:
 
 
 class DenseNetworkBench:
-    """Trains and measures dense networks, one a row of a table (see `Bench`).
+    """Trains and measures dense networks, one per row of a table (see `Bench`).
 
     At the small size images are brought to one size and mirrored; where the backbone is frozen
     its activations are kept in memory. At full size the backbone is trained, on random windows of
     the images at random scales. Probabilities are enlarged to the labels' own size before they are
     counted.
+
+    Parameters
+    ----------
+    scope : Scope
+    setting : DenseNetworkSetting
 
     Raises
     ------
@@ -187,7 +192,21 @@ class DenseNetworkBench:
     def model(
         self, recipe: DenseNetworkRecipe, seed: int, start: Path | None
     ) -> DenseFCN | DenseCRFNet:
-        """The model of a recipe, new or from the state of the row that it starts from."""
+        """The model of a recipe, new or from the state of the row that it starts from.
+
+        Parameters
+        ----------
+        recipe : DenseNetworkRecipe
+        seed : int
+            Of the new weights.
+        start : Path or None
+            Start of the names of the files of that row; None for a new model.
+
+        Returns
+        -------
+        DenseFCN or DenseCRFNet
+            With the CRF layer where the recipe has one.
+        """
         net = DenseFCN(
             len(self.class_names),
             self.setting.architecture,
@@ -226,7 +245,20 @@ class DenseNetworkBench:
         return self.keep("train", self.train, model)
 
     def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:
-        """The same backbone serves every row, so its activations are computed once."""
+        """Compute the backbone's activations of a data set once, for all rows of a table.
+
+        Parameters
+        ----------
+        name : {"train", "val"}
+            The activations of mirrored images are kept for `train` alone.
+        dataset : Dataset
+        model : DenseFCN or DenseCRFNet
+            Holds the frozen backbone.
+
+        Returns
+        -------
+        KeptActivations
+        """
         if name not in self._kept:
             net = model.net if isinstance(model, DenseCRFNet) else model
             assert isinstance(net, DenseFCN)
@@ -322,7 +354,14 @@ def _save_state(place: Path, model: nn.Module) -> None:
 
 
 def load_state(place: Path, net: nn.Module) -> None:
-    """Load what the row of that place kept of its model.
+    """Load what a row kept of its model.
+
+    Parameters
+    ----------
+    place : Path
+        Start of the names of the row's own files.
+    net : Module
+        Gets the weights.
 
     Raises
     ------

@@ -88,7 +88,15 @@ class PipelineBench:
         self.class_names = self._graph(next(iter(self.variants)), 0).data.train.class_names
 
     def recipe(self, variant: str, seed: int) -> Recipe:
-        """The built-in recipe with the settings of the variant and the seed."""
+        """The built-in recipe with the settings of the variant and the seed.
+
+        Parameters
+        ----------
+        variant : str
+            A name of `variants`.
+        seed : int
+            The recipe's `random_state`.
+        """
         chosen = [
             f"random_state={seed}",
             "report.n_bootstrap=10",
@@ -100,7 +108,13 @@ class PipelineBench:
         return load_recipe(self.name, [*chosen, *self.overrides])
 
     def recipe_text(self, variant: str, seed: int) -> str:
-        """The full recipe of a run, to be run by itself with `rerank run`."""
+        """The full recipe of a run as YAML, to be run by itself with `rerank run`.
+
+        Parameters
+        ----------
+        variant, seed
+            As for `recipe`.
+        """
         return dump_recipe(self.recipe(variant, seed))
 
     def settings(self, row: Row, seed: int) -> Any:

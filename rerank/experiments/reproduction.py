@@ -21,7 +21,7 @@ from rerank.experiments.table_definition import Bench, Row, Scope, Table
 
 @dataclass(frozen=True)
 class Figures:
-    """What one measure of IoU says of the rows.
+    """One measure of IoU over the rows of a table.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Reproduction:
     image : Figures or None
         Of mean image IoU; None where the table does not compare by it.
     notes : dict of row key to mean notes over seeds
-    seconds : dict of row key to mean seconds a seed
+    seconds : dict of row key to mean seconds per seed
     """
 
     table: Table

@@ -32,9 +32,9 @@ _ORACLES = (10, 30)
 
 
 def feature_settings(name: str, features: str) -> tuple[str, ...]:
-    """Settings of stage 1's features, and of other features for the second classifier.
+    """Settings of stage 1's features, of image classifiers, and of the auxiliary classifier.
 
-    On MSRC-21 the second classifier uses one scale, since further scales gain nothing there.
+    On MSRC-21 the auxiliary classifier uses one scale, since further scales gain nothing there.
 
     Parameters
     ----------
@@ -56,8 +56,9 @@ def feature_settings(name: str, features: str) -> tuple[str, ...]:
         )
     return (
         f"unary.features={features}",
-        f"posterior.features={second}",
-        f"posterior.scales={scales}",
+        f"classifiers.features={'backbone' if features == 'appearance' else 'deep'}",
+        f"auxiliary.features={second}",
+        f"auxiliary.scales={scales}",
     )
 
 

@@ -47,7 +47,17 @@ class Bench(Protocol):
     class_names: tuple[str, ...]
 
     def settings(self, row: Row, seed: int) -> Any:
-        """Plain settings that the result depends on; equal settings share one kept result."""
+        """Plain settings that the result depends on; equal settings share one kept result.
+
+        Parameters
+        ----------
+        row : Row
+        seed : int
+
+        Returns
+        -------
+        value that JSON can hold
+        """
 
     def measure(
         self,

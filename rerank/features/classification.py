@@ -23,10 +23,10 @@ def classification_features(
 ) -> FeatureTable:
     """Classifier scores of the image for each of its proposals.
 
-    With K foreground classes and P percentiles (4), s_c the score of class c and s_ct that of
+    With K foreground classes and P percentiles, s_c the score of class c and s_ct that of
     "c fills at least its t-th threshold":
 
-    - `score[c]`, `size_score_20[c]`, ...: the K + 4K scores themselves (Cogswell et al. 2014,
+    - `score[c]`, `size_score_20[c]`, ...: the K + KP scores themselves (Cogswell et al. 2014,
       section 4). They are the same for all proposals of an image, so that they help only a
       ranker that multiplies columns; a linear ranker needs the columns below.
     - `score_painted[c]`: s_c where the proposal paints c, else 0.

@@ -341,9 +341,20 @@ class FeatureTable:
         return self._named(leaking_columns(self.values, self.image_index, target, tolerance))
 
     def refuse_leaking_columns(self, quality: Array, tolerance: float = 1e-6) -> FeatureTable:
-        """Return the table itself, or raise `LeakError` naming the columns that leak.
+        """Return the table itself, or refuse it where columns leak: see `leaking_columns`.
 
-        Parameters are those of `leaking_columns`.
+        Parameters
+        ----------
+        quality : (N,) float
+        tolerance : float
+            Both as for `leaking_columns`.
+
+        Raises
+        ------
+        LeakError
+            If columns leak; it names them.
+        InputError
+            If `quality` is not (N,) or not finite.
         """
         leaks = self.leaking_columns(quality, tolerance)
         if leaks:

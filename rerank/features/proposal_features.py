@@ -317,6 +317,7 @@ class _Families:
             self.stage1.painted,
             self.evidence.background,
             *self.names,
+            percentiles=scores.percentiles,
         )
 
     @cached_property

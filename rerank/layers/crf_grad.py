@@ -34,7 +34,7 @@ class Trajectory:
     q : tensor (T + 1, B, L, H, W)
         The network's probabilities, then q after each step.
     energies : tensor (T + 1, B), float64
-        Eq. 6, one column an image.
+        Eq. 6, one column per image.
     """
 
     q: torch.Tensor

@@ -1,7 +1,9 @@
 """The linear operators of a permutohedral lattice, compiled on the CPU, in torch elsewhere.
 
-Values of points are tensors (N, C), those of lattice points (M, C), float32 or float64. `weights`
-without more are those of the points' corners, blur weights (K,) or (K, C_in, C_out).
+N is the number of points, M that of lattice points, d that of feature dimensions, K that of
+neighbour offsets and C that of channels. Values of points are tensors (N, C), those of lattice
+points (M, C), float32 or float64. `weights` without more are those of the points' corners, blur
+weights (K,) or (K, C_in, C_out).
 """
 
 from __future__ import annotations
@@ -92,7 +94,18 @@ class LatticeGraph:
         return pairs
 
     def copy_on(self, device: torch.device, name: str) -> torch.Tensor:
-        """An index table as an int64 tensor on a device."""
+        """An index table on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+        name : str
+            Name of an attribute that is an array of integers.
+
+        Returns
+        -------
+        int64 tensor of the table's shape
+        """
         key = (name, device)
         if key not in self._copies:
             values: Array = getattr(self, name)
@@ -133,7 +146,20 @@ class PointWeights:
 
 
 def splat(graph: LatticeGraph, weights: PointWeights, values: Rows) -> Rows:
-    """(N, C) to (M, C)."""
+    """Spread the values of points over the corners of their simplices.
+
+    Adams et al. 2010, section 3: each corner gets the value times its barycentric weight.
+
+    Parameters
+    ----------
+    graph : LatticeGraph
+    weights : PointWeights
+    values : (N, C) tensor
+
+    Returns
+    -------
+    (M, C) tensor
+    """
     out = values.new_zeros(graph.n_vertices, values.shape[1])
     share = weights.like(values)
     if _compiled(values):
@@ -146,7 +172,20 @@ def splat(graph: LatticeGraph, weights: PointWeights, values: Rows) -> Rows:
 
 
 def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows, base: Rows) -> Rows:
-    """(M, C) to (N, C), the transpose of `splat`, plus `base`."""
+    """Gather the values of points from the corners of their simplices: the transpose of `splat`.
+
+    Parameters
+    ----------
+    graph : LatticeGraph
+    weights : PointWeights
+    lattice : (M, C) tensor
+    base : (N, C) tensor
+        Is added to the result.
+
+    Returns
+    -------
+    (N, C) tensor
+    """
     share = weights.like(lattice)
     if _compiled(lattice):
         out = torch.empty_like(base)
@@ -162,7 +201,21 @@ def slice_(graph: LatticeGraph, weights: PointWeights, lattice: Rows, base: Rows
 
 
 def blur_axes(graph: LatticeGraph, lattice: Rows, scale: float, reverse: bool) -> Rows:
-    """The taps (1 2 1)/4 along each direction in turn, or in the reverse order: its transpose."""
+    """Blur along each direction of the lattice in turn, with the taps (1 2 1)/4.
+
+    Parameters
+    ----------
+    graph : LatticeGraph
+    lattice : (M, C) tensor
+    scale : float
+        Factor on the result.
+    reverse : bool
+        Take the directions in the reverse order, which gives the transposed operator.
+
+    Returns
+    -------
+    (M, C) tensor
+    """
     order = range(graph.n_dims, -1, -1) if reverse else range(graph.n_dims + 1)
     on_cpu = _compiled(lattice)
     for step, axis in enumerate(order):
@@ -194,7 +247,20 @@ class Blur:
         self._graph = graph
 
     def apply(self, lattice: Rows, weights: torch.Tensor, base: Rows | None = None) -> Rows:
-        """(M, C_in) and (K,) or (K, C_in, C_out) to (M, C_out), plus `base`."""
+        """Add the weighted neighbours of each lattice point.
+
+        Parameters
+        ----------
+        lattice : (M, C_in) tensor
+        weights : (K,) or (K, C_in, C_out) tensor
+            The weight of each offset; with (K,), C_out is C_in.
+        base : (M, C_out) tensor, optional
+            Is added to the result.
+
+        Returns
+        -------
+        (M, C_out) tensor
+        """
         graph = self._graph
         n_out = lattice.shape[1] if weights.dim() == 1 else weights.shape[2]
         out = lattice.new_zeros(graph.n_vertices, n_out) if base is None else base.clone()
@@ -212,7 +278,19 @@ class Blur:
         return out
 
     def weight_grad(self, grad: Rows, lattice: Rows, shared: bool) -> torch.Tensor:
-        """The gradient of ``(grad * apply(lattice, weights)).sum()`` to the weights."""
+        """The gradient of ``(grad * apply(lattice, weights)).sum()`` to the weights.
+
+        Parameters
+        ----------
+        grad : (M, C_out) tensor
+        lattice : (M, C_in) tensor
+        shared : bool
+            Whether the weights are (K,).
+
+        Returns
+        -------
+        (K,) or (K, C_in, C_out) tensor
+        """
         graph = self._graph
         n_offsets = len(graph.offsets)
         shape = (n_offsets,) if shared else (n_offsets, lattice.shape[1], grad.shape[1])
@@ -237,6 +315,11 @@ class SelfInteraction:
 
     The corners of a point's simplex are all neighbours of one another, so that a point's own
     value reaches it through every pair of them.
+
+    Parameters
+    ----------
+    graph : LatticeGraph
+    weights : PointWeights
     """
 
     def __init__(self, graph: LatticeGraph, weights: PointWeights) -> None:
@@ -255,7 +338,20 @@ class SelfInteraction:
         return out
 
     def apply(self, values: Rows, kernel: torch.Tensor, base: Rows | None = None) -> Rows:
-        """(N, C_in) and (K, C_in, C_out) to (N, C_out), plus `base`."""
+        """What each point gets from itself.
+
+        Parameters
+        ----------
+        values : (N, C_in) tensor
+        kernel : (K, C_in, C_out) tensor
+            The blur's weights.
+        base : (N, C_out) tensor, optional
+            Is added to the result.
+
+        Returns
+        -------
+        (N, C_out) tensor
+        """
         graph, share = self._graph, self._weights.like(values)
         both = self._both_ways(kernel).flatten(1).contiguous()
         start = values.new_zeros(len(values), kernel.shape[2]) if base is None else base
@@ -273,7 +369,19 @@ class SelfInteraction:
         return out
 
     def weight_grad(self, grad: Rows, values: Rows, shared: bool) -> torch.Tensor:
-        """The gradient of ``(grad * apply(values, kernel)).sum()`` to the kernel."""
+        """The gradient of ``(grad * apply(values, kernel)).sum()`` to the kernel.
+
+        Parameters
+        ----------
+        grad : (N, C_out) tensor
+        values : (N, C_in) tensor
+        shared : bool
+            Not used: the kernel is (K, C_in, C_out).
+
+        Returns
+        -------
+        (K, C_in, C_out) tensor
+        """
         graph, share = self._graph, self._weights.like(values)
         shape = (len(graph.offsets), values.shape[1], grad.shape[1])
         out = values.new_zeros(shape[0], shape[1] * shape[2])

@@ -117,7 +117,13 @@ def affinity_field_loss(
 
 
 class AffinityFieldLoss(nn.Module):
-    """`affinity_field_loss` as a module; see there for the parameters."""
+    """`affinity_field_loss` as a module.
+
+    Parameters
+    ----------
+    ignore_index, distance, margin, edge_weight, region_weight
+        As in `affinity_field_loss`.
+    """
 
     def __init__(
         self,

@@ -75,7 +75,13 @@ def soft_cross_entropy(
 
 
 class SoftCrossEntropyLoss(nn.Module):
-    """`soft_cross_entropy` as a module; see there for the parameters."""
+    """`soft_cross_entropy` as a module.
+
+    Parameters
+    ----------
+    ignore_index, reduction
+        As in `soft_cross_entropy`.
+    """
 
     def __init__(self, ignore_index: int = 255, reduction: str = "mean") -> None:
         super().__init__()

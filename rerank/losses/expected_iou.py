@@ -162,13 +162,15 @@ def expected_uoi_loss(
 
     Parameters
     ----------
-    logits, target, ignore_index, weights, leak, counts
+    logits, target, ignore_index, weights, leak
         As in `expected_iou_loss`.
     reduction : str
         ``"mean"`` or ``"sum"`` over the classes that are in the target, or ``"none"``: (C,),
         with 0 for the others. Without any such class (all void) the loss is 0. A class that is
         absent from the target has no intersection and is always left out; its probability is
         pushed down through the unions it takes pixels from.
+    counts : CorpusCounts, optional
+        As in `expected_iou_loss`.
 
     Returns
     -------
@@ -208,7 +210,13 @@ def expected_uoi_loss(
 
 
 class ExpectedIoULoss(nn.Module):
-    """`expected_iou_loss` as a module; see there for the parameters."""
+    """`expected_iou_loss` as a module.
+
+    Parameters
+    ----------
+    ignore_index, absent, leak, reduction, counts
+        As in `expected_iou_loss`.
+    """
 
     def __init__(
         self,
@@ -247,7 +255,13 @@ class ExpectedIoULoss(nn.Module):
 
 
 class ExpectedUoILoss(nn.Module):
-    """`expected_uoi_loss` as a module; see there for the parameters."""
+    """`expected_uoi_loss` as a module.
+
+    Parameters
+    ----------
+    ignore_index, leak, reduction, counts
+        As in `expected_uoi_loss`.
+    """
 
     def __init__(
         self,

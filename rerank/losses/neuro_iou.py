@@ -37,11 +37,13 @@ def neuro_iou_loss(
 
     Parameters
     ----------
-    logits, target, ignore_index, weights, counts, scale
+    logits, target
         As in `surrogate_counts`.
     surrogate : SurrogateNetwork
         Of 3 inputs (the counts) or 6 (and their means, section 3.1), fitted on
         `SurrogateCounts.examples` of the same `counts` and `scale`. Its weights get no gradient.
+    ignore_index, weights, counts, scale
+        As in `surrogate_counts`.
 
     Returns
     -------

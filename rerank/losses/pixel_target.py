@@ -140,7 +140,14 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def check_choice(value: str, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse a setting called `name` whose `value` is not among `choices`.
+    """Refuse a setting that is not among its choices.
+
+    Parameters
+    ----------
+    value : str
+    name : str
+        What the message calls it.
+    choices : tuple of str
 
     Raises
     ------

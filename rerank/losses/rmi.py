@@ -168,7 +168,13 @@ def region_mutual_information(
 
 
 class RMILoss(nn.Module):
-    """`rmi_loss` as a module; see there for the parameters."""
+    """`rmi_loss` as a module.
+
+    Parameters
+    ----------
+    ignore_index, region_size, factor, reduction, settings
+        As in `rmi_loss`.
+    """
 
     def __init__(
         self,

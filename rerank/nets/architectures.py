@@ -28,7 +28,13 @@ class ConvReLU(nn.Conv2d):
 
 
 class ConvNormReLU(nn.Module):
-    """A 3x3 convolution, batch normalisation and a rectified linear unit."""
+    """A 3x3 convolution, batch normalisation and a rectified linear unit.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    stride : int
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -40,7 +46,16 @@ class ConvNormReLU(nn.Module):
 
 
 class Fire(nn.Module):
-    """SqueezeNet's module: a 1x1 squeeze, then 1x1 and 3x3 expansions side by side."""
+    """SqueezeNet's module: a 1x1 squeeze, then 1x1 and 3x3 expansions side by side.
+
+    Parameters
+    ----------
+    in_channels : int
+    squeeze : int
+        Channels after the squeeze.
+    expand : int
+        Channels of each expansion; the output has twice as many.
+    """
 
     def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
         super().__init__()

@@ -36,6 +36,12 @@ class Backbone(nn.Module):
     The input is a batch of RGB images (B, 3, H, W) with values in 0..255, of any dtype; the
     preprocessing that the weights ask for happens inside, so that it cannot be forgotten.
 
+    Parameters
+    ----------
+    spec : ArchitectureSpec
+    preprocessing : Preprocessing
+        What the weights ask for.
+
     Attributes
     ----------
     architecture : str

@@ -24,11 +24,12 @@ _PIXELS = LayerGeometry(1, 0.5)
 class DenseFCN(nn.Module):
     """Logits at image size from sums of scores of three layers.
 
-    Long et al. 2015, FCN-8s in form: scores from the last layer are interpolated to the grid
-    of a finer one and added to its scores, once more, and then to the image. Two things
-    differ: interpolation is bilinear between the true places of the cells instead of a learned
-    transposed convolution with cropping, and each layer is normalised over the batch before
-    its scores, so that one learning rate suits layers of any scale.
+    Long et al. 2015, FCN-8s in form: scores from the last layer are interpolated to the grid of
+    the middle layer and added to its scores, their sum likewise to the grid of the first layer,
+    and the result to the size of the image. Two things differ: interpolation is bilinear between
+    the true places of the cells instead of a learned transposed convolution with cropping, and each
+    layer is normalised over the batch before its scores, so that one learning rate suits layers of
+    any scale.
 
     Parameters
     ----------

@@ -20,10 +20,14 @@ def interpolation_matrix(
 
     Parameters
     ----------
-    n_out, n_in : int
-        Numbers of cells.
-    out, source : LayerGeometry
-        Where the cells lie; pixels themselves are `LayerGeometry(1, 0.5)`.
+    n_out : int
+        Number of output cells.
+    out : LayerGeometry
+        Where they lie; pixels themselves are `LayerGeometry(1, 0.5)`.
+    n_in : int
+        Number of source cells.
+    source : LayerGeometry
+        Where they lie.
     """
     centres = out.first_centre + out.stride * np.arange(n_out)
     at = np.clip((centres - source.first_centre) / source.stride, 0, n_in - 1)

@@ -115,7 +115,18 @@ class DenseNetworkUnary:
     temperature: float = 1.0
 
     def predict_proba(self, image: Array, superpixels: Array) -> FloatArray:
-        """Class probabilities of the superpixels of an RGB image, (n, C) float64."""
+        """Class probabilities of the superpixels of an image.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+        superpixels : (H, W) int array
+            In 0..n-1.
+
+        Returns
+        -------
+        (n, C) float64 array
+        """
         maps = self.source.predict_proba(image)
         if self.refined:
             maps = refine_map(maps, image)
@@ -129,7 +140,17 @@ class DenseNetworkUnary:
     def from_arrays(
         cls, arrays: Mapping[str, Array], n_classes: int, recipe: Recipe, weights: str | None
     ) -> DenseNetworkUnary:
-        """Rebuild what `to_arrays` returned, with the same recipe and weights."""
+        """Rebuild what `to_arrays` returned.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+        n_classes : int
+        recipe : Recipe
+            The one it was trained with.
+        weights : str or None
+            File of the backbone's weights, the same as in training.
+        """
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
         source = DenseNetwork.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)
         return cls(source, recipe.unary.dense_crf, float(arrays["temperature"]))

@@ -61,6 +61,21 @@ def run_rows(
 
     Energies are those of the last source's energy, and so are bounds; rows that another source's
     energy gave are bounded by the last one's MAP.
+
+    Parameters
+    ----------
+    rows : sequence of PoolRow
+        The pool, in its order.
+    contexts : mapping of source to ProposalContext
+        As `pool_contexts` returns them, the main source last.
+    n_proposals : int
+        At most this many.
+    random_state : int
+        Seed of the generators that use chance.
+
+    Returns
+    -------
+    ProposalSet
     """
     main = list(contexts)[-1]
     energy, bound = contexts[main].energy, contexts[main].map_result.lower_bound
@@ -105,6 +120,18 @@ def from_text(texts: Sequence[str]) -> tuple[PoolRow, ...]:
 
 
 def fill(proposals: ProposalSet, n_proposals: int) -> ProposalSet:
-    """As many rows as are wanted: where there are fewer labelings, the first one is repeated."""
+    """Bring a set to a number of rows: where it has fewer, its first labeling is repeated.
+
+    Parameters
+    ----------
+    proposals : ProposalSet
+        At least one row.
+    n_proposals : int
+
+    Returns
+    -------
+    ProposalSet
+        Of `n_proposals` rows.
+    """
     kept = range(min(n_proposals, len(proposals)))
     return proposals.take([*kept, *[0] * (n_proposals - len(kept))])

@@ -1,4 +1,4 @@
-"""A fitted ranker that extrapolates in no column's favour."""
+"""A fitted ranker whose columns are clipped on the side that favours a proposal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rerank.types import FloatArray
 
 @dataclass(frozen=True)
 class BoundedRanker:
-    """A ranker, and how far columns may go in favour of a proposal.
+    """A fitted ranker, and how far each column may count in favour of a proposal.
 
-    A linear ranker extrapolates without end, and some columns, such as expected union over
-    intersection, have none: one proposal unlike all of training would win by a single column. So
-    no column speaks for a proposal more than it did for any in training. Against one it may.
+    A linear ranker extrapolates, and some columns, such as expected union over intersection, have
+    no upper limit: a proposal unlike all of training could win by a single column. So no column
+    counts more in favour of a proposal than it did for any in training. Against a proposal it may.
 
     Attributes
     ----------
     ranker : Ranker
         Fitted.
     lowest, highest : (D,) float arrays
-        Of the columns; infinite on the side that speaks against a proposal.
+        Of the columns; infinite on the side that counts against a proposal.
     """
 
     ranker: Ranker
@@ -32,7 +32,19 @@ class BoundedRanker:
 
     @classmethod
     def of(cls, ranker: Ranker, values: FloatArray) -> BoundedRanker:
-        """A fitted ranker with the ranges of the rows (N, D) that it was fitted on."""
+        """Bound a fitted ranker by the ranges of the columns that it was fitted on.
+
+        Parameters
+        ----------
+        ranker : Ranker
+            Fitted.
+        values : (N, D) float array
+            The rows that it was fitted on.
+
+        Returns
+        -------
+        BoundedRanker
+        """
         # Trees do not extrapolate.
         weights = getattr(ranker, "coef_", np.zeros(values.shape[1]))
         return cls(

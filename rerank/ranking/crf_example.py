@@ -94,6 +94,7 @@ class CRFExample:
 
     @property
     def n_classes(self) -> int:
+        """Number of classes, C."""
         return int(self.unary.shape[1])
 
     @property

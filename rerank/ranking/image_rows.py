@@ -42,6 +42,7 @@ class ImageRows:
 
     @property
     def n_images(self) -> int:
+        """Number of images."""
         return len(self.starts) - 1
 
     @property
@@ -269,7 +270,7 @@ def best_rows(scores: FloatArray, images: ImageRows) -> IntArray:
     Parameters
     ----------
     scores : ndarray of shape (N,)
-        One a row, in the order of the matrix as it was given.
+        One per row, in the order of the matrix as it was given.
     images : ImageRows
 
     Returns

@@ -1,4 +1,4 @@
-"""The ranking problem in the words of pystruct: a model for its learners.
+"""The ranking problem as a model for the learners of pystruct.
 
 pystruct 0.3.2 runs on Python 3.6 at the latest. This file needs nothing but numpy and no newer
 syntax, so that it can be loaded there by its path.
@@ -48,9 +48,10 @@ class ProposalModel:
 
     Notes
     -----
-    The arguments of the methods are those of pystruct: `x` is the (M, D) matrix of an image, `y`
-    its label, `y_hat` a proposal's index, `w` the (D,) weights; `X`, `Y` and `Y_hat` are sequences
-    of these. `relaxed` and `constraints` are taken for the protocol's sake and change nothing.
+    The arguments of the methods are those of pystruct. `x` is the (M, D) matrix of an image, `y`
+    its label, `y_hat` a proposal's index, `w` the (D,) weights. `X`, `Y` and `Y_hat` are sequences
+    of these, one per image. `Y_true`, `relaxed` and `constraints` belong to the protocol and change
+    nothing.
 
     Examples
     --------

@@ -77,7 +77,7 @@ class Ranker(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (N, D)
-            One row a proposal, finite.
+            One row per proposal, finite.
         quality : array-like of shape (N,)
             Quality of each proposal, finite, higher is better.
         groups : array-like of shape (N,)

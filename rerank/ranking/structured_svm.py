@@ -47,6 +47,8 @@ class StructuredRankSVM(LinearRanker):
         Weight of the hinge, above 0.
     tol : float, default 1e-3
         The duality gap, relative to the primal objective, at which the solver stops.
+    random_state : int, numpy.random.Generator or None, default None
+        Orders the images in the solver.
     max_passes : int, default 1000
         Most readings of all rows. Where they do not suffice, a ConvergenceWarning states the gap.
     scale_columns : bool, default True
@@ -57,8 +59,6 @@ class StructuredRankSVM(LinearRanker):
     scale_loss : bool, default False
         Divide the losses by the mean over the images of their largest loss, so that one C serves
         losses of any unit.
-    random_state : int, numpy.random.Generator or None, default None
-        Orders the images in the solver.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""CSV files: one header line, one row a record, the same bytes for the same numbers."""
+"""CSV files: one header line, one row per record, the same bytes for the same numbers."""
 
 from __future__ import annotations
 

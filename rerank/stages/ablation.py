@@ -18,7 +18,7 @@ from rerank.tuning.ranker_choice import choose_ranker, fit_ranker, rank_candidat
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write, for each subset, its `groups`, its `C` and the `choice` on each judged image."""
+    """Write, for each subset, its `groups`, its `C` and the `choice` on each evaluated image."""
     folds, final = load_parts(job)
     for index, groups in enumerate(wanted_subsets(job.recipe)):
         ranker = choose_ranker(folds, groups, rank_candidates("svm", job.recipe), job.recipe)

@@ -1,7 +1,7 @@
-"""What the SegNet's head sees, computed once an image: ten folds then train ten small heads.
+"""The inputs of the coarse SegNet, computed once per image: the SegNets of all folds use them.
 
-A pretrained backbone gives its activations. The backbone `small` is trained with its head, and
-gets the warped image itself.
+They are the activations of a pretrained backbone. The backbone `small` is trained with its head,
+so its input is the warped image itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What the auxiliary models say of superpixels; only stage 2 uses it, through the fusion.
+"""Class probabilities of superpixels from the auxiliary models; only stage 2 uses them.
 
-They are a second classifier, of other features than stage 1's, and a dense network.
+The auxiliary models are a second classifier, on other features than stage 1's, and a dense
+network. Their probabilities enter the fused posterior.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from rerank.stages.unaries import (
 )
 from rerank.types import Array, FloatArray
 
-#: Group of the file with what the dense network says, in the layout of the file itself.
+#: Group of the file with the dense network's results, in the layout of the file itself.
 DENSE_NETWORK = "dense_network"
 
 
@@ -39,7 +40,7 @@ class AuxiliaryModels:
     Attributes
     ----------
     describe : callable or None
-        Features that the classifier sees, of an image and its superpixels.
+        Makes the classifier's features of an image and its superpixels.
     classifier : SuperpixelClassifier or None
     dense_network : DenseNetworkUnary or None
     """
@@ -71,7 +72,7 @@ class AuxiliaryModels:
         return cls(describe, classifier, network)
 
     def predict(self, image: Array, superpixels: Array) -> AuxiliaryProbabilities:
-        """What they say of the superpixels of an image, in single precision as in a run.
+        """Class probabilities of an image's superpixels, in single precision as in a run.
 
         Parameters
         ----------
@@ -97,12 +98,19 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
-    """What the models say of the image at that place of the part's `image_ids`."""
+    """Read the class probabilities that the auxiliary models give an image.
+
+    Parameters
+    ----------
+    file : HDF5 group
+    index : int
+        Its place in the part's `image_ids`.
+    """
     return _read(file, lambda group: read_image(group, index)["region_probabilities"])
 
 
 def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> AuxiliaryProbabilities:
-    """What the inner models say of a held-out image.
+    """Read the class probabilities that the inner models give a held-out image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the auxiliary classifier sees of superpixels; nothing where a recipe has none."""
+"""Features of superpixels for the auxiliary classifier; none where a recipe has no classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a whole image: which classes are there, how large, and where they like to be."""
+"""Models of whole images: which classes are present, how large they are, and where they lie."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rerank.types import Array, FloatArray
 
 @dataclass(frozen=True)
 class ImageModels:
-    """The fitted models that judge whole images."""
+    """The fitted models of whole images."""
 
     presence: ImageClassifiers
     sizes: SizeThresholdClassifiers
@@ -31,7 +31,7 @@ class ImageModels:
     cooccurrence: CooccurrencePrior
 
     def score(self, vector: FloatArray) -> ImageScores:
-        """What the classifiers say of an image, from what is seen of it, (D,)."""
+        """The classifiers' scores of an image, from its features, (D,)."""
         row = vector[None]
         return ImageScores(
             self.presence.decision_function(row)[0], self.sizes.decision_function(row)[0]
@@ -54,7 +54,15 @@ def load_models(file: h5py.File) -> ImageModels:
 
 
 def read_scores(group: h5py.Group, index: int) -> ImageScores:
-    """The scores of the image at that place of the part's `image_ids`."""
+    """The scores of an image.
+
+    Parameters
+    ----------
+    group : HDF5 group
+        The file, or its group `holdout`.
+    index : int
+        The image's row in it.
+    """
     return ImageScores(group["scores"][index], group["size_scores"][index])
 
 
@@ -94,7 +102,7 @@ def fit_image_models(
     ----------
     settings : ClassifierSettings
     vectors : (N, D) float32 array
-        What is seen of each image.
+        Features of each image.
     shares : (N, C) float64 array
         Share of each class among its labelled pixels.
     targets : (N, grid, grid, C) float array
@@ -113,9 +121,9 @@ def fit_image_models(
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the models, and their `scores` and `size_scores` of the images, a row an image.
+    """Write the models, and their `scores` and `size_scores`, one row per image.
 
-    With fusion, `holdout` holds what models without the held-out images say of these.
+    With fusion, `holdout` holds the scores of the held-out images by models fitted without them.
     """
     vectors, histograms = [], []
     for fold in job.other_folds:

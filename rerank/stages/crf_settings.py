@@ -161,7 +161,7 @@ def _held_out_images(job: Job) -> Iterator[HoldoutImage]:
 
 
 def _out_of_fold_images(job: Job) -> Iterator[HoldoutImage]:
-    """All training images, each as the models of its fold judge it."""
+    """All training images, each with the probabilities from the models of its fold."""
     for fold in job.folds:
         with job.open("superpixels", fold.name) as regions, open_sources(job, fold.name) as files:
             for index in range(len(fold.image_ids)):

@@ -1,6 +1,6 @@
-"""What each stage is besides its inputs: a summary, a version, a cost, and its settings.
+"""The summary, version, cost and settings of each stage.
 
-Nothing here imports a model, so that the state of a run can be told in a moment.
+Nothing here imports a model, so that `rerank status` is quick.
 """
 
 from __future__ import annotations
@@ -272,7 +272,7 @@ _DECLARATIONS = {
     "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
-        "image classifiers and priors", _classifiers, version=3, cost=0.3, fits=True
+        "image classifiers and priors", _classifiers, version=4, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2

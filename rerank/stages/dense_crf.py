@@ -1,8 +1,8 @@
 """The fully connected CRF of Krähenbühl and Koltun 2011 on the unaries: a row of the report.
 
-It is what one gets from the unaries by the best-known CRF on pixels, by mean field and with its
-customary parameters, instead of by the CRF over superpixels that is fitted here. It is measured on
-the evaluation images alone.
+This is a baseline: the best-known CRF on pixels, solved by mean field with its customary
+parameters, in place of the CRF over superpixels that is fitted here. It is measured on the
+evaluation images alone.
 """
 
 from __future__ import annotations

@@ -76,7 +76,10 @@ def with_columns(
     assert evidence.scores is not None
     return replace(
         evidence,
-        scores=evidence.scores._replace(size_thresholds=models.sizes.thresholds_),
+        scores=evidence.scores._replace(
+            size_thresholds=models.sizes.thresholds_,
+            percentiles=tuple(models.sizes.percentiles_.tolist()),
+        ),
         cooccurrence=models.cooccurrence.log_ratio_,
         fused_posterior=fused_posterior,
         edge_map=edge_map,

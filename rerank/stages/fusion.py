@@ -1,9 +1,9 @@
 """The fused posterior: superpixels, SegNet, image classifiers and places together.
 
-One weight a signal is fitted on training images, to signals of models that were fitted without
-them: for a fold on images that were held out of an inner fit, for `final` on all of them, each as
-its fold's models judge it. A CRF on the fused posterior is the row `fusion` of the report, and one
-of the two sources that proposals are drawn from.
+Each signal gets one weight. The weights are fitted on training images, to signals of models that
+were fitted without them: for a fold on images that were held out of an inner fit, for `final` on
+all of them, with the signals of each image's fold. A CRF on the fused posterior is the row `fusion`
+of the report, and one of the two sources that proposals are drawn from.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def image_evidence(
     priors: TrainingPriors,
     auxiliary: AuxiliaryProbabilities = NO_AUXILIARY,
 ) -> ImageEvidence:
-    """What the models of a fold say of one image.
+    """The evidence on one image from the models of a fold.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What each generator of proposals alone makes possible, beside the pool's choice among them."""
+"""The oracle of each generator of proposals alone, beside that of the pool."""
 
 from __future__ import annotations
 
@@ -27,9 +27,23 @@ MEASURES = ("corpus_miou", "image_iou", "corpus_oracle_miou")
 def image_sets(
     contexts: dict[str, ProposalContext], choice: CRFChoice, n_proposals: int, random_state: int
 ) -> dict[str, ProposalSet]:
-    """The proposals of each generator on each source of one image, and of both pools, by name.
+    """The proposals of each generator on each source of one image, and of both pools.
 
-    Names are ``generator(settings) on source``; a diversity of 1.0 is the chosen one.
+    Parameters
+    ----------
+    contexts : mapping of source to ProposalContext
+        The main source last.
+    choice : CRFChoice
+        Its diversity and its pools.
+    n_proposals : int
+        Of each generator and pool, at most.
+    random_state : int
+
+    Returns
+    -------
+    mapping of name to ProposalSet
+        Names are ``generator(settings) on source``, ``pool on unary`` and ``pool on all``; a
+        diversity of 1.0 in a name is the chosen one.
     """
     found = {}
     for source, context in contexts.items():

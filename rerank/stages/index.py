@@ -72,7 +72,26 @@ def rarest_class(pixels: IntArray, background: int | None = None) -> IntArray:
 
 
 def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
-    """The folds of a recipe's training images, and `final`; see `open_pipeline`."""
+    """The folds of a recipe's training images, and `final`; see `open_pipeline`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    store : Store
+        The stage `index` writes to it, if it has not yet.
+    data : RunData
+
+    Returns
+    -------
+    tuple of Part
+
+    Raises
+    ------
+    ConfigError
+        If there are more folds than training images.
+    LeakError
+        If an image is both a training and an evaluation image.
+    """
     train, n_folds, scheme = data.train, recipe.folds.n_folds, recipe.folds.scheme
     if n_folds > len(train):
         raise ConfigError(
@@ -99,7 +118,7 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write `class_pixels`, a row an image, in the order of the ids."""
+    """Write `class_pixels`, one row per image, in the order of the ids."""
     train, evaluate = job.data.train, job.data.evaluate
     known = set(train.ids)
     rows = dict(zip(train.ids, class_pixels(train, train.ids)))

@@ -1,4 +1,4 @@
-"""What the proposals make possible: oracle curves on the evaluation images and across the folds."""
+"""Oracle curves of the proposals, on the evaluation images and across the folds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,25 @@ from rerank.engine.hdf5 import write_arrays
 from rerank.engine.stage import Job, read_image
 from rerank.metrics import IntersectionUnion, OracleCurve, oracle_curve
 
-#: Images that analyses are made on: the evaluation split, and all images, each judged by models
-#: that never saw it.
+#: Images that analyses are made on: the evaluation split, and all images, each with the results of
+#: models that never saw it.
 POPULATIONS = ("evaluation", "cross_fitted")
 
 
 def population_parts(job: Job, population: str) -> tuple[str, ...]:
-    """The parts whose images a population holds; empty where there is no evaluation split."""
+    """The parts whose images a population holds; empty where there is no evaluation split.
+
+    Parameters
+    ----------
+    job : Job
+    population : str
+        One of `POPULATIONS`.
+
+    Returns
+    -------
+    tuple of str
+        Names of parts.
+    """
     parts = job.parts if population == "cross_fitted" else job.parts[-1:]
     return tuple(
         part.name
@@ -28,7 +40,20 @@ def population_parts(job: Job, population: str) -> tuple[str, ...]:
 
 
 def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> IntersectionUnion:
-    """Counts of the proposals of several parts, or of `unary_` or `bound_` labelings."""
+    """Counts of the proposals of several parts.
+
+    Parameters
+    ----------
+    job : Job
+    parts : tuple of str
+    prefix : {"", "unary_", "bound_"}
+        Counts of other labelings: those of the unaries alone, or the best that superpixels allow.
+
+    Returns
+    -------
+    IntersectionUnion
+        (n_images, M, n_classes) int64, or (n_images, n_classes) with a prefix.
+    """
     arrays: dict[str, list[Any]] = {"intersections": [], "unions": []}
     for name in parts:
         with job.open("quality", name) as file:
@@ -40,7 +65,15 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
 
 
 def load_curve(file: h5py.File, population: str) -> OracleCurve:
-    """The oracle curve of a population."""
+    """The oracle curve of a population.
+
+    Parameters
+    ----------
+    file : HDF5 file
+        Of the stage `oracle`.
+    population : str
+        One of `POPULATIONS`.
+    """
     group = file[population]
     return OracleCurve(**{name: group[name][()] for name in group})
 

@@ -29,7 +29,18 @@ from rerank.types import Array
 
 
 def load_part(job: Job, part: str) -> RankingTable:
-    """Read the feature table and the counts of one part."""
+    """Read the feature table and the counts of one part.
+
+    Parameters
+    ----------
+    job : Job
+    part : str
+        A fold or `final`.
+
+    Returns
+    -------
+    RankingTable
+    """
     ids = job.ids(part)
     with job.open("features", part) as file:
         table = FeatureTable.from_arrays(read_arrays(file["table"]))
@@ -105,5 +116,17 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def load_scores(file: h5py.File, part: str) -> dict[str, Array]:
-    """Scores of each rule for a part, (n_images, n_proposals); higher is better."""
+    """Scores of each rule for a part.
+
+    Parameters
+    ----------
+    file : HDF5 file
+        Of the stage `ranking`.
+    part : str
+
+    Returns
+    -------
+    mapping of rule to (n_images, n_proposals) float array
+        Higher is better.
+    """
     return read_arrays(file[f"scores/{part}"])

@@ -48,7 +48,23 @@ def phases(recipe: Recipe) -> tuple[Phase, Phase]:
 def fit_segnet(
     recipe: Recipe, inputs: Array, targets: FloatArray, weights: FloatArray
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Train a SegNet; returns its arrays after each of the two phases."""
+    """Train a SegNet.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    inputs : (N, D, grid, grid) float16 or (N, H, W, 3) uint8 array
+        What `make_coarse_input` makes of each image.
+    targets : (N, grid, grid, C) float32 array
+        Class distribution of each cell.
+    weights : (N, grid, grid) float32 array
+        Labelled share of each cell, in 0..1.
+
+    Returns
+    -------
+    first, last : dict of arrays
+        The SegNet after each of the two phases.
+    """
     chosen = recipe.segnet
     if recipe.backbone.architecture != "small":
         trained = train_head(
@@ -75,7 +91,21 @@ def fit_segnet(
 def segnet_maps(
     recipe: Recipe, arrays: Mapping[str, Array], inputs: Array, n_classes: int
 ) -> FloatArray:
-    """Class distributions (N, grid, grid, C) float32 of a trained SegNet."""
+    """Class distributions of a trained SegNet.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    arrays : mapping of str to array
+        As `fit_segnet` returns them.
+    inputs : (N, D, grid, grid) float16 or (N, H, W, 3) uint8 array
+        As for `fit_segnet`; N may be 0.
+    n_classes : int
+
+    Returns
+    -------
+    (N, grid, grid, C) float32 array
+    """
     grid = recipe.segnet.grid
     if len(inputs) == 0:
         return np.zeros((0, grid, grid, n_classes), np.float32)

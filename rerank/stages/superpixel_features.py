@@ -1,4 +1,4 @@
-"""What the superpixel classifier sees: features made by hand, averaged activations, or both."""
+"""Features of superpixels for the classifier: made by hand, averaged activations, or both."""
 
 from __future__ import annotations
 

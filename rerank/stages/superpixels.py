@@ -25,7 +25,20 @@ VALUE_NAMES = ("lightness", "green_red", "blue_yellow", "roughness")
 
 
 def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
-    """Superpixels of one image and their graph, as the arrays that are stored."""
+    """Superpixels of one image and their graph, as the arrays that are stored.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+    settings : SuperpixelSettings
+
+    Returns
+    -------
+    dict of arrays
+        For n superpixels and m pairs of neighbours: `superpixels` (H, W) uint16 or uint32; `edges`
+        (m, 2), `boundary_length` and `contrast` (m,), `areas` (n,), all as in `RegionGraph`;
+        `region_values` (n, 4) float32, named by `VALUE_NAMES`.
+    """
     superpixels = slic_superpixels(image, settings.n_segments, settings.compactness)
     graph = adjacency_graph(superpixels, image)
     n = int(superpixels.max()) + 1

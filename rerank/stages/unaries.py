@@ -130,7 +130,7 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: str) -> None:
-    """Fit classifiers on the features that a stage made, and write what they say.
+    """Fit classifiers on the features that a stage made, and write their probabilities.
 
     Parameters
     ----------
@@ -139,7 +139,9 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
         Gets the probabilities of the part's own images, those that the inner classifier gives the
         held-out images, and the final classifier.
     held : tuple of str
+        The held-out images.
     stage : str
+        Name of the stage with the features.
     """
     features, histograms, owners = _training_rows(job, stage)
     inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
@@ -158,13 +160,15 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
 
 
 def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
-    """Train the recipe's dense network twice, and write what it says: see `write_classified`.
+    """Train the recipe's dense network twice, and write its probabilities.
 
     Parameters
     ----------
     job : Job
     file : HDF5 group
+        Gets what it gets in `write_classified`.
     held : tuple of str
+        The held-out images, which the first network is not trained on.
     """
     train = job.data.train
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]

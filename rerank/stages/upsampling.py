@@ -17,7 +17,7 @@ from rerank.metrics import (
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write intersections and unions of both ways with the truth, a row an image."""
+    """Write intersections and unions of both ways with the truth, one row per image."""
     naive: list[IntersectionUnion] = []
     smooth: list[IntersectionUnion] = []
     dataset = job.data.of(job.part)

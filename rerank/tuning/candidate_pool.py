@@ -139,6 +139,20 @@ def choose_pool(
     """Choose rows of some sources greedily by the oracle's gain in mean image IoU.
 
     The MAP labelings of the sources, in their order, come first.
+
+    Parameters
+    ----------
+    table : CandidateTable
+    n_proposals : int
+        Proposals of an image. `RESERVE` times as many rows are chosen, since some rows repeat a
+        labeling.
+    sources : sequence of str
+        Only their rows are chosen from.
+
+    Returns
+    -------
+    tuple of PoolRow
+        In the order of choice.
     """
     kept = np.array([k for k, row in enumerate(table.rows) if row.source in sources])
     rows = [table.rows[k] for k in kept]

@@ -42,7 +42,7 @@ def choose_diversity(
     ----------
     images : sequence of HoldoutImage
     energies : sequence of PottsEnergy
-        One an image.
+        One per image.
     settings : ProposalSettings
         `diversities` are tried with `diversity_proposals` proposals.
 

@@ -28,6 +28,12 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
     Parameters
     ----------
     kind : {"svm", "pairwise", "ridge", "boosting"}
+    recipe : Recipe
+        Its section `ranking` and its seed.
+
+    Returns
+    -------
+    list of Ranker
     """
     seed = recipe.random_state
     if kind == "svm":
@@ -59,7 +65,22 @@ def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
 def fit_ranker(
     part: RankingTable, groups: Sequence[str], ranker: Ranker, recipe: Recipe
 ) -> BoundedRanker:
-    """Fit a ranker on some groups of columns of a part."""
+    """Fit a ranker on some groups of columns.
+
+    Parameters
+    ----------
+    part : RankingTable
+    groups : sequence of str
+        Groups of columns, as in `FeatureTable.select`.
+    ranker : Ranker
+        Its settings; it is cloned, not fitted.
+    recipe : Recipe
+        For the quality that the ranker learns, `ranking.loss`.
+
+    Returns
+    -------
+    BoundedRanker
+    """
     table = part.table.select(groups=groups)
     fitted = clone(ranker).fit(
         table.values, proposal_quality(part.counts, recipe.ranking.loss), table.image_index
@@ -68,7 +89,20 @@ def fit_ranker(
 
 
 def ranker_scores(ranker: BoundedRanker, part: RankingTable, groups: Sequence[str]) -> FloatArray:
-    """Scores of a part's proposals, (n_images, n_proposals)."""
+    """Scores of a part's proposals.
+
+    Parameters
+    ----------
+    ranker : BoundedRanker
+    part : RankingTable
+    groups : sequence of str
+        Those that the ranker was fitted on.
+
+    Returns
+    -------
+    (n_images, n_proposals) float array
+        Higher is better.
+    """
     n_images, n_proposals = part.counts.intersections.shape[:2]
     table = part.table.select(groups=groups)
     return ranker.decision_function(table.values).reshape(n_images, n_proposals)
@@ -84,6 +118,21 @@ def choose_ranker(
 
     Best is the highest sum of corpus IoU and mean image IoU: an image-level loss alone gives up
     the one for the other.
+
+    Parameters
+    ----------
+    parts : sequence of RankingTable
+        The folds; they are cross-validated in at most three blocks.
+    groups : sequence of str
+        Groups of columns that the ranker uses.
+    candidates : sequence of Ranker
+        Unfitted. A single one is returned as it is.
+    recipe : Recipe
+
+    Returns
+    -------
+    Ranker
+        Unfitted.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -105,7 +154,22 @@ def choose_ranker(
 
 
 def bayes_risk_scores(train: RankingTable, part: RankingTable, recipe: Recipe) -> FloatArray:
-    """Scores of minimum Bayes risk, its temperature chosen on `train`."""
+    """Scores of minimum Bayes risk.
+
+    Parameters
+    ----------
+    train : RankingTable
+        The temperature is chosen on it.
+    part : RankingTable
+        Gets the scores.
+    recipe : Recipe
+        For the quality of the choice, `ranking.loss`.
+
+    Returns
+    -------
+    (n_images, n_proposals) float array
+        Higher is better.
+    """
     ranker = MinimumBayesRiskRanker().fit(
         train.risk_columns,
         proposal_quality(train.counts, recipe.ranking.loss),

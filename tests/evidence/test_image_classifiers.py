@@ -103,6 +103,20 @@ def test_size_classifiers_label_by_threshold():
     np.testing.assert_array_equal(back.thresholds_, sizes.thresholds_)
 
 
+@pytest.mark.parametrize("percentiles", [(50.0,), (75.0, 25.0), (0.0, 10.0, 50.0, 90.0, 100.0)])
+def test_any_number_of_percentiles(percentiles):
+    pooled, shares = make_images(120, n_classes=3)
+    sizes = SizeThresholdClassifiers(percentiles).fit(pooled, shares)
+    n_sizes = len(percentiles)
+    scores = sizes.decision_function(pooled)
+    assert scores.shape == (120, 3 * n_sizes) and sizes.thresholds_.shape == (3, n_sizes)
+    order = np.argsort(percentiles)
+    assert (np.diff(sizes.thresholds_[:, order], axis=1) > 0).all()
+    back = SizeThresholdClassifiers.from_arrays(sizes.to_arrays())
+    np.testing.assert_array_equal(back.percentiles_, percentiles)
+    np.testing.assert_array_equal(back.decision_function(pooled), scores)
+
+
 def test_bad_inputs_are_refused():
     pooled, shares = make_images()
     with pytest.raises(NotFittedError, match="ImageClassifiers"):
@@ -115,6 +129,12 @@ def test_bad_inputs_are_refused():
         ImageClassifiers(background=4).fit(pooled, shares)
     with pytest.raises(InputError, match="class_weight"):
         SizeThresholdClassifiers(class_weight="even").fit(pooled, shares)
+    with pytest.raises(InputError, match="each once"):
+        SizeThresholdClassifiers((50.0, 50.0)).fit(pooled, shares)
+    with pytest.raises(InputError, match="at least one"):
+        SizeThresholdClassifiers(()).fit(pooled, shares)
+    with pytest.raises(InputError, match="0..100"):
+        SizeThresholdClassifiers((50.0, 101.0)).fit(pooled, shares)
     with pytest.raises(InputError, match="C must be"):
         ImageClassifiers(C=0.0).fit(pooled, shares)
     with pytest.raises(InputError, match="finite"):

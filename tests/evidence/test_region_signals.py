@@ -17,14 +17,14 @@ from rerank.potentials import affinity_weights
 N, N_CLASSES, GRID = 30, 4, (3, 4)
 
 
-def make_evidence(seed=0):
+def make_evidence(seed=0, n_sizes=4):
     """Evidence about an image of 30 regions in 4 classes, with a background."""
     rng = np.random.default_rng(seed)
     overlap = rng.dirichlet(np.full(N, 0.2), GRID[0] * GRID[1])
     evidence = ImageEvidence(
         rng.dirichlet(np.full(N_CLASSES, 0.3), N),
         SegNetMap(rng.dirichlet(np.full(N_CLASSES, 0.5), GRID), overlap),
-        ImageScores(rng.normal(size=3), rng.normal(size=12)),
+        ImageScores(rng.normal(size=3), rng.normal(size=3 * n_sizes)),
         background=0,
         location=rng.dirichlet(np.full(N_CLASSES, 2.0), N),
         class_shares=np.array([0.4, 0.3, 0.2, 0.1]),
@@ -40,8 +40,9 @@ def log(p):
     return np.log(np.maximum(p, 1e-4))
 
 
-def test_signals_by_hand():
-    e, areas, values = make_evidence()
+@pytest.mark.parametrize("n_sizes", [1, 2, 4, 5])
+def test_signals_by_hand(n_sizes):
+    e, areas, values = make_evidence(n_sizes=n_sizes)
     found = region_signals(e, areas, values)
     share = areas / areas.sum()
     kernel = affinity_weights(values, areas)
@@ -55,7 +56,7 @@ def test_signals_by_hand():
         "segnet_image": log(share @ segnet),
         "classifier": [0, *e.scores.presence],
         "denied": [0, *np.minimum(e.scores.presence, 0)],
-        "size": [0, *e.scores.sizes.reshape(3, 4).mean(axis=1)],
+        "size": [0, *e.scores.sizes.reshape(3, n_sizes).mean(axis=1)],
         "location": log(e.location),
         "prior": log(e.class_shares),
         "similar": log(kernel @ kernel @ e.region_probabilities),

@@ -27,8 +27,9 @@ TINY = (
     "segnet.epochs_mixed=1",
     "ranking.candidates=[0.01]",
     "report.n_examples=1",
-    "posterior.features=appearance",
-    "posterior.scales=null",
+    "classifiers.features=appearance",
+    "auxiliary.features=appearance",
+    "auxiliary.scales=null",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap
+from rerank.evidence import PERCENTILES, ImageEvidence, ImageRegions, ImageScores, SegNetMap
 from rerank.features import FeatureTable, proposal_features
 from rerank.proposals import ProposalSet
 from rerank.superpixels import RegionGraph
@@ -77,9 +77,11 @@ def _make_case(
     n_classes: int = 4,
     grid: tuple[int, int] = (3, 4),
     image_id: str = "cow",
+    percentiles: tuple[float, ...] = PERCENTILES,
     **changes: Any,
 ) -> Case:
     rng = np.random.default_rng(seed)
+    n_sizes = len(percentiles)
     superpixels = block_map(rows, columns, size)
     n = rows * columns
     edges = block_edges(rows, columns)
@@ -103,8 +105,9 @@ def _make_case(
         segnet_map=rng.dirichlet(np.full(n_classes, 0.5), grid),
         cell_overlap=block_overlap(superpixels, grid),
         scores=rng.normal(size=n_classes - 1),
-        size_scores=rng.normal(size=4 * (n_classes - 1)),
-        size_thresholds=np.sort(rng.random((n_classes - 1, 4)) * 0.5, axis=1),
+        size_scores=rng.normal(size=n_sizes * (n_classes - 1)),
+        size_thresholds=np.sort(rng.random((n_classes - 1, n_sizes)) * 0.5, axis=1),
+        percentiles=percentiles,
         background=0,
         region_values=rng.normal(size=(n, 3)),
         value_names=("L", "a", "b"),
@@ -116,7 +119,7 @@ def _make_case(
     )
     assert set(changes) <= set(v)
     v.update(changes)
-    scores = ImageScores(v["scores"], v["size_scores"], v["size_thresholds"])
+    scores = ImageScores(v["scores"], v["size_scores"], v["size_thresholds"], v["percentiles"])
     return Case(
         ImageRegions(
             v["superpixels"],

@@ -29,6 +29,22 @@ def test_paper_has_86_segnet_and_100_raw_classifier_columns(make_case):
     assert len(raw) == 100
 
 
+@pytest.mark.parametrize("percentiles", [(50.0,), (75.0, 12.5), (10.0, 30.0, 50.0, 70.0, 90.0)])
+def test_any_number_of_size_percentiles(make_case, percentiles):
+    case = make_case(percentiles=percentiles)
+    table = case.table()
+    n_foreground, n_sizes = 3, len(percentiles)
+    assert table.groups.count("classification") == n_foreground * (6 + 2 * n_sizes)
+    names = [f"class{c}" for c in range(1, 4)]
+    for k, percentile in enumerate(percentiles):
+        for c, name in enumerate(names):
+            column = table.column(f"classification.size_score_{percentile:g}[{name}]")
+            assert (column == case.evidence.scores.sizes[c * n_sizes + k]).all()
+    for feature in ("score_painted", "denied", "missed", "size_denied", "size_missed"):
+        columns = [table.column(f"classification.{feature}[{name}]") for name in names]
+        np.testing.assert_allclose(table.column(f"summary.{feature}"), np.sum(columns, axis=0))
+
+
 def test_at_least_a_thousand_proposal_columns_for_21_classes(make_case):
     table = make_case(n_classes=21, n_proposals=2).table("proposal")
     assert len(table.columns) >= 1000

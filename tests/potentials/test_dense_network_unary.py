@@ -251,10 +251,7 @@ def test_only_what_a_source_reads_decides_its_key() -> None:
     "overrides, message",
     [
         ([], "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense_network"),
-        (
-            ["backbone.architecture=small"],
-            "small has no weights; set dense_network.train_backbone=true",
-        ),
+        (SMALL[:2], "small has no weights; set dense_network.train_backbone=true"),
         ([*SMALL, "dense_network.loss=dice"], "loss must be ce.*'dice'"),
         (
             [*SMALL, "unary.source=classifier", "unary.dense_crf=true"],

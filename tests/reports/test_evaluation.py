@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.metrics import IntersectionUnion, bootstrap_interval
-from rerank.reports import chosen_counts, evaluate, evaluation_rows
+from rerank.metrics import IntersectionUnion, bootstrap_interval, chosen_counts
+from rerank.reports import evaluate, evaluation_rows
 
 COUNTS = IntersectionUnion(np.array([[5, 1], [4, 0]]), np.array([[10, 4], [5, 0]]))
 BASELINE = IntersectionUnion(np.array([[4, 1], [2, 0]]), np.array([[10, 4], [5, 0]]))

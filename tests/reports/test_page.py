@@ -115,7 +115,7 @@ def test_figures_are_in_points() -> None:
 
 
 def test_timings() -> None:
-    row = {"stage": WILD, "parts": 3, "seconds": 1.25, "cpu_seconds": 2.0, "mib": 0.5}
+    row = {"stage": WILD, "files": 3, "seconds": 1.25, "cpu_seconds": 2.0, "mib": 0.5}
     text = render_timings([{**row, "peak_mib": 99.6}])
     Reader(text)
     cells = re.findall("<td>(.*?)</td>", text)

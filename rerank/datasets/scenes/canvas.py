@@ -18,6 +18,13 @@ _SUBPIXEL_BITS = 4
 class Canvas:
     """An image and its labels, painted from far to near.
 
+    Parameters
+    ----------
+    height, width : int
+        Size in pixels.
+    label : int
+        The class of all pixels before anything is painted.
+
     Attributes
     ----------
     image : ndarray of shape (H, W, 3), float32 in about 0..1
@@ -129,7 +136,18 @@ def ellipse(x: float, y: float, across: float, down: float, tilt: float = 0.0) -
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """Corners of an upright rectangle, (4, 2) float64, from its sides' places in pixels."""
+    """Corners of an upright rectangle.
+
+    Parameters
+    ----------
+    left, top, right, bottom : float
+        Places of its sides in pixels.
+
+    Returns
+    -------
+    ndarray of shape (4, 2), float64
+        Corners as (x, y).
+    """
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
 
 

@@ -54,7 +54,19 @@ def foliage(rng: np.random.Generator) -> Picture:
 
 
 def masonry(rng: np.random.Generator, boards: float) -> tuple[Surface, Picture]:
-    """Bricks or, with the probability `boards`, boards; red, and at times sandy, grey or blue."""
+    """Bricks or boards; red, and at times sandy, grey or blue.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    boards : float in 0..1
+        Probability of boards.
+
+    Returns
+    -------
+    surface : Surface
+    colour : ndarray of shape (3,), float32 in 0..1
+    """
     red = (0.0, 0.05, 0.40, 0.65, 0.40, 0.70)
     colour = hue(
         rng,

@@ -4,8 +4,8 @@ Tree and bush share foliage, house and wall masonry, car and boat paint, and cow
 the same colours. The whole distinguishes them: a trunk, a roof, wheels, a mast, the build of an
 animal, the size for its distance, and the ground below.
 
-Each function paints one thing on a canvas, where a `Stand` says. A random generator draws its
-details.
+Each function paints one thing on a `canvas`, where `stand` says. The random generator `rng` draws
+its details.
 """
 
 from __future__ import annotations

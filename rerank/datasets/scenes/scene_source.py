@@ -126,5 +126,13 @@ def list_scenes(
 
 
 def scenes_splits(root: PathLike | None = None, **_options: object) -> tuple[str, ...]:
-    """Return the splits of the scenes."""
+    """Return the splits of the scenes.
+
+    Parameters
+    ----------
+    root : path, optional
+        Not used: the scenes are drawn.
+    **_options
+        Not used: every setting of the scenes has the same splits.
+    """
     return tuple(SPLITS)

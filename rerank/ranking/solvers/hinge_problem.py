@@ -65,10 +65,12 @@ class HingeProblem:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Number of rows and of columns, (N, D)."""
         return int(self.rows.shape[0]), int(self.rows.shape[1])
 
     @cached_property
     def terms(self) -> HingeTerms:
+        """What the compiled functions read beside the rows."""
         return HingeTerms(self.images.starts, self.losses, self.best, self.C)
 
     def blocks(self) -> Iterator[RowBlock]:

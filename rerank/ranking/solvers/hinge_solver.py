@@ -53,6 +53,7 @@ class HingeSolution:
 
     @property
     def gap(self) -> float:
+        """The duality gap: by how much `primal` may lie above the optimum at most."""
         return self.primal - self.dual
 
 
