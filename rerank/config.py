@@ -396,6 +396,10 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     overrides : sequence of str
         `a.b=value` settings that replace those of the file; the value is read as YAML.
 
+    Returns
+    -------
+    Recipe
+
     Raises
     ------
     ConfigError
@@ -434,6 +438,10 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
         Names it in errors.
     overrides : sequence of str
         As in `load_recipe`.
+
+    Returns
+    -------
+    Recipe
 
     Raises
     ------

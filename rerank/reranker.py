@@ -207,6 +207,10 @@ class Reranker(BaseEstimator):
         ----------
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) float array
+
+        Returns
+        -------
+        Proposals
         """
         if hasattr(self, "models_"):
             return self.models_.propose(image, probabilities)
@@ -220,6 +224,10 @@ class Reranker(BaseEstimator):
         ----------
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) float array
+
+        Returns
+        -------
+        Result
 
         Raises
         ------

@@ -85,6 +85,10 @@ class Graph:
         part : str
             A fold, `final`, or `all` for a stage that is not split.
 
+        Returns
+        -------
+        Task
+
         Raises
         ------
         KeyError
@@ -99,6 +103,10 @@ class Graph:
         ----------
         stage, part : str
             As for `task`.
+
+        Returns
+        -------
+        Job
 
         Raises
         ------

@@ -56,6 +56,11 @@ def run_graph(
         Compute only what this fold (`fold-00`, ..., `final`) needs, for batch jobs. The stages
         that need every fold are left to a run without it.
     execution : Execution
+
+    Returns
+    -------
+    int
+        Number of artefacts that were computed.
     """
     store = graph.store
     for path in store.temporaries():

@@ -101,6 +101,11 @@ def choose_crf_settings(
         For the settings of `crf` and `proposals`, and the seed.
     pool_images : int
         The most images that the pool is chosen on.
+
+    Returns
+    -------
+    CRFChoice, CRFTrials
+        What was chosen, and the accuracy of everything that was tried.
     """
     seed, proposals = recipe.random_state, recipe.proposals
     some = spread(images, recipe.crf.holdout_images)

@@ -32,6 +32,10 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         As in `Stage`.
     **more
         `reads` and `split` of `Stage`.
+
+    Returns
+    -------
+    Stage
     """
     about = _DECLARATIONS[name]
     return Stage(

@@ -75,6 +75,10 @@ def image_evidence(
     scores : ImageScores
     priors : TrainingPriors
     auxiliary : AuxiliaryProbabilities
+
+    Returns
+    -------
+    ImageEvidence
     """
     overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
     return ImageEvidence(
@@ -102,6 +106,10 @@ def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, 
         Of `open_sources`.
     index : int
         The image's place in the part's `image_ids`.
+
+    Returns
+    -------
+    mapping of source to (n, C) float array
     """
     return {
         source: read_image(opened, index)["region_probabilities"]

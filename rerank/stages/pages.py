@@ -56,6 +56,10 @@ def load_population(job: Job, name: str) -> Population:
     job : Job
         Of this stage.
     name : {"evaluation", "cross_fitted"}
+
+    Returns
+    -------
+    Population
     """
     parts = population_parts(job, name)
     counts = read_counts(job, parts)

@@ -69,6 +69,11 @@ class RunData:
         kind : {"images", "weights", "maps"}
             Images and their labels count as one.
         part : Part
+
+        Returns
+        -------
+        list of str
+            Hexadecimal digests, in a fixed order.
         """
         if kind == "images":
             self._digest_images()
@@ -123,6 +128,10 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
     data_root : str, optional
         Folder of the images, for data sets that are read from disk.
 
+    Returns
+    -------
+    RunData
+
     Raises
     ------
     DataError
@@ -147,6 +156,11 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     ----------
     recipe : Recipe
     data_root : str or None
+
+    Returns
+    -------
+    str or None
+        None where the recipe names no file.
 
     Raises
     ------

@@ -40,6 +40,11 @@ def make_descriptor(
     scales : sequence of float
         That the image is resized to for deep features.
 
+    Returns
+    -------
+    callable
+        Gives (n, D) float features of an image (H, W, 3) uint8 and its superpixels (H, W).
+
     Raises
     ------
     ConfigError
@@ -178,8 +183,7 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) -> dict[str, Array]:
-    """Features of an image's superpixels as they are stored, and the sample that models are
-    fitted on.
+    """Features of an image's superpixels as they are stored, and a sample to fit models on.
 
     Models read only the sample of each image: that keeps eleven models of a large data set
     affordable. It is the same for all seeds, which may then share these features.
@@ -192,6 +196,11 @@ def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) ->
         For the most superpixels of an image, `unary.max_per_image`.
     index : int
         Of the image in its part.
+
+    Returns
+    -------
+    dict of arrays
+        `features` (n, D) and `sample` (s, D), float16, and `sample_histogram` (s, C).
     """
     sample = draw_sample(histogram, recipe.unary.max_per_image, index)
     return {
