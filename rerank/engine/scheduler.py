@@ -1,4 +1,4 @@
-"""Computing what is missing of a graph, several tasks at a time."""
+"""Computing the missing artefacts of a graph, several tasks at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ONE_AFTER_ANOTHER = Execution(jobs=1, quiet=True)
 def run_graph(
     graph: Graph, fold: str | None = None, execution: Execution = ONE_AFTER_ANOTHER
 ) -> int:
-    """Compute what is missing; returns the number of artefacts computed.
+    """Compute the missing artefacts of a graph.
 
     Parameters
     ----------

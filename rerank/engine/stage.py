@@ -127,7 +127,7 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether the part holds the evaluation images: the folds' predictions are its to use."""
+        """Whether the part holds the evaluation images: it may use the predictions of all folds."""
         return self.part.name == FINAL
 
     @property

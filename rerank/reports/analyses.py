@@ -77,7 +77,7 @@ def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[
 def generator_csv(
     names: Sequence[str], measures: Sequence[str], tables: Mapping[int, FloatArray]
 ) -> str:
-    """The oracle of each generator alone, a line each.
+    """The oracle of each generator alone as CSV, one line per generator.
 
     Parameters
     ----------

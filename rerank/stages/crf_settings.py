@@ -28,7 +28,7 @@ from rerank.types import Array, FloatArray
 
 @dataclass(frozen=True)
 class CRFChoice:
-    """What was chosen for a fold.
+    """The CRF's settings, the diversity and the pools that were chosen for a fold.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ GENERATORS = {"div_mbest": ("map", "div_mbest"), "pool": ("map", *generator_name
 
 
 class Classes(NamedTuple):
-    """What features need to know of a data set.
+    """The classes of a data set, as features need them.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
 class TrainingPriors(NamedTuple):
-    """What is known before an image is seen.
+    """Priors from the training images, which do not depend on the image.
 
     Attributes
     ----------

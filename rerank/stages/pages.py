@@ -96,7 +96,7 @@ def oracle_files(job: Job) -> dict[str, bytes]:
 
 
 def generator_files(job: Job) -> dict[str, bytes]:
-    """`generators.csv`: the oracle of each generator alone; empty where the recipe has it off."""
+    """`generators.csv`: the oracle of each generator; empty where the recipe leaves it out."""
     with job.open("generators") as file:
         if "names" not in file:
             return {}

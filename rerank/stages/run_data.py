@@ -120,7 +120,7 @@ class MapFolder:
 
 
 def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
-    """What a recipe's run reads.
+    """Open what the run of a recipe reads from outside the store.
 
     Parameters
     ----------

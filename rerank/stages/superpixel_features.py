@@ -69,7 +69,7 @@ def make_descriptor(
 
 
 def describe_whole(features: FloatArray, areas: FloatArray) -> FloatArray:
-    """Mean by area and maximum over the superpixels: what an image classifier sees.
+    """Features of a whole image: the mean by area and the maximum over its superpixels.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def describe_whole(features: FloatArray, areas: FloatArray) -> FloatArray:
 
 
 def draw_sample(histogram: Array, limit: int, index: int) -> Array:
-    """Superpixels of an image that models are fitted on: at most so many of the labelled ones.
+    """Draw the superpixels of an image that models are fitted on, from the labelled ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Settings of an energy, chosen on images that no model has seen."""
+"""Settings of an energy, chosen on images that no model was trained on."""
 
 from __future__ import annotations
 
