@@ -69,7 +69,7 @@ class BackboneSettings(Settings):
 class UnarySettings(Settings):
     """Class probabilities of superpixels: a classifier's, a dense network's or the user's own.
 
-    With the `source` `classifier`, `features` are what the classifier of superpixels sees.
+    With the `source` `classifier`, `features` are the inputs of the superpixel classifier.
     `image_mean` appends the mean features of the whole image to each superpixel's. That helps
     where images are of many kinds, and can overfit small data sets. `scales` are those that the
     image is resized to for deep features. `class_balance` is the exponent of class weights,
@@ -77,7 +77,7 @@ class UnarySettings(Settings):
 
     With `dense_network`, the network of that section gives them. With `probabilities`, they are
     the mean over each superpixel of network maps: `probabilities` is their folder, with one
-    `ID.npy` or `ID.npz` an image, (H, W, C) or (C, H, W). Maps of training images must come from
+    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W). Maps of training images must come from
     models that never saw them; rerank cannot check that for maps that it did not make.
 
     `dense_crf` refines the pixel probabilities of `dense_network` and `probabilities` by a fully
@@ -122,9 +122,10 @@ class DenseNetworkSettings(Settings):
 class AuxiliarySettings(Settings):
     """Other models of superpixels, which only stage 2 uses, through the fusion.
 
-    `features` are those that a second superpixel classifier sees, null for no such classifier.
-    `scales` are those that the image is resized to for deep ones, null for those of `unary`; the
-    rest is as in `unary`. `dense_network` adds the network of that section.
+    `features` are the inputs of a second superpixel classifier; null means no such classifier.
+    `scales` are those that the image is resized to for deep features; null means those of `unary`.
+    The other settings of the classifier are those of `unary`. `dense_network` adds the network of
+    that section.
     """
 
     features: Literal["appearance", "deep", "both"] | None = None
@@ -173,7 +174,7 @@ class CRFSettings(Settings):
 class FusionSettings(Settings):
     """The fused posterior, which joins all signals, and a second CRF on it.
 
-    Superpixel classifier, SegNet, image classifiers and location are joined by one weight a
+    Superpixel classifier, SegNet, image classifiers and location are joined by one weight per
     signal (`FusedPosterior`), fitted on held-out training images. Proposals are drawn from both
     CRFs.
     """
@@ -214,10 +215,11 @@ class SegNetSettings(Settings):
 
 
 class ClassifierSettings(Settings):
-    """Image and size-threshold classifiers: linear SVMs on what is known of a whole image.
+    """Image and size-threshold classifiers: linear SVMs on features of a whole image.
 
-    They see mean and maximum of the superpixels' `features` (`appearance`, `deep`, `both`), or of
-    the `backbone`'s last map. Features made by hand (`appearance`) need a smaller `C`.
+    These are the mean and the maximum of the superpixels' `features` (`appearance`, `deep`,
+    `both`), or of the `backbone`'s last map. Features made by hand (`appearance`) need a smaller
+    `C`.
     """
 
     features: Literal["appearance", "deep", "both", "backbone"] = "deep"
@@ -247,7 +249,7 @@ class RankingSettings(Settings):
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
     paper, with columns for each class; `summary` is a compact class-free set for few images.
     `compared` are rankers that are fitted beside it for the report: `pairwise` with the best of
-    `pairwise_C` on at most `max_pairs` pairs an image, `ridge` with the best of `ridge_alphas`.
+    `pairwise_C` on at most `max_pairs` pairs per image, `ridge` with the best of `ridge_alphas`.
     """
 
     C: Positive | None = None
@@ -278,7 +280,7 @@ class RankingSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """Sizes of the analyses, and which there are; `dense_crf` is a row of its own in the tables."""
+    """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables."""
 
     n_bootstrap: Count = 1000
     n_examples: Count = 6
@@ -403,6 +405,10 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     overrides : sequence of str
         `a.b=value` settings that replace those of the file; the value is read as YAML.
 
+    Returns
+    -------
+    Recipe
+
     Raises
     ------
     ConfigError
@@ -441,6 +447,10 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
         Names it in errors.
     overrides : sequence of str
         As in `load_recipe`.
+
+    Returns
+    -------
+    Recipe
 
     Raises
     ------

@@ -85,6 +85,10 @@ class Proposals:
         superpixels : (H, W) int array
         drawn : mapping of str to array
             The result of `image_proposals`.
+
+        Returns
+        -------
+        Proposals
         """
         return cls(
             superpixels.astype(np.int32),
@@ -228,6 +232,10 @@ class FinalModels:
             The network map; needed where the run was made from such maps.
         image_id : str
             Names the image in errors.
+
+        Returns
+        -------
+        Proposals
         """
         return self._view(image, probabilities, image_id).proposals
 
@@ -243,6 +251,10 @@ class FinalModels:
             The network map; needed where the run was made from such maps.
         image_id : str
             Names the image in errors.
+
+        Returns
+        -------
+        Result
 
         Raises
         ------

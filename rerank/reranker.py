@@ -218,6 +218,10 @@ class Reranker(BaseEstimator):
         ----------
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) float array
+
+        Returns
+        -------
+        Proposals
         """
         if hasattr(self, "models_"):
             return self.models_.propose(image, probabilities)
@@ -231,6 +235,10 @@ class Reranker(BaseEstimator):
         ----------
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) float array
+
+        Returns
+        -------
+        Result
 
         Raises
         ------

@@ -221,6 +221,24 @@ def test_functions_of_several_arguments_document_each() -> None:
     assert wrong == []
 
 
+def test_functions_of_several_arguments_document_their_result() -> None:
+    wrong = []
+    for item in CALLABLES:
+        text = ast.get_docstring(item.node) or ""
+        result = "None" if item.node.returns is None else ast.unparse(item.node.returns)
+        # `fit` and its like return the object itself; blocks and generators yield.
+        returns_self = (
+            item.owner is not None
+            and result == item.owner.name
+            and "classmethod" not in decorators(item.node)
+        )
+        if len(item.documented) < 2 or result == "None" or returns_self:
+            continue
+        if not result.startswith("Iterator") and "\nReturns\n---" not in text:
+            wrong.append(f"{item.name}: no Returns, and {result} in the signature")
+    assert wrong == []
+
+
 def test_classes_of_several_arguments_document_each() -> None:
     wrong = []
     for path, module in MODULES.items():

@@ -106,6 +106,11 @@ def refine_files(
     quiet : bool
         Show no progress.
 
+    Returns
+    -------
+    list of Path
+        The files `ID_segmentation.png`.
+
     Raises
     ------
     DataError

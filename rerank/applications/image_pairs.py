@@ -27,6 +27,11 @@ def pair_images(probabilities: Path, images: Path) -> list[ImagePair]:
         Folder of `ID.npy` or `ID.npz`.
     images : Path
 
+    Returns
+    -------
+    list of ImagePair
+        In the order of the images' names.
+
     Raises
     ------
     DataError

@@ -34,6 +34,11 @@ def predict_files(
     quiet : bool
         Show no progress.
 
+    Returns
+    -------
+    list of Path
+        The segmentations, one per image.
+
     Raises
     ------
     DataError

@@ -28,6 +28,11 @@ def propose_files(
     quiet : bool
         Show no progress.
 
+    Returns
+    -------
+    list of Path
+        The choices, one per image.
+
     Raises
     ------
     ConfigError

@@ -26,6 +26,11 @@ def write_analysis(
         Folder for the files; `report` in the work folder by default.
     execution : Execution
 
+    Returns
+    -------
+    list of Path
+        The files.
+
     Raises
     ------
     ConfigError
@@ -55,6 +60,11 @@ def export_report(graph: Graph, folder: Path) -> Path:
     graph : Graph
         Of a finished run.
     folder : Path
+
+    Returns
+    -------
+    Path
+        The page.
     """
     rows = timing_rows(graph)
     with graph.store.open(graph.task("pages").ref) as file:

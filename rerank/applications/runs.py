@@ -30,7 +30,19 @@ RUN_FILE = "run.json"
 
 
 class Run(NamedTuple):
-    """What the run file of a work folder says."""
+    """The contents of the run file of a work folder.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    data_root : str or None
+        Folder of the images.
+    weights : str or None
+        File of the backbone's weights.
+    classes : dict
+        Names, colours and background of the classes, as plain values.
+    artefacts : mapping of `stage/part` to key
+    """
 
     recipe: Recipe
     data_root: str | None

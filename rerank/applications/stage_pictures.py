@@ -60,6 +60,10 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
         Of a finished run.
     image_id : str, optional
         The first evaluated image by default.
+
+    Returns
+    -------
+    mapping of name to (H, W, 3) uint8 array
     """
     job = graph.job("pages")
     part, index = find_image(job, image_id)
@@ -112,6 +116,11 @@ def draw_image(work: str | Path, image_id: str | None, out: Path) -> list[Path]:
         The first evaluated image by default.
     out : Path
         Folder for the pictures.
+
+    Returns
+    -------
+    list of Path
+        The files.
 
     Raises
     ------

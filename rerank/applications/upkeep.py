@@ -18,6 +18,10 @@ def status_lines(work: str | Path, every_fold: bool = False) -> list[str]:
     work : path
     every_fold : bool
         A line for every fold of a stage.
+
+    Returns
+    -------
+    list of str
     """
     graph = open_run(work)
     found = graph.status()
@@ -50,6 +54,11 @@ def repair(work: str | Path, execution: Execution) -> list[str]:
     ----------
     work : path
     execution : Execution
+
+    Returns
+    -------
+    list of str
+        One line for each artefact that was damaged.
     """
     problems = open_run(work).verify(repair=True)
     if problems:

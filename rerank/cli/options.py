@@ -26,6 +26,11 @@ def add_command(
         Given the parsed options; returns an exit status.
     summary : str
         One line for `--help`.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the command.
     """
     about = summary[0].upper() + summary[1:]
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=about)

@@ -68,6 +68,11 @@ def array_dataset(
     ordered : bool
         Whether neighbours are alike, as in video.
 
+    Returns
+    -------
+    Dataset
+        Its split is `train`.
+
     Raises
     ------
     InputError

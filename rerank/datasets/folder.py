@@ -159,6 +159,10 @@ def folder_splits(root: PathLike | None, options: FolderOptions) -> tuple[str, .
     root : path or None
         The data folder.
     options : FolderOptions
+
+    Returns
+    -------
+    tuple of str
     """
     return split_names(options.find(root)) or ("all",)
 

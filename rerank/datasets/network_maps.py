@@ -21,6 +21,10 @@ def network_map_path(folder: Path, image_id: str) -> Path:
     folder : Path
     image_id : str
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     DataError

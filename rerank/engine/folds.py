@@ -65,6 +65,11 @@ def assign_folds(
     folds : (n_images,) int array
         In 0..n_folds-1; sizes differ by at most one.
 
+    Raises
+    ------
+    InputError
+        If `n_folds` is out of range, or there is not one stratum for each image.
+
     Examples
     --------
     >>> assign_folds(5, 2, "contiguous", 0)

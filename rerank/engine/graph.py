@@ -1,4 +1,4 @@
-"""The graph of stages: the artefacts that a recipe needs, and which of them are there."""
+"""The graph of stages: the artefacts that a recipe needs, and which of them exist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """State of one artefact, and what it cost if it is there."""
+    """State of one artefact, with its size in bytes and its seconds if it exists."""
 
     stage: str
     part: str
@@ -85,6 +85,10 @@ class Graph:
         part : str
             A fold, `final`, or `all` for a stage that is not split.
 
+        Returns
+        -------
+        Task
+
         Raises
         ------
         KeyError
@@ -99,6 +103,10 @@ class Graph:
         ----------
         stage, part : str
             As for `task`.
+
+        Returns
+        -------
+        Job
 
         Raises
         ------

@@ -15,7 +15,7 @@ from rerank.errors import StoreError
 
 
 class MemoryStore(Store):
-    """A `Store` whose HDF5 files lie in memory; for one process, and gone with it."""
+    """A `Store` whose HDF5 files lie in the memory of one process."""
 
     def __init__(self) -> None:
         self.root = Path("memory")

@@ -1,4 +1,4 @@
-"""Computing what is missing of a graph, several tasks at a time."""
+"""Computing the missing artefacts of a graph, several tasks at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ONE_AFTER_ANOTHER = Execution(jobs=1, quiet=True)
 def run_graph(
     graph: Graph, fold: str | None = None, execution: Execution = ONE_AFTER_ANOTHER
 ) -> int:
-    """Compute what is missing; returns the number of artefacts computed.
+    """Compute the missing artefacts of a graph.
 
     Parameters
     ----------
@@ -56,6 +56,11 @@ def run_graph(
         Compute only what this fold (`fold-00`, ..., `final`) needs, for batch jobs. The stages
         that need every fold are left to a run without it.
     execution : Execution
+
+    Returns
+    -------
+    int
+        Number of artefacts that were computed.
     """
     store = graph.store
     for path in store.temporaries():

@@ -34,6 +34,11 @@ class ExternalData(Protocol):
         kind : str
             As in `Stage.reads`.
         part : Part
+
+        Returns
+        -------
+        list of str
+            Hexadecimal digests, in a fixed order.
         """
 
 
@@ -122,7 +127,7 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether the part holds the evaluation images: the folds' predictions are its to use."""
+        """Whether the part holds the evaluation images: it may use the predictions of all folds."""
         return self.part.name == FINAL
 
     @property
@@ -190,6 +195,10 @@ def read_image(file: h5py.Group, index: int, names: Sequence[str] | None = None)
         Its place in the part's `image_ids`.
     names : sequence of str, optional
         All arrays by default.
+
+    Returns
+    -------
+    dict of arrays
     """
     group = file[f"images/{index:06d}"]
     if names is None:

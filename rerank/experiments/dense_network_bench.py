@@ -323,6 +323,10 @@ def crf_layer(
     spatial_radius : int
     position_std : float
         Of the bilateral term, as a share of the height.
+
+    Returns
+    -------
+    CRFGrad
     """
     return CRFGrad(
         n_classes,

@@ -96,6 +96,10 @@ class PipelineBench:
             A name of `variants`.
         seed : int
             The recipe's `random_state`.
+
+        Returns
+        -------
+        Recipe
         """
         chosen = [
             f"random_state={seed}",
@@ -114,6 +118,10 @@ class PipelineBench:
         ----------
         variant, seed
             As for `recipe`.
+
+        Returns
+        -------
+        str
         """
         return dump_recipe(self.recipe(variant, seed))
 

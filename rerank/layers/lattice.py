@@ -199,6 +199,10 @@ class PermutohedralLattice:
             Weight k multiplies the neighbour at ``offsets[k]``, for all channels alike or from
             channel C to channel C'. None is the Gaussian.
 
+        Returns
+        -------
+        (M, C'), of the type of `lattice`
+
         Raises
         ------
         InputError
@@ -303,6 +307,11 @@ class PermutohedralLattice:
         Returns
         -------
         (N,) float64
+
+        Raises
+        ------
+        InputError
+            If the weights are not (K,), or the lattice was made without a radius.
         """
         self._check_has_radius("self_weights")
         operator = SelfInteraction(self._graph, self._weights)

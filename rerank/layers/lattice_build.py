@@ -131,6 +131,10 @@ def place(
     exact_keys : bool, optional
         For tests: use mixed-radix keys or random ones. None decides by the range.
 
+    Returns
+    -------
+    Simplices
+
     Raises
     ------
     InputError

@@ -85,6 +85,10 @@ def gaussian_amplitude(n_dims: int, radius: int) -> float:
         d, the dimensions of the features.
     radius : int
         Steps that the blur reaches along each axis.
+
+    Returns
+    -------
+    float
     """
     spread: float = (2 * math.pi * filter_variance(radius)) ** (n_dims / 2)
     return spread * math.sqrt(n_dims + 1)

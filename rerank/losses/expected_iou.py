@@ -57,6 +57,12 @@ def expected_counts(
     Returns
     -------
     ExpectedCounts
+
+    Raises
+    ------
+    InputError
+        Shapes, labels, distributions or weights that do not fit (see `prepare_target`).
+        `leak` is out of range.
     """
     if not 0.0 <= leak < 1.0:
         raise InputError(f"leak must lie in [0, 1), got {leak}")

@@ -132,7 +132,7 @@ class NeuroIoULoss(nn.Module):
     Notes
     -----
     Surrogate, memory, the optimiser's moments and the generator are all in the `state_dict`:
-    training that goes on from it goes on exactly.
+    training that is resumed from it continues exactly.
 
     Raises
     ------

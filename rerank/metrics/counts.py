@@ -174,6 +174,16 @@ def chosen_counts(counts: IntersectionUnion, choice: IntArray) -> IntersectionUn
         Of all proposals, arrays (n_images, n_proposals, n_classes).
     choice : (n_images,) int array
         Index of a proposal.
+
+    Returns
+    -------
+    IntersectionUnion
+        Arrays (n_images, n_classes).
+
+    Raises
+    ------
+    InputError
+        If there is not one choice per image.
     """
     if len(choice) != len(counts.intersections):
         raise InputError(f"{len(choice)} choices for {len(counts.intersections)} images")

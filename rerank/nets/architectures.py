@@ -70,7 +70,7 @@ class Fire(nn.Module):
 
 @dataclass(frozen=True)
 class ArchitectureSpec:
-    """What is fixed about a backbone: its layers, depth, native size and kind of input.
+    """A backbone without its weights: its layers, depth, native size and kind of input.
 
     `size_at_13` is the input side whose last map is 13x13; `trainable` says whether the
     backbone is meant to be trained with the head instead of being frozen.

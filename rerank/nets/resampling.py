@@ -28,6 +28,10 @@ def interpolation_matrix(
         Number of source cells.
     source : LayerGeometry
         Where they lie.
+
+    Returns
+    -------
+    (n_out, n_in) float32 array
     """
     centres = out.first_centre + out.stride * np.arange(n_out)
     at = np.clip((centres - source.first_centre) / source.stride, 0, n_in - 1)

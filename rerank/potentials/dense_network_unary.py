@@ -150,6 +150,10 @@ class DenseNetworkUnary:
             The one it was trained with.
         weights : str or None
             File of the backbone's weights, the same as in training.
+
+        Returns
+        -------
+        DenseNetworkUnary
         """
         rest = {name: value for name, value in arrays.items() if name != "temperature"}
         source = DenseNetwork.from_arrays(rest, n_classes, dense_source_settings(recipe), weights)

@@ -42,6 +42,10 @@ def potts_energy(
         Of the superpixels.
     graph : RegionGraph
     settings : EnergySettings
+
+    Returns
+    -------
+    PottsEnergy
     """
     bias = np.array(settings.class_bias) if settings.class_bias else None
     unary = unary_from_probabilities(

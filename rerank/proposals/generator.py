@@ -1,4 +1,4 @@
-"""What every generator of proposals promises, and how one is made from its name."""
+"""The base of all generators of proposals, and how one is made from its name."""
 
 from __future__ import annotations
 

@@ -42,6 +42,10 @@ def pool_contexts(
     appearance : (n, D) float array
         Colours of the superpixels.
     settings : mapping of source to EnergySettings
+
+    Returns
+    -------
+    mapping of source to ProposalContext
     """
     return {
         source: ProposalContext(

@@ -44,6 +44,10 @@ def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[
         Of that population.
     name : str
         Of the recipe, for the title.
+
+    Returns
+    -------
+    mapping of file name to bytes
     """
     measures = (
         "image_oracle_miou",
@@ -73,7 +77,7 @@ def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[
 def generator_csv(
     names: Sequence[str], measures: Sequence[str], tables: Mapping[int, FloatArray]
 ) -> str:
-    """The oracle of each generator alone, a line each.
+    """The oracle of each generator alone as CSV, one line per generator.
 
     Parameters
     ----------
@@ -81,6 +85,10 @@ def generator_csv(
         Of the generators.
     measures : sequence of str
     tables : mapping of number of proposals to (n_generators, n_measures) float array
+
+    Returns
+    -------
+    str
     """
     rows: list[dict[str, object]] = []
     for k, name in enumerate(names):
@@ -105,6 +113,10 @@ def ablation_files(
     n_bootstrap : int
         Resamples of the images for the intervals.
     random_state : int
+
+    Returns
+    -------
+    mapping of file name to bytes
     """
     if not rows:
         return {}

@@ -64,6 +64,10 @@ def evaluations(population: Population, n_bootstrap: int, random_state: int) -> 
     n_bootstrap : int
         Resamples of the images for the intervals.
     random_state : int
+
+    Returns
+    -------
+    list of Evaluation
     """
     baseline = chosen_counts(population.counts, population.choices["MAP"])
     found = [

@@ -26,7 +26,7 @@ from rerank.types import Array
 
 
 def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], Array]:
-    """A function from an RGB image to what the SegNet of that recipe is trained on.
+    """Make the function from an RGB image to the input of the recipe's SegNet.
 
     Parameters
     ----------

@@ -62,6 +62,10 @@ class AuxiliaryModels:
         n_classes : int
         weights : str or None
             The file of backbone weights.
+
+        Returns
+        -------
+        AuxiliaryModels
         """
         describe = auxiliary_descriptor(recipe, weights)
         classifier = None if describe is None else load_classifier(file)
@@ -78,6 +82,11 @@ class AuxiliaryModels:
         ----------
         image : (H, W, 3) uint8 array
         superpixels : (H, W) int array
+
+        Returns
+        -------
+        AuxiliaryProbabilities
+            Arrays (n, C) float32.
         """
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
@@ -105,6 +114,11 @@ def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
     file : HDF5 group
     index : int
         Its place in the part's `image_ids`.
+
+    Returns
+    -------
+    AuxiliaryProbabilities
+        Arrays (n, C) float32.
     """
     return _read(file, lambda group: read_image(group, index)["region_probabilities"])
 
@@ -118,6 +132,11 @@ def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> Aux
     held : tuple of str
         All held-out images.
     image_id : str
+
+    Returns
+    -------
+    AuxiliaryProbabilities
+        Arrays (n, C) float32.
     """
     return _read(file, lambda group: group[holdout_name(held, image_id)][()])
 

@@ -17,6 +17,10 @@ def auxiliary_descriptor(recipe: Recipe, weights: str | None) -> Descriptor | No
     recipe : Recipe
     weights : str or None
         File of backbone weights; needed for deep features.
+
+    Returns
+    -------
+    callable or None
     """
     chosen = recipe.auxiliary
     if chosen.features is None:

@@ -62,6 +62,10 @@ def read_scores(group: h5py.Group, index: int) -> ImageScores:
         The file, or its group `holdout`.
     index : int
         The image's row in it.
+
+    Returns
+    -------
+    ImageScores
     """
     return ImageScores(group["scores"][index], group["size_scores"][index])
 
@@ -109,6 +113,10 @@ def fit_image_models(
         The coarse truth.
     background : int or None
         The class without classifiers.
+
+    Returns
+    -------
+    ImageModels
     """
     return ImageModels(
         ImageClassifiers(C=settings.C, background=background).fit(vectors, shares),

@@ -28,7 +28,7 @@ from rerank.types import Array, FloatArray
 
 @dataclass(frozen=True)
 class CRFChoice:
-    """What was chosen for a fold.
+    """The CRF's settings, the diversity and the pools that were chosen for a fold.
 
     Attributes
     ----------
@@ -101,6 +101,11 @@ def choose_crf_settings(
         For the settings of `crf` and `proposals`, and the seed.
     pool_images : int
         The most images that the pool is chosen on.
+
+    Returns
+    -------
+    CRFChoice, CRFTrials
+        What was chosen, and the accuracy of everything that was tried.
     """
     seed, proposals = recipe.random_state, recipe.proposals
     some = spread(images, recipe.crf.holdout_images)

@@ -32,6 +32,10 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         As in `Stage`.
     **more
         `reads` and `split` of `Stage`.
+
+    Returns
+    -------
+    Stage
     """
     about = _DECLARATIONS[name]
     return Stage(
@@ -68,7 +72,7 @@ def every(*names: str) -> tuple[tuple[str, Reach], ...]:
 
 
 def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
-    """What stage 1's probabilities are made from outside the store."""
+    """What stage 1 reads from outside the store."""
     sources = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
     return sources[recipe.unary.source]
 

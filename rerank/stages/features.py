@@ -34,7 +34,7 @@ GENERATORS = {"div_mbest": ("map", "div_mbest"), "pool": ("map", *generator_name
 
 
 class Classes(NamedTuple):
-    """What features need to know of a data set.
+    """The classes of a data set, as features need them.
 
     Attributes
     ----------
@@ -72,6 +72,10 @@ def with_columns(
     fused_posterior : (n, C) float array or None
     edge_map : (H, W) bool array or None
         Of `detect_edges`.
+
+    Returns
+    -------
+    ImageEvidence
     """
     assert evidence.scores is not None
     return replace(
@@ -105,6 +109,12 @@ def describe_proposals(
         The arrays of the stages `superpixels` and `proposals`.
     evidence : ImageEvidence
         As of `with_columns`.
+
+    Returns
+    -------
+    table : FeatureTable
+        M rows.
+    similarity : (M, M) float array
     """
     labelings = proposals["labelings"]
     similarity = similarity_matrix(labelings, regions["areas"], classes.n_classes)
@@ -135,7 +145,9 @@ def describe_proposals(
 def kl_divergence(
     segnet_map: FloatArray, labelings: Array, superpixels: Array, recipe: Recipe, classes: Classes
 ) -> FloatArray:
-    """S(m) of Cogswell et al. 2014, Eq. 17, (M,); no penalty where there is no background.
+    """Symmetric divergence S(m) of proposals from the SegNet (Cogswell et al. 2014, Eq. 17).
+
+    Without a background class there is no penalty.
 
     Parameters
     ----------
@@ -145,6 +157,11 @@ def kl_divergence(
     recipe : Recipe
         For the smoothing and the penalty.
     classes : Classes
+
+    Returns
+    -------
+    (M,) float array
+        Lower is better.
     """
     grid = (segnet_map.shape[0], segnet_map.shape[1])
     overlap = cell_overlap(superpixels, grid)

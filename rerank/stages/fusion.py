@@ -41,7 +41,7 @@ REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
 
 class TrainingPriors(NamedTuple):
-    """What is known before an image is seen.
+    """Priors from the training images, which do not depend on the image.
 
     Attributes
     ----------
@@ -75,6 +75,10 @@ def image_evidence(
     scores : ImageScores
     priors : TrainingPriors
     auxiliary : AuxiliaryProbabilities
+
+    Returns
+    -------
+    ImageEvidence
     """
     overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
     return ImageEvidence(
@@ -102,6 +106,10 @@ def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, 
         Of `open_sources`.
     index : int
         The image's place in the part's `image_ids`.
+
+    Returns
+    -------
+    mapping of source to (n, C) float array
     """
     return {
         source: read_image(opened, index)["region_probabilities"]

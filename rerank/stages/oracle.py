@@ -73,6 +73,10 @@ def load_curve(file: h5py.File, population: str) -> OracleCurve:
         Of the stage `oracle`.
     population : str
         One of `POPULATIONS`.
+
+    Returns
+    -------
+    OracleCurve
     """
     group = file[population]
     return OracleCurve(**{name: group[name][()] for name in group})

@@ -56,6 +56,10 @@ def load_population(job: Job, name: str) -> Population:
     job : Job
         Of this stage.
     name : {"evaluation", "cross_fitted"}
+
+    Returns
+    -------
+    Population
     """
     parts = population_parts(job, name)
     counts = read_counts(job, parts)
@@ -92,7 +96,7 @@ def oracle_files(job: Job) -> dict[str, bytes]:
 
 
 def generator_files(job: Job) -> dict[str, bytes]:
-    """`generators.csv`: the oracle of each generator alone; empty where the recipe has it off."""
+    """`generators.csv`: the oracle of each generator; empty where the recipe leaves it out."""
     with job.open("generators") as file:
         if "names" not in file:
             return {}

@@ -76,6 +76,10 @@ def open_pipeline(recipe: Recipe, store: Store, data_root: str | None = None) ->
     data_root : str, optional
         Folder of the images, for data sets that are read from disk.
 
+    Returns
+    -------
+    Graph
+
     Raises
     ------
     ConfigError

@@ -23,7 +23,7 @@ from rerank.types import FloatArray
 
 
 class Drawing(NamedTuple):
-    """How an image's proposals are drawn, besides what was chosen on held-out images.
+    """Settings of the proposals that are not chosen on held-out images.
 
     Attributes
     ----------

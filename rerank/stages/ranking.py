@@ -63,7 +63,7 @@ def load_part(job: Job, part: str) -> RankingTable:
 
 
 def load_parts(job: Job) -> tuple[list[RankingTable], RankingTable | None]:
-    """The folds and, if there are any, the evaluation images, less what ranks nothing.
+    """The folds and, if any, the evaluation images, without columns that rank nothing.
 
     Columns of one value over all folds are left out of every part.
 

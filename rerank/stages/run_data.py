@@ -69,6 +69,11 @@ class RunData:
         kind : {"images", "weights", "maps"}
             Images and their labels count as one.
         part : Part
+
+        Returns
+        -------
+        list of str
+            Hexadecimal digests, in a fixed order.
         """
         if kind == "images":
             self._digest_images()
@@ -115,13 +120,17 @@ class MapFolder:
 
 
 def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
-    """What a recipe's run reads.
+    """Open what the run of a recipe reads from outside the store.
 
     Parameters
     ----------
     recipe : Recipe
     data_root : str, optional
         Folder of the images, for data sets that are read from disk.
+
+    Returns
+    -------
+    RunData
 
     Raises
     ------
@@ -147,6 +156,11 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     ----------
     recipe : Recipe
     data_root : str or None
+
+    Returns
+    -------
+    str or None
+        None where the recipe names no file.
 
     Raises
     ------

@@ -138,6 +138,11 @@ def read_training(job: Job, names: Sequence[str]) -> list[Array]:
     ----------
     job : Job
     names : sequence of str
+
+    Returns
+    -------
+    list of arrays
+        One per name, with a row per image.
     """
     found: list[list[Array]] = [[] for _ in names]
     for fold in job.other_folds:

@@ -40,6 +40,11 @@ def make_descriptor(
     scales : sequence of float
         That the image is resized to for deep features.
 
+    Returns
+    -------
+    callable
+        Gives (n, D) float features of an image (H, W, 3) uint8 and its superpixels (H, W).
+
     Raises
     ------
     ConfigError
@@ -64,7 +69,7 @@ def make_descriptor(
 
 
 def describe_whole(features: FloatArray, areas: FloatArray) -> FloatArray:
-    """Mean by area and maximum over the superpixels: what an image classifier sees.
+    """Features of a whole image: the mean by area and the maximum over its superpixels.
 
     Parameters
     ----------
@@ -81,7 +86,7 @@ def describe_whole(features: FloatArray, areas: FloatArray) -> FloatArray:
 
 
 def draw_sample(histogram: Array, limit: int, index: int) -> Array:
-    """Superpixels of an image that models are fitted on: at most so many of the labelled ones.
+    """Draw the superpixels of an image that models are fitted on, from the labelled ones.
 
     Parameters
     ----------
@@ -178,8 +183,7 @@ def run(job: Job, file: h5py.File) -> None:
 
 
 def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) -> dict[str, Array]:
-    """Features of an image's superpixels as they are stored, and the sample that models are
-    fitted on.
+    """Features of an image's superpixels as they are stored, and a sample to fit models on.
 
     Models read only the sample of each image: that keeps eleven models of a large data set
     affordable. It is the same for all seeds, which may then share these features.
@@ -192,6 +196,11 @@ def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) ->
         For the most superpixels of an image, `unary.max_per_image`.
     index : int
         Of the image in its part.
+
+    Returns
+    -------
+    dict of arrays
+        `features` (n, D) and `sample` (s, D), float16, and `sample_histogram` (s, C).
     """
     sample = draw_sample(histogram, recipe.unary.max_per_image, index)
     return {

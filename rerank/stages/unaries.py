@@ -105,6 +105,10 @@ def holdout_name(ids: tuple[str, ...], image_id: str) -> str:
         All held-out images, as in `holdout_ids` of the file.
     image_id : str
         One of them.
+
+    Returns
+    -------
+    str
     """
     return f"holdout/{ids.index(image_id):06d}/region_probabilities"
 

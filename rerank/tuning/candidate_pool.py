@@ -104,6 +104,10 @@ def evaluate_candidates(
     n_proposals : int
         How many rows each generator may make.
     random_state : int
+
+    Returns
+    -------
+    CandidateTable
     """
     runs = [
         (source, generator)

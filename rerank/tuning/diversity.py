@@ -28,6 +28,10 @@ def div_mbest_by_area(
     diversity : float
         Cost of a repeated label on a superpixel of average area.
     inference : {"auto", "trws", "alpha_expansion", "icm"}
+
+    Returns
+    -------
+    ProposalSet
     """
     weights = graph.areas / graph.areas.mean()
     return div_mbest(energy, n_proposals, diversity, method=inference, node_weights=weights)

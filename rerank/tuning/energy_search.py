@@ -1,4 +1,4 @@
-"""Settings of an energy, chosen on images that no model has seen."""
+"""Settings of an energy, chosen on images that no model was trained on."""
 
 from __future__ import annotations
 
@@ -56,14 +56,19 @@ def spread(images: Sequence[HoldoutImage], count: int) -> list[HoldoutImage]:
     ----------
     images : sequence of HoldoutImage
     count : int
+
+    Returns
+    -------
+    list of HoldoutImage
     """
     places = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
     return [images[place] for place in places]
 
 
 def prior_bias(class_shares: FloatArray, exponent: float) -> tuple[float, ...]:
-    """``-exponent * log(share)`` of each class, 0 on average: rare classes gain (Menon et al.
-    2021).
+    """Class bias from the frequency of the classes: rare classes gain.
+
+    Menon et al. 2021: ``-exponent * log(share)`` of each class, shifted to 0 on average.
 
     Parameters
     ----------
@@ -71,6 +76,11 @@ def prior_bias(class_shares: FloatArray, exponent: float) -> tuple[float, ...]:
         Among the training pixels. A class without pixels gains as much as the commonest.
     exponent : float
         0 for no bias.
+
+    Returns
+    -------
+    tuple of C floats
+        In nats, to be added to log-probabilities.
     """
     if exponent == 0:
         return (0.0,) * len(class_shares)
@@ -101,6 +111,10 @@ def choose_energy(
         What is tried.
     random_state : int
         Of the structured SVM.
+
+    Returns
+    -------
+    EnergyChoice
     """
     if settings.parameters == "search":
         return _search(images, source, class_shares, settings)

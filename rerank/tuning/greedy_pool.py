@@ -1,4 +1,4 @@
-"""Which candidates a pool holds, chosen greedily on images whose truth is known."""
+"""Greedy choice of the candidates of a pool, on images whose truth is known."""
 
 from __future__ import annotations
 

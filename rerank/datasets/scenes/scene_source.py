@@ -134,5 +134,9 @@ def scenes_splits(root: PathLike | None = None, **_options: object) -> tuple[str
         Not used: the scenes are drawn.
     **_options
         Not used: every setting of the scenes has the same splits.
+
+    Returns
+    -------
+    tuple of str
     """
     return tuple(SPLITS)

@@ -32,7 +32,7 @@ class Iterate(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Weights that stay fixed and are judged on the way, while an image's rows are at hand.
+    """Fixed weights whose margins are computed on the way, while an image's rows are loaded.
 
     Attributes
     ----------
