@@ -1,4 +1,4 @@
-"""Image classifiers on mean and maximal activations: is a class in the image, and how large is it?"""
+"""Classifiers of whole images: is a class in the image, and how large is it?"""
 
 from __future__ import annotations
 

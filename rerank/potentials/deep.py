@@ -48,7 +48,7 @@ def deep_features(
     image_mean : bool
         Append the mean of each channel over the whole image to every row, as global context.
     square_root : bool
-        Take the square root of the activations before they are averaged, which must then be 0 or greater;
+        Average the square roots of the activations, which must then be 0 or greater;
         it evens out their heavy tails.
 
     Returns
