@@ -34,7 +34,7 @@ _FAR = 1 << 30
 
 
 class FlowNetwork(NamedTuple):
-    """A graph with capacities, of which a cut uses up what flows.
+    """A graph with capacities; a minimum cut reduces them by the flow.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ def table_pass(
     forward: bool,
     relaxation: float = 1.0,
 ) -> float:
-    """Do what `potts_pass` does, with the same parameters, for one table or a table an edge."""
+    """Do what `potts_pass` does, with the same parameters, for one table or one table per edge."""
     theta = problem.theta
     start, split, head, edge, _, first = problem.graph
     weights, tables = problem.pairwise

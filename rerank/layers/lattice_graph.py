@@ -311,7 +311,7 @@ class Blur:
 
 
 class SelfInteraction:
-    """What `Blur` between `splat` and `slice_` brings each point from itself.
+    """The share of a point's own value in its result of `splat`, `Blur` and `slice_`.
 
     The corners of a point's simplex are all neighbours of one another, so that a point's own
     value reaches it through every pair of them.

@@ -157,7 +157,7 @@ ARCHITECTURES: Mapping[str, ArchitectureSpec] = {
 
 
 def architecture_spec(name: str) -> ArchitectureSpec:
-    """Return what is fixed about the named architecture.
+    """Return the specification of the named architecture.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a training did.
+    """The record of a training.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ class Ranker(BaseEstimator):
         InputError
             Where `X` is a `FeatureTable` with a column of one value throughout.
         LeakError
-            Where `X` is a `FeatureTable` with a column that is the quality in disguise.
+            Where `X` is a `FeatureTable` with a column that equals the quality but for scale.
         """
         names = _column_names(X)
         rows = as_rows(_values(X))

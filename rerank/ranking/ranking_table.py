@@ -66,7 +66,7 @@ def join(parts: Sequence[RankingTable]) -> RankingTable:
 
 
 def proposal_quality(counts: IntersectionUnion, loss: str) -> FloatArray:
-    """What the ranker learns to prefer.
+    """The quality of each proposal, which the ranker learns to predict.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def load_parts(job: Job) -> tuple[list[RankingTable], RankingTable | None]:
     Raises
     ------
     LeakError
-        If a column is the proposals' quality in disguise.
+        If a column equals the proposals' quality but for scale and offset.
     """
     folds = [load_part(job, part.name) for part in job.folds]
     whole = join(folds)
