@@ -4,13 +4,17 @@ VENV ?= .venv
 OUT ?= demo
 BIN = $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo test test-fast clean
 
 demo: $(VENV)/.installed
 	$(BIN)/rerank demo --out $(OUT)
 
 test: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+# Without what runs long and without the examples in docstrings.
+test-fast: $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" scripts/check -m "not slow" tests
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) \

@@ -65,6 +65,7 @@ def write_recipe(path: Path, **changes: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_run_status_and_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, work = tmp_path / "data", tmp_path / "work"
     write_folder(data)

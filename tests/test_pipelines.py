@@ -26,6 +26,7 @@ def rows_of(path: Path) -> dict[str, dict[str, str]]:
         return {next(iter(row.values())): row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_folds_one_by_one_leave_nothing_but_the_rankers(
     tmp_path: Path, tiny_recipe, make_graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:

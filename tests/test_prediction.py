@@ -95,6 +95,7 @@ def maps_of(labels: np.ndarray, n_classes: int, rng: np.random.Generator) -> np.
     return exp / exp.sum(axis=2, keepdims=True)
 
 
+@pytest.mark.slow
 def test_a_run_from_probability_maps(tmp_path: Path) -> None:
     folder = tmp_path / "maps"
     folder.mkdir()

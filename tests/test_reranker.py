@@ -51,6 +51,7 @@ def fitted(given: tuple[list[np.ndarray], ...]) -> rerank.Reranker:
     return rerank.Reranker(5, n_folds=3, settings=SETTINGS).fit(*given)
 
 
+@pytest.mark.slow
 def test_it_chooses_as_a_recipe_over_the_same_maps_does(
     given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_without_fusion_proposals_do_not_hang_on_stage_two(
         assert (keys[0] == keys[1]) == kept
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_results(
     finished: Path,
     tmp_path: Path,
@@ -111,6 +112,7 @@ def test_jobs_do_not_change_results(
     assert_equal_contents(finished, tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_folds_one_by_one_give_the_same(
     finished: Path,
     tmp_path: Path,
@@ -127,6 +129,7 @@ def test_folds_one_by_one_give_the_same(
     assert_equal_contents(finished, work)
 
 
+@pytest.mark.slow
 def test_folds_as_jobs_at_the_same_time(
     finished: Path,
     tmp_path: Path,
@@ -158,6 +161,7 @@ def test_folds_as_jobs_at_the_same_time(
     assert_equal_contents(finished, work)
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_to_the_same_bytes(
     finished: Path,
     tmp_path: Path,

@@ -70,6 +70,7 @@ def test_cluster_needs_an_address() -> None:
 
 
 # The cluster's own servers leave sockets and event loops to the garbage collector.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_dask_cluster() -> None:
     distributed = pytest.importorskip("dask.distributed")
@@ -81,6 +82,7 @@ def test_dask_cluster() -> None:
         assert found == [i * i for i in range(7)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_no_scheduler_is_one_clear_error() -> None:
     pytest.importorskip("dask.distributed")

@@ -13,6 +13,7 @@ from rerank.layers import CRFGrad
 from rerank.losses import simulate_flips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_each_plot_is_a_picture(name: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "new" / f"{name}.png"

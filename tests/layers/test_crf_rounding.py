@@ -18,6 +18,7 @@ ALL_VALID = np.ones((H, W), bool)
 Q = st.tuples(st.integers(0, 10**6), st.sampled_from([0.3, 3.0]), st.booleans(), st.booleans())
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(case=Q)
 def test_rounding_never_raises_the_energy(case, inputs, layer):

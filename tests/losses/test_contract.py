@@ -145,6 +145,7 @@ def test_logits_of_one_class(make):
     value_and_gradient(make(), logits, target)
 
 
+@pytest.mark.slow
 @every_loss
 def test_training_on_it_finds_the_labels(make):
     """A few steps on free logits put the argmax right on every labelled pixel."""

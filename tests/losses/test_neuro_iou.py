@@ -129,6 +129,7 @@ def test_gradcheck_and_the_chain_of_equation_5(counts, n_inputs):
         assert torch.autograd.gradcheck(loss, (logits,))
 
 
+@pytest.mark.slow
 def test_a_surrogate_fitted_on_drawn_counts_pushes_every_kind_of_pixel_the_right_way():
     generator = torch.Generator().manual_seed(0)
     inputs, losses = draw_examples(6000, 6, "probability", "union", generator)
@@ -155,6 +156,7 @@ def train(loss, logits, labels, n_steps, learning_rate=0.3):
         optimiser.step()
 
 
+@pytest.mark.slow
 def test_the_loss_raises_iou_and_its_surrogate_says_how_well_it_fits():
     logits, labels = draw(6, (4, 4, 12, 15), scale=2.0, dtype=torch.float32)
     loss = NeuroIoULoss(settings=SurrogateSettings(first_steps=300, memory=1024))

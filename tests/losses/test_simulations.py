@@ -51,6 +51,7 @@ def test_flip_errors_name_what_came():
         simulate_flips(image(), 3)
 
 
+@pytest.mark.slow
 def test_a_discontinuous_function_and_its_derivative_are_learned():
     """Section 4.2 and Fig. 2 of Nagendar et al. 2018."""
     fit = fit_discontinuity()

@@ -87,6 +87,7 @@ def key_of(recipe: Recipe, work: Path, stage: str = "unaries") -> str:
     return open_pipeline(recipe, Store(work)).task(stage, FINAL).ref.key
 
 
+@pytest.mark.slow
 def test_a_run_ends_and_the_next_does_nothing(graph: Graph) -> None:
     again = open_pipeline(graph.recipe, graph.store)
     assert {row.state for row in again.status()} == {"fresh"}

@@ -81,6 +81,7 @@ def random_minimum(examples, C, n_potts, start, n_steps=120):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed, n_potts, C", [(0, 1, 3.0), (1, 2, 10.0), (2, 1, 0.5)])
 def test_the_objective_and_its_bound_agree_with_enumeration(seed, n_potts, C):
     examples = make_examples(seed, n_potts=n_potts)

@@ -57,6 +57,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     return found
 
 
+@pytest.mark.slow
 def test_fusion_uses_both_and_stage_1_neither(graph: Graph) -> None:
     with graph.job("crf_settings", FINAL).open("fusion") as file:
         names = read_strings(file["model/names"])
@@ -142,6 +143,7 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Gra
     assert np.abs(fitted_on(ids) - stored).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_network_alone_is_an_auxiliary_model_too(tmp_path: Path) -> None:
     found = open_pipeline(recipe_with(), Store(tmp_path))
     run_graph(found)

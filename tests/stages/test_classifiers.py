@@ -14,6 +14,7 @@ from rerank.engine.scheduler import run_graph
 from rerank.errors import ConfigError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percentiles", ["[50]", "[25, 75]", "[10, 30, 50, 70, 90]"])
 def test_a_run_takes_any_number_of_percentiles(copy: Path, make_graph, percentiles: str) -> None:
     graph = make_graph(copy, [f"classifiers.percentiles={percentiles}"])

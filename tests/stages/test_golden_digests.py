@@ -72,7 +72,7 @@ def test_integers_are_compared_exactly(known: dict[str, Any], graph: Graph, stag
     changed = copy.deepcopy(known)
     values = next(v for v in changed["stages"][stage]["statistics"].values() if len(v) == 4)
     values[3] += 1
-    assert list(golden.silent_changes(changed, graph)[0]) == [stage]
+    assert stage in golden.silent_changes(changed, graph)[0]
 
 
 def test_a_new_version_is_asked_for_its_digests(known: dict[str, Any], graph: Graph) -> None:
