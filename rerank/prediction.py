@@ -284,6 +284,11 @@ class FinalModels:
                 described[id(descriptor)] = descriptor(image, superpixels)
             return described[id(descriptor)]
 
+        if probabilities is not None and recipe.unary.source != "probabilities":
+            raise ConfigError(
+                "this run has models of its own and does not use probability maps; leave "
+                "--probabilities away"
+            )
         if self._classifier is not None and self._describe is not None:
             unary = self._classifier.predict_proba(describe(self._describe))
         elif self._network is not None:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILED
     except RerankError as error:
-        if options.debug:
+        if getattr(options, "debug", False):
             traceback.print_exc()
         print(f"rerank: {' '.join(str(error).split())}", file=sys.stderr)
         return UNUSABLE if isinstance(error, ConfigError) else FAILED

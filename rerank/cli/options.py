@@ -34,7 +34,13 @@ def add_command(
     """
     about = summary[0].upper() + summary[1:]
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=about)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    # Suppressed, so that a command within a command keeps what stands before it.
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
     parser.set_defaults(run=function)
     return parser
 

@@ -14,6 +14,7 @@ from rerank.cli.options import (
     add_work,
     execution_of,
 )
+from rerank.errors import ConfigError
 
 
 def add(commands: Commands) -> None:
@@ -81,6 +82,14 @@ def _verify(options: argparse.Namespace) -> int:
     if options.repair:
         problems = repair(options.work, execution_of(options))
     else:
+        for name, default in (
+            ("jobs", None),
+            ("backend", "loky"),
+            ("scheduler", None),
+            ("quiet", False),
+        ):
+            if getattr(options, name) != default:
+                raise ConfigError(f"--{name} goes with --repair: verify alone runs no task")
         problems = verify(options.work)
     for problem in problems:
         print(problem)

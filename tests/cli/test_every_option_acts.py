@@ -284,12 +284,6 @@ def test_the_lines_of_arrivals_are_complete() -> None:
     }
 
 
-BROKEN = pytest.mark.xfail(
-    raises=ModuleNotFoundError,
-    reason="`rerank data prepare` imports `rerank.datasets.prepare`, which is no module any more",
-)
-
-
 def _arrivals() -> Iterator[Any]:
     for base, target, cases in ARRIVALS:
         for option, (given, name, value) in cases.items():
@@ -297,9 +291,8 @@ def _arrivals() -> Iterator[Any]:
             without = base if option.startswith("-") else base[: 2 if base[0] == "data" else 1]
             after = [] if option.startswith("-") else base[len(without) + 1 :]
             full = [*without, *given, *after]
-            marks = BROKEN if target == "rerank.datasets:prepare_dataset" else ()
             names = f"{' '.join(base[:2]) if base[0] == 'data' else base[0]} {option}"
-            yield pytest.param(base, full, target, name, value, id=names, marks=marks)
+            yield pytest.param(base, full, target, name, value, id=names)
     for command, (base, target) in EXECUTED.items():
         for option, (given, execution) in EXECUTION_VALUES.items():
             yield pytest.param(
@@ -458,13 +451,22 @@ def test_predict(
     assert main(nowhere) == 1 and "not a work folder" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(reason="`FinalModels._view` passes over maps that the run has no use for")
 def test_maps_for_a_run_without_maps_are_refused(
     finished: Path, own: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["predict", "--work", str(finished), "--out", str(tmp_path), str(picture)]
     assert main([*arguments, "--probabilities", str(own / "maps")]) != 0
     assert "--probabilities" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", [["--jobs", "1"], ["--backend", "threading"], ["--scheduler", "x"], ["--quiet"]]
+)
+def test_verify_alone_runs_nothing(
+    finished: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--work", str(finished), *option]) == 2
+    assert f"{option[0]} goes with --repair" in capsys.readouterr().err
 
 
 def test_status(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -536,7 +538,6 @@ def test_data_check(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["data", "check", "camvid", "--root", str(tmp_path)]) == 1
 
 
-@pytest.mark.xfail(reason="argparse sets it back to the default of the parser of `check`")
 def test_debug_may_stand_before_the_action(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "--debug", "check", "nonsense"]) == 1
     assert "Traceback" in capsys.readouterr().err
