@@ -35,11 +35,11 @@ def add(commands: Commands) -> None:
     )
     add_quiet(predict)
 
-    dense = add_command(
+    refine = add_command(
         commands, "dense-crf", _dense_crf, "refine probability maps by the fully connected CRF"
     )
-    _add_maps(dense)
-    dense.add_argument(
+    _add_maps(refine)
+    refine.add_argument(
         "--iterations", type=int, default=5, dest="n_iterations", help="steps of mean field [5]"
     )
     for name, default, summary in (
@@ -51,17 +51,17 @@ def add(commands: Commands) -> None:
         ("scale", 1.0, "certainty of the maps, in (0, 1]"),
         ("clip", 1e-5, "smallest probability"),
     ):
-        dense.add_argument(
+        refine.add_argument(
             f"--{name}", type=float, default=default, help=f"{summary} [{default:g}]"
         )
-    dense.add_argument(
+    refine.add_argument(
         "--normalization",
         default="symmetric",
         choices=("symmetric", "before", "after", "none"),
         help="how kernels are divided by their sums [symmetric]",
     )
-    dense.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
-    add_quiet(dense)
+    refine.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
+    add_quiet(refine)
 
 
 def _add_maps(parser: argparse.ArgumentParser) -> None:

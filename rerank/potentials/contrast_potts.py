@@ -86,8 +86,8 @@ def contrast_potts_weights(
         )
     if beta is None:
         beta = contrast_beta(graph)
-    agreement = np.exp(-contrast_scale * beta * graph.contrast)
-    weights: FloatArray = weight * lengths * (base + (1 - base) * agreement)
+    likeness = np.exp(-contrast_scale * beta * graph.contrast)
+    weights: FloatArray = weight * lengths * (base + (1 - base) * likeness)
     return weights
 
 
