@@ -28,6 +28,9 @@ from rerank.potentials.network_map import map_to_regions
 from rerank.reranker import propose
 from rerank.stages.pipeline import STAGES, open_pipeline
 
+# Each test here reads one run with networks, which takes long.
+pytestmark = pytest.mark.slow
+
 TREE: dict[str, Any] = {
     "name": "dense",
     "dataset": {"name": "scenes", "options": {"n_images": 8, "size": [48, 36]}},

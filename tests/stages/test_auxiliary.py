@@ -22,6 +22,9 @@ from rerank.potentials.dense_network_unary import DenseNetworkTraining, at_tempe
 from rerank.stages.auxiliary import read_auxiliary, read_held_out
 from rerank.stages.pipeline import open_pipeline
 
+# Each test here reads one run with networks, which takes long.
+pytestmark = pytest.mark.slow
+
 TREE: dict[str, Any] = {
     "name": "second",
     "dataset": {"name": "scenes", "options": {"n_images": 8, "size": [48, 36]}},
