@@ -21,7 +21,6 @@ from rerank.features import (
     proposal_features,
     similarity_matrix,
 )
-from rerank.nets import cell_overlap
 from rerank.proposals import ProposalSet, generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.classifiers import ImageModels, load_models, read_scores
@@ -143,7 +142,7 @@ def describe_proposals(
 
 
 def kl_divergence(
-    segnet_map: FloatArray, labelings: Array, superpixels: Array, recipe: Recipe, classes: Classes
+    segnet_map: FloatArray, coarse: FloatArray, recipe: Recipe, background: int | None
 ) -> FloatArray:
     """Symmetric divergence S(m) of proposals from the SegNet (Cogswell et al. 2014, Eq. 17).
 
@@ -152,29 +151,26 @@ def kl_divergence(
     Parameters
     ----------
     segnet_map : (grid, grid, C) float array
-    labelings : (M, n) int array
-    superpixels : (H, W) int array
+    coarse : (M, grid, grid, C) float array
+        The proposals on the SegNet's grid, of `coarsen_labelings`.
     recipe : Recipe
         For the smoothing and the penalty.
-    classes : Classes
+    background : int or None
 
     Returns
     -------
     (M,) float array
         Lower is better.
     """
-    grid = (segnet_map.shape[0], segnet_map.shape[1])
-    overlap = cell_overlap(superpixels, grid)
-    coarse = coarsen_labelings(labelings, overlap, grid, classes.n_classes)
-    found = symmetric_kl(segnet_map, coarse, recipe.features.kl_smoothing, classes.background or 0)
-    penalty = 0.0 if classes.background is None else recipe.ranking.background_penalty
+    found = symmetric_kl(segnet_map, coarse, recipe.features.kl_smoothing, background or 0)
+    penalty = 0.0 if background is None else recipe.ranking.background_penalty
     return found.divergence(penalty)
 
 
 def run(job: Job, file: h5py.File) -> None:
     """Write the `table`, the divergences `kl`, and the `similarity` of each image's proposals."""
     recipe, dataset = job.recipe, job.data.of(job.part)
-    classes = Classes.of(dataset)
+    classes, grid = Classes.of(dataset), (recipe.segnet.grid, recipe.segnet.grid)
     tables: list[FeatureTable] = []
     kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
     similarities: list[FloatArray] = []
@@ -204,16 +200,13 @@ def run(job: Job, file: h5py.File) -> None:
             )
             tables.append(table)
             similarities.append(similarity)
+            assert evidence.segnet is not None
+            coarse = coarsen_labelings(
+                drawn["labelings"], evidence.segnet.cell_overlap, grid, classes.n_classes
+            )
             for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
-                kl[name].append(
-                    kl_divergence(
-                        segnet[maps][index],
-                        drawn["labelings"],
-                        arrays["superpixels"],
-                        recipe,
-                        classes,
-                    )
-                )
+                divergence = kl_divergence(segnet[maps][index], coarse, recipe, classes.background)
+                kl[name].append(divergence)
     shape = (len(job.part.image_ids), recipe.proposals.n_proposals)
     group = file.create_group("kl")
     for name, rows in kl.items():
