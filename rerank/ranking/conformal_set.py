@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,18 @@ from sklearn.base import BaseEstimator
 from rerank.errors import InputError, NotFittedError
 from rerank.ranking.corpus_choice import proposal_beliefs
 from rerank.types import FloatArray, IntArray
+
+#: Fitted attributes of a conformal set and their types.
+FITTED = {
+    "threshold_": float,
+    "n_images_": int,
+    "n_reachable_": int,
+    "coverage_": float,
+    "mean_size_": float,
+    "n_needed_": int,
+    "promised_": bool,
+    "explanation_": str,
+}
 
 
 class ProposalOrder(NamedTuple):
@@ -87,7 +100,7 @@ def proposal_order(
     )
 
 
-class ConformalSet(BaseEstimator):  # type: ignore[misc]
+class ConformalSet(BaseEstimator):
     """Sets of proposals that hold one of IoU at least `min_iou` with probability 1 - `alpha`.
 
     A set takes an image's proposals in order (`proposal_order`) until the believed probability of
@@ -234,6 +247,29 @@ class ConformalSet(BaseEstimator):  # type: ignore[misc]
             tuple(int(m) for m in found.order[: self._size(found, row)])
             for found, row in zip(self._orders(scores, similarity), table)
         ]
+
+    def state(self) -> dict[str, Any]:
+        """The fitted attributes, to be kept in a file."""
+        if not hasattr(self, "threshold_"):
+            raise NotFittedError("this ConformalSet is not fitted; call fit first")
+        return {name: getattr(self, name) for name in FITTED}
+
+    def load_state(self, state: Mapping[str, Any]) -> ConformalSet:
+        """Take fitted attributes from what `state` gave.
+
+        Parameters
+        ----------
+        state : mapping of attribute to value
+            Numbers may be arrays without axes, a text a tuple of one.
+
+        Returns
+        -------
+        self
+        """
+        for name, kind in FITTED.items():
+            value = state[name]
+            setattr(self, name, kind(value[0] if isinstance(value, tuple) else value))
+        return self
 
     def _level(self, found: ProposalOrder) -> FloatArray:
         sizes = np.arange(1, len(found.order) + 1) / len(found.order)

@@ -7,6 +7,7 @@ replaces the network's labeling.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,18 @@ from rerank.types import Array, BoolArray, FloatArray, IntArray
 STATISTICS = ("relative_margin", "margin", "margin_per_change")
 #: Exponent of the change that a margin is divided by, chosen on training images of VOC 2012.
 CHANGE_EXPONENT = 0.75
+#: Fitted attributes of a gate and their types.
+FITTED = {
+    "threshold_": float,
+    "bound_": float,
+    "share_": float,
+    "n_images_": int,
+    "n_falls_": int,
+    "n_changed_": int,
+    "n_needed_": int,
+    "promised_": bool,
+    "explanation_": str,
+}
 
 
 class GatedChoice(NamedTuple):
@@ -120,7 +133,7 @@ def upper_bound(n_falls: int, n_images: int, delta: float) -> float:
     return float(beta.ppf(1.0 - delta, n_falls + 1, n_images - n_falls))
 
 
-class Gate(BaseEstimator):  # type: ignore[misc]
+class Gate(BaseEstimator):
     """Choose another proposal than the network's labeling only where the ranker is confident.
 
     The choice of the ranker is made where its confidence is above `threshold_`. That is calibrated
@@ -279,6 +292,29 @@ class Gate(BaseEstimator):  # type: ignore[misc]
         choice, confidence = self._prefer(table, reference, change)
         kept = (choice != reference) & ~(confidence > self.threshold_)
         return GatedChoice(np.where(kept, reference, choice), kept, confidence)
+
+    def state(self) -> dict[str, Any]:
+        """The fitted attributes, to be kept in a file."""
+        if not hasattr(self, "threshold_"):
+            raise NotFittedError("this Gate is not fitted; call fit first")
+        return {name: getattr(self, name) for name in FITTED}
+
+    def load_state(self, state: Mapping[str, Any]) -> Gate:
+        """Take fitted attributes from what `state` gave.
+
+        Parameters
+        ----------
+        state : mapping of attribute to value
+            Numbers may be arrays without axes, a text a tuple of one.
+
+        Returns
+        -------
+        self
+        """
+        for name, kind in FITTED.items():
+            value = state[name]
+            setattr(self, name, kind(value[0] if isinstance(value, tuple) else value))
+        return self
 
     def _prefer(
         self, scores: FloatArray, network: IntArray, change: Any | None
