@@ -435,7 +435,7 @@ class FinalModels:
         result = Result(
             seen.proposals,
             scores,
-            reference if kept else int(scores.argmax()),
+            int(gated.choice[0]) if self.recipe.gate.enabled else int(scores.argmax()),
             float(gated.confidence[0]),
             sets.sets(scores[None], similarity[None])[0],
             _why_kept(float(gated.confidence[0]), gate, reference) if kept else "",

@@ -36,7 +36,7 @@ def test_folds_one_by_one_leave_nothing_but_the_rankers(
         work = str(tmp_path / "work")
         call(monkeypatch, "run_fold", str(recipe), "--work", work, "--fold", fold)
     missing = {row.stage for row in make_graph(tmp_path / "work").status() if row.state != "fresh"}
-    analyses = {"ranking", "oracle", "dense_crf", "generators", "ablation", "pages"}
+    analyses = {"ranking", "calibration", "oracle", "dense_crf", "generators", "ablation", "pages"}
     assert missing == {*analyses, "upsampling"}
 
 

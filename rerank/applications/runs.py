@@ -207,4 +207,9 @@ def read_run_file(store: Store) -> Run:
 
 def _model_ref(stage: str, artefacts: dict[str, str]) -> ArtefactRef:
     part = ALL if f"{stage}/{ALL}" in artefacts else FINAL
+    if f"{stage}/{part}" not in artefacts:
+        raise StoreError(
+            f"the run has no stage {stage}: an older rerank made it; finish it again with "
+            "`rerank run` before predicting"
+        )
     return ArtefactRef(stage, part, artefacts[f"{stage}/{part}"])
