@@ -15,6 +15,7 @@ from rerank.datasets.mask_folders import (
     difference,
     list_masks,
     match_endings,
+    read_class_names,
     read_ids,
     without_suffix,
 )
@@ -25,7 +26,7 @@ from rerank.errors import DataError
 from rerank.files import write_text
 from rerank.metrics import IntersectionUnion, confusion_counts, intersection_union
 from rerank.reports import evaluate
-from rerank.reports.folder_comparison import FolderComparison, comparison_csv
+from rerank.reports.mask_comparison import MaskComparison, comparison_csv
 from rerank.types import VOID, Array, IntArray
 
 #: Labels are counted in this many cells where the number of classes is not given.
@@ -80,7 +81,7 @@ def evaluate_folders(
     out: Path | None = None,
     jobs: int = 1,
     quiet: bool = False,
-) -> FolderComparison:
+) -> MaskComparison:
     """Judge folders of predicted masks, the first of which is the baseline of the others.
 
     Parameters
@@ -100,7 +101,7 @@ def evaluate_folders(
 
     Returns
     -------
-    FolderComparison
+    MaskComparison
 
     Raises
     ------
@@ -112,7 +113,7 @@ def evaluate_folders(
     chosen = MaskEvaluation() if settings is None else settings
     truth, folders, left_out = _paired(labels, predictions, chosen)
     ids = tuple(truth.paths)
-    names = _class_names(labels, chosen.classes)
+    names = read_class_names(labels, chosen.classes)
     tasks = [
         (k, truth.paths[name], [f.paths[name] for f in folders], len(names or ()), chosen.void)
         for k, name in enumerate(ids)
@@ -153,7 +154,7 @@ def evaluate_folders(
             )
         )
     n_void = sum(counted.n_void for counted in found)
-    result = FolderComparison(
+    result = MaskComparison(
         ids,
         tuple(names),
         tuple(evaluations),
@@ -237,23 +238,6 @@ def _nothing_in_common(truth: MaskFolder, folders: Sequence[MaskFolder]) -> Data
         f"{masks.folder / next(iter(masks.paths.values())).name}" for masks in (truth, *folders)
     )
     return DataError(f"no image is in all folders, which hold files such as {names}; rename them")
-
-
-def _class_names(labels: Path, given: str | None) -> list[str] | None:
-    if given is not None and given.isdigit():
-        count = int(given)
-        if not 1 <= count < _MOST_CLASSES:
-            raise DataError(f"--classes {given}: expected 1 to {_MOST_CLASSES - 1} classes")
-        return [str(k) for k in range(count)]
-    listed = labels / "classes.txt"
-    if given is None and not listed.is_file():
-        listed = labels.parent / "classes.txt"
-        if not listed.is_file():
-            return None
-    lines, problems = read_lines([listed if given is None else Path(given)])
-    if problems:
-        raise DataError(problems[0])
-    return lines
 
 
 def _names_of_counted(

@@ -14,6 +14,8 @@ from rerank.errors import DataError
 
 #: Endings of files that are taken for masks: formats that keep every value.
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+#: Masks are 8-bit files, and one value is left for void.
+MOST_CLASSES = 255
 #: What `rerank propose`, `predict` and others write behind an image's name.
 SEGMENTATION = "_segmentation"
 
@@ -143,6 +145,47 @@ def read_ids(path: Path) -> list[str]:
     if twice:
         raise file_error(path, f"{some_names(twice)} stands twice", "delete one of the lines")
     return ids
+
+
+def read_class_names(folder: Path, given: str | None) -> list[str] | None:
+    """Names of the classes, from a number, a file, or the `classes.txt` of a folder of labels.
+
+    Parameters
+    ----------
+    folder : Path
+        `classes.txt` in it or beside it is read where nothing is given.
+    given : str or None
+        Number of classes, whose names are then numbers, or a file of names, one a line.
+
+    Returns
+    -------
+    list of str, or None
+        None where nothing says what the classes are.
+
+    Raises
+    ------
+    DataError
+        If the number is not in 1..255, or the file cannot be read or is empty.
+    """
+    if given is not None and given.isdigit():
+        count = int(given)
+        if not 1 <= count <= MOST_CLASSES:
+            raise DataError(f"--classes {given}: expected 1 to {MOST_CLASSES} classes")
+        return [str(k) for k in range(count)]
+    if given is not None:
+        listed = Path(given)
+    else:
+        listed = folder / "classes.txt"
+        if not listed.is_file():
+            listed = folder.parent / "classes.txt"
+            if not listed.is_file():
+                return None
+    lines, problems = read_lines([listed])
+    if problems:
+        raise DataError(problems[0])
+    if len(lines) > MOST_CLASSES:
+        raise file_error(listed, f"{len(lines)} classes", f"name at most {MOST_CLASSES}")
+    return lines
 
 
 def without_suffix(name: str) -> str:

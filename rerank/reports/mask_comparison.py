@@ -1,4 +1,4 @@
-"""Several sets of predicted masks side by side, as text, JSON and CSV."""
+"""Several labelings of each image side by side, as text, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, eq=False)
-class FolderComparison:
-    """Folders of predictions, judged on the same images; the first is the baseline.
+class MaskComparison:
+    """Folders of masks, or rules that choose masks, judged on the same images.
+
+    The first is the baseline of the others.
 
     Attributes
     ----------
     image_ids : tuple of N str
     class_names : tuple of C str
     evaluations : tuple of Evaluation
-        One a folder; gains are over the first.
+        One a folder or rule; gains are over the first.
     counts : tuple of IntersectionUnion
-        One a folder, (N, C).
+        One a folder or rule, (N, C).
     present : (N, C) bool array
         Whether the label of an image holds a class.
     void : int or None
@@ -48,6 +50,8 @@ class FolderComparison:
         Of the bootstrap.
     n_groups : int
         Groups of images that it draws; 0 where it draws images.
+    kind : str
+        What is compared: `folder` or `rule`.
     """
 
     image_ids: tuple[str, ...]
@@ -61,6 +65,7 @@ class FolderComparison:
     n_resamples: int
     random_state: int
     n_groups: int
+    kind: str = "folder"
 
     @property
     def image_ious(self) -> FloatArray:
@@ -81,17 +86,24 @@ class FolderComparison:
         return f"{len(self.image_ids)} images"
 
 
-def comparison_text(found: FolderComparison) -> str:
+def comparison_text(found: MaskComparison) -> str:
     """The comparison as tables for a terminal, with what each measure means."""
     void = "" if found.void is None else f"; {found.void_share:.1%} of the pixels are void"
     lines = [f"{len(found.image_ids)} images, {len(found.class_names)} classes{void}"]
+    lines += measure_lines(found)
+    return "\n".join([*lines, "", "corpus IoU of each class", _class_table(found)])
+
+
+def measure_lines(found: MaskComparison) -> list[str]:
+    """The tables of both measures as lines, with what they mean and what is resampled."""
+    lines = []
     if found.n_left_out:
         lines.append(f"{found.n_left_out} images that some folder lacks are left out")
     unlabelled = int(np.isnan(found.image_ious[0]).sum())
     if unlabelled:
         lines.append(f"{unlabelled} images have no labelled pixel; the image IoU leaves them out")
     for measure in ("corpus", "image"):
-        lines += ["", f"{measure} IoU: {MEANINGS[measure]}", _measure_table(found, measure)]
+        lines += ["", f"{measure} IoU: {MEANINGS[measure]}", _table(found, measure)]
     if found.n_resamples:
         lines += [
             "",
@@ -103,10 +115,10 @@ def comparison_text(found: FolderComparison) -> str:
             f"gain: over {found.evaluations[0].name}, image by image; better, worse: images whose "
             "IoU changes by more than 1 point"
         )
-    return "\n".join([*lines, "", "corpus IoU of each class", _class_table(found)])
+    return lines
 
 
-def comparison_json(found: FolderComparison) -> dict[str, Any]:
+def comparison_json(found: MaskComparison) -> dict[str, Any]:
     """The comparison as plain values for JSON; IoU in points, null where there is none."""
     rows = evaluation_rows({e.name: e for e in found.evaluations})
     ious = found.image_ious
@@ -115,7 +127,7 @@ def comparison_json(found: FolderComparison) -> dict[str, Any]:
         better, worse = found.changed(k)
         folders.append(
             {
-                "folder": row.pop("rule"),
+                found.kind: row.pop("rule"),
                 **{key: None if value == "" else value for key, value in row.items()},
                 "n_better": better,
                 "n_worse": worse,
@@ -136,21 +148,21 @@ def comparison_json(found: FolderComparison) -> dict[str, Any]:
             "resampled": "groups" if found.n_groups else "images",
             "confidence": 0.95,
         },
-        "folders": folders,
+        f"{found.kind}s": folders,
     }
 
 
-def comparison_csv(found: FolderComparison) -> dict[str, str]:
-    """`folders.csv`, `classes.csv` and `images.csv`, by name; IoU in points."""
+def comparison_csv(found: MaskComparison) -> dict[str, str]:
+    """`folders.csv` (or `rules.csv`), `classes.csv` and `images.csv`, by name; IoU in points."""
     rows = evaluation_rows({e.name: e for e in found.evaluations})
     for k, row in enumerate(rows):
-        row["folder"] = row.pop("rule")
+        row[found.kind] = row.pop("rule")
         row["n_better"], row["n_worse"] = found.changed(k)
     names = [evaluation.name for evaluation in found.evaluations]
     per_class = [_blank(e.per_class) for e in found.evaluations]
     per_image = [_blank(ious) for ious in found.image_ious]
     return {
-        "folders.csv": to_csv([{"folder": row["folder"], **row} for row in rows]),
+        f"{found.kind}s.csv": to_csv([{found.kind: row[found.kind], **row} for row in rows]),
         "classes.csv": to_csv(
             [
                 {
@@ -170,9 +182,20 @@ def comparison_csv(found: FolderComparison) -> dict[str, str]:
     }
 
 
-def _measure_table(found: FolderComparison, measure: str) -> str:
+def measure_rows(found: MaskComparison, measure: str) -> list[list[str]]:
+    """The table of one measure, its head first, in points with intervals.
+
+    Parameters
+    ----------
+    found : MaskComparison
+    measure : {"corpus", "image"}
+
+    Returns
+    -------
+    list of lists of str
+    """
     several = len(found.evaluations) > 1
-    head = ["folder", "IoU", *(["gain"] if several else [])]
+    head = [found.kind, "IoU", *(["gain"] if several else [])]
     if several and measure == "image":
         head += ["better", "worse"]
     rows = []
@@ -184,10 +207,15 @@ def _measure_table(found: FolderComparison, measure: str) -> str:
             if measure == "image":
                 row += [str(n) if k else "" for n in found.changed(k)]
         rows.append(row)
+    return [head, *rows]
+
+
+def _table(found: MaskComparison, measure: str) -> str:
+    head, *rows = measure_rows(found, measure)
     return plain_table(head, rows)
 
 
-def _gain(found: FolderComparison, folder: int, measure: str) -> str:
+def _gain(found: MaskComparison, folder: int, measure: str) -> str:
     if folder == 0:
         return ""
     evaluation, baseline = found.evaluations[folder], found.evaluations[0]
@@ -203,7 +231,7 @@ def _ends(interval: Interval | None, sign: str = "") -> str:
     return f" [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
-def _class_table(found: FolderComparison) -> str:
+def _class_table(found: MaskComparison) -> str:
     head = ["class", "images", *(evaluation.name for evaluation in found.evaluations)]
     rows = [
         [
