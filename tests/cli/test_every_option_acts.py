@@ -22,6 +22,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from rerank.applications.folder_evaluation import MaskEvaluation
+from rerank.applications.mask_ranking import MaskRanking
 from rerank.cli.main import main
 from rerank.config import ProposeSettings
 from rerank.datasets import open_dataset
@@ -76,6 +77,13 @@ ACTS: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(("--bootstrap", "--seed", "--out", "--jobs"), "test_it_arrives"),
         **dict.fromkeys(("--json", "--quiet"), "test_evaluate_prints"),
+    },
+    "rank": {
+        **dict.fromkeys(("--masks", "--images", "--out", "--labels", "--model"), "test_it_arrives"),
+        **dict.fromkeys(("--classes", "--void", "--weights", "--baseline"), "test_it_arrives"),
+        **dict.fromkeys(("--list", "--common", "--bootstrap", "--seed"), "test_it_arrives"),
+        "--jobs": "test_it_arrives",
+        **dict.fromkeys(("--json", "--quiet"), "test_rank_prints"),
     },
     "demo": dict.fromkeys(("--out", *EXECUTION), "test_it_arrives"),
     "run": {
@@ -146,6 +154,26 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
             "--bootstrap": (["--bootstrap", "9"], "settings", MaskEvaluation(n_resamples=9)),
             "--seed": (["--seed", "3"], "settings", MaskEvaluation(random_state=3)),
             "--out": (["--out", "x"], "out", Path("x")),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+        },
+    ),
+    (
+        ["rank", "--masks", "m", "--images", "i", "--out", "o"],
+        "rerank.applications.mask_ranking:rank_files",
+        {
+            "--masks": (["--masks", "x"], "masks", Path("x")),
+            "--images": (["--images", "x"], "images", Path("x")),
+            "--out": (["--out", "x"], "out", Path("x")),
+            "--labels": (["--labels", "x"], "settings", MaskRanking(labels=Path("x"))),
+            "--model": (["--model", "x"], "settings", MaskRanking(model=Path("x"))),
+            "--classes": (["--classes", "5"], "settings", MaskRanking(classes="5")),
+            "--void": (["--void", "none"], "settings", MaskRanking(void=None)),
+            "--weights": (["--weights", "x"], "settings", MaskRanking(weights=Path("x"))),
+            "--baseline": (["--baseline", "x"], "settings", MaskRanking(baseline="x")),
+            "--list": (["--list", "x"], "settings", MaskRanking(only=Path("x"))),
+            "--common": (["--common"], "settings", MaskRanking(common=True)),
+            "--bootstrap": (["--bootstrap", "9"], "settings", MaskRanking(n_resamples=9)),
+            "--seed": (["--seed", "3"], "settings", MaskRanking(random_state=3)),
             "--jobs": (["--jobs", "3"], "jobs", 3),
         },
     ),
@@ -361,6 +389,7 @@ def test_debug_adds_the_traceback(
         "predict": "--work w --out o a.png",
         "dense-crf": "--probabilities p --images i --out o",
         "evaluate": "p --labels l",
+        "rank": "--masks m --images i --out o",
         "run": "scenes",
         "draw": "--work w --out o",
         "data prepare": "camvid",
@@ -419,6 +448,21 @@ def test_evaluate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert main([*call, *more]) == 0
         shown.append(capsys.readouterr().out)
     assert shown[0].startswith("1 images, 2 classes") and shown[1].startswith("{")
+    assert shown[2] == ""
+
+
+def test_rank_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("images/a.png", "masks/a/x.png", "masks/a/y.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.repeat(np.arange(32) > len(name), 24).reshape(32, 24).astype(np.uint8)
+        Image.fromarray(np.stack([40 * values] * 3, axis=2) if "im" in name else values).save(path)
+    call = ["rank", "--masks", str(tmp_path / "masks"), "--images", str(tmp_path / "images")]
+    shown = []
+    for more in ([], ["--json"], ["--quiet"]):
+        assert main([*call, "--out", str(tmp_path / "out"), *more]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0].startswith("1 images, 2 classes, 2 masks each") and shown[1].startswith("{")
     assert shown[2] == ""
 
 
