@@ -21,6 +21,30 @@ class DataError(RerankError):
     """A file of the user's (image, mask, weights, probability map) that cannot be used."""
 
 
+class ManyProblems(DataError):
+    """Several problems with files, found before anything was computed; a line for each.
+
+    Parameters
+    ----------
+    what : str
+        What they are, for the first line.
+    problems : list of str
+    """
+
+    #: How many are listed.
+    LISTED = 10
+
+    def __init__(self, what: str, problems: list[str]) -> None:
+        lines = [f"{len(problems)} {what}:", *(f"  {text}" for text in problems[: self.LISTED])]
+        if len(problems) > self.LISTED:
+            lines.append(f"  and {len(problems) - self.LISTED} more")
+        super().__init__("\n".join(lines))
+        self.what, self.problems = what, tuple(problems)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.what, list(self.problems))
+
+
 class ConfigError(RerankError, ValueError):
     """A recipe or setting that is unknown, of the wrong type, or out of range."""
 

@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from rerank.config import ProposeSettings, Recipe, build_propose_settings, build_recipe
 from rerank.datasets.array_source import array_dataset
+from rerank.datasets.map_layout import map_layout
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings, write_strings
@@ -66,8 +67,9 @@ def propose(
     Parameters
     ----------
     image : (H, W, 3) uint8 array
-    probabilities : (H, W, C) or (C, H, W) float array
-        Class probabilities of the pixels.
+    probabilities : (H, W, C) or (C, H, W) array
+        Class probabilities of the pixels, or scores (logits), at any size with the image's aspect:
+        see `rerank.datasets.fit_map`.
     settings : ProposeSettings, optional
     where : str
         Names the map in errors.
@@ -79,7 +81,7 @@ def propose(
     Raises
     ------
     InputError
-        If the map does not fit the image, is not of probabilities, or has more than 255 classes.
+        If the map does not fit the image, or has more than 255 classes.
     """
     chosen = build_propose_settings() if settings is None else settings
     regions = segment(image, chosen.superpixels)
@@ -171,8 +173,9 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         images : sequence of (H, W, 3) uint8 arrays
-        probabilities : sequence of (H, W, C) or (C, H, W) float arrays
-            Network maps of these images, from a network that never saw them.
+        probabilities : sequence of (H, W, C) or (C, H, W) arrays
+            Network maps of these images, from a network that never saw them: probabilities or
+            scores, at any size.
         labels : sequence of (H, W) int arrays
             Classes 0..C-1, and 255 for void.
 
@@ -217,7 +220,8 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         image : (H, W, 3) uint8 array
-        probabilities : (H, W, C) or (C, H, W) float array
+        probabilities : (H, W, C) or (C, H, W) array
+            Probabilities or scores, at any size.
 
         Returns
         -------
@@ -234,7 +238,8 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         image : (H, W, 3) uint8 array
-        probabilities : (H, W, C) or (C, H, W) float array
+        probabilities : (H, W, C) or (C, H, W) array
+            Probabilities or scores, at any size.
 
         Returns
         -------
@@ -348,12 +353,7 @@ class ArrayMaps:
 
 
 def _n_classes(image: Array, probabilities: Array) -> int:
-    shape, size = np.shape(probabilities), np.shape(image)[:2]
-    if len(shape) == 3 and shape[:2] == size:
-        return int(shape[2])
-    if len(shape) == 3 and shape[1:] == size:
-        return int(shape[0])
-    raise InputError(f"map 0: expected (H, W, C) or (C, H, W) for an image {size}, got {shape}")
+    return map_layout(np.shape(probabilities), np.shape(image)[:2], None, "map 0").n_classes
 
 
 def _opened(content: bytes) -> h5py.File:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rerank._version import __version__
 from rerank.cli import data_sets, networks, papers, results, work_folder
 from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
-from rerank.errors import ConfigError, RerankError
+from rerank.errors import ConfigError, ManyProblems, RerankError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RerankError as error:
         if getattr(options, "debug", False):
             traceback.print_exc()
-        print(f"rerank: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"rerank: {_one_line(error)}", file=sys.stderr)
         return UNUSABLE if isinstance(error, ConfigError) else FAILED
     except MemoryError:
         print(
@@ -47,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return FAILED
+
+
+def _one_line(error: RerankError) -> str:
+    """The text of an error: one line, and one for each problem of a list."""
+    if isinstance(error, ManyProblems):
+        return str(error)
+    return " ".join(str(error).split())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,8 @@ PathLike = str | os.PathLike[str]
 #: Endings of files that are taken for images.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
+#: The tag of EXIF data that says how an image is turned, and its values for a quarter turn.
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _UNREADABLE = (
     OSError,
@@ -86,6 +88,25 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
     elif mode == "La":
         picture = picture.convert("LA")
     return np.array(picture.convert("RGB"))
+
+
+def image_size(path: PathLike) -> tuple[int, int]:
+    """Height and width of an image as `read_image` gives it, from the header alone.
+
+    Raises
+    ------
+    DataError
+        The file is missing or not an image.
+    """
+    if not Path(path).is_file():
+        raise _missing(path, "image")
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    except _UNREADABLE as error:
+        raise _damaged(path, "image", error) from error
+    return (width, height) if turned else (height, width)
 
 
 def read_index_mask(path: PathLike) -> Array:

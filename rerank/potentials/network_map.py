@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from rerank.datasets.map_values import fit_map
 from rerank.layers import dense_crf
 from rerank.nets.activation_maps import torch_threads
-from rerank.potentials.unary import region_probabilities
-from rerank.types import Array, FloatArray
+from rerank.superpixels import region_mean
+from rerank.types import Array, BoolArray, FloatArray
 
 
-def refine_map(probabilities: FloatArray, image: Array) -> FloatArray:
+def refine_map(
+    probabilities: FloatArray, image: Array, void: BoolArray | None = None
+) -> FloatArray:
     """Class probabilities of pixels after `dense_crf` with its customary parameters.
 
     Parameters
     ----------
     probabilities : (H, W, C) float array
     image : (H, W, 3) uint8 array
+    void : (H, W) bool array, optional
+        Pixels that influence nothing.
 
     Returns
     -------
@@ -24,7 +29,7 @@ def refine_map(probabilities: FloatArray, image: Array) -> FloatArray:
     """
     maps = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), dtype=np.float32)
     with torch_threads(1):
-        return np.moveaxis(dense_crf(maps, image), 0, 2)
+        return np.moveaxis(dense_crf(maps, image, valid=None if void is None else ~void), 0, 2)
 
 
 def map_to_regions(
@@ -40,7 +45,8 @@ def map_to_regions(
 
     Parameters
     ----------
-    probabilities : (H, W, C) or (C, H, W) float array
+    probabilities : (H, W, C) or (C, H, W) array
+        Probabilities or scores at any size, as in `rerank.datasets.map_values.fit_map`.
     image : (H, W, 3) uint8 array
     superpixels : (H, W) int array
         Values 0..n-1.
@@ -54,16 +60,41 @@ def map_to_regions(
     Returns
     -------
     (n, C) float64 array
-        Rows sum to 1.
+        Rows sum to 1. Void pixels are left out; a superpixel of void alone has 1 / C everywhere.
 
     Raises
     ------
     InputError
-        If the map does not fit the image or the classes, or is not of probabilities.
+        If the map does not fit the image or the classes.
     """
-    if refined:
-        # As many superpixels as pixels: the map checked, normalised and with its classes last.
-        pixels = np.arange(superpixels.size).reshape(superpixels.shape)
-        rows = region_probabilities(probabilities, pixels, n_classes, where)
-        probabilities = refine_map(rows.reshape(*superpixels.shape, rows.shape[1]), image)
-    return region_probabilities(probabilities, superpixels, n_classes, where)
+    found = fit_map(probabilities, superpixels.shape, n_classes, where)
+    values = refine_map(found.values, image, found.void) if refined else found.values
+    return average_over_regions(values, superpixels, found.void)
+
+
+def average_over_regions(
+    values: FloatArray, superpixels: Array, void: BoolArray | None = None
+) -> FloatArray:
+    """Average class probabilities of pixels over superpixels, void pixels left out.
+
+    Parameters
+    ----------
+    values : (H, W, C) float array
+        Each pixel's sum to 1.
+    superpixels : (H, W) int array
+        Values 0..n-1.
+    void : (H, W) bool array, optional
+        Pixels that are left out.
+
+    Returns
+    -------
+    (n, C) float64 array
+        Rows sum to 1; 1 / C everywhere in a superpixel of void alone.
+    """
+    if void is None:
+        means = region_mean(values, superpixels)
+    else:
+        share = region_mean((~void).astype(np.float64), superpixels)
+        means = region_mean(np.where(void[..., None], 0, values), superpixels)
+        means[share == 0] = 1
+    return means / means.sum(axis=1, keepdims=True)
