@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rerank.datasets.image_files import IMAGE_SUFFIXES, image_size
+from rerank.datasets.image_files import image_size, list_images
 from rerank.datasets.map_files import KINDS
 from rerank.datasets.network_maps import MapCheck, MapFile, MapsFound, check_maps, list_maps
 from rerank.errors import DataError
@@ -61,13 +61,9 @@ def check_pairs(probabilities: Path, images: Path) -> tuple[list[ImagePair], Map
     DataError
         As `pair_images`.
     """
-    if not images.is_dir():
-        raise DataError(f"{images}: no such folder; --images names one")
+    pictures, problems = list_images(images)
     if not probabilities.exists():
         raise DataError(f"{probabilities}: no such folder; --probabilities names one")
-    pictures, problems = list_images(images)
-    if not pictures:
-        raise DataError(f"{images}: no images ({', '.join(IMAGE_SUFFIXES)})")
     maps = list_maps(probabilities)
     if not maps:
         raise DataError(f"{probabilities}: no probability maps; expected {KINDS}")
@@ -114,26 +110,3 @@ def check_map_pairs(
         except DataError as error:
             known.append(str(error))
     return check_maps(checks, n_classes, known)
-
-
-def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """The images of a folder by name, in the order of their names.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    images : dict of str to Path
-    problems : list of str
-        Two images of one name.
-    """
-    found: dict[str, Path] = {}
-    problems = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            other = found.setdefault(path.stem, path)
-            if other != path:
-                problems.append(f"{path}: {other.name} has the same name; keep one of them")
-    return found, problems

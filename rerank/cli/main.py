@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from rerank._version import __version__
-from rerank.cli import data_sets, networks, papers, results, work_folder
+from rerank.cli import data_sets, network_file, networks, papers, results, work_folder
 from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
 from rerank.errors import ConfigError, ManyProblems, RerankError
 
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (networks, work_folder, results, data_sets, papers):
+    for group in (network_file, networks, work_folder, results, data_sets, papers):
         group.add(commands)
     return parser
 

@@ -109,6 +109,38 @@ def image_size(path: PathLike) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
+def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The images of a folder by name, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    images : dict of str to Path
+    problems : list of str
+        Two images of one name.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of images")
+    found: dict[str, Path] = {}
+    problems = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            other = found.setdefault(path.stem, path)
+            if other != path:
+                problems.append(f"{path}: {other.name} has the same name; keep one of them")
+    if not found:
+        raise DataError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
+    return found, problems
+
+
 def read_index_mask(path: PathLike) -> Array:
     """Read a mask whose pixel values are the labels (palette, greyscale or 16-bit PNG).
 
