@@ -133,9 +133,8 @@ def _batch(prepared: Any, where: str) -> Tensor:
         prepared = torch.from_numpy(np.ascontiguousarray(prepared))
     batch = prepared[None] if getattr(prepared, "ndim", 0) == 3 else prepared
     if getattr(batch, "ndim", 0) != 4 or batch.shape[0] != 1:
-        raise InputError(
-            f"{where}: preprocess must return (3, h, w), got {getattr(prepared, 'shape', prepared)}"
-        )
+        given = tuple(getattr(prepared, "shape", ())) or type(prepared).__name__
+        raise InputError(f"{where}: preprocess must return (3, h, w), got {given}")
     return batch.float()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -185,7 +186,10 @@ class TorchScriptNetwork:
         import torch
 
         try:
-            self._network = torch.jit.load(str(path), map_location="cpu").eval()
+            with warnings.catch_warnings():
+                # torch advises its own exporters here; the reader of a file has no choice.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._network = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:
             reason = str(error).strip().split("\n")[0][:120]
             raise DataError(

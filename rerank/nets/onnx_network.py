@@ -46,7 +46,7 @@ class OnnxNetwork:
         except Exception as error:  # its errors share no base but this
             reason = " ".join(str(error).split())[:160]
             raise DataError(
-                f"{path}: ONNX Runtime cannot read it ({reason}); export it again"
+                f"{path}: not readable by ONNX Runtime ({reason}); export it again"
             ) from None
         taken = self._session.get_inputs()[0]
         if (

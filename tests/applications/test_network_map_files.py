@@ -14,6 +14,8 @@ from rerank.cli import main
 from rerank.datasets import find_map, read_map
 from rerank.errors import DataError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 
 @pytest.fixture
 def network(tmp_path: Path) -> Path:

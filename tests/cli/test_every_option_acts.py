@@ -464,6 +464,7 @@ def test_settings_of_the_dense_crf_act(
     assert refine() != refine(option, value)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     "more",
     [

@@ -20,6 +20,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 if not SHARED.is_dir():
     SHARED = Path(__file__).parents[4] / "shared"
 N_CLASSES = 4
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
 def picture(height: int = 40, width: int = 56) -> np.ndarray:
