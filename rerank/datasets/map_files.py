@@ -185,7 +185,7 @@ def map_digest(source: MapFile) -> str:
     if source.item is not None:
         values = read_values(source)
         digest.update(f"{values.shape} {values.dtype}".encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
     files = class_pictures(source.path) if source.path.is_dir() else [source.path]
     for path in files:

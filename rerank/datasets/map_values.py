@@ -150,7 +150,7 @@ def resize_map(values: FloatArray, size: tuple[int, int]) -> FloatArray:
         return _resize_antialiased(values, size)
     import cv2
 
-    parts = [
+    parts: list[FloatArray] = [
         cv2.resize(
             np.ascontiguousarray(values[..., start : start + _CHANNELS]),
             (size[1], size[0]),
@@ -231,9 +231,9 @@ def _are_scores(
     return True
 
 
-def _floor(maps: FloatArray) -> FloatArray:
+def _floor(maps: FloatArray) -> float:
     """What stands for minus infinity, the logarithm of 0, so that it can be interpolated."""
-    return np.float32(maps[np.isfinite(maps)].min() - 20)
+    return float(maps[np.isfinite(maps)].min()) - 20
 
 
 def _resize_with_void(

@@ -135,7 +135,8 @@ def _batch(prepared: Any, where: str) -> Tensor:
     if getattr(batch, "ndim", 0) != 4 or batch.shape[0] != 1:
         given = tuple(getattr(prepared, "shape", ())) or type(prepared).__name__
         raise InputError(f"{where}: preprocess must return (3, h, w), got {given}")
-    return batch.float()
+    found: Tensor = batch.float()
+    return found
 
 
 def _files(images: str | Path | Iterable[str | Path]) -> dict[str, Path]:

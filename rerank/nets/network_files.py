@@ -189,7 +189,8 @@ class TorchScriptNetwork:
             with warnings.catch_warnings():
                 # torch advises its own exporters here; the reader of a file has no choice.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                self._network = torch.jit.load(str(path), map_location="cpu").eval()
+                load: Any = torch.jit.load
+                self._network = load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:
             reason = str(error).strip().split("\n")[0][:120]
             raise DataError(

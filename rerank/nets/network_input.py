@@ -30,8 +30,7 @@ class PixelScaling:
         """Scale (h, w, 3) uint8 pixels; float32."""
         factor = np.float32(self.scale) / np.array(self.std, np.float32)
         offset = np.array(self.mean, np.float32) / np.array(self.std, np.float32)
-        found: FloatArray = pixels.astype(np.float32) * factor - offset
-        return found
+        return np.asarray(pixels.astype(np.float32) * factor - offset, np.float32)
 
 
 #: Of torchvision's and most other PyTorch networks.

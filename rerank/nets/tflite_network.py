@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,7 +86,7 @@ class TFLiteNetwork:
         if np.issubdtype(scores.dtype, np.floating):
             return np.asarray(scores, np.float32)
         step, zero = self._given["quantization"]
-        return (scores.astype(np.float32) - np.float32(zero)) * np.float32(step)
+        return np.asarray((scores.astype(np.float32) - zero) * step, np.float32)
 
     def _as_input(self, pixels: Array) -> Array:
         dtype = np.dtype(self._taken["dtype"])
@@ -96,7 +97,8 @@ class TFLiteNetwork:
             # Bytes fill the range of the type: int8 is uint8 less 128.
             return (pixels.astype(np.int32) + (limits.min if limits.min < 0 else 0)).astype(dtype)
         step, zero = self._taken["quantization"]
-        return np.clip(np.rint(pixels / step + zero), limits.min, limits.max).astype(dtype)
+        found = np.clip(np.rint(pixels / step + zero), limits.min, limits.max)
+        return np.asarray(found, dtype)
 
     def _choose(self, path: Path, wanted: str | None) -> tuple[dict[str, Any], bool]:
         """The tensor that holds the scores, and whether it is within the network."""
@@ -121,7 +123,7 @@ class TFLiteNetwork:
     ) -> dict[str, Any] | None:
         by_index = {t["index"]: t for t in tensors}
         # The list of operations is no public interface: without it the name alone is known.
-        operations = getattr(self._network, "_get_ops_details", list)()
+        operations: list[Any] = getattr(self._network, "_get_ops_details", list)()
         made_by = {
             int(index): op
             for op in operations
@@ -158,7 +160,10 @@ def _without_messages() -> Iterator[None]:
         return
     try:
         os.dup2(nowhere, 2)
-        yield
+        with warnings.catch_warnings():
+            # It warns of the memory that keeping all tensors takes.
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -97,4 +97,5 @@ def average_over_regions(
         share = region_mean((~void).astype(np.float64), superpixels)
         means = region_mean(np.where(void[..., None], 0, values), superpixels)
         means[share == 0] = 1
-    return means / means.sum(axis=1, keepdims=True)
+    rows: FloatArray = means / means.sum(axis=1, keepdims=True)
+    return rows

@@ -215,6 +215,7 @@ def reference(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.shared
+@pytest.mark.filterwarnings("ignore:Warning. Enabling .experimental:UserWarning")
 @pytest.mark.parametrize("name", ["257_mv_gpu", "mnv2_dm05_pascal_quant", "mnv2_pascal_quant"])
 def test_published_networks_give_the_maps_of_their_script(name: str) -> None:
     pytest.importorskip("ai_edge_litert", reason="extra tflite")
