@@ -11,7 +11,7 @@ from rerank.applications.runs import open_models
 from rerank.datasets import read_image
 from rerank.datasets.map_files import MapFile, find_map, read_values
 from rerank.engine.progress import Progress
-from rerank.errors import DataError
+from rerank.errors import ConfigError, DataError
 
 
 def predict_files(
@@ -42,6 +42,8 @@ def predict_files(
 
     Raises
     ------
+    ConfigError
+        If maps are given for a run that has models of its own.
     DataError
         If an image is missing or unreadable, two images have one name, or a map is missing or does
         not fit; the maps are checked first, and all problems are listed.
@@ -56,7 +58,12 @@ def predict_files(
     models, palette = open_models(work)
     maps: dict[Path, MapFile] = {}
     notes: list[str] = []
-    if probabilities is not None and models.recipe.unary.source == "probabilities":
+    if probabilities is not None:
+        if models.recipe.unary.source != "probabilities":
+            raise ConfigError(
+                "this run has models of its own and does not use probability maps; leave "
+                "--probabilities away"
+            )
         maps, notes = _find_maps(probabilities, images, models.classes.n_classes)
     written = []
     with Progress(len(images), quiet=quiet) as progress:
