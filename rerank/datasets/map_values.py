@@ -150,7 +150,7 @@ def resize_map(values: FloatArray, size: tuple[int, int]) -> FloatArray:
         return _resize_antialiased(values, size)
     import cv2
 
-    parts: list[FloatArray] = [
+    parts: list[Array] = [
         cv2.resize(
             np.ascontiguousarray(values[..., start : start + _CHANNELS]),
             (size[1], size[0]),

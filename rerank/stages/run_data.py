@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset, open_dataset
-from rerank.datasets.map_files import find_map, map_digest, read_values
+from rerank.datasets.map_files import MapFile, find_map, map_digest, read_values
 from rerank.datasets.network_maps import MapCheck, MapsFound, check_maps
 from rerank.engine.folds import FINAL, Part
 from rerank.errors import DataError
@@ -129,7 +129,7 @@ class MapFolder:
 
     def digest(self, image_id: str) -> str:
         """Of the bytes of its file or data set."""
-        return _map_digest(self.folder, image_id)
+        return _map_digest(find_map(self.folder, image_id))
 
     def check(self, datasets: Sequence[Dataset]) -> MapsFound:
         """Check the maps of all images by their headers, and list all problems at once.
@@ -206,8 +206,8 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
 
 
 @functools.cache
-def _map_digest(folder: Path, image_id: str) -> str:
-    return map_digest(find_map(folder, image_id))
+def _map_digest(source: MapFile) -> str:
+    return map_digest(source)
 
 
 @functools.cache
