@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays, read_strings
 from rerank.errors import ConfigError, InputError, StoreError
 from rerank.evidence import ImageEvidence, region_signals
@@ -31,7 +32,7 @@ from rerank.stages.segnet import load_segnet, segnet_maps
 from rerank.stages.superpixel_features import Descriptor, describe_whole, make_descriptor
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import load_classifier
-from rerank.superpixels import to_pixels
+from rerank.superpixels import check_image, to_pixels
 from rerank.types import Array, FloatArray
 
 #: Stages whose files hold what a prediction needs.
@@ -455,11 +456,11 @@ class FinalModels:
                 "this run was made from probability maps; give those of the new "
                 "images with --probabilities"
             )
-        labels = None
+        network_map, labels = None, None
         if probabilities is not None:
-            labels = network_labels(
-                probabilities, image, n_classes=self.classes.n_classes, where=image_id
-            )
+            size = check_image(image).shape[:2]
+            network_map = fit_map(probabilities, size, self.classes.n_classes, image_id)
+            labels = network_labels(network_map, image_id)
         regions = segment(image, recipe.superpixels, labels)
         superpixels = regions["superpixels"]
         described: dict[int, FloatArray] = {}
@@ -474,15 +475,8 @@ class FinalModels:
         elif self._network is not None:
             unary = self._network.predict_proba(image, superpixels)
         else:
-            assert probabilities is not None
-            unary = map_to_regions(
-                probabilities,
-                image,
-                superpixels,
-                n_classes=self.classes.n_classes,
-                refined=recipe.unary.dense_crf,
-                where=image_id,
-            )
+            assert network_map is not None
+            unary = map_to_regions(network_map, image, superpixels, refined=recipe.unary.dense_crf)
         sources = {"unary": unary.astype(np.float32)}
         coarse = np.asarray(self._coarse_input(image))
         segnet_map = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)[0]

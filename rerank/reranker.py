@@ -16,7 +16,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from rerank.config import ProposeSettings, Recipe, build_propose_settings, build_recipe
+from rerank.datasets import fit_map
 from rerank.datasets.array_source import array_dataset
+from rerank.datasets.map_layout import map_layout
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings, write_strings
@@ -38,6 +40,7 @@ from rerank.stages.pipeline import STAGES
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData
 from rerank.stages.superpixels import graph_of, segment
+from rerank.superpixels import check_image
 from rerank.types import Array
 
 #: Version of the layout of a saved `Reranker`.
@@ -72,8 +75,9 @@ def propose(
     Parameters
     ----------
     image : (H, W, 3) uint8 array
-    probabilities : (H, W, C) or (C, H, W) float array
-        Class probabilities of the pixels.
+    probabilities : (H, W, C) or (C, H, W) array
+        Class probabilities of the pixels, or scores (logits), at any size with the image's aspect:
+        see `rerank.datasets.fit_map`.
     settings : ProposeSettings, optional
     where : str
         Names the map in errors.
@@ -85,14 +89,12 @@ def propose(
     Raises
     ------
     InputError
-        If the map does not fit the image, is not of probabilities, or has more than 255 classes.
+        If the map does not fit the image, or has more than 255 classes.
     """
     chosen = build_propose_settings() if settings is None else settings
-    labels = network_labels(probabilities, image, where=where)
-    regions = segment(image, chosen.superpixels, labels)
-    found = map_to_regions(
-        probabilities, image, regions["superpixels"], refined=chosen.dense_crf, where=where
-    )
+    network_map = fit_map(probabilities, check_image(image).shape[:2], where=where)
+    regions = segment(image, chosen.superpixels, network_labels(network_map, where))
+    found = map_to_regions(network_map, image, regions["superpixels"], refined=chosen.dense_crf)
     n_classes = found.shape[1]
     energy = EnergySettings(chosen.potts_weight, chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
@@ -215,8 +217,9 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         images : sequence of (H, W, 3) uint8 arrays
-        probabilities : sequence of (H, W, C) or (C, H, W) float arrays
-            Network maps of these images, from a network that never saw them.
+        probabilities : sequence of (H, W, C) or (C, H, W) arrays
+            Network maps of these images, from a network that never saw them: probabilities or
+            scores, at any size.
         labels : sequence of (H, W) int arrays
             Classes 0..C-1, and 255 for void.
 
@@ -263,7 +266,8 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         image : (H, W, 3) uint8 array
-        probabilities : (H, W, C) or (C, H, W) float array
+        probabilities : (H, W, C) or (C, H, W) array
+            Probabilities or scores, at any size.
 
         Returns
         -------
@@ -280,7 +284,8 @@ class Reranker(BaseEstimator):
         Parameters
         ----------
         image : (H, W, 3) uint8 array
-        probabilities : (H, W, C) or (C, H, W) float array
+        probabilities : (H, W, C) or (C, H, W) array
+            Probabilities or scores, at any size.
 
         Returns
         -------
@@ -418,12 +423,7 @@ class ArrayMaps:
 
 
 def _n_classes(image: Array, probabilities: Array) -> int:
-    shape, size = np.shape(probabilities), np.shape(image)[:2]
-    if len(shape) == 3 and shape[:2] == size:
-        return int(shape[2])
-    if len(shape) == 3 and shape[1:] == size:
-        return int(shape[0])
-    raise InputError(f"map 0: expected (H, W, C) or (C, H, W) for an image {size}, got {shape}")
+    return map_layout(np.shape(probabilities), np.shape(image)[:2], None, "map 0").n_classes
 
 
 def _opened(content: bytes) -> h5py.File:

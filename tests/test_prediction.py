@@ -131,7 +131,7 @@ def test_a_run_from_probability_maps(tmp_path: Path) -> None:
     # A changed map is a changed input.
     before = open_pipeline(recipe, Store(tmp_path / "work")).task("unaries", FINAL).ref
     np.save(folder / f"{graph.data.train.ids[0]}.npy", np.full((48, 64, 12), 1 / 12))
-    run_data._file_digest.cache_clear()
+    run_data._map_digest.cache_clear()
     assert open_pipeline(recipe, Store(tmp_path / "work")).task("unaries", FINAL).ref != before
     (folder / f"{graph.data.train.ids[1]}.npy").unlink()
     with pytest.raises(DataError, match="no probability map"):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rerank.applications.image_pairs import ImagePair, pair_images
+from rerank.applications.image_pairs import ImagePair, check_pairs
 from rerank.datasets import read_image, save_labels_png, voc_palette
-from rerank.datasets.network_maps import read_network_map
+from rerank.datasets.map_files import read_values
+from rerank.datasets.map_values import fit_map
 from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
-from rerank.errors import DataError
+from rerank.errors import DataError, InputError
 from rerank.layers import dense_crf
 from rerank.potentials.dense_crf_settings import DenseCRFSettings
 from rerank.types import VOID, Array, BoolArray, FloatArray
@@ -23,13 +24,13 @@ DEFAULTS = DenseCRFSettings()
 def refine_map(
     probabilities: Array, image: Array, settings: DenseCRFSettings, where: str = ""
 ) -> tuple[FloatArray, Array]:
-    """Refine one probability map.
+    """Refine one network map.
 
     Parameters
     ----------
-    probabilities : (H, W, C) or (C, H, W) float array
-        A pixel whose values are all NaN or all 0 is void: it influences nothing and stays as it
-        is. The others need not sum to 1.
+    probabilities : (H, W, C) or (C, H, W) array
+        Probabilities or scores at any size: see `rerank.datasets.map_values.fit_map`. Void pixels
+        influence nothing and stay void.
     image : (H, W, 3) uint8 array
     settings : DenseCRFSettings
     where : str
@@ -37,46 +38,26 @@ def refine_map(
 
     Returns
     -------
-    probabilities : array
-        Of the given layout, float32.
+    probabilities : (H, W, C) float32 array
+        0 in every class where void.
     labels : (H, W) uint8 array
         The likeliest class, 255 where void.
 
     Raises
     ------
-    DataError
-        If the map is not of floats or not of the image's size, has more than 255 classes, or
-        holds a value that is negative or infinite, or NaN at a pixel that is not void.
+    InputError
+        If the map does not fit its image, or has more than 255 classes.
     """
-    size = image.shape[:2]
-    last = probabilities.ndim == 3 and probabilities.shape[:2] == size
-    first = probabilities.ndim == 3 and probabilities.shape[1:] == size
-    if not last and not first:
-        raise DataError(
-            f"{where}: expected ({size[0]}, {size[1]}, C) or (C, {size[0]}, "
-            f"{size[1]}) for an image of {size[0]}x{size[1]}, got "
-            f"{probabilities.shape}; resize the map to its image"
-        )
-    if not np.issubdtype(probabilities.dtype, np.floating):
-        raise DataError(
-            f"{where}: expected floats in 0..1, got {probabilities.dtype}; divide 8-bit maps by 255"
-        )
-    maps = np.moveaxis(probabilities, 2, 0) if last else probabilities
-    if maps.shape[0] > VOID:
-        raise DataError(f"{where}: {maps.shape[0]} classes; at most {VOID} can be written as PNG")
-    void: BoolArray = np.isnan(maps).all(axis=0) | (maps == 0).all(axis=0)
-    wrong = ~(np.isfinite(maps) & (maps >= 0)).all(axis=0) & ~void
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise DataError(
-            f"{where}: the value at row {row}, column {column} is negative or not "
-            "finite; apply a softmax to scores, and mark void pixels by NaN or 0 in "
-            "every class"
-        )
-    maps = np.ascontiguousarray(maps, np.float32)
-    refined = dense_crf(maps, image, valid=~void, **settings.arguments())
+    found = fit_map(probabilities, image.shape[:2], None, where)
+    n_classes = found.values.shape[2]
+    if n_classes > VOID:
+        raise InputError(f"{where}: {n_classes} classes; at most {VOID} can be written as PNG")
+    void: BoolArray = np.zeros(image.shape[:2], np.bool_) if found.void is None else found.void
+    planes = np.ascontiguousarray(np.moveaxis(found.values, 2, 0))
+    planes[:, void] = 0
+    refined = dense_crf(planes, image, valid=~void, **settings.arguments())
     labels = np.where(void, VOID, refined.argmax(axis=0)).astype(np.uint8)
-    return np.moveaxis(refined, 0, 2) if last else refined, labels
+    return np.moveaxis(refined, 0, 2), labels
 
 
 def refine_files(
@@ -84,23 +65,27 @@ def refine_files(
     images: Path,
     out: Path,
     settings: DenseCRFSettings = DEFAULTS,
+    *,
+    maps: bool = False,
     jobs: int = 1,
     quiet: bool = False,
 ) -> list[Path]:
     """Refine every map of a folder.
 
-    Writes `ID.npy` (the refined map, as the given one was laid out) and `ID_segmentation.png`
-    (labels, 255 where void) for each image, and returns the paths of the latter.
+    Writes `ID_segmentation.png` (labels, 255 where void) for each image, and on request `ID.npy`,
+    the refined map.
 
     Parameters
     ----------
     probabilities : Path
-        Folder of `ID.npy` or `ID.npz`.
+        Folder of the maps, or one HDF5 file.
     images : Path
         Folder of the images, by the same names.
     out : Path
-        Folder for the results; not that of the maps.
+        Folder for the results.
     settings : DenseCRFSettings
+    maps : bool
+        Write the refined maps too, (H, W, C) float16; `out` is not the folder of the maps then.
     jobs : int
         Images at a time.
     quiet : bool
@@ -117,15 +102,17 @@ def refine_files(
         If a folder is missing or empty, a map has no image or an image no map, or a file cannot
         be used.
     """
-    pairs = pair_images(probabilities, images)
-    if out.resolve() == probabilities.resolve():
+    pairs, found = check_pairs(probabilities, images)
+    if maps and out.resolve() == probabilities.resolve():
         raise DataError(
             f"{out}: holds the maps, which would be overwritten; give --out another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
     written = []
     with Progress(len(pairs), quiet=quiet) as progress:
-        arguments = [(pair, out, settings) for pair in pairs]
+        for note in found.notes():
+            progress.note(note)
+        arguments = [(pair, out if maps else None, out, settings) for pair in pairs]
         for path in run_tasks(_refine_file, arguments, jobs):
             progress.stage(path.stem)
             progress.advance(1)
@@ -133,11 +120,13 @@ def refine_files(
     return sorted(written)
 
 
-def _refine_file(pair: ImagePair, out: Path, settings: DenseCRFSettings) -> Path:
-    network_map, image = read_network_map(pair.probabilities), read_image(pair.image)
-    refined, labels = refine_map(network_map, image, settings, str(pair.probabilities))
+def _refine_file(pair: ImagePair, maps: Path | None, out: Path, settings: DenseCRFSettings) -> Path:
+    image = read_image(pair.image)
+    values, where = read_values(pair.probabilities), str(pair.probabilities)
+    refined, labels = refine_map(values, image, settings, where)
     name = pair.image.stem
-    np.save(out / f"{name}.npy", refined)
+    if maps is not None:
+        np.save(maps / f"{name}.npy", refined.astype(np.float16))
     segmentation = out / f"{name}_segmentation.png"
     save_labels_png(segmentation, labels, voc_palette())
     return segmentation

@@ -1,21 +1,22 @@
-"""Images and network maps in two folders, paired by name."""
+"""Images and network maps in two folders, paired by name and checked before they are read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rerank.datasets.network_maps import MAP_SUFFIXES
+from rerank.datasets.image_files import image_size, list_images
+from rerank.datasets.map_files import KINDS
+from rerank.datasets.network_maps import MapCheck, MapFile, MapsFound, check_maps, list_maps
 from rerank.errors import DataError
-
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 class ImagePair(NamedTuple):
     """The files of an image and of its network map."""
 
     image: Path
-    probabilities: Path
+    probabilities: MapFile
 
 
 def pair_images(probabilities: Path, images: Path) -> list[ImagePair]:
@@ -24,7 +25,8 @@ def pair_images(probabilities: Path, images: Path) -> list[ImagePair]:
     Parameters
     ----------
     probabilities : Path
-        Folder of `ID.npy` or `ID.npz`.
+        The folder of the maps, or one HDF5 file with a data set for each image: see
+        `rerank.datasets.map_files`.
     images : Path
 
     Returns
@@ -35,35 +37,76 @@ def pair_images(probabilities: Path, images: Path) -> list[ImagePair]:
     Raises
     ------
     DataError
-        If a folder is missing or empty, two files have one name, or an image has no map or a map
-        no image.
+        If a folder is missing or empty, two files have one name, an image has no map or a map no
+        image, or a map does not fit its image or the other maps. All problems are listed.
     """
-    for folder, what in ((probabilities, "--probabilities"), (images, "--images")):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; {what} names one")
-    pictures, maps = _by_stem(images, _IMAGES), _by_stem(probabilities, MAP_SUFFIXES)
-    if not pictures:
-        raise DataError(f"{images}: no images ({', '.join(_IMAGES)})")
+    return check_pairs(probabilities, images)[0]
+
+
+def check_pairs(probabilities: Path, images: Path) -> tuple[list[ImagePair], MapsFound]:
+    """`pair_images`, and what the headers of the maps say.
+
+    Parameters
+    ----------
+    probabilities, images : Path
+        As in `pair_images`.
+
+    Returns
+    -------
+    pairs : list of ImagePair
+    found : MapsFound
+
+    Raises
+    ------
+    DataError
+        As `pair_images`.
+    """
+    pictures, problems = list_images(images)
+    if not probabilities.exists():
+        raise DataError(f"{probabilities}: no such folder; --probabilities names one")
+    maps = list_maps(probabilities)
     if not maps:
-        raise DataError(
-            f"{probabilities}: no probability maps; expected ID.npy or ID.npz, "
-            "written with numpy.save"
-        )
-    for stem in sorted(set(pictures) ^ set(maps)):
-        if stem in pictures:
-            raise DataError(
-                f"{pictures[stem]}: no probability map; expected {probabilities / stem}.npy"
+        raise DataError(f"{probabilities}: no probability maps; expected {KINDS}")
+    for several in maps.values():
+        if len(several) > 1:
+            problems.append(f"{several[1]}: {several[0]} has the same name; keep one of them")
+    for name in sorted(set(pictures) ^ set(maps)):
+        if name in pictures:
+            problems.append(
+                f"{pictures[name]}: no probability map; expected {probabilities / name}.npy"
             )
-        raise DataError(f"{maps[stem]}: no image called {stem} in {images}")
-    return [ImagePair(path, maps[stem]) for stem, path in pictures.items()]
+        else:
+            problems.append(f"{maps[name][0]}: no image called {name} in {images}")
+    pairs = [ImagePair(path, maps[name][0]) for name, path in pictures.items() if name in maps]
+    return pairs, check_map_pairs(pairs, problems=problems)
 
 
-def _by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in endings:
-            other = found.get(path.stem)
-            if other is not None:
-                raise DataError(f"{path}: {other.name} has the same name; keep one of them")
-            found[path.stem] = path
-    return found
+def check_map_pairs(
+    pairs: Sequence[ImagePair], n_classes: int | None = None, problems: Sequence[str] = ()
+) -> MapsFound:
+    """Check the maps of images by their headers, and list all problems at once.
+
+    Parameters
+    ----------
+    pairs : sequence of ImagePair
+    n_classes : int, optional
+        What the number of classes must be; that of most maps by default.
+    problems : sequence of str
+        Problems that are known already, listed first.
+
+    Returns
+    -------
+    MapsFound
+
+    Raises
+    ------
+    DataError
+        If there are problems.
+    """
+    known, checks = list(problems), []
+    for pair in pairs:
+        try:
+            checks.append(MapCheck(pair.probabilities, image_size(pair.image)))
+        except DataError as error:
+            known.append(str(error))
+    return check_maps(checks, n_classes, known)

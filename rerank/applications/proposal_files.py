@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerank.applications.image_pairs import pair_images
+from rerank.applications.image_pairs import check_pairs
 from rerank.applications.result_files import write_result
 from rerank.config import build_propose_settings
 from rerank.datasets import read_image, voc_palette
-from rerank.datasets.network_maps import read_network_map
+from rerank.datasets.map_files import read_values
 from rerank.engine.progress import Progress
 from rerank.reranker import propose
 
@@ -22,7 +22,7 @@ def propose_files(
     Parameters
     ----------
     probabilities, images, out : Path
-        Folders.
+        Folders; `probabilities` may be one HDF5 file.
     overrides : sequence of str
         `a.b=value` settings of `ProposeSettings`.
     quiet : bool
@@ -39,17 +39,19 @@ def propose_files(
         If a setting is unknown or out of range.
     DataError
         If a folder is missing or empty, an image has no map or a map no image, or a file cannot
-        be used.
+        be used. Maps are checked by their headers first, and all problems are listed.
     """
     settings = build_propose_settings(overrides)
-    pairs = pair_images(probabilities, images)
+    pairs, found = check_pairs(probabilities, images)
     written = []
     with Progress(len(pairs), quiet=quiet) as progress:
+        for note in found.notes():
+            progress.note(note)
         for pair in pairs:
             progress.stage(pair.image.stem)
             image = read_image(pair.image)
-            network_map = read_network_map(pair.probabilities)
-            found = propose(image, network_map, settings, str(pair.probabilities))
-            written.append(write_result(found, image, pair.image.stem, out, voc_palette()))
+            network_map = read_values(pair.probabilities)
+            result = propose(image, network_map, settings, str(pair.probabilities))
+            written.append(write_result(result, image, pair.image.stem, out, voc_palette()))
             progress.advance(1)
     return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,10 @@ def run(
     store = Store(Path("work") / recipe.name if work is None else work)
     root = None if data_root is None else str(Path(data_root).resolve())
     graph = open_pipeline(recipe, store, root)
+    notes = graph.data.check_maps()
+    if not execution.quiet:
+        for note in notes:
+            print(note, file=sys.stderr)
     write_run_file(graph, root)
     run_graph(graph, None if fold is None else part_name(str(fold)), execution)
     return graph

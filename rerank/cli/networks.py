@@ -15,6 +15,9 @@ from rerank.cli.options import (
     positive,
 )
 
+#: What stands beside each segmentation of `propose` and `predict`.
+_BESIDE = "ID_overlay.png, ID_scores.csv and ID_proposals/"
+
 
 def add(commands: Commands) -> None:
     """Add these commands."""
@@ -65,13 +68,20 @@ def add(commands: Commands) -> None:
         choices=("symmetric", "before", "after", "none"),
         help="how kernels are divided by their sums [symmetric]",
     )
+    refine.add_argument(
+        "--maps", action="store_true", help="write the refined maps too, ID.npy in float16"
+    )
     refine.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(refine)
 
 
 def _add_maps(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--probabilities", required=True, help="folder of ID.npy or ID.npz, (H, W, C) or (C, H, W)"
+        "--probabilities",
+        required=True,
+        metavar="DIR",
+        help="your network's maps: ID.npy, ID.npz, ID.h5, one maps.h5, or folders ID of PNGs per "
+        "class; probabilities or scores at any size, classes first or last",
     )
     parser.add_argument("--images", required=True, help="folder of images, by the same names")
     parser.add_argument("--out", required=True, help="folder for the results")
@@ -80,15 +90,14 @@ def _add_maps(parser: argparse.ArgumentParser) -> None:
 def _propose(options: argparse.Namespace) -> int:
     from rerank.applications.proposal_files import propose_files
 
-    for path in propose_files(
+    written = propose_files(
         Path(options.probabilities),
         Path(options.images),
         Path(options.out),
         options.overrides,
         options.quiet,
-    ):
-        print(path)
-    return DONE
+    )
+    return _done(options, f"{len(written)} images: ID_segmentation.png, {_BESIDE}")
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -96,11 +105,10 @@ def _predict(options: argparse.Namespace) -> int:
 
     maps = None if options.probabilities is None else Path(options.probabilities)
     images = [Path(image) for image in options.images]
-    for path in predict_files(
+    written = predict_files(
         options.work, images, Path(options.out), maps, options.quiet, options.joint
-    ):
-        print(path)
-    return DONE
+    )
+    return _done(options, f"{len(written)} images: ID_segmentation.png, {_BESIDE}")
 
 
 def _dense_crf(options: argparse.Namespace) -> int:
@@ -112,13 +120,21 @@ def _dense_crf(options: argparse.Namespace) -> int:
     settings = DenseCRFSettings(
         **{field.name: getattr(options, field.name) for field in fields(DenseCRFSettings)}
     )
-    for path in refine_files(
+    written = refine_files(
         Path(options.probabilities),
         Path(options.images),
         Path(options.out),
         settings,
-        options.jobs,
-        options.quiet,
-    ):
-        print(path)
+        maps=options.maps,
+        jobs=options.jobs,
+        quiet=options.quiet,
+    )
+    more = " and the refined ID.npy" if options.maps else ""
+    return _done(options, f"{len(written)} images: ID_segmentation.png{more}")
+
+
+def _done(options: argparse.Namespace, what: str) -> int:
+    """Say in one line what was written, and where."""
+    if not options.quiet:
+        print(f"{what} in {options.out}")
     return DONE

@@ -52,7 +52,7 @@ def add_work(parser: argparse.ArgumentParser) -> None:
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add `--quiet`."""
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def add_overrides(parser: argparse.ArgumentParser, summary: str) -> None:

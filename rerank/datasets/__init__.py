@@ -7,6 +7,8 @@ from rerank.datasets.catalogue import dataset_names, dataset_splits, open_datase
 from rerank.datasets.dataset import Dataset, Sample
 from rerank.datasets.dataset_check import check_dataset
 from rerank.datasets.image_files import read_image, read_index_mask
+from rerank.datasets.map_values import NetworkMap, fit_map
+from rerank.datasets.network_maps import find_map, read_map
 from rerank.datasets.palettes import colourize, overlay, save_labels_png, voc_palette
 from rerank.datasets.preparation import prepare_dataset
 from rerank.datasets.problems import FileProblem
@@ -14,16 +16,20 @@ from rerank.datasets.problems import FileProblem
 __all__ = [
     "Dataset",
     "FileProblem",
+    "NetworkMap",
     "Sample",
     "check_dataset",
     "colourize",
     "dataset_names",
     "dataset_splits",
+    "find_map",
+    "fit_map",
     "open_dataset",
     "overlay",
     "prepare_dataset",
     "read_image",
     "read_index_mask",
+    "read_map",
     "save_labels_png",
     "voc_palette",
 ]

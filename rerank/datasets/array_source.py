@@ -39,6 +39,11 @@ class ArraySource:
         """Both."""
         return Sample(image_id, self.images[image_id], self.masks[image_id])
 
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """Height and width of the picture."""
+        height, width, _ = self.images[image_id].shape
+        return height, width
+
     def content_digest(self, image_id: str) -> str:
         """Of the bytes of both."""
         digest = hashlib.blake2b(digest_size=20)

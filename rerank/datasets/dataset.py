@@ -53,6 +53,9 @@ class Source(Protocol):
     def sample(self, image_id: str) -> Sample:
         """Return both; they have one size."""
 
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """Return the height and width of the image, without decoding it where it is a file."""
+
     def content_digest(self, image_id: str) -> str:
         """Return a digest that changes when the image or the mask does."""
 
@@ -164,6 +167,27 @@ class Dataset:
             The mask is missing or damaged, or holds a label out of range.
         """
         return self.source.labels(self._known(image_id))
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """Height and width of one image, from the header of its file.
+
+        Parameters
+        ----------
+        image_id : str
+            One of `ids`.
+
+        Returns
+        -------
+        (int, int)
+
+        Raises
+        ------
+        InputError
+            `image_id` is not in the data set.
+        DataError
+            The file is missing or not an image.
+        """
+        return self.source.image_size(self._known(image_id))
 
     def content_digest(self, image_id: str) -> str:
         """Digest the files or settings of one image, for a key that changes with the content.

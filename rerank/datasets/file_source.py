@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets.dataset import Sample
-from rerank.datasets.image_files import read_image, read_index_mask
+from rerank.datasets.image_files import image_size, read_image, read_index_mask
 from rerank.datasets.problems import file_error
 from rerank.errors import InputError
 from rerank.types import VOID, Array
@@ -105,6 +105,15 @@ class FileSource:
             picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
             image = np.array(picture)
         return Sample(image_id, image, labels)
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """Height and width of the image, or of its mask where that gives the size."""
+        pair = self.pairs[image_id]
+        by_mask = self.image_takes_mask_size and self.labelled and pair.labels is not None
+        if by_mask:
+            height, width = self.labels(image_id).shape
+            return height, width
+        return image_size(pair.image)
 
     def content_digest(self, image_id: str) -> str:
         """Digest the bytes of both files and the way in which the mask is read."""

@@ -21,6 +21,8 @@ PathLike = str | os.PathLike[str]
 #: Endings of files that are taken for images.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
+#: The tag of EXIF data that says how an image is turned, and its values for a quarter turn.
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _UNREADABLE = (
     OSError,
@@ -86,6 +88,57 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
     elif mode == "La":
         picture = picture.convert("LA")
     return np.array(picture.convert("RGB"))
+
+
+def image_size(path: PathLike) -> tuple[int, int]:
+    """Height and width of an image as `read_image` gives it, from the header alone.
+
+    Raises
+    ------
+    DataError
+        The file is missing or not an image.
+    """
+    if not Path(path).is_file():
+        raise _missing(path, "image")
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    except _UNREADABLE as error:
+        raise _damaged(path, "image", error) from error
+    return (width, height) if turned else (height, width)
+
+
+def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The images of a folder by name, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    images : dict of str to Path
+    problems : list of str
+        Two images of one name.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of images")
+    found: dict[str, Path] = {}
+    problems = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            other = found.setdefault(path.stem, path)
+            if other != path:
+                problems.append(f"{path}: {other.name} has the same name; keep one of them")
+    if not found:
+        raise DataError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
+    return found, problems
 
 
 def read_index_mask(path: PathLike) -> Array:

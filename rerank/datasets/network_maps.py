@@ -1,72 +1,176 @@
-"""Network maps in files: class probabilities of pixels that a network of the user's gave."""
+"""Network maps: what a network of the user's says about the pixels of images.
+
+A folder of maps is paired with images, checked by the headers of its files, and read one map at a
+time as class probabilities of the size of the image.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
+from rerank.datasets.map_files import (
+    MAP_SUFFIXES,
+    MapFile,
+    find_map,
+    list_maps,
+    read_header,
+    read_values,
+)
+from rerank.datasets.map_layout import MapLayout, check_dtype, map_layout
+from rerank.datasets.map_values import NetworkMap, fit_map
+from rerank.datasets.problems import problems_error
+from rerank.errors import DataError, InputError
 
-from rerank.errors import DataError
-from rerank.types import FloatArray
+#: Problems that an error lists.
+LISTED = 10
 
-#: Endings of the files, in the order in which they are looked for.
-MAP_SUFFIXES = (".npy", ".npz")
+__all__ = [
+    "MAP_SUFFIXES",
+    "MapCheck",
+    "MapFile",
+    "NetworkMap",
+    "check_maps",
+    "find_map",
+    "fit_map",
+    "list_maps",
+    "read_map",
+]
 
 
-def network_map_path(folder: Path, image_id: str) -> Path:
-    """The file of the network map of an image.
+def read_map(
+    source: MapFile | Path, size: tuple[int, int], n_classes: int | None = None
+) -> NetworkMap:
+    """Read the network map of an image as class probabilities of its pixels.
 
     Parameters
     ----------
-    folder : Path
-    image_id : str
+    source : MapFile or Path
+    size : (int, int)
+        Height and width of the image.
+    n_classes : int, optional
+        What the map's number of classes must be; any by default.
 
     Returns
     -------
-    Path
+    NetworkMap
+        Of the image's size, (H, W, C) float32: see `fit_map`.
 
     Raises
     ------
     DataError
-        If there is none.
+        If the file cannot be read, or its map does not fit the image or the classes.
     """
-    for suffix in MAP_SUFFIXES:
-        path = folder / f"{image_id}{suffix}"
-        if path.is_file():
-            return path
-    raise DataError(
-        f"{folder / image_id}.npy: no probability map for image {image_id}; "
-        "write one array an image, (H, W, C) or (C, H, W), as .npy or .npz"
-    )
-
-
-def read_network_map(path: Path) -> FloatArray:
-    """Read a network map from `.npy`, or from `.npz` with one array.
-
-    Returns
-    -------
-    array
-        As it is in the file: (H, W, C) or (C, H, W).
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or holds more than one array.
-    """
+    where = source if isinstance(source, MapFile) else MapFile(Path(source))
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise DataError(
-                    f"{path}: holds {len(loaded.files)} arrays "
-                    f"({', '.join(loaded.files[:5])}); keep one"
-                )
-            found: FloatArray = loaded[loaded.files[0]]
-            return found
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not a NumPy array ({' '.join(str(error).split())[:120]}); "
-            "write it with numpy.save"
-        ) from None
+        return fit_map(read_values(where), size, n_classes, str(where))
+    except InputError as error:
+        raise DataError(str(error)) from None
+
+
+class MapCheck(NamedTuple):
+    """A map that is to be checked, and the size that its image has: height and width."""
+
+    source: MapFile
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MapsFound:
+    """What the headers of checked maps say.
+
+    Attributes
+    ----------
+    n_maps : int
+    n_classes : int
+        Of every map.
+    resized : int
+        How many maps have another size than their image.
+    example : str
+        One of these sizes and that of its image.
+    scores : bool
+        Whether the first map holds scores, to which a softmax is applied.
+    """
+
+    n_maps: int
+    n_classes: int
+    resized: int = 0
+    example: str = ""
+    scores: bool = False
+
+    def notes(self) -> list[str]:
+        """What is done with the maps, as sentences that are shown once."""
+        found = []
+        if self.resized:
+            found.append(
+                f"{self.resized} of {self.n_maps} maps are resized to their images, bilinear "
+                f"({self.example})"
+            )
+        if self.scores:
+            found.append("the maps hold scores (logits), so a softmax over the classes is applied")
+        return found
+
+
+def check_maps(
+    pairs: Iterable[MapCheck], n_classes: int | None = None, problems: Iterable[str] = ()
+) -> MapsFound:
+    """Check maps against their images before anything is computed, and list all problems.
+
+    Only headers are read, and the values of the first map.
+
+    Parameters
+    ----------
+    pairs : iterable of MapCheck
+    n_classes : int, optional
+        What the number of classes must be; that of most maps by default.
+    problems : iterable of str
+        Problems that are known already, listed first.
+
+    Returns
+    -------
+    MapsFound
+
+    Raises
+    ------
+    DataError
+        If there are problems: it lists them.
+    """
+    found, layouts = list(problems), []
+    for pair in pairs:
+        try:
+            layouts.append((pair, _layout(pair)))
+        except (DataError, InputError) as error:
+            found.append(str(error))
+    counts = Counter(layout.n_classes for _, layout in layouts)
+    wanted = n_classes or (counts.most_common(1)[0][0] if counts else 0)
+    found += [
+        f"{pair.source}: {layout.n_classes} classes, and "
+        + (f"{wanted} are wanted" if n_classes else f"most maps have {wanted}")
+        for pair, layout in layouts
+        if layout.n_classes != wanted
+    ]
+    scores = False
+    if not found and layouts:
+        try:
+            scores = read_map(*layouts[0][0]).scores
+        except DataError as error:
+            found.append(str(error))
+    if len(found) == 1:
+        raise DataError(found[0])
+    if found:
+        raise problems_error(found, LISTED)
+    other = [(p, x) for p, x in layouts if (x.height, x.width) != p.size]
+    example = ""
+    if other:
+        pair, layout = other[0]
+        example = f"{layout.height}x{layout.width} to {pair.size[0]}x{pair.size[1]}"
+    return MapsFound(len(layouts), wanted, len(other), example, scores)
+
+
+def _layout(pair: MapCheck) -> MapLayout:
+    header = read_header(pair.source)
+    check_dtype(header.dtype, str(pair.source))
+    return map_layout(header.shape, pair.size, None, str(pair.source))

@@ -20,6 +20,7 @@ class Progress:
     """
 
     def __init__(self, total: float, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._bar = tqdm(
             total=total,
             disable=quiet or total == 0 or not sys.stderr.isatty(),
@@ -41,6 +42,11 @@ class Progress:
     def stage(self, name: str) -> None:
         """Say which stage runs."""
         self._bar.set_description_str(name)
+
+    def note(self, text: str) -> None:
+        """Print a line on the error stream, above the bar, unless all is quiet."""
+        if not self._quiet:
+            self._bar.write(text, file=sys.stderr)
 
     def advance(self, cost: float) -> None:
         """Count finished work."""

@@ -16,6 +16,9 @@ from .dense_network_training import fit_dense_network, keep_activations
 from .heads import PAPER_PHASES, TrainedHead, train_head
 from .kept_activations import KeptActivations
 from .loss_names import loss_from_name
+from .map_writing import module_map, write_network_maps
+from .network_files import NetworkFile, network_map, open_network
+from .network_input import NetworkSettings
 from .preprocessing import Preprocessing, preprocessing_by_name
 from .published_weights import PUBLISHED_WEIGHTS, download_backbone_weights
 from .schedule import Phase, TrainConfig
@@ -41,6 +44,8 @@ __all__ = [
     "History",
     "KeptActivations",
     "KeptInputs",
+    "NetworkFile",
+    "NetworkSettings",
     "Phase",
     "Preprocessing",
     "Progress",
@@ -58,11 +63,15 @@ __all__ = [
     "labelled_share",
     "load_backbone_weights",
     "loss_from_name",
+    "module_map",
     "multi_layer_activations",
+    "network_map",
+    "open_network",
     "preprocessing_by_name",
     "save_backbone_weights",
     "soft_target",
     "train",
     "train_head",
     "warp_image",
+    "write_network_maps",
 ]

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from rerank.datasets.map_values import NetworkMap
 from rerank.errors import InputError
 from rerank.layers import dense_crf
 from rerank.nets.activation_maps import torch_threads
-from rerank.potentials.unary import classes_last, region_probabilities
-from rerank.types import Array, FloatArray
+from rerank.superpixels import region_mean
+from rerank.types import Array, BoolArray, FloatArray
 
 #: Labels are 0..254 in files; 255 is void.
 _MOST_CLASSES = 255
 
 
-def refine_map(probabilities: FloatArray, image: Array) -> FloatArray:
+def refine_map(
+    probabilities: FloatArray, image: Array, void: BoolArray | None = None
+) -> FloatArray:
     """Class probabilities of pixels after `dense_crf` with its customary parameters.
 
     Parameters
     ----------
     probabilities : (H, W, C) float array
     image : (H, W, 3) uint8 array
+    void : (H, W) bool array, optional
+        Pixels that influence nothing.
 
     Returns
     -------
@@ -28,20 +33,15 @@ def refine_map(probabilities: FloatArray, image: Array) -> FloatArray:
     """
     maps = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), dtype=np.float32)
     with torch_threads(1):
-        return np.moveaxis(dense_crf(maps, image), 0, 2)
+        return np.moveaxis(dense_crf(maps, image, valid=None if void is None else ~void), 0, 2)
 
 
-def network_labels(
-    probabilities: Array, image: Array, *, n_classes: int | None = None, where: str = ""
-) -> Array:
+def network_labels(network_map: NetworkMap, where: str = "") -> Array:
     """A network's own labeling, the class of the highest probability at each pixel.
 
     Parameters
     ----------
-    probabilities : (H, W, C) or (C, H, W) float array
-    image : (H, W, 3) uint8 array
-    n_classes : int, optional
-        What C must be; any by default.
+    network_map : NetworkMap
     where : str
         Names the map in errors.
 
@@ -53,54 +53,67 @@ def network_labels(
     Raises
     ------
     InputError
-        If the map does not fit the image or the classes, or has more than 255 classes.
+        If the map has more than 255 classes.
     """
-    values = classes_last(np.asarray(probabilities), image.shape[:2], n_classes, where)
-    if values.shape[2] > _MOST_CLASSES:
+    n_classes = network_map.values.shape[2]
+    if n_classes > _MOST_CLASSES:
         raise InputError(
-            f"{where}: {values.shape[2]} classes; at most {_MOST_CLASSES} can be written as PNG"
+            f"{where}: {n_classes} classes; at most {_MOST_CLASSES} can be written as PNG"
         )
-    labels: Array = values.argmax(axis=2).astype(np.uint8)
+    labels: Array = network_map.values.argmax(axis=2).astype(np.uint8)
     return labels
 
 
 def map_to_regions(
-    probabilities: Array,
-    image: Array,
-    superpixels: Array,
-    *,
-    n_classes: int | None = None,
-    refined: bool = False,
-    where: str = "",
+    network_map: NetworkMap, image: Array, regions: Array, *, refined: bool = False
 ) -> FloatArray:
-    """A network map averaged over superpixels.
+    """A network map averaged over the regions of its image.
 
     Parameters
     ----------
-    probabilities : (H, W, C) or (C, H, W) float array
+    network_map : NetworkMap
+        Of `rerank.datasets.fit_map`.
     image : (H, W, 3) uint8 array
-    superpixels : (H, W) int array
+    regions : (H, W) int array
         Values 0..n-1.
-    n_classes : int, optional
-        What C must be; any by default.
     refined : bool
         Refine the map by `refine_map` first.
-    where : str
-        Names the map in errors.
 
     Returns
     -------
     (n, C) float64 array
-        Rows sum to 1.
-
-    Raises
-    ------
-    InputError
-        If the map does not fit the image or the classes, or is not of probabilities.
+        Rows sum to 1. Void pixels are left out; a region of void alone has 1 / C everywhere.
     """
+    values, void = network_map.values, network_map.void
     if refined:
-        # As many superpixels as pixels: the map checked, normalised and with its classes last.
-        pixels = np.arange(superpixels.size).reshape(superpixels.shape)
-        rows = region_probabilities(probabilities, pixels, n_classes, where)
-        probabilities = refine_map(rows.reshape(*superpixels.shape, rows.shape[1]), image)
-    return region_probabilities(probabilities, superpixels, n_classes, where)
+        values = refine_map(values, image, void)
+    return average_over_regions(values, regions, void)
+
+
+def average_over_regions(
+    values: FloatArray, superpixels: Array, void: BoolArray | None = None
+) -> FloatArray:
+    """Average class probabilities of pixels over superpixels, void pixels left out.
+
+    Parameters
+    ----------
+    values : (H, W, C) float array
+        Each pixel's sum to 1.
+    superpixels : (H, W) int array
+        Values 0..n-1.
+    void : (H, W) bool array, optional
+        Pixels that are left out.
+
+    Returns
+    -------
+    (n, C) float64 array
+        Rows sum to 1; 1 / C everywhere in a superpixel of void alone.
+    """
+    if void is None:
+        means = region_mean(values, superpixels)
+    else:
+        share = region_mean((~void).astype(np.float64), superpixels)
+        means = region_mean(np.where(void[..., None], 0, values), superpixels)
+        means[share == 0] = 1
+    rows: FloatArray = means / means.sum(axis=1, keepdims=True)
+    return rows

@@ -289,7 +289,7 @@ _DECLARATIONS = {
         "features of superpixels", _superpixel_features, version=3, cost=0.5
     ),
     "unaries": _Declaration(
-        "class probabilities of superpixels", _unaries, version=3, cost=0.8, fits=True
+        "class probabilities of superpixels", _unaries, version=4, cost=0.8, fits=True
     ),
     "activations": _Declaration("activations of the backbone", _activations, cost=0.15),
     "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),

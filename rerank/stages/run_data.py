@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +12,20 @@ from typing import Protocol
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset, open_dataset
+from rerank.datasets.map_files import MapFile, find_map, map_digest, read_values
+from rerank.datasets.map_values import NetworkMap, fit_map
+from rerank.datasets.network_maps import MapCheck, MapsFound, check_maps
 from rerank.engine.folds import FINAL, Part
 from rerank.errors import DataError
 from rerank.nets import weights_search
-from rerank.types import FloatArray
+from rerank.types import Array
 
 
 class Maps(Protocol):
     """The user's network maps, class probabilities of pixels, by image id."""
 
-    def read(self, image_id: str) -> FloatArray:
-        """The map of an image, (H, W, C) or (C, H, W)."""
+    def read(self, image_id: str) -> Array:
+        """The map of an image, as it was given."""
 
     def where(self, image_id: str) -> str:
         """What errors call it."""
@@ -54,6 +58,44 @@ class RunData:
     def n_classes(self) -> int:
         """Number of classes."""
         return self.train.n_classes
+
+    def check_maps(self) -> list[str]:
+        """Check all network maps in files before anything is computed from them.
+
+        Returns
+        -------
+        list of str
+            What is done with the maps, as sentences that are shown once.
+
+        Raises
+        ------
+        DataError
+            If there are problems: it lists them.
+        """
+        if not isinstance(self.maps, MapFolder):
+            return []
+        return self.maps.check([d for d in (self.train, self.evaluate) if d is not None]).notes()
+
+    def map_of(self, image_id: str, image: Array) -> NetworkMap:
+        """The network map of an image as class probabilities of its pixels.
+
+        Parameters
+        ----------
+        image_id : str
+        image : (H, W, 3) uint8 array
+
+        Returns
+        -------
+        NetworkMap
+
+        Raises
+        ------
+        InputError
+            If the map does not fit the image or the classes.
+        """
+        assert self.maps is not None
+        given, where = self.maps.read(image_id), self.maps.where(image_id)
+        return fit_map(given, image.shape[:2], self.n_classes, where)
 
     def of(self, part: Part) -> Dataset:
         """The data set that a part's images are in."""
@@ -95,28 +137,39 @@ class RunData:
 
 @dataclass(frozen=True)
 class MapFolder:
-    """Network maps as files: `ID.npy`, or `ID.npz` with one array."""
+    """Network maps as files, of all kinds that `rerank.datasets.map_files` reads."""
 
     folder: Path
 
-    def read(self, image_id: str) -> FloatArray:
-        """The map of an image."""
-        from rerank.datasets.network_maps import read_network_map
-
-        return read_network_map(self._path(image_id))
+    def read(self, image_id: str) -> Array:
+        """The map of an image, as it is in the file."""
+        return read_values(find_map(self.folder, image_id))
 
     def where(self, image_id: str) -> str:
         """Its file."""
-        return str(self._path(image_id))
+        return str(find_map(self.folder, image_id))
 
     def digest(self, image_id: str) -> str:
-        """Of the bytes of its file."""
-        return _file_digest(str(self._path(image_id)))
+        """Of the bytes of its file or data set."""
+        return _map_digest(find_map(self.folder, image_id))
 
-    def _path(self, image_id: str) -> Path:
-        from rerank.datasets.network_maps import network_map_path
+    def check(self, datasets: Sequence[Dataset]) -> MapsFound:
+        """Check the maps of all images by their headers, and list all problems at once.
 
-        return network_map_path(self.folder, image_id)
+        Raises
+        ------
+        DataError
+            If a map is missing, or does not fit its image or the classes.
+        """
+        pairs, problems = [], []
+        for dataset in datasets:
+            for image_id in dataset.ids:
+                try:
+                    source = find_map(self.folder, image_id)
+                    pairs.append(MapCheck(source, dataset.image_size(image_id)))
+                except DataError as error:
+                    problems.append(str(error))
+        return check_maps(pairs, datasets[0].n_classes, problems)
 
 
 def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
@@ -172,6 +225,11 @@ def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
     root = None if data_root is None else Path(data_root)
     remedy = "give its path with --set backbone.weights=FILE"
     return str(weights_search.find_weights([recipe.backbone.weights], root, remedy))
+
+
+@functools.cache
+def _map_digest(source: MapFile) -> str:
+    return map_digest(source)
 
 
 @functools.cache

@@ -107,12 +107,7 @@ def run(job: Job, file: h5py.File) -> None:
         sample = dataset[image_id]
         own = None
         if job.recipe.unary.source == "probabilities":
-            own = network_labels(
-                job.data.maps.read(image_id),
-                sample.image,
-                n_classes=dataset.n_classes,
-                where=job.data.maps.where(image_id),
-            )
+            own = network_labels(job.data.map_of(image_id, sample.image))
         arrays = segment(sample.image, job.recipe.superpixels, own)
         histogram = region_histogram(
             arrays["superpixels"], sample.labels, dataset.n_classes, dataset.ignore_index

@@ -218,14 +218,8 @@ def _write_own(file: h5py.Group, index: int, probabilities: FloatArray) -> None:
 
 def _average_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
     def average(image: Array, image_id: str, superpixels: Array) -> FloatArray:
-        return map_to_regions(
-            job.data.maps.read(image_id),
-            image,
-            superpixels,
-            n_classes=job.data.n_classes,
-            refined=job.recipe.unary.dense_crf,
-            where=job.data.maps.where(image_id),
-        )
+        network_map = job.data.map_of(image_id, image)
+        return map_to_regions(network_map, image, superpixels, refined=job.recipe.unary.dense_crf)
 
     for image_id, arrays in _held_out_regions(job, held):
         image = job.data.train.image(image_id)

@@ -24,12 +24,12 @@ def test_propose_files_and_their_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no probability maps"):
         propose_files(maps, images, tmp_path / "out", settings, quiet=True)
     np.save(maps / "b.npy", np.full((20, 30, 2), 0.5))
-    with pytest.raises(DataError, match="a.png: no probability map"):
+    with pytest.raises(DataError, match=r"2 problems.*\n.*a.png: no prob.*\n.*b.npy: no"):
         propose_files(maps, images, tmp_path / "out", settings, quiet=True)
     (maps / "b.npy").rename(maps / "a.npy")
     assert len(propose_files(maps, images, tmp_path / "out", settings, quiet=True)) == 1
-    np.save(maps / "a.npy", np.full((20, 31, 2), 0.5))
-    with pytest.raises(Exception, match="a.npy"):
+    np.save(maps / "a.npy", np.full((20, 36, 2), 0.5))
+    with pytest.raises(DataError, match=r"a.npy: expected \(20, 30, C\).*aspect"):
         propose_files(maps, images, tmp_path / "out", settings, quiet=True)
     bad = np.full((20, 30, 2), 0.5)
     bad[3, 4, 0] = np.nan

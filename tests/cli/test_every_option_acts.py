@@ -48,6 +48,14 @@ DENSE_CRF = {
 
 #: Which test shows how an option of a command acts; `--debug`, which all have, stands apart.
 ACTS: dict[str, dict[str, str]] = {
+    "maps": {
+        **dict.fromkeys(("--network", "--images", "--out", "--quiet", "--jobs"), "test_it_arrives"),
+        "--format": "test_it_arrives",
+        **dict.fromkeys(
+            ("--size", "--scale", "--mean", "--std", "--channels", "--output", "--fit"),
+            "test_settings_of_maps_act",
+        ),
+    },
     "propose": {
         "--probabilities": "test_propose_reads_its_folders",
         "--images": "test_propose_reads_its_folders",
@@ -68,6 +76,7 @@ ACTS: dict[str, dict[str, str]] = {
         "--images": "test_dense_crf_reads_its_folders",
         "--out": "test_dense_crf_reads_its_folders",
         **dict.fromkeys(DENSE_CRF, "test_settings_of_the_dense_crf_act"),
+        "--maps": "test_it_arrives",
         "--jobs": "test_it_arrives",
         "--quiet": "test_it_arrives",
     },
@@ -124,6 +133,18 @@ ACTS: dict[str, dict[str, str]] = {
 #: and which argument of the function it changes to what.
 ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
     (
+        ["maps", "--network", "n.pt", "--images", "i", "--out", "o"],
+        "rerank.applications.network_map_files:network_map_files",
+        {
+            "--network": (["--network", "m.pt"], "network", Path("m.pt")),
+            "--images": (["--images", "j"], "images", Path("j")),
+            "--out": (["--out", "x"], "out", Path("x")),
+            "--format": (["--format", "h5"], "kind", "h5"),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+            "--quiet": (["--quiet"], "quiet", True),
+        },
+    ),
+    (
         ["propose", "--probabilities", "p", "--images", "i", "--out", "o"],
         "rerank.applications.proposal_files:propose_files",
         {"--quiet": (["--quiet"], "quiet", True)},
@@ -140,7 +161,11 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
     (
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],
         "rerank.applications.dense_crf_files:refine_files",
-        {"--jobs": (["--jobs", "3"], "jobs", 3), "--quiet": (["--quiet"], "quiet", True)},
+        {
+            "--maps": (["--maps"], "maps", True),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+            "--quiet": (["--quiet"], "quiet", True),
+        },
     ),
     (
         ["evaluate", "p", "--labels", "l"],
@@ -387,6 +412,7 @@ def test_debug_adds_the_traceback(
             child.set_defaults(run=fail)
     monkeypatch.setattr(cli, "_parser", lambda: parser)
     needed = {
+        "maps": "--network n.pt --images i --out o",
         "propose": "--probabilities p --images i --out o",
         "predict": "--work w --out o a.png",
         "dense-crf": "--probabilities p --images i --out o",
@@ -513,7 +539,7 @@ def refine(own: Path, tmp_path: Path) -> Callable[..., dict[str, bytes]]:
 
 def test_dense_crf_reads_its_folders(refine: Callable[..., dict[str, bytes]]) -> None:
     found = refine()
-    assert sorted(found) == ["a.npy", "a_segmentation.png"]
+    assert sorted(found) == ["a_segmentation.png"]
     assert found != refine(maps="other_maps") and found != refine(images="other_images")
 
 
@@ -522,6 +548,43 @@ def test_settings_of_the_dense_crf_act(
     refine: Callable[..., dict[str, bytes]], option: str, value: str
 ) -> None:
     assert refine() != refine(option, value)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--size", "32"],
+        ["--size", "64x32"],
+        ["--scale", "0.02"],
+        ["--mean", "0.1,0.2,0.3"],
+        ["--std", "0.5"],
+        ["--channels", "bgr"],
+        ["--output", "1"],
+        ["--fit", "stretch"],
+    ],
+)
+def test_settings_of_maps_act(own: Path, tmp_path: Path, more: list[str]) -> None:
+    import torch
+
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            scores = self.net(image)
+            return scores, -scores
+
+    torch.manual_seed(0)
+    torch.jit.trace(Two(), torch.zeros(1, 3, 32, 32)).save(str(tmp_path / "n.pt"))
+    found = []
+    for name, given in (("one", []), ("two", more)):
+        out = tmp_path / name
+        base = ["maps", "--network", str(tmp_path / "n.pt"), "--images", str(own / "images")]
+        assert main([*base, "--out", str(out), *given]) == 0
+        found.append(pictures(out))
+    assert found[0].keys() == {"a.npy"} == found[1].keys() and found[0] != found[1]
 
 
 def test_predict(

@@ -61,6 +61,10 @@ class SceneSource:
         """Draw the scene and return its labels."""
         return self.sample(image_id).labels
 
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """The size that all scenes have."""
+        return self.height, self.width
+
     def content_digest(self, image_id: str) -> str:
         """Digest the settings of the drawing."""
         made_of = ("scenes", DRAWING_VERSION, self.height, self.width, self.seed, image_id)
