@@ -21,6 +21,7 @@ LEAVES = {"superpixels", "crf", "losses", "layers", "metrics"}
 ORDER = (
     "cli",
     "applications",
+    "mask_ranker",
     "reranker",
     "prediction",
     "experiments",

@@ -3,7 +3,9 @@
 Counts (`confusion_counts`, `region_confusion`, `region_intersection_union`) are exact integers
 that add up over images. `iou_from_counts`, `corpus_iou` and `image_iou` turn them into IoU under a
 named rule for absent classes. `oracle_curve` gives the accuracy of the best choice among proposals,
-and `bootstrap_interval` the confidence interval of a measure. Void pixels are in no count.
+and `bootstrap_interval` the confidence interval of a measure. `generalised_energy_distance` and
+`matched_iou` compare sets of labelings, such as proposals and annotations. Void pixels are in no
+count.
 """
 
 from rerank.metrics.bootstrap import Interval, bootstrap_interval
@@ -29,6 +31,12 @@ from rerank.metrics.region_counts import (
     region_histogram,
     region_intersection_union,
 )
+from rerank.metrics.set_distance import (
+    generalised_energy_distance,
+    matched_iou,
+    mean_distance,
+    pairwise_image_iou,
+)
 
 __all__ = [
     "IOU_SEMANTICS",
@@ -40,13 +48,17 @@ __all__ = [
     "chosen_counts",
     "confusion_counts",
     "corpus_iou",
+    "generalised_energy_distance",
     "image_iou",
     "intersection_union",
     "iou_from_counts",
     "majority_labels",
+    "matched_iou",
+    "mean_distance",
     "mean_image_iou",
     "oracle_curve",
     "pairwise_counts",
+    "pairwise_image_iou",
     "region_confusion",
     "region_histogram",
     "region_intersection_union",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from rerank.errors import InputError
 from rerank.features import FeatureTable
 from rerank.metrics import IntersectionUnion, image_iou
 from rerank.ranking.corpus_loss import corpus_quality
@@ -47,6 +49,73 @@ class RankingTable:
         return minimum_bayes_risk_columns(
             self.energies.ravel(), list(self.similarity), self.table.image_index
         )
+
+
+class ImageRows(NamedTuple):
+    """What a `RankingTable` holds of one image that has M proposals, whatever M is."""
+
+    table: FeatureTable  #: M rows of one image
+    counts: IntersectionUnion  #: (M, C)
+    similarity: FloatArray  #: (M, M)
+    energies: FloatArray  #: (M,)
+
+
+def padded_table(name: str, images: Sequence[ImageRows], n_proposals: int) -> RankingTable:
+    """A table of images that have different numbers of proposals.
+
+    An image with fewer than `n_proposals` repeats its last one. A repetition has the features, the
+    counts and so the score of what it repeats, and choices and oracles take the first of equals:
+    a repetition is never chosen, and no accuracy changes.
+
+    Parameters
+    ----------
+    name : str
+        Of the part.
+    images : sequence of ImageRows
+        At least one, each of 1 to `n_proposals` proposals.
+    n_proposals : int
+        M of the table.
+
+    Returns
+    -------
+    RankingTable
+        Without divergences `kl`.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or one has no proposal or too many.
+    """
+    if not images:
+        raise InputError("there are no images to make a table of")
+    tables, intersections, unions, similarities, energies = [], [], [], [], []
+    for rows in images:
+        count = len(rows.table)
+        if not 1 <= count <= n_proposals:
+            raise InputError(f"expected 1 to {n_proposals} proposals an image, got {count}")
+        index = np.minimum(np.arange(n_proposals), count - 1)
+        tables.append(
+            FeatureTable(
+                rows.table.values[index],
+                rows.table.columns,
+                rows.table.groups,
+                rows.table.image_ids[index],
+                np.arange(n_proposals),
+            )
+        )
+        intersections.append(rows.counts.intersections[index])
+        unions.append(rows.counts.unions[index])
+        similarities.append(rows.similarity[np.ix_(index, index)])
+        energies.append(rows.energies[index])
+    return RankingTable(
+        name,
+        tuple(str(rows.table.image_ids[0]) for rows in images),
+        FeatureTable.concatenate(tables),
+        IntersectionUnion(np.stack(intersections), np.stack(unions)),
+        {},
+        np.stack(similarities),
+        np.stack(energies),
+    )
 
 
 def join(parts: Sequence[RankingTable]) -> RankingTable:

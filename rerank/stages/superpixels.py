@@ -54,9 +54,29 @@ def segment(
     superpixels = slic_superpixels(image, settings.n_segments, settings.compactness)
     if network_labels is not None:
         superpixels = split_at_borders(superpixels, network_labels)
+    arrays = describe_regions(image, superpixels)
+    if network_labels is not None:
+        arrays["network"] = labels_of_regions(superpixels, network_labels)
+    return arrays
+
+
+def describe_regions(image: Array, superpixels: Array) -> dict[str, Any]:
+    """The arrays of `segment` for regions that are there already.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+    superpixels : (H, W) integer array
+        Region of each pixel, 0..n-1, every one used.
+
+    Returns
+    -------
+    dict of arrays
+        As of `segment`, without `network`.
+    """
     graph = adjacency_graph(superpixels, image)
     n = int(superpixels.max()) + 1
-    arrays = {
+    return {
         "superpixels": superpixels.astype(np.uint16 if n <= 1 << 16 else np.uint32),
         "edges": graph.edges,
         "boundary_length": graph.boundary_length,
@@ -64,9 +84,6 @@ def segment(
         "areas": graph.areas,
         "region_values": _region_values(image, superpixels),
     }
-    if network_labels is not None:
-        arrays["network"] = labels_of_regions(superpixels, network_labels)
-    return arrays
 
 
 def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:

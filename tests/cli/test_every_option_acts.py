@@ -21,6 +21,8 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
+from rerank.applications.folder_evaluation import MaskEvaluation
+from rerank.applications.mask_ranking import MaskRanking
 from rerank.cli.main import main
 from rerank.config import ProposeSettings
 from rerank.datasets import open_dataset
@@ -68,6 +70,21 @@ ACTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(DENSE_CRF, "test_settings_of_the_dense_crf_act"),
         "--jobs": "test_it_arrives",
         "--quiet": "test_it_arrives",
+    },
+    "evaluate": {
+        **dict.fromkeys(
+            ("predictions", "--labels", "--classes", "--void", "--list", "--common", "--groups"),
+            "test_it_arrives",
+        ),
+        **dict.fromkeys(("--bootstrap", "--seed", "--out", "--jobs"), "test_it_arrives"),
+        **dict.fromkeys(("--json", "--quiet"), "test_evaluate_prints"),
+    },
+    "rank": {
+        **dict.fromkeys(("--masks", "--images", "--out", "--labels", "--model"), "test_it_arrives"),
+        **dict.fromkeys(("--classes", "--void", "--weights", "--baseline"), "test_it_arrives"),
+        **dict.fromkeys(("--list", "--common", "--bootstrap", "--seed"), "test_it_arrives"),
+        "--jobs": "test_it_arrives",
+        **dict.fromkeys(("--json", "--quiet"), "test_rank_prints"),
     },
     "demo": dict.fromkeys(("--out", *EXECUTION), "test_it_arrives"),
     "run": {
@@ -124,6 +141,43 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],
         "rerank.applications.dense_crf_files:refine_files",
         {"--jobs": (["--jobs", "3"], "jobs", 3), "--quiet": (["--quiet"], "quiet", True)},
+    ),
+    (
+        ["evaluate", "p", "--labels", "l"],
+        "rerank.applications.folder_evaluation:evaluate_folders",
+        {
+            "predictions": (["q"], "predictions", [Path("q")]),
+            "--labels": (["--labels", "x"], "labels", Path("x")),
+            "--classes": (["--classes", "5"], "settings", MaskEvaluation(classes="5")),
+            "--void": (["--void", "none"], "settings", MaskEvaluation(void=None)),
+            "--list": (["--list", "x"], "settings", MaskEvaluation(only=Path("x"))),
+            "--common": (["--common"], "settings", MaskEvaluation(common=True)),
+            "--groups": (["--groups", "x"], "settings", MaskEvaluation(groups=Path("x"))),
+            "--bootstrap": (["--bootstrap", "9"], "settings", MaskEvaluation(n_resamples=9)),
+            "--seed": (["--seed", "3"], "settings", MaskEvaluation(random_state=3)),
+            "--out": (["--out", "x"], "out", Path("x")),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+        },
+    ),
+    (
+        ["rank", "--masks", "m", "--images", "i", "--out", "o"],
+        "rerank.applications.mask_ranking:rank_files",
+        {
+            "--masks": (["--masks", "x"], "masks", Path("x")),
+            "--images": (["--images", "x"], "images", Path("x")),
+            "--out": (["--out", "x"], "out", Path("x")),
+            "--labels": (["--labels", "x"], "settings", MaskRanking(labels=Path("x"))),
+            "--model": (["--model", "x"], "settings", MaskRanking(model=Path("x"))),
+            "--classes": (["--classes", "5"], "settings", MaskRanking(classes="5")),
+            "--void": (["--void", "none"], "settings", MaskRanking(void=None)),
+            "--weights": (["--weights", "x"], "settings", MaskRanking(weights=Path("x"))),
+            "--baseline": (["--baseline", "x"], "settings", MaskRanking(baseline="x")),
+            "--list": (["--list", "x"], "settings", MaskRanking(only=Path("x"))),
+            "--common": (["--common"], "settings", MaskRanking(common=True)),
+            "--bootstrap": (["--bootstrap", "9"], "settings", MaskRanking(n_resamples=9)),
+            "--seed": (["--seed", "3"], "settings", MaskRanking(random_state=3)),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+        },
     ),
     (["demo"], "rerank.applications.runs:run", {"--out": (["--out", "x"], "work", "x")}),
     (
@@ -336,6 +390,8 @@ def test_debug_adds_the_traceback(
         "propose": "--probabilities p --images i --out o",
         "predict": "--work w --out o a.png",
         "dense-crf": "--probabilities p --images i --out o",
+        "evaluate": "p --labels l",
+        "rank": "--masks m --images i --out o",
         "run": "scenes",
         "draw": "--work w --out o",
         "data prepare": "camvid",
@@ -382,6 +438,34 @@ def test_propose_reads_its_folders(propose: Callable[..., dict[str, bytes]]) -> 
     assert "a_segmentation.png" in found
     assert found == propose(images="images", maps="maps")
     assert found != propose(maps="other_maps") and found != propose(images="other_images")
+
+
+def test_evaluate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("labels", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / name / "a.png")
+    call = ["evaluate", str(tmp_path / "masks"), "--labels", str(tmp_path / "labels")]
+    shown = []
+    for more in ([], ["--json"], ["--quiet"]):
+        assert main([*call, *more]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0].startswith("1 images, 2 classes") and shown[1].startswith("{")
+    assert shown[2] == ""
+
+
+def test_rank_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("images/a.png", "masks/a/x.png", "masks/a/y.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.repeat(np.arange(32) > len(name), 24).reshape(32, 24).astype(np.uint8)
+        Image.fromarray(np.stack([40 * values] * 3, axis=2) if "im" in name else values).save(path)
+    call = ["rank", "--masks", str(tmp_path / "masks"), "--images", str(tmp_path / "images")]
+    shown = []
+    for more in ([], ["--json"], ["--quiet"]):
+        assert main([*call, "--out", str(tmp_path / "out"), *more]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0].startswith("1 images, 2 classes, 2 masks each") and shown[1].startswith("{")
+    assert shown[2] == ""
 
 
 #: A second value for each setting of `rerank propose`, and what it needs to matter.

@@ -1,0 +1,95 @@
+"""Folders of several masks per image: `ID/*.png`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rerank.datasets.image_files import IMAGE_SUFFIXES
+from rerank.datasets.mask_folders import MASK_SUFFIXES
+from rerank.datasets.problems import file_error
+
+#: The masks of each image, by its name.
+MaskSets = dict[str, tuple[Path, ...]]
+
+
+def list_mask_sets(folder: Path, what: str) -> MaskSets:
+    """List the masks of each image: the files of `FOLDER/ID`, or the one file `FOLDER/ID.png`.
+
+    Parameters
+    ----------
+    folder : Path
+    what : str
+        What the masks are, for messages.
+
+    Returns
+    -------
+    dict of str to tuple of Path
+        Sorted by name; empty for an image whose folder holds no mask.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no masks, two masks of an image have one name, or an
+        image has a folder and a file.
+    """
+    if not folder.is_dir():
+        raise file_error(folder, "no such folder", f"give the folder of the {what}")
+    found: MaskSets = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        name = path.name if path.is_dir() else path.stem
+        if path.is_dir():
+            masks = tuple(p for p in sorted(path.iterdir()) if _is_mask(p))
+            names = [p.stem for p in masks]
+            if len(set(names)) < len(names):
+                twice = next(n for n in names if names.count(n) > 1)
+                raise file_error(path, f"two masks are called {twice}", "keep one of them")
+        elif _is_mask(path):
+            masks = (path,)
+        else:
+            continue
+        if name in found:
+            raise file_error(path, f"there are several files for {name}", "keep one of them")
+        found[name] = masks
+    if not any(found.values()):
+        raise file_error(
+            folder,
+            f"the folder holds no masks ({', '.join(MASK_SUFFIXES)})",
+            f"put the {what} there as ID/NAME.png",
+        )
+    return found
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The images of a folder by name.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no images, or two have one name.
+    """
+    if not folder.is_dir():
+        raise file_error(folder, "no such folder", "give the folder of the images")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.stem in found:
+                other = found[path.stem].name
+                raise file_error(path, f"{other} has the same name", "keep one of them")
+            found[path.stem] = path
+    if not found:
+        raise file_error(
+            folder, f"no images ({', '.join(IMAGE_SUFFIXES)})", "give the folder of the images"
+        )
+    return found
+
+
+def source_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Names of an image's masks, without their endings."""
+    return tuple(path.stem for path in paths)
+
+
+def _is_mask(path: Path) -> bool:
+    return path.suffix.lower() in MASK_SUFFIXES and not path.name.startswith(".")
