@@ -38,6 +38,7 @@ from rerank.metrics import (
 )
 from rerank.ranking import (
     ConformalSet,
+    ExpectedCounts,
     Gate,
     choose_corpus,
     expected_counts,
@@ -45,9 +46,6 @@ from rerank.ranking import (
     proposal_beliefs,
 )
 from rerank.superpixels import region_mean
-
-#: Beliefs of the joint choice, chosen on training images.
-TEMPERATURE, MARGINAL_SHARE = 0.5, 0.3
 
 
 def read_problem(a: argparse.Namespace) -> dict[str, Any]:
@@ -69,13 +67,13 @@ def read_problem(a: argparse.Namespace) -> dict[str, Any]:
         marginal = marginal_counts(
             proposals.labelings, areas, region_mean(own, proposals.superpixels)
         )
-        beliefs = proposal_beliefs(found.scores, TEMPERATURE)
-        expected = expected_counts(pairs, beliefs, marginal, MARGINAL_SHARE)
         for key, value in {
             "intersections": counts.intersections,
             "unions": counts.unions,
-            "expected_intersections": expected.intersections,
-            "expected_unions": expected.unions,
+            "pair_intersections": pairs.intersections.astype(np.int32),
+            "pair_unions": pairs.unions.astype(np.int32),
+            "marginal_intersections": marginal.intersections,
+            "marginal_unions": marginal.unions,
             "similarity": image_iou(pairs),
             "scores": found.scores,
             "network": proposals.network,
@@ -90,17 +88,28 @@ def read_problem(a: argparse.Namespace) -> dict[str, Any]:
 class Images:
     """All images, and what gate and sets read of some of them."""
 
-    def __init__(self, problem: dict[str, Any]) -> None:
+    def __init__(self, problem: dict[str, Any], temperature: float, marginal_share: float) -> None:
         self.counts = IntersectionUnion(problem["intersections"], problem["unions"])
         self.scores, self.network = problem["scores"], problem["network"]
         self.similarity = problem["similarity"]
-        self.expected = problem["expected_intersections"], problem["expected_unions"]
+        self._problem = problem
+        self.expected = self.expect(temperature, marginal_share)
         rows = np.arange(len(self.scores))
         self.change = np.clip(1 - self.similarity[rows, :, self.network], 0, 1)
         self.quality = image_iou(self.counts)
         self.choice = self.scores.argmax(axis=1)
         self.own = self.quality[rows, self.network]
         self.gain = self.quality[rows, self.choice] - self.own
+
+    def expect(self, temperature: float, marginal_share: float) -> ExpectedCounts:
+        """Expected counts of all proposals, (N, M, C), under some beliefs."""
+        names = ("pair_intersections", "pair_unions", "marginal_intersections", "marginal_unions")
+        found = []
+        for scores, inter, union, *marginal in zip(self.scores, *(self._problem[n] for n in names)):
+            beliefs = proposal_beliefs(scores, temperature)
+            pairs = IntersectionUnion(inter, union)
+            found.append(expected_counts(pairs, beliefs, ExpectedCounts(*marginal), marginal_share))
+        return ExpectedCounts(*(np.stack(arrays) for arrays in zip(*found)))
 
     def fit_gate(self, gate: Gate, i: Any) -> Gate:
         return gate.fit(self.scores[i], self.quality[i], self.network[i], self.change[i])
@@ -161,6 +170,16 @@ def show_rules(images: Images) -> None:
             f"  {measure:6} {100 * found.estimate:+.2f} "
             f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
         )
+
+
+def show_beliefs(images: Images) -> None:
+    """Print what the joint choice gives under many beliefs, to choose them on training images."""
+    images.row("choice", images.choice)
+    for temperature in (0.03, 0.1, 0.3, 0.5, 1.0):
+        for share in (0.0, 0.1, 0.3, 0.6):
+            expected = images.expect(temperature, share)
+            joint = choose_corpus(*expected, [images.choice], max_nodes=0)
+            images.row(f"T {temperature:g}, share {share:g}", joint.choice)
 
 
 def expected_iou(images: Images, choice: Any) -> float:
@@ -252,8 +271,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--cache", help="file of the counts, written if absent")
     parser.add_argument("--splits", type=int, default=200)
+    parser.add_argument("--temperature", type=float, default=0.5, help="of the joint choice")
+    parser.add_argument("--marginal-share", type=float, default=0.3, help="of the joint choice")
+    parser.add_argument("--beliefs", action="store_true", help="only try beliefs, on other images")
     a = parser.parse_args()
-    images = Images(read_problem(a))
+    images = Images(read_problem(a), a.temperature, a.marginal_share)
+    if a.beliefs:
+        show_beliefs(images)
+        return
     show_rules(images)
     show_promise(images, a.splits)
     show_sets(images, a.splits)
