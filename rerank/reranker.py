@@ -27,7 +27,7 @@ from rerank.features import similarity_matrix
 from rerank.files import replace_file
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.prediction import MODEL_STAGES, FinalModels, Proposals, Result
+from rerank.prediction import MODEL_STAGES, FinalModels, JointResult, Proposals, Result
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.features import Classes
@@ -48,6 +48,8 @@ _OF_SINGLE_IMAGES = {
     "maps",
     "maps_cross_entropy",
     "model_cross_entropy",
+    "choices",
+    "populations",
     "scores",
     "size_scores",
 }
@@ -204,7 +206,9 @@ class Reranker(BaseEstimator):
 
         @contextmanager
         def open_stage(name: str) -> Iterator[h5py.Group]:
-            with store.open(graph.task(name, ALL if name == "ranking" else FINAL).ref) as file:
+            with store.open(
+                graph.task(name, ALL if name in ("ranking", "calibration") else FINAL).ref
+            ) as file:
                 yield file
 
         self._models_file = _pack(open_stage, recipe, Classes.of(dataset))
@@ -249,6 +253,30 @@ class Reranker(BaseEstimator):
         """
         self._check_fitted()
         return self.models_.predict(image, probabilities)
+
+    def predict_corpus(
+        self, images: Sequence[Array], probabilities: Sequence[Array]
+    ) -> JointResult:
+        """Proposals of several images, chosen together for the highest expected corpus IoU.
+
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) uint8 arrays
+        probabilities : sequence of (H, W, C) or (C, H, W) float arrays
+
+        Returns
+        -------
+        JointResult
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If there is no image, the sequences differ in length, or a map does not fit.
+        """
+        self._check_fitted()
+        return self.models_.predict_corpus(images, probabilities)
 
     def save(self, path: str | Path) -> None:
         """Write a fitted reranker to one HDF5 file, without pickles.

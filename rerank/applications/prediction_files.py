@@ -11,6 +11,7 @@ from rerank.datasets import read_image
 from rerank.datasets.network_maps import network_map_path, read_network_map
 from rerank.engine.progress import Progress
 from rerank.errors import DataError
+from rerank.prediction import choose_jointly
 
 
 def predict_files(
@@ -19,6 +20,7 @@ def predict_files(
     out: Path,
     probabilities: Path | None = None,
     quiet: bool = False,
+    joint: bool = False,
 ) -> list[Path]:
     """Segment image files and write their results; returns the segmentations' paths.
 
@@ -33,6 +35,9 @@ def predict_files(
         Folder of the network maps, for a run that was made from such maps.
     quiet : bool
         Show no progress.
+    joint : bool
+        Choose for all images together, for the highest expected corpus IoU. The results of all
+        images are in memory then.
 
     Returns
     -------
@@ -52,14 +57,22 @@ def predict_files(
             "other, so predict them into different folders"
         )
     models, palette = open_models(work)
-    written = []
+    written: list[Path] = []
+    pending = []
     with Progress(len(images), quiet=quiet) as progress:
         for path in images:
             progress.stage(path.stem)
             image, own = read_image(path), None
             if probabilities is not None:
                 own = read_network_map(network_map_path(probabilities, path.stem))
-            result = models.predict(image, own, path.stem)
-            written.append(write_result(result, image, path.stem, out, palette))
+            if joint:
+                pending.append(models.judge(image, own, path.stem))
+            else:
+                result = models.predict(image, own, path.stem)
+                written.append(write_result(result, image, path.stem, out, palette))
             progress.advance(1)
+    if joint:
+        results = choose_jointly(pending).results
+        for path, result in zip(images, results):
+            written.append(write_result(result, read_image(path), path.stem, out, palette))
     return written

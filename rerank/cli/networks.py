@@ -33,6 +33,11 @@ def add(commands: Commands) -> None:
         "--probabilities",
         help="folder of the images' probability maps, for a run that was made from such maps",
     )
+    predict.add_argument(
+        "--joint",
+        action="store_true",
+        help="choose for all images together, for the highest expected corpus IoU",
+    )
     add_quiet(predict)
 
     refine = add_command(
@@ -91,7 +96,9 @@ def _predict(options: argparse.Namespace) -> int:
 
     maps = None if options.probabilities is None else Path(options.probabilities)
     images = [Path(image) for image in options.images]
-    for path in predict_files(options.work, images, Path(options.out), maps, options.quiet):
+    for path in predict_files(
+        options.work, images, Path(options.out), maps, options.quiet, options.joint
+    ):
         print(path)
     return DONE
 

@@ -58,6 +58,7 @@ ACTS: dict[str, dict[str, str]] = {
         "images": "test_predict",
         "--out": "test_predict",
         "--probabilities": "test_it_arrives",
+        "--joint": "test_it_arrives",
         "--quiet": "test_it_arrives",
     },
     "dense-crf": {
@@ -115,6 +116,7 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         "rerank.applications.prediction_files:predict_files",
         {
             "--probabilities": (["--probabilities", "p"], "probabilities", Path("p")),
+            "--joint": (["--joint"], "joint", True),
             "--quiet": (["--quiet"], "quiet", True),
         },
     ),
