@@ -19,7 +19,7 @@ from rerank.potentials.dense_crf_settings import DenseCRFSettings
 
 Answer = TypeVar("Answer")
 
-#: Parameters that the fully connected CRF is tuned over, the customary ones among them.
+#: Parameters that the fully connected CRF is tuned over: the customary ones, weaker and stronger.
 DENSE_CRF_GRID = (
     DenseCRFSettings(),
     *(
@@ -28,6 +28,8 @@ DENSE_CRF_GRID = (
         )
         for sxy, srgb, compat in itertools.product((40.0, 80.0), (5.0, 13.0), (2.0, 4.0))
     ),
+    DenseCRFSettings(bilateral_compat=20.0),
+    DenseCRFSettings(bilateral_srgb=20.0, bilateral_compat=20.0),
 )
 
 
@@ -83,23 +85,25 @@ def proposed(overrides: Sequence[str] = ()) -> Callable[[Example], dict[str, Cou
         result, seconds = timed(
             lambda: rerank.propose(example.image, example.probabilities, settings)
         )
-        return counts_of_result(example, result, seconds)
+        found = counts_of_result(example, result, seconds)
+        return {"map": found["map"], "choice": found["chosen"], "oracle": found["oracle"]}
 
     return method
 
 
 def counts_of_result(example: Example, result: Any, seconds: float) -> dict[str, Counts]:
-    """Counts of MAP, choice and oracle, and of the gated choice where a result has one.
+    """Counts of MAP, the proposal of the highest score, the one that is taken, and the oracle.
 
-    The oracle is the proposal of the highest image IoU.
+    The last is the proposal of the highest image IoU.
     """
     proposals = [
         example.counts(result.proposals.labels(m), seconds) for m in range(len(result.proposals))
     ]
     quality = image_iou(stacked(proposals))
     best = 0 if np.isnan(quality).all() else int(np.nanargmax(quality))
-    found = {"map": proposals[0], "choice": proposals[result.chosen], "oracle": proposals[best]}
-    gated = getattr(result, "gated", None)
-    if gated is not None:
-        found["gated"] = proposals[int(gated)]
-    return found
+    return {
+        "map": proposals[0],
+        "preferred": proposals[result.preferred],
+        "chosen": proposals[result.chosen],
+        "oracle": proposals[best],
+    }

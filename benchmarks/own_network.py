@@ -6,10 +6,12 @@
 Each row is measured as corpus mIoU and as mean image IoU, with paired bootstrap intervals of the
 gain over the network's own labeling (`argmax`) and the median of CPU seconds an image on one
 thread. `--fit` adds a `Reranker`, cross-fitted within the list by `--folds`, for each of `--seeds`:
-its MAP, its choice, its gated choice where it has one, and its oracle. The parameters of
-`dense_crf_tuned` are chosen from a small grid by the sum of both measures, for each half of the
-list on the other half. With `--train-list` (and `--train-images`, `--train-labels` where they lie
-elsewhere) both are chosen on those images instead; the network must not have seen them.
+its MAP, its choice, its choice behind the gate, its oracle, and with `--joint` the choice for all
+images of a fold together. Settings of the fit, such as the gate's level, are given by `--fit-set`.
+The parameters of `dense_crf_tuned` are chosen from a small grid by the sum of both measures, for
+each half of the list on the other half. With `--train-list` (and `--train-images`, `--train-labels`
+where they lie elsewhere) both are chosen on those images instead; the network must not have seen
+them.
 
 Counts of each method and image are kept beside the table (`--cache`), so that rows can be added and
 an interrupted run goes on. What other code of rerank computed is computed anew, unless
@@ -62,7 +64,7 @@ METHODS: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...] | None]] = {
     "propose": (proposed, ("map", "choice", "oracle"), ()),
 }
 ROWS = ("argmax", "dense_crf", "dense_crf_tuned", "rankseg", "map", "choice", "oracle")
-FITTED = ("map", "choice", "gated", "oracle")
+FITTED = ("map", "preferred", "chosen", "joint", "oracle")
 TITLES = {
     "argmax": "argmax",
     "dense_crf": "dense CRF, customary",
@@ -72,8 +74,9 @@ TITLES = {
     "choice": "propose, choice",
     "oracle": "propose, oracle",
     "fit/map": "fit, MAP",
-    "fit/choice": "fit, choice",
-    "fit/gated": "fit, gated choice",
+    "fit/preferred": "fit, choice",
+    "fit/chosen": "fit, gated choice",
+    "fit/joint": "fit, joint choice",
     "fit/oracle": "fit, oracle",
 }
 
@@ -85,6 +88,7 @@ class Fit(NamedTuple):
     training: ImageSet
     judged: ImageSet
     options: dict[str, Any]
+    joint: bool
 
 
 def version_of(rooms: tuple[str, ...] | None) -> str:
@@ -128,6 +132,12 @@ def run_fit(fit: Fit) -> tuple[str, dict[str, dict[str, Counts]]]:
             example = fit.judged.read(name)
             result, seconds = timed(lambda: model.predict(example.image, example.probabilities))
             found[name] = counts_of_result(example, result, seconds)
+        if fit.joint:
+            examples = [fit.judged.read(name, np.float16) for name in fit.judged.ids]
+            pairs = [e.image for e in examples], [e.probabilities for e in examples]
+            together, seconds = timed(lambda: model.predict_corpus(*pairs))
+            for name, example, result in zip(fit.judged.ids, examples, together.results):
+                found[name]["joint"] = example.counts(result.labels, seconds / len(examples))
     return fit.name, found
 
 
@@ -238,7 +248,7 @@ class Table:
                 "random_state": seed,
                 "background": options.background,
                 "ordered": options.ordered,
-                "settings": tuple(options.fit_set),
+                "settings": ("gate.enabled=true", *options.fit_set),
             }
             if self.training is not None:
                 pairs = [(self.training, self.given)]
@@ -254,7 +264,7 @@ class Table:
             for training, judged in pairs:
                 about = [json.dumps(arguments), *map(training.stamp, training.ids)]
                 digest = hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
-                yield Fit(f"fit/{digest}", training, judged, arguments)
+                yield Fit(f"fit/{digest}", training, judged, arguments, options.joint)
 
     def fitted_rows(self) -> dict[str, list[list[Counts]]]:
         """Each row of the fitted models, once for each seed."""
@@ -264,7 +274,10 @@ class Table:
             key = f"{fit.judged.stamp(image_id)}/{fit.name}/{row}"
             return self.cache.get(key, version)
 
-        tasks = [(f,) for f in fits if any(get(f, "map", i) is None for i in f.judged.ids)]
+        needed = ("map", "joint") if self.options.joint else ("map",)
+        tasks = [
+            (f,) for f in fits if any(get(f, r, i) is None for r in needed for i in f.judged.ids)
+        ]
         by_name = {fit.name: fit for fit in fits}
         for k, (name, found) in enumerate(self._parallel(run_fit, tasks), 1):
             for image_id, rows in found.items():
@@ -313,6 +326,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=V", help="of propose")
     parser.add_argument("--tune-images", type=int, default=60, help="images to tune on, at most")
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--joint", action="store_true", help="the choice for all images of a fold")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ordered", action="store_true", help="a video: folds are contiguous")
