@@ -1,44 +1,38 @@
 """Which settings of `rerank.propose` are best over several networks and data sets?
 
     python benchmarks/settings_sweep.py --sets sets.json --vary potts_weight=0.5,1,2 \
-        --vary contrast_scale=1,4,8 --vary superpixels.n_segments=300,500 --temperatures 0.1,0.3,1
+        --vary superpixels.n_segments=300,500 --vary temperature=0.1,0.3,1
 
 `sets.json` names the sets: {"mnv2": {"maps": DIR, "images": DIR, "labels": DIR, "list": FILE,
 "void": 255}, ...}; take training images that the networks have not seen. Settings vary one at a
-time around the defaults (and `--set`), or in all combinations with `--grid`. The temperature of the
-minimum Bayes risk choice is a factor on the standard deviation of an image's energies; all factors
-share the proposals. The table shows the gains of MAP, choice and oracle over the network's own
-labeling, corpus mIoU / mean image IoU in points, for each set and as the mean over sets.
-
-Superpixels are computed once for each image and each pair of their settings.
+time around the defaults (and `--set`), or in all combinations with `--grid`. The table shows the
+gains of MAP, choice and oracle over the network's own labeling, corpus mIoU / mean image IoU in
+points, for each set and as the mean over sets. Superpixels are computed once for each image and
+each pair of their settings.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from image_sets import VOID, Example, ImageSet, both_measures
+from image_sets import VOID, ImageSet, both_measures
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+import rerank
 from rerank.config import ProposeSettings, SuperpixelSettings, build_propose_settings
-from rerank.features import similarity_matrix
 from rerank.metrics import IntersectionUnion, image_iou, region_histogram, region_intersection_union
-from rerank.potentials.energy_settings import EnergySettings
-from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.ranking import expected_quality
-from rerank.stages.crf_settings import CRFChoice
-from rerank.stages.proposals import NETWORK, Drawing, image_proposals
-from rerank.stages.superpixels import graph_of, segment
 
 MEASURED = ("map", "choice", "oracle")
 
@@ -58,84 +52,52 @@ class Setting(NamedTuple):
         return build_propose_settings([*base, *self.overrides])
 
 
-class Regions:
-    """An image's superpixels with what each method reads of them."""
+@contextmanager
+def superpixels_once() -> Iterator[None]:
+    """Let `rerank.propose` segment one image once for each of its settings of superpixels."""
+    module, known = importlib.import_module("rerank.reranker"), {}
+    segment = module.segment
 
-    def __init__(self, example: Example, superpixels: SuperpixelSettings) -> None:
-        own = network_labels(example.probabilities, example.image)
-        self.arrays = segment(example.image, superpixels, own)
-        self.graph = graph_of(self.arrays)
-        n_classes = example.probabilities.shape[2]
-        self.histogram = region_histogram(
-            self.arrays["superpixels"], example.labels, n_classes, VOID
-        )
-        self.example, self.n_classes = example, n_classes
-        self._maps: dict[bool, np.ndarray] = {}
+    def remembered(image: Any, settings: SuperpixelSettings, *own: Any) -> Any:
+        key = settings.model_dump_json()
+        if key not in known:
+            known[key] = segment(image, settings, *own)
+        return known[key]
 
-    def region_probabilities(self, refined: bool) -> np.ndarray:
-        """The network map, averaged over superpixels."""
-        if refined not in self._maps:
-            self._maps[refined] = map_to_regions(
-                self.example.probabilities,
-                self.example.image,
-                self.arrays["superpixels"],
-                refined=refined,
-            )
-        return self._maps[refined]
-
-    def draw(self, settings: ProposeSettings) -> dict[str, Any]:
-        """The proposals, as `rerank.propose` makes them."""
-        return image_proposals(
-            {"unary": self.region_probabilities(settings.dense_crf)},
-            self.graph,
-            self.arrays["region_values"],
-            CRFChoice(
-                EnergySettings(settings.potts_weight, settings.contrast_scale, settings.base),
-                None,
-                settings.diversity,
-            ),
-            Drawing(settings.n_proposals, settings.map_inference, settings.inference),
-            self.arrays[NETWORK],
-        )
+    module.segment = remembered
+    try:
+        yield
+    finally:
+        module.segment = segment
 
 
-def run_image(
-    given: ImageSet, image_id: str, settings: Sequence[ProposeSettings], factors: Sequence[float]
-) -> np.ndarray:
-    """Counts (2, 1 + S, 2 + F, C) of one image: intersections and unions.
+def run_image(given: ImageSet, image_id: str, settings: Sequence[ProposeSettings]) -> np.ndarray:
+    """Counts (2, 1 + S, 3, C) of one image: intersections and unions.
 
     The first of the second axis is the network's own labeling, the others are the settings; the
-    third axis is MAP, oracle, and the choice by each temperature factor.
+    third axis is MAP, choice and oracle.
     """
     torch.set_num_threads(1)
     example = given.read(image_id)
     n_classes = example.probabilities.shape[2]
-    counts = np.zeros((2, 1 + len(settings), 2 + len(factors), n_classes), dtype=np.int64)
-    regions: dict[SuperpixelSettings, Regions] = {}
-    with threadpool_limits(1):
+    counts = np.zeros((2, 1 + len(settings), 3, n_classes), dtype=np.int64)
+    own = example.counts(example.probabilities.argmax(axis=2), 0.0)
+    counts[:, 0] = np.stack([own.intersections, own.unions])[:, np.newaxis]
+    with threadpool_limits(1), superpixels_once():
         for s, chosen in enumerate(settings, 1):
-            key = chosen.superpixels
-            if key not in regions:
-                regions[key] = Regions(example, key)
-            here = regions[key]
-            drawn = here.draw(chosen)
-            labelings, energies = drawn["labelings"], drawn["energies"]
-            both = region_intersection_union(here.histogram, labelings)
+            result = rerank.propose(example.image, example.probabilities, chosen)
+            histogram = region_histogram(
+                result.proposals.superpixels, example.labels, n_classes, VOID
+            )
+            both = region_intersection_union(histogram, result.proposals.labelings)
             quality = np.nan_to_num(image_iou(both), nan=-1.0)
-            similarity = similarity_matrix(labelings, here.graph.areas, n_classes)
-            spread = max(float(energies.std()), 1e-9)
-            picked = [0, int(quality.argmax())] + [
-                int(expected_quality(energies, similarity, temperature=spread * f).argmax())
-                for f in factors
-            ]
+            picked = [0, result.chosen, int(quality.argmax())]
             counts[:, s] = both.intersections[picked], both.unions[picked]
-        own = region_intersection_union(here.histogram, here.arrays[NETWORK][None])
-        counts[:, 0] = own.intersections, own.unions
     return counts
 
 
 def gains_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Figures (2,) of the network's own labeling, and gains (S, 2 + F, 2) in points."""
+    """Figures (2,) of the network's own labeling, and gains (S, 3, 2) in points."""
     _, _, n_settings, n_picked, _ = counts.shape
     figures = np.array(
         [
@@ -157,22 +119,14 @@ def settings_to_try(vary: Sequence[str], grid: bool) -> list[Setting]:
     return [Setting(()), *(Setting((one,)) for axis in axes for one in axis)]
 
 
-def markdown(
-    names: Sequence[str], tried: Sequence[Setting], factors: Sequence[float], gains: np.ndarray
-) -> str:
-    """The table of gains (n_sets, S, 2 + F, 2); the last columns are means over sets."""
+def markdown(names: Sequence[str], tried: Sequence[Setting], gains: np.ndarray) -> str:
+    """The table of gains (n_sets, S, 3, 2); the last columns are means over sets."""
     titles = [f"{name} {measured}" for name in [*names, "mean"] for measured in MEASURED]
-    lines = [
-        f"| settings | factor | {' | '.join(titles)} |",
-        "| --- | --- |" + " --- |" * len(titles),
-    ]
+    lines = [f"| settings | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
     shown = np.concatenate([gains, gains.mean(axis=0, keepdims=True)])
     for s, setting in enumerate(tried):
-        for f, factor in enumerate(factors):
-            cells = [
-                f"{one[s, p, 0]:+.1f} / {one[s, p, 1]:+.1f}" for one in shown for p in (0, 2 + f, 1)
-            ]
-            lines.append(f"| {setting.name} | {factor:g} | {' | '.join(cells)} |")
+        cells = [f"{one[s, p, 0]:+.1f} / {one[s, p, 1]:+.1f}" for one in shown for p in range(3)]
+        lines.append(f"| {setting.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -187,11 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vary", action="append", default=[], metavar="A.B=V,V")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=V")
     parser.add_argument("--grid", action="store_true")
-    parser.add_argument("--temperatures", default="0.1,0.3,1", help="factors, by commas")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON; the table goes beside it as .md")
     options = parser.parse_args(arguments)
-    factors = [float(value) for value in options.temperatures.split(",")]
     tried = settings_to_try(options.vary, options.grid)
     settings = [setting.settings(options.set) for setting in tried]
     sets = json.loads(options.sets.read_text(encoding="utf-8"))
@@ -203,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = ImageSet.of(*folders, about.get("void", VOID))
         ids, begin = given.ids[:: options.every], time.monotonic()
         run = Parallel(n_jobs=options.jobs)
-        counts = run(delayed(run_image)(given, i, settings, factors) for i in ids)
+        counts = run(delayed(run_image)(given, i, settings) for i in ids)
         figures, gains = gains_of(np.stack(counts, axis=1))
         own[name] = {"corpus": figures[0], "image": figures[1], "n_images": len(ids)}
         found.append(gains)
@@ -213,15 +165,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
     gains = np.stack(found)
-    text = markdown(names, tried, factors, gains)
+    text = markdown(names, tried, gains)
     print(text)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         about = {
             "own": own,
             "base": options.set,
-            "factors": factors,
-            "axes": ["set", "setting", "map, oracle, choice by factor", "corpus, image"],
+            "axes": ["set", "setting", "map, choice, oracle", "corpus, image"],
             "settings": [setting.name for setting in tried],
             "gains": gains.round(3).tolist(),
         }
