@@ -42,12 +42,15 @@ class RunData:
         The file of backbone weights.
     maps : Maps or None
         The network maps of all images, where the unaries are made from them.
+    auxiliary_maps : tuple of Maps
+        Those of further networks, which only stage 2 uses.
     """
 
     train: Dataset
     evaluate: Dataset | None = None
     weights: str | None = None
     maps: Maps | None = None
+    auxiliary_maps: tuple[Maps, ...] = ()
     _image_digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -66,7 +69,7 @@ class RunData:
 
         Parameters
         ----------
-        kind : {"images", "weights", "maps"}
+        kind : {"images", "weights", "maps", "auxiliary_maps"}
             Images and their labels count as one.
         part : Part
 
@@ -80,8 +83,10 @@ class RunData:
             return [self._image_digests[image_id] for image_id in part.image_ids]
         if kind == "weights":
             return [] if self.weights is None else [_file_digest(self.weights)]
-        assert self.maps is not None
-        return [self.maps.digest(i) for i in sorted({*part.image_ids, *part.train_ids})]
+        assert self.maps is not None or kind != "maps"
+        read = self.auxiliary_maps if kind == "auxiliary_maps" else (self.maps,)
+        ids = sorted({*part.image_ids, *part.train_ids})
+        return [maps.digest(i) for maps in read if maps is not None for i in ids]
 
     def _digest_images(self) -> None:
         if self._image_digests:
@@ -146,7 +151,8 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
     )
     folder = recipe.unary.probabilities if recipe.unary.source == "probabilities" else None
     maps = None if folder is None else MapFolder(Path(folder))
-    return RunData(train, evaluate, find_weights(recipe, data_root), maps)
+    others = tuple(MapFolder(Path(other)) for other in recipe.auxiliary.probabilities)
+    return RunData(train, evaluate, find_weights(recipe, data_root), maps, others)
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
