@@ -384,6 +384,12 @@ class Recipe(Settings):
             raise ValueError(
                 "unary.source=probabilities needs the folder of the maps; set unary.probabilities"
             )
+        least = 2 + self.fusion.enabled
+        if unary.source == "probabilities" and self.proposals.n_proposals < least:
+            raise ValueError(
+                f"proposals.n_proposals is {self.proposals.n_proposals}; the network "
+                f"and MAP always stand among them; set it to {least} or more"
+            )
         if self.proposals.generator == "pool" and self.proposals.inference != "auto":
             raise ValueError(
                 "proposals.inference is of the generator div_mbest; set "
@@ -433,7 +439,7 @@ class ProposeSettings(Settings):
     contrast_scale: NonNegative = 4.0
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
-    n_proposals: Count = 30
+    n_proposals: typing.Annotated[int, Field(ge=2)] = 30
     diversity: Positive = 0.3
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
 

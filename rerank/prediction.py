@@ -17,14 +17,14 @@ from rerank.evidence import ImageEvidence, region_signals
 from rerank.features import detect_edges
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
-from rerank.potentials.network_map import map_to_regions
+from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
-from rerank.stages.proposals import Drawing, image_proposals
+from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
 from rerank.stages.superpixel_features import (
     Descriptor,
@@ -58,6 +58,7 @@ class Proposals:
     Attributes
     ----------
     superpixels : (H, W) int32 array
+        Regions of the image; with a network map, superpixels split along the network's borders.
     labelings : (M, n) uint8 array
         Labels of the superpixels; the first labeling is MAP.
     energies : (M,) float64 array
@@ -76,6 +77,11 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.labelings)
+
+    @property
+    def network(self) -> int | None:
+        """The proposal that is the network's own labeling; None where there is no network map."""
+        return self.generators.index(NETWORK) if NETWORK in self.generators else None
 
     def labels(self, proposal: int) -> Array:
         """Full-resolution labels of a proposal, (H, W) uint8."""
@@ -296,7 +302,23 @@ class FinalModels:
         self, image: Array, probabilities: Array | None, image_id: str, auxiliary: Sequence[Array]
     ) -> _View:
         recipe = self.recipe
-        regions = segment(image, recipe.superpixels)
+        own = recipe.unary.source == "probabilities"
+        if probabilities is not None and not own:
+            raise ConfigError(
+                "this run has models of its own and does not use probability maps; leave "
+                "--probabilities away"
+            )
+        if probabilities is None and own:
+            raise ConfigError(
+                "this run was made from probability maps; give those of the new "
+                "images with --probabilities"
+            )
+        labels = None
+        if probabilities is not None:
+            labels = network_labels(
+                probabilities, image, n_classes=self.classes.n_classes, where=image_id
+            )
+        regions = segment(image, recipe.superpixels, labels)
         superpixels = regions["superpixels"]
         described: dict[int, FloatArray] = {}
 
@@ -305,21 +327,12 @@ class FinalModels:
                 described[id(descriptor)] = descriptor(image, superpixels)
             return described[id(descriptor)]
 
-        if probabilities is not None and recipe.unary.source != "probabilities":
-            raise ConfigError(
-                "this run has models of its own and does not use probability maps; leave "
-                "--probabilities away"
-            )
         if self._classifier is not None and self._describe is not None:
             unary = self._classifier.predict_proba(describe(self._describe))
         elif self._network is not None:
             unary = self._network.predict_proba(image, superpixels)
-        elif probabilities is None:
-            raise ConfigError(
-                "this run was made from probability maps; give those of the new "
-                "images with --probabilities"
-            )
         else:
+            assert probabilities is not None
             unary = map_to_regions(
                 probabilities,
                 image,
@@ -351,7 +364,12 @@ class FinalModels:
             signals = region_signals(evidence, regions["areas"], regions["region_values"])
             sources["fusion"] = self._fusion.predict_proba(signals).astype(np.float32)
         drawn = image_proposals(
-            sources, graph_of(regions), regions["region_values"], self._choice, Drawing.of(recipe)
+            sources,
+            graph_of(regions),
+            regions["region_values"],
+            self._choice,
+            Drawing.of(recipe),
+            regions.get(NETWORK),
         )
         return _View(regions, drawn, evidence, sources.get("fusion"))
 

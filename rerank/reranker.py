@@ -26,14 +26,14 @@ from rerank.errors import DataError, InputError, StoreError
 from rerank.features import similarity_matrix
 from rerank.files import replace_file
 from rerank.potentials.energy_settings import EnergySettings
-from rerank.potentials.network_map import map_to_regions
+from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.prediction import MODEL_STAGES, FinalModels, Proposals, Result
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.features import Classes
 from rerank.stages.index import make_parts
 from rerank.stages.pipeline import STAGES
-from rerank.stages.proposals import Drawing, image_proposals
+from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData
 from rerank.stages.superpixels import graph_of, segment
 from rerank.types import Array
@@ -82,13 +82,12 @@ def propose(
         If the map does not fit the image, is not of probabilities, or has more than 255 classes.
     """
     chosen = build_propose_settings() if settings is None else settings
-    regions = segment(image, chosen.superpixels)
+    labels = network_labels(probabilities, image, where=where)
+    regions = segment(image, chosen.superpixels, labels)
     found = map_to_regions(
         probabilities, image, regions["superpixels"], refined=chosen.dense_crf, where=where
     )
     n_classes = found.shape[1]
-    if n_classes > 255:
-        raise InputError(f"{where}: {n_classes} classes; at most 255 can be written as PNG")
     energy = EnergySettings(chosen.potts_weight, chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
     drawn = image_proposals(
@@ -97,6 +96,7 @@ def propose(
         regions["region_values"],
         CRFChoice(energy, None, chosen.diversity),
         Drawing(chosen.n_proposals, chosen.map_inference, chosen.inference),
+        regions[NETWORK],
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
     similarity = similarity_matrix(proposals.labelings, graph.areas, n_classes)

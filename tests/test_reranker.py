@@ -151,3 +151,27 @@ def test_propose_finds_more_than_the_map_itself() -> None:
     np.testing.assert_array_equal(found.proposals.labelings, channels_first.proposals.labelings)
     assert len(np.unique(found.proposals.labelings, axis=0)) > 1
     assert (found.labels == sample.labels).mean() > 0.7
+
+
+def test_the_networks_own_labeling_is_a_proposal_pixel_for_pixel(
+    given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker
+) -> None:
+    images, maps, _ = given
+    settings = build_propose_settings(["superpixels.n_segments=20", "n_proposals=2"])
+    for image, network_map in zip(images[:3], maps[:3]):
+        own = network_map.argmax(axis=2)
+        for proposals in (
+            rerank.propose(image, network_map, settings).proposals,
+            rerank.propose(image, np.moveaxis(network_map, 2, 0), settings).proposals,
+            fitted.predict(image, network_map).proposals,
+        ):
+            assert proposals.network is not None
+            assert proposals.generators[0] == "map"
+            np.testing.assert_array_equal(proposals.labels(proposals.network), own)
+
+
+def test_too_few_proposals_for_the_network_and_map() -> None:
+    with pytest.raises(ConfigError, match="n_proposals"):
+        build_propose_settings(["n_proposals=1"])
+    with pytest.raises(ConfigError, match="set it to 3 or more"):
+        rerank.Reranker(2)._recipe()

@@ -115,23 +115,11 @@ def region_probabilities(
     >>> region_probabilities(maps, np.array([[0, 0]]))
     array([[0.5, 0.5]])
     """
-    values, superpixels = np.asarray(probabilities), np.asarray(superpixels)
+    superpixels = np.asarray(superpixels)
     count_superpixels(superpixels)
     prefix = f"{where}: " if where else ""
     size = superpixels.shape
-    wanted = "C" if n_classes is None else str(n_classes)
-    expected = f"({size[0]}, {size[1]}, {wanted}) or ({wanted}, {size[0]}, {size[1]})"
-    if values.ndim != 3:
-        raise InputError(f"{prefix}a probability map must be {expected}, got shape {values.shape}")
-    last = values.shape[:2] == size and n_classes in (None, values.shape[2])
-    first = values.shape[1:] == size and n_classes in (None, values.shape[0])
-    if not last and not first:
-        raise InputError(
-            f"{prefix}a probability map must be {expected}, got shape {values.shape}; resize the "
-            "map to its image and keep the classes in the order of the data set"
-        )
-    if not last:
-        values = np.moveaxis(values, 0, -1)
+    values = classes_last(np.asarray(probabilities), size, n_classes, where)
     if not np.issubdtype(values.dtype, np.floating):
         raise InputError(
             f"{prefix}a probability map must be of floats in 0..1, got {values.dtype}; divide "
@@ -155,6 +143,47 @@ def region_probabilities(
     means = region_mean(values / totals[..., None], superpixels)
     rows: FloatArray = means / means.sum(axis=1, keepdims=True)
     return rows
+
+
+def classes_last(
+    probabilities: Array, size: tuple[int, int], n_classes: int | None = None, where: str = ""
+) -> Array:
+    """A network map with its classes as the last axis.
+
+    Parameters
+    ----------
+    probabilities : (H, W, C) or (C, H, W) array
+    size : (int, int)
+        (H, W) of the image; if both axes fit, the classes are the last one.
+    n_classes : int, optional
+        What C must be; any by default.
+    where : str
+        File or image that messages name.
+
+    Returns
+    -------
+    (H, W, C) array
+        A view.
+
+    Raises
+    ------
+    InputError
+        If the map's size is not that of the image, or its classes are not `n_classes`.
+    """
+    prefix = f"{where}: " if where else ""
+    wanted = "C" if n_classes is None else str(n_classes)
+    expected = f"({size[0]}, {size[1]}, {wanted}) or ({wanted}, {size[0]}, {size[1]})"
+    shape = probabilities.shape
+    if probabilities.ndim != 3:
+        raise InputError(f"{prefix}a probability map must be {expected}, got shape {shape}")
+    if shape[:2] == size and n_classes in (None, shape[2]):
+        return probabilities
+    if shape[1:] == size and n_classes in (None, shape[0]):
+        return np.moveaxis(probabilities, 0, -1)
+    raise InputError(
+        f"{prefix}a probability map must be {expected}, got shape {shape}; resize the "
+        "map to its image and keep the classes in the order of the data set"
+    )
 
 
 # half-precision softmax of some 20 classes is off by less than 0.005

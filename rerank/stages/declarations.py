@@ -84,6 +84,11 @@ def crf_inputs(recipe: Recipe) -> Inputs:
     return (("superpixels", "others"), *reach("unaries", "fusion"))
 
 
+def superpixels_reads(recipe: Recipe) -> tuple[str, ...]:
+    """What superpixels are made from; those of a network's maps keep to its borders."""
+    return ("images", "maps") if recipe.unary.source == "probabilities" else ("images",)
+
+
 def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
     """What stage 1 reads from outside the store."""
     sources = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
@@ -320,9 +325,9 @@ _DECLARATIONS = {
     "crf_settings": _Declaration(
         "choosing the CRF's settings", _crf_settings, version=6, cost=0.5, fits=True
     ),
-    "proposals": _Declaration("MAP and diverse proposals", _proposals, version=4, cost=0.4),
-    "quality": _Declaration("comparing proposals with the truth", cost=0.01),
-    "features": _Declaration("features of proposals", _features, version=6, cost=0.3),
+    "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
+    "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
+    "features": _Declaration("features of proposals", _features, version=7, cost=0.3),
     "ranking": _Declaration("the rankers", _ranking, version=9, cost=0.5),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(

@@ -25,12 +25,14 @@ from rerank.proposals import ProposalSet, generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.classifiers import ImageModels, load_models, read_scores
 from rerank.stages.fusion import TrainingPriors, image_evidence, open_sources, read_probabilities
+from rerank.stages.proposals import MAP_NAMES, NETWORK
 from rerank.stages.segnet import read_map
 from rerank.stages.superpixels import VALUE_NAMES, graph_of
 from rerank.types import Array, FloatArray
 
 #: Generators that a table has columns for, by the recipe's setting.
-GENERATORS = {"div_mbest": ("map", "div_mbest"), "pool": ("map", *generator_names())}
+_FIRST = (*MAP_NAMES.values(), NETWORK)
+GENERATORS = {"div_mbest": (*_FIRST, "div_mbest"), "pool": (*_FIRST, *generator_names())}
 
 
 class Classes(NamedTuple):

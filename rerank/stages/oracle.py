@@ -46,8 +46,9 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
     ----------
     job : Job
     parts : tuple of str
-    prefix : {"", "unary_", "bound_"}
-        Counts of other labelings: those of the unaries alone, or the best that superpixels allow.
+    prefix : {"", "unary_", "bound_", "network_"}
+        Counts of other labelings: those of the unaries alone, the best that superpixels allow, or
+        the network's own.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from rerank.stages.run_data import open_data
 STAGES = (
     INDEX,
     # Stage 1: superpixels and their class probabilities.
-    stage("superpixels", reads=("images",)),
+    stage("superpixels", reads=declarations.superpixels_reads),
     stage("superpixel_features", own("superpixels"), reads=("images", "weights")),
     stage("unaries", fit("superpixels", "superpixel_features"), reads=declarations.unaries_reads),
     # What only stage 2 knows of an image, and its fusion with the unaries.

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.crf import map_inference
+from rerank.crf import PottsEnergy, map_inference
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.proposals import ProposalSet
 from rerank.proposals.pool_rows import RESERVE, fill, pool_contexts, run_rows
@@ -19,7 +19,11 @@ from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
 from rerank.superpixels import RegionGraph
 from rerank.tuning.diversity import div_mbest_by_area
-from rerank.types import FloatArray
+from rerank.types import Array, FloatArray
+
+#: Generators of the labelings that come first: the MAPs of both CRFs, and a network's own.
+MAP_NAMES = {"unary": "map", "fusion": "fusion_map"}
+NETWORK = "network"
 
 
 class Drawing(NamedTuple):
@@ -53,6 +57,7 @@ def image_proposals(
     appearance: FloatArray,
     choice: CRFChoice,
     drawing: Drawing = Drawing(),  # noqa: B008
+    network: Array | None = None,
 ) -> dict[str, Any]:
     """The proposals of one image as the arrays that are stored.
 
@@ -65,14 +70,17 @@ def image_proposals(
         The superpixels' `region_values`.
     choice : CRFChoice
     drawing : Drawing
+    network : (n,) uint8 array, optional
+        A network's own labeling of the regions, to stand among the proposals.
 
     Returns
     -------
     dict
-        The first labeling is the MAP of the CRF on the unaries alone, the second, with fusion,
-        that of the CRF on the fused posterior. Energies and bounds are of the last source's CRF.
-        Where the MAP solver finds a lower energy than a generator's own, its labeling takes that
-        place, so that "MAP" is the best answer that is known.
+        The first labeling, `map`, is the MAP of the CRF on the unaries alone; the second, with
+        fusion, `fusion_map`, is that of the CRF on the fused posterior. The network's own labeling,
+        `network`, follows. Energies and bounds are of the last source's CRF. Where the MAP solver
+        finds a lower energy than a generator's own, its labeling takes that place, so that "MAP" is
+        the best answer that is known.
     """
     contexts = pool_contexts(probabilities, graph, appearance, choice.energies)
     maps = [map_inference(c.energy, drawing.map_inference) for c in contexts.values()]
@@ -82,17 +90,14 @@ def image_proposals(
         found = run_rows(choice.pool, contexts, RESERVE * wanted, drawing.random_state)
     else:
         found = div_mbest_by_area(main, graph, wanted, choice.diversity, drawing.inference)
-    labelings = np.array([result.labeling for result in maps])
-    energies = main.evaluate(labelings)
     bound = maps[-1].lower_bound
-    best = ProposalSet.of(
-        "map",
-        labelings,
-        energies,
-        np.minimum(energies, bound),
-        each=[{"source": source} for source in contexts],
-    )
-    found = fill(_with_maps(best, found), wanted)
+    first = [
+        _single(MAP_NAMES[source], result.labeling, main, bound)
+        for source, result in zip(contexts, maps)
+    ]
+    if network is not None:
+        first.append(_single(NETWORK, network, main, bound))
+    found = fill(_with_first(ProposalSet.concatenate(first), found), wanted)
     return {
         "labelings": found.labelings.astype(np.uint8),
         "energies": found.energies,
@@ -102,12 +107,18 @@ def image_proposals(
     }
 
 
-def _with_maps(maps: ProposalSet, found: ProposalSet) -> ProposalSet:
-    """The MAPs, then the others without what equals them; equal MAPs are both kept."""
+def _single(name: str, labeling: Array, energy: PottsEnergy, bound: float) -> ProposalSet:
+    labelings = np.asarray(labeling, dtype=np.int64)[None]
+    energies = energy.evaluate(labelings)
+    return ProposalSet.of(name, labelings, energies, np.minimum(energies, bound))
+
+
+def _with_first(first: ProposalSet, found: ProposalSet) -> ProposalSet:
+    """The first ones, all kept, then the others without what equals one of them."""
     others = [
-        k for k, row in enumerate(found.labelings) if not (row == maps.labelings).all(axis=1).any()
+        k for k, row in enumerate(found.labelings) if not (row == first.labelings).all(axis=1).any()
     ]
-    return ProposalSet.concatenate([maps, found.take(others)])
+    return ProposalSet.concatenate([first, found.take(others)])
 
 
 def run(job: Job, file: h5py.File) -> None:
@@ -123,5 +134,6 @@ def run(job: Job, file: h5py.File) -> None:
                 arrays["region_values"],
                 choice,
                 Drawing.of(job.recipe),
+                arrays.get(NETWORK),
             )
             write_image(file, index, found)

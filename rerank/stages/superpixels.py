@@ -1,4 +1,8 @@
-"""Superpixels and their graph, and the pixels of each class in each superpixel."""
+"""Superpixels and their graph, and the pixels of each class in each superpixel.
+
+Where a network of the user's gives the class probabilities, superpixels are split along the borders
+of its own labeling, so that this labeling is one of the regions, pixel for pixel.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,15 @@ import numpy as np
 from rerank.config import SuperpixelSettings
 from rerank.engine.stage import Job, write_image
 from rerank.metrics import region_histogram
+from rerank.potentials.network_map import network_labels
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,
     lab_image,
+    labels_of_regions,
     region_mean,
     slic_superpixels,
+    split_at_borders,
 )
 from rerank.types import Array, FloatArray
 
@@ -24,25 +31,32 @@ from rerank.types import Array, FloatArray
 VALUE_NAMES = ("lightness", "green_red", "blue_yellow", "roughness")
 
 
-def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
+def segment(
+    image: Array, settings: SuperpixelSettings, network_labels: Array | None = None
+) -> dict[str, Any]:
     """Superpixels of one image and their graph, as the arrays that are stored.
 
     Parameters
     ----------
     image : (H, W, 3) uint8 array
     settings : SuperpixelSettings
+    network_labels : (H, W) uint8 array, optional
+        A network's own labeling; superpixels are split along its borders.
 
     Returns
     -------
     dict of arrays
         For n superpixels and m pairs of neighbours: `superpixels` (H, W) uint16 or uint32; `edges`
         (m, 2), `boundary_length` and `contrast` (m,), `areas` (n,), all as in `RegionGraph`;
-        `region_values` (n, 4) float32, named by `VALUE_NAMES`.
+        `region_values` (n, 4) float32, named by `VALUE_NAMES`; `network` (n,) uint8, the network's
+        own labeling of the regions, where it was given.
     """
     superpixels = slic_superpixels(image, settings.n_segments, settings.compactness)
+    if network_labels is not None:
+        superpixels = split_at_borders(superpixels, network_labels)
     graph = adjacency_graph(superpixels, image)
     n = int(superpixels.max()) + 1
-    return {
+    arrays = {
         "superpixels": superpixels.astype(np.uint16 if n <= 1 << 16 else np.uint32),
         "edges": graph.edges,
         "boundary_length": graph.boundary_length,
@@ -50,6 +64,9 @@ def segment(image: Array, settings: SuperpixelSettings) -> dict[str, Any]:
         "areas": graph.areas,
         "region_values": _region_values(image, superpixels),
     }
+    if network_labels is not None:
+        arrays["network"] = labels_of_regions(superpixels, network_labels)
+    return arrays
 
 
 def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:
@@ -71,7 +88,15 @@ def run(job: Job, file: h5py.File) -> None:
     dataset = job.data.of(job.part)
     for index, image_id in enumerate(job.part.image_ids):
         sample = dataset[image_id]
-        arrays = segment(sample.image, job.recipe.superpixels)
+        own = None
+        if job.recipe.unary.source == "probabilities":
+            own = network_labels(
+                job.data.maps.read(image_id),
+                sample.image,
+                n_classes=dataset.n_classes,
+                where=job.data.maps.where(image_id),
+            )
+        arrays = segment(sample.image, job.recipe.superpixels, own)
         histogram = region_histogram(
             arrays["superpixels"], sample.labels, dataset.n_classes, dataset.ignore_index
         )

@@ -6,6 +6,7 @@ everything after this room works on the n superpixels and returns to pixels with
 
 from rerank.superpixels.adjacency_graph import RegionGraph, adjacency_graph
 from rerank.superpixels.drawing import draw_boundaries
+from rerank.superpixels.label_borders import labels_of_regions, split_at_borders
 from rerank.superpixels.positions import POSITION_NAMES, superpixel_positions
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.region_mean import region_mean, to_pixels
@@ -19,8 +20,10 @@ __all__ = [
     "count_superpixels",
     "draw_boundaries",
     "lab_image",
+    "labels_of_regions",
     "region_mean",
     "slic_superpixels",
+    "split_at_borders",
     "superpixel_positions",
     "to_pixels",
 ]
