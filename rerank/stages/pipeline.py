@@ -15,7 +15,6 @@ from rerank.stages.declarations import every, fit, own, stage
 from rerank.stages.index import INDEX, make_parts
 from rerank.stages.run_data import open_data
 
-
 STAGES = (
     INDEX,
     # Stage 1: superpixels and their class probabilities.
