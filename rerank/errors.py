@@ -21,6 +21,10 @@ class DataError(RerankError):
     """A file of the user's (image, mask, weights, probability map) that cannot be used."""
 
 
+class ManyProblemsError(DataError):
+    """Several files of the user's that cannot be used; the message has one line for each."""
+
+
 class ConfigError(RerankError, ValueError):
     """A recipe or setting that is unknown, of the wrong type, or out of range."""
 

@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Sequence
 
 from rerank._version import __version__
-from rerank.cli import data_sets, networks, papers, results, work_folder
+from rerank.cli import data_sets, masks, networks, papers, results, work_folder
 from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
-from rerank.errors import ConfigError, RerankError
+from rerank.errors import ConfigError, ManyProblemsError, RerankError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RerankError as error:
         if getattr(options, "debug", False):
             traceback.print_exc()
-        print(f"rerank: {' '.join(str(error).split())}", file=sys.stderr)
+        many = isinstance(error, ManyProblemsError)
+        for line in str(error).splitlines() if many else [str(error)]:
+            print(f"rerank: {' '.join(line.split())}", file=sys.stderr)
         return UNUSABLE if isinstance(error, ConfigError) else FAILED
     except MemoryError:
         print(
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (networks, work_folder, results, data_sets, papers):
+    for group in (networks, masks, work_folder, results, data_sets, papers):
         group.add(commands)
     return parser
 

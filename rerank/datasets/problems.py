@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rerank.errors import DataError
+from rerank.errors import DataError, ManyProblemsError
 
 
 @dataclass(frozen=True, order=True)
@@ -77,3 +78,54 @@ def problem_of(error: DataError) -> FileProblem:
     if error.args and isinstance(error.args[0], FileProblem):
         return error.args[0]
     return FileProblem("data set", str(error), "see the message")
+
+
+def problems_error(problems: Sequence[object], most: int = 20) -> ManyProblemsError:
+    """Make the error of several problems: a line for each of the first, and how many follow.
+
+    Parameters
+    ----------
+    problems : sequence of FileProblem or str
+        At least one.
+    most : int
+        Lines that are shown.
+
+    Returns
+    -------
+    ManyProblemsError
+
+    Examples
+    --------
+    >>> print(problems_error(["a.png: damaged", "b.png: damaged", "c.png: damaged"], most=2))
+    a.png: damaged
+    b.png: damaged
+    and 1 more problem
+    """
+    lines = [" ".join(str(problem).split()) for problem in problems]
+    left = len(lines) - most
+    if left > 0:
+        lines = [*lines[:most], f"and {left} more problem{'s' if left > 1 else ''}"]
+    return ManyProblemsError("\n".join(lines))
+
+
+def some_names(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list and how many follow, for a message.
+
+    Parameters
+    ----------
+    names : sequence of str
+    most : int
+        Names that are shown.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> some_names(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    left = len(names) - most
+    shown = ", ".join(names[:most])
+    return f"{shown} and {left} more" if left > 0 else shown

@@ -47,6 +47,7 @@ def bootstrap_interval(
     n_resamples: int = 2000,
     confidence: float = 0.95,
     random_state: RandomState = 0,
+    groups: IntArray | None = None,
 ) -> Interval:
     """Percentile bootstrap over images, of a measure or of a paired difference.
 
@@ -66,6 +67,10 @@ def bootstrap_interval(
     confidence : float in (0, 1)
         Share of the resamples that lie within the interval.
     random_state : int, Generator or None
+    groups : (N,) integer array, optional
+        Group of each image, such as its video, 0..G-1. Whole groups are then drawn with
+        replacement instead of images (the cluster bootstrap, Davison & Hinkley 1997, section
+        3.8), because images of one group are alike.
 
     Returns
     -------
@@ -75,6 +80,7 @@ def bootstrap_interval(
     ------
     InputError
         The arrays are not (N, C) with N at least 1, or those of `baseline` have another shape.
+        `groups` are not N integers of at least 0.
         No image holds a labelled pixel.
         `measure` is unknown, `n_resamples` below 1 or `confidence` outside (0, 1).
 
@@ -102,7 +108,7 @@ def bootstrap_interval(
     point = _measure(both, measure)
     if baseline is not None:
         point -= _measure(baseline, measure)
-    resampled = resampled_iou([(both, baseline)], measure, n_resamples, random_state)
+    resampled = resampled_iou([(both, baseline)], measure, n_resamples, random_state, groups)
     # Where most images are void a resample can hold no labelled pixel; it says nothing.
     resampled = resampled[np.isfinite(resampled)]
     tail = (1.0 - confidence) / 2.0
@@ -115,6 +121,7 @@ def resampled_iou(
     measure: str,
     n_resamples: int,
     random_state: RandomState = 0,
+    groups: IntArray | None = None,
 ) -> FloatArray:
     """A measure, or a paired difference, on resamples of the images, averaged over repetitions.
 
@@ -126,25 +133,49 @@ def resampled_iou(
     measure : {"corpus", "image"}
     n_resamples : int
     random_state : int, Generator or None
+    groups : (N,) integer array, optional
+        Groups that are drawn whole instead of images; see `bootstrap_interval`.
 
     Returns
     -------
     (n_resamples,) float64 array
         NaN where a resample holds no labelled pixel.
+
+    Raises
+    ------
+    InputError
+        `groups` are not N integers of at least 0.
     """
     statistic = _corpus_means if measure == "corpus" else _image_means
     rng = as_generator(random_state)
-    n_images = len(pairs[0][0].unions)
-    share = np.full(n_images, 1.0 / n_images)
+    unit = _units(groups, len(pairs[0][0].unions))
+    n_units = int(unit.max()) + 1
+    share = np.full(n_units, 1.0 / n_units)
     found = []
     for start in range(0, n_resamples, _BLOCK):
-        weights = rng.multinomial(n_images, share, size=min(_BLOCK, n_resamples - start))
+        drawn = rng.multinomial(n_units, share, size=min(_BLOCK, n_resamples - start))
+        weights = drawn[:, unit]
         values = [
             statistic(first, weights) - (0.0 if second is None else statistic(second, weights))
             for first, second in pairs
         ]
         found.append(np.mean(values, axis=0))
     return np.concatenate(found)
+
+
+def _units(groups: IntArray | None, n_images: int) -> IntArray:
+    """What is drawn, for each image: the image itself, or its group; numbered without gaps."""
+    if groups is None:
+        return np.arange(n_images)
+    given = np.asarray(groups)
+    if given.shape != (n_images,) or not np.issubdtype(given.dtype, np.integer):
+        raise InputError(
+            f"groups must be {n_images} integers, one an image, got {given.dtype} of shape "
+            f"{given.shape}"
+        )
+    if given.min() < 0:
+        raise InputError(f"groups must be at least 0, found {int(given.min())}")
+    return np.asarray(np.unique(given, return_inverse=True)[1])
 
 
 def _measure(both: IntersectionUnion, measure: str) -> float:

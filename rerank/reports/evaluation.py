@@ -14,7 +14,7 @@ from rerank.metrics import (
     corpus_iou,
     mean_image_iou,
 )
-from rerank.types import FloatArray
+from rerank.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def evaluate(
     baseline: IntersectionUnion | None = None,
     n_resamples: int = 1000,
     random_state: int = 0,
+    groups: IntArray | None = None,
 ) -> Evaluation:
     """Measure one labeling per image, with intervals, and with its gain over a baseline.
 
@@ -63,6 +64,8 @@ def evaluate(
     n_resamples : int
         Resamples of the bootstrap over images; 0 leaves the intervals out.
     random_state : int
+    groups : (n_images,) int array, optional
+        Groups of images, such as videos, that are resampled whole.
 
     Returns
     -------
@@ -75,13 +78,13 @@ def evaluate(
     intervals: dict[str, Interval | None] = {}
     for measure in ("corpus", "image"):
         intervals[f"{measure}_interval"] = bootstrap_interval(
-            counts, None, measure, n_resamples, random_state=random_state
+            counts, None, measure, n_resamples, random_state=random_state, groups=groups
         )
         intervals[f"{measure}_gain"] = (
             None
             if baseline is None
             else bootstrap_interval(
-                counts, baseline, measure, n_resamples, random_state=random_state
+                counts, baseline, measure, n_resamples, random_state=random_state, groups=groups
             )
         )
     return Evaluation(found.name, found.corpus_iou, found.image_iou, found.per_class, **intervals)

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
+from rerank.applications.folder_evaluation import MaskEvaluation
 from rerank.cli.main import main
 from rerank.config import ProposeSettings
 from rerank.datasets import open_dataset
@@ -67,6 +68,14 @@ ACTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(DENSE_CRF, "test_settings_of_the_dense_crf_act"),
         "--jobs": "test_it_arrives",
         "--quiet": "test_it_arrives",
+    },
+    "evaluate": {
+        **dict.fromkeys(
+            ("predictions", "--labels", "--classes", "--void", "--list", "--common", "--groups"),
+            "test_it_arrives",
+        ),
+        **dict.fromkeys(("--bootstrap", "--seed", "--out", "--jobs"), "test_it_arrives"),
+        **dict.fromkeys(("--json", "--quiet"), "test_evaluate_prints"),
     },
     "demo": dict.fromkeys(("--out", *EXECUTION), "test_it_arrives"),
     "run": {
@@ -122,6 +131,23 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],
         "rerank.applications.dense_crf_files:refine_files",
         {"--jobs": (["--jobs", "3"], "jobs", 3), "--quiet": (["--quiet"], "quiet", True)},
+    ),
+    (
+        ["evaluate", "p", "--labels", "l"],
+        "rerank.applications.folder_evaluation:evaluate_folders",
+        {
+            "predictions": (["q"], "predictions", [Path("q")]),
+            "--labels": (["--labels", "x"], "labels", Path("x")),
+            "--classes": (["--classes", "5"], "settings", MaskEvaluation(classes="5")),
+            "--void": (["--void", "none"], "settings", MaskEvaluation(void=None)),
+            "--list": (["--list", "x"], "settings", MaskEvaluation(only=Path("x"))),
+            "--common": (["--common"], "settings", MaskEvaluation(common=True)),
+            "--groups": (["--groups", "x"], "settings", MaskEvaluation(groups=Path("x"))),
+            "--bootstrap": (["--bootstrap", "9"], "settings", MaskEvaluation(n_resamples=9)),
+            "--seed": (["--seed", "3"], "settings", MaskEvaluation(random_state=3)),
+            "--out": (["--out", "x"], "out", Path("x")),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+        },
     ),
     (["demo"], "rerank.applications.runs:run", {"--out": (["--out", "x"], "work", "x")}),
     (
@@ -334,6 +360,7 @@ def test_debug_adds_the_traceback(
         "propose": "--probabilities p --images i --out o",
         "predict": "--work w --out o a.png",
         "dense-crf": "--probabilities p --images i --out o",
+        "evaluate": "p --labels l",
         "run": "scenes",
         "draw": "--work w --out o",
         "data prepare": "camvid",
@@ -380,6 +407,19 @@ def test_propose_reads_its_folders(propose: Callable[..., dict[str, bytes]]) -> 
     assert "a_segmentation.png" in found
     assert found == propose(images="images", maps="maps")
     assert found != propose(maps="other_maps") and found != propose(images="other_images")
+
+
+def test_evaluate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("labels", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / name / "a.png")
+    call = ["evaluate", str(tmp_path / "masks"), "--labels", str(tmp_path / "labels")]
+    shown = []
+    for more in ([], ["--json"], ["--quiet"]):
+        assert main([*call, *more]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0].startswith("1 images, 2 classes") and shown[1].startswith("{")
+    assert shown[2] == ""
 
 
 #: A second value for each setting of `rerank propose`, and what it needs to matter.

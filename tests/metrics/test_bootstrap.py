@@ -82,3 +82,30 @@ def test_errors_name_what_came():
     zeros = np.zeros((2, 3), int)
     with pytest.raises(InputError, match="no image holds a labelled pixel"):
         bootstrap_interval(IntersectionUnion(zeros, zeros))
+
+
+@pytest.mark.parametrize("measure", ["corpus", "image"])
+def test_groups_agree_with_resampling_group_by_group(measure):
+    both = counted(8)
+    groups = np.random.default_rng(3).permutation(np.repeat(np.arange(8), 5))
+    interval = bootstrap_interval(both, measure=measure, n_resamples=4000, groups=3 * groups)
+    function = mean_image_iou if measure == "image" else lambda counts: corpus_iou(counts).mean
+    rng, values = np.random.default_rng(4), []
+    for _ in range(4000):
+        drawn = np.concatenate([np.flatnonzero(groups == g) for g in rng.integers(0, 8, 8)])
+        values.append(function(IntersectionUnion(both.intersections[drawn], both.unions[drawn])))
+    low, high = np.quantile(values, [0.025, 0.975])
+    assert (interval.low, interval.high) == (
+        pytest.approx(low, abs=0.006),
+        pytest.approx(high, abs=0.006),
+    )
+    alone = bootstrap_interval(both, measure=measure, n_resamples=300)
+    assert alone == bootstrap_interval(both, measure=measure, n_resamples=300, groups=np.arange(40))
+
+
+def test_bad_groups_are_refused():
+    both = counted(0, n_images=3)
+    with pytest.raises(InputError, match="3 integers, one an image"):
+        bootstrap_interval(both, groups=np.zeros(2, int))
+    with pytest.raises(InputError, match="at least 0, found -1"):
+        bootstrap_interval(both, groups=np.array([0, -1, 0]))

@@ -1,0 +1,94 @@
+"""`rerank evaluate`: masks that are there already."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive
+
+
+def add(commands: Commands) -> None:
+    """Add these commands."""
+    judge = add_command(
+        commands, "evaluate", _evaluate, "IoU of folders of masks, and gains over the first"
+    )
+    judge.add_argument(
+        "predictions", nargs="+", metavar="PREDICTIONS", help="folder of ID.png or ID_ENDING.png"
+    )
+    judge.add_argument("--labels", required=True, help="folder of the true masks, ID.png")
+    judge.add_argument(
+        "--classes",
+        metavar="N|FILE",
+        help="number of classes, or file of their names [classes.txt, else the highest label + 1]",
+    )
+    judge.add_argument(
+        "--void", type=_void, default=255, metavar="N|none", help="label that is not counted [255]"
+    )
+    judge.add_argument(
+        "--list", dest="only", metavar="FILE", help="images to judge, a name a line [all]"
+    )
+    judge.add_argument(
+        "--common", action="store_true", help="judge the images that all folders have"
+    )
+    judge.add_argument(
+        "--groups",
+        metavar="FILE",
+        help="lines `name group`; the bootstrap draws whole groups, such as videos",
+    )
+    judge.add_argument(
+        "--bootstrap", type=_count, default=2000, metavar="N", help="resamples; 0 for none [2000]"
+    )
+    judge.add_argument("--seed", type=_count, default=0, help="of the bootstrap [0]")
+    judge.add_argument("--out", help="folder for folders.csv, classes.csv and images.csv")
+    judge.add_argument("--json", action="store_true", help="print JSON")
+    judge.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
+    add_quiet(judge)
+
+
+def _void(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a label such as 255, or none, got {text}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return int(text)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from rerank.applications.folder_evaluation import MaskEvaluation, evaluate_folders
+    from rerank.reports.folder_comparison import comparison_json, comparison_text
+
+    settings = MaskEvaluation(
+        options.classes,
+        options.void,
+        _path(options.only),
+        options.common,
+        _path(options.groups),
+        options.bootstrap,
+        options.seed,
+    )
+    found = evaluate_folders(
+        Path(options.labels),
+        [Path(folder) for folder in options.predictions],
+        settings,
+        _path(options.out),
+        options.jobs,
+        options.quiet,
+    )
+    if options.json:
+        import json
+
+        print(json.dumps(comparison_json(found), indent=1))
+    elif not options.quiet:
+        print(comparison_text(found))
+    return DONE
