@@ -31,6 +31,7 @@ ORDER = (
     "cli",
     "applications",
     "reranker",
+    "fitting",
     "prediction",
     "experiments",
     "stages",
