@@ -86,7 +86,8 @@ class UnarySettings(Settings):
 
     With `dense_network`, the network of that section gives them. With `probabilities`, they are
     the mean over each superpixel of network maps: `probabilities` is their folder, with one
-    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W). Maps of training images must come from
+    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W); a relative path is looked for as given,
+    then in the data root. Maps of training images must come from
     models that never saw them; rerank cannot check that for maps that it did not make.
 
     `dense_crf` refines the pixel probabilities of `dense_network` and `probabilities` by a fully
@@ -199,8 +200,8 @@ class ProposalSettings(Settings):
     `div_mbest` is Hamming diversity by area (Batra et al. 2012), its labelings found by
     `inference`. `pool` takes rows of that and of all other generators, chosen greedily by the
     oracle's gain on at most `pool_images` held-out images (`final_pool_images` for the evaluation
-    images, whose pool is chosen on out-of-fold predictions). The diversity is chosen by the
-    oracle of `diversity_proposals` proposals.
+    images, whose pool is chosen on out-of-fold predictions); they are automatic, 20 and 40 with own
+    maps, else 60 and 150. The diversity is chosen by the oracle of `diversity_proposals` proposals.
     """
 
     n_proposals: Count = 30

@@ -59,6 +59,15 @@ class FittedModels(NamedTuple):
     report: FitReport
 
 
+def check_enough_images(n_images: int) -> None:
+    """Refuse a fit on fewer images than `LEAST_IMAGES`, with an `InputError`."""
+    if n_images < LEAST_IMAGES:
+        raise InputError(
+            f"a fit needs at least {LEAST_IMAGES} labelled images, got {n_images}; "
+            "`rerank propose` needs none"
+        )
+
+
 def fit_models(
     recipe: Recipe, data: RunData, store: Store, execution: Execution = ONE_AFTER_ANOTHER
 ) -> FittedModels:
@@ -86,11 +95,7 @@ def fit_models(
     ConfigError
         If there are more folds than images.
     """
-    if len(data.train) < LEAST_IMAGES:
-        raise InputError(
-            f"a fit needs at least {LEAST_IMAGES} labelled images, got {len(data.train)}; "
-            "`rerank propose` needs none"
-        )
+    check_enough_images(len(data.train))
     stages = [stage for stage in STAGES if stage.name not in _ANALYSES]
     graph = Graph(recipe, stages, make_parts(recipe, store, data), data, store)
     run_graph(graph, execution=execution)

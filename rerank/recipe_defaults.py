@@ -85,6 +85,9 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("classifiers.enabled", lambda t: True),
     ("classifiers.features", _features),
     ("classifiers.C", _classifier_c),
+    # Own maps have no inner models, so that a fit's time is that of the pool's candidates.
+    ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
+    ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),
     ("ranking.groups", _ranking_groups),
     ("report.ablation_groups", _available_groups),
 )

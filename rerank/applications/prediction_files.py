@@ -4,33 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.result_files import write_result
 from rerank.applications.runs import open_models
-from rerank.datasets import read_image
+from rerank.datasets import read_image, voc_palette
 from rerank.datasets.network_maps import network_map_path, read_network_map
+from rerank.datasets.problems import problems_error
 from rerank.engine.progress import Progress
-from rerank.errors import DataError
+from rerank.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from rerank.prediction import FinalModels
+    from rerank.types import Array
+
+
+class PredictionMaps(NamedTuple):
+    """Folders of the images' network maps, by the images' names.
+
+    Attributes
+    ----------
+    probabilities : Path or None
+        For models of own maps.
+    auxiliary : tuple of Path
+        Of the further networks that the models were fitted with, in the same order.
+    """
+
+    probabilities: Path | None = None
+    auxiliary: tuple[Path, ...] = ()
 
 
 def predict_files(
-    work: str | Path,
+    models: str | Path,
     images: Sequence[Path],
     out: Path,
-    probabilities: Path | None = None,
+    maps: PredictionMaps = PredictionMaps(),  # noqa: B008
     quiet: bool = False,
 ) -> list[Path]:
     """Segment image files and write their results; returns the segmentations' paths.
 
     Parameters
     ----------
-    work : path
-        Work folder of a finished run.
+    models : path
+        Work folder of a finished run, or the file that `rerank fit` wrote.
     images : sequence of Path
     out : Path
         The folder for the results, see `write_result`.
-    probabilities : Path, optional
-        Folder of the network maps, for a run that was made from such maps.
+    maps : PredictionMaps
     quiet : bool
         Show no progress.
 
@@ -42,7 +62,9 @@ def predict_files(
     Raises
     ------
     DataError
-        If an image is missing or unreadable, or two images have one name.
+        If an image or a map is missing or unreadable, or two images have one name.
+    ConfigError
+        If maps are needed and not given, or given and not needed.
     """
     stems = [path.stem for path in images]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
@@ -51,15 +73,55 @@ def predict_files(
             f"two images are called {twice[0]}; their results would overwrite each "
             "other, so predict them into different folders"
         )
-    models, palette = open_models(work)
+    if maps.auxiliary and maps.probabilities is None:
+        raise ConfigError("--auxiliary goes with --probabilities: give the network's own maps too")
+    found, palette = _open(Path(models))
+    given = () if maps.probabilities is None else (maps.probabilities, *maps.auxiliary)
+    missing = [
+        problem for folder in given for problem in missing_maps(folder, [p.stem for p in images])
+    ]
+    if missing:
+        raise problems_error(missing)
     written = []
     with Progress(len(images), quiet=quiet) as progress:
         for path in images:
             progress.stage(path.stem)
-            image, own = read_image(path), None
-            if probabilities is not None:
-                own = read_network_map(network_map_path(probabilities, path.stem))
-            result = models.predict(image, own, path.stem)
+            image = read_image(path)
+            own, *others = (
+                [read_network_map(network_map_path(folder, path.stem)) for folder in given]
+                if given
+                else [None]
+            )
+            result = found.predict(image, own, path.stem, [m for m in others if m is not None])
             written.append(write_result(result, image, path.stem, out, palette))
             progress.advance(1)
     return written
+
+
+def missing_maps(folder: Path, image_ids: Sequence[str]) -> list[str]:
+    """A line for each image without a network map in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    image_ids : sequence of str
+
+    Returns
+    -------
+    list of str
+    """
+    problems = []
+    for image_id in image_ids:
+        try:
+            network_map_path(folder, image_id)
+        except DataError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _open(models: Path) -> tuple[FinalModels, Array]:
+    if not models.is_file():
+        return open_models(models)
+    from rerank.reranker import Reranker
+
+    return Reranker.load(models).models_, voc_palette()

@@ -150,9 +150,17 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
         else open_dataset(chosen.name, data_root, chosen.evaluate, **chosen.options)
     )
     folder = recipe.unary.probabilities if recipe.unary.source == "probabilities" else None
-    maps = None if folder is None else MapFolder(Path(folder))
-    others = tuple(MapFolder(Path(other)) for other in recipe.auxiliary.probabilities)
+    maps = None if folder is None else _map_folder(folder, data_root)
+    others = tuple(_map_folder(other, data_root) for other in recipe.auxiliary.probabilities)
     return RunData(train, evaluate, find_weights(recipe, data_root), maps, others)
+
+
+def _map_folder(folder: str, data_root: str | None) -> MapFolder:
+    """The folder as given, or else in the data root."""
+    path = Path(folder)
+    if not path.is_dir() and data_root is not None and (Path(data_root) / path).is_dir():
+        path = Path(data_root) / path
+    return MapFolder(path)
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
