@@ -23,6 +23,7 @@ from rerank.errors import ConfigError
 from rerank.recipe_defaults import resolve_automatic
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
+OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
 Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Scales = typing.Annotated[tuple[Positive, ...], Field(min_length=1)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -299,6 +300,39 @@ class RankingSettings(Settings):
     max_iter: Count = 1000
 
 
+class GateSettings(Settings):
+    """Choices other than the network's own labeling are made only where the ranker is confident.
+
+    The share of images whose IoU falls by more than `tolerance` stays under `level` with
+    probability 1 - `delta` (`rerank.ranking.Gate`), shown on the out-of-fold scores of the training
+    images. The gate is always calibrated and reported; `enabled` makes predictions pass through it.
+    """
+
+    enabled: bool = False
+    level: OpenShare = 0.1
+    delta: OpenShare = 0.1
+    tolerance: typing.Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+
+class ConformalSetSettings(Settings):
+    """The fewest proposals that hold one of IoU `min_iou` with probability 1 - `alpha`."""
+
+    alpha: OpenShare = 0.1
+    min_iou: typing.Annotated[float, Field(gt=0, le=1)] = 0.7
+
+
+class CorpusChoiceSettings(Settings):
+    """The choice for all images together, of the highest expected corpus IoU.
+
+    Beliefs about the truth are a softmax of the scores at one of `temperatures`, in units of their
+    spread in an image, mixed with the class probabilities of regions by one of `marginal_shares`.
+    The pair is chosen on out-of-fold scores of the training images.
+    """
+
+    temperatures: typing.Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.5)
+    marginal_shares: typing.Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0, 0.3)
+
+
 class ReportSettings(Settings):
     """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
 
@@ -340,6 +374,9 @@ class Recipe(Settings):
     classifiers: ClassifierSettings = ClassifierSettings()
     features: FeatureSettings = FeatureSettings()
     ranking: RankingSettings = RankingSettings()
+    gate: GateSettings = GateSettings()
+    conformal_set: ConformalSetSettings = ConformalSetSettings()
+    corpus_choice: CorpusChoiceSettings = CorpusChoiceSettings()
     report: ReportSettings = ReportSettings()
 
     @pydantic.model_validator(mode="after")

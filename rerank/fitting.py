@@ -45,11 +45,15 @@ _OF_SINGLE_IMAGES = {
     "maps",
     "maps_cross_entropy",
     "model_cross_entropy",
+    "choices",
+    "populations",
     "scores",
     "size_scores",
 }
 #: Stages of a run that no model needs: analyses and their report.
 _ANALYSES = {"upsampling", "oracle", "dense_crf", "generators", "ablation", "pages"}
+#: Stages whose models are of all folds.
+_OF_ALL_FOLDS = {"ranking", "calibration"}
 
 
 class FittedModels(NamedTuple):
@@ -102,7 +106,7 @@ def fit_models(
 
     @contextmanager
     def open_stage(name: str) -> Iterator[h5py.Group]:
-        with store.open(graph.task(name, ALL if name == "ranking" else FINAL).ref) as file:
+        with store.open(graph.task(name, ALL if name in _OF_ALL_FOLDS else FINAL).ref) as file:
             yield file
 
     content = _pack(open_stage, recipe, Classes.of(data.train))

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, read_strings
-from rerank.errors import ConfigError, StoreError
+from rerank.errors import ConfigError, InputError, StoreError
 from rerank.evidence import ImageEvidence, region_signals
 from rerank.features import detect_edges
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions, network_labels
+from rerank.ranking import ExpectedCounts, Gate
 from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
+from rerank.stages.calibration import Calibration, change_of, joint_choice
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.features import Classes, describe_proposals, with_columns
@@ -46,6 +48,7 @@ MODEL_STAGES = (
     "fusion",
     "crf_settings",
     "ranking",
+    "calibration",
 )
 #: Opens what a stage of `MODEL_STAGES` wrote for the evaluation images.
 OpenStage = Callable[[str], AbstractContextManager[h5py.Group]]
@@ -120,12 +123,29 @@ class Result:
     scores : (M,) float64 array
         Higher is better.
     chosen : int
-        The proposal of the highest score.
+        The proposal that is taken: that of the highest score, unless a gate keeps the network's own
+        labeling or all images are chosen together.
+    confidence : float
+        Of the ranker that its proposal is better than the network's own labeling, in the unit of
+        the gate's threshold; 0 where it prefers that labeling, NaN without a calibrated gate.
+    conformal_set : tuple of int
+        The fewest proposals that hold a good one with the calibrated probability, in the order in
+        which they joined; empty without a calibration.
+    reason : str
+        Why `chosen` is not simply the proposal of the highest score; empty where it is.
     """
 
     proposals: Proposals
     scores: FloatArray
     chosen: int
+    confidence: float = float("nan")
+    conformal_set: tuple[int, ...] = ()
+    reason: str = ""
+
+    @property
+    def preferred(self) -> int:
+        """The proposal of the highest score."""
+        return int(self.scores.argmax())
 
     @property
     def labels(self) -> Array:
@@ -140,6 +160,8 @@ class Result:
     @property
     def kept(self) -> str:
         """Why this proposal was chosen, as a sentence."""
+        if self.reason:
+            return self.reason
         own = self.proposals.labelings[self.chosen]
         others = (self.proposals.labelings != own).any(axis=1)
         if not others.any():
@@ -150,6 +172,57 @@ class Result:
             f"Proposal {self.chosen} ({self.proposals.generators[self.chosen]}) has the highest "
             f"score, {margin:.3g} above the next different one, proposal {next_best}."
         )
+
+
+class Judgement(NamedTuple):
+    """The result of one image, and what is believed about its proposals.
+
+    Attributes
+    ----------
+    result : Result
+    expected : ExpectedCounts
+        (M, C) arrays.
+    """
+
+    result: Result
+    expected: ExpectedCounts
+
+
+class JointResult(NamedTuple):
+    """Results of several images whose proposals are chosen together.
+
+    Attributes
+    ----------
+    results : list of Result
+    expected_iou : float
+        Expected corpus IoU of the choice under the ranker's beliefs, in [0, 1].
+    upper_bound : float
+        No choice has a higher one.
+    """
+
+    results: list[Result]
+    expected_iou: float
+    upper_bound: float
+
+
+def choose_jointly(judgements: Sequence[Judgement]) -> JointResult:
+    """Choose the proposals of several images together, for the highest expected corpus IoU.
+
+    Parameters
+    ----------
+    judgements : sequence of Judgement
+        Of `FinalModels.judge`, at least one.
+
+    Returns
+    -------
+    JointResult
+    """
+    joint = joint_choice(
+        np.array([found.result.scores for found in judgements]),
+        ExpectedCounts(*(np.stack(a) for a in zip(*(found.expected for found in judgements)))),
+    )
+    results = [_chosen_together(found.result, int(m)) for found, m in zip(judgements, joint.choice)]
+    return JointResult(results, joint.expected_iou, joint.upper_bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +293,8 @@ class FinalModels:
             self._choice: CRFChoice = load_choice(file)
         with open_stage("ranking") as file:
             self._ranking = _Ranking.load(file["model"])
+        with open_stage("calibration") as file:
+            self.calibration: Calibration = Calibration.load(file["model"], recipe)
         whole = whole_image_features(recipe)
         self._describe_whole: Descriptor | None = None
         if whole is not None:
@@ -288,15 +363,102 @@ class FinalModels:
         InputError
             If the map does not fit the image or the classes.
         """
+        return self.judge(image, probabilities, image_id, auxiliary).result
+
+    def predict_corpus(
+        self,
+        images: Sequence[Array],
+        probabilities: Sequence[Array] | None = None,
+        image_ids: Sequence[str] | None = None,
+        auxiliary: Sequence[Sequence[Array]] = (),
+    ) -> JointResult:
+        """The proposals of several images, chosen together for the highest expected corpus IoU.
+
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) uint8 arrays
+            They may be read one after another; none is kept.
+        probabilities : sequence of (H, W, C) or (C, H, W) float arrays, optional
+            The network maps; needed where the run was made from such maps.
+        image_ids : sequence of str, optional
+            Name the images in errors.
+        auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
+            The maps of the further networks that the run was made from, one sequence a network.
+
+        Returns
+        -------
+        JointResult
+            The gate is about choices of single images and has no say in these.
+
+        Raises
+        ------
+        ConfigError
+            As in `predict`.
+        InputError
+            If there is no image, the sequences differ in length, or a map does not fit.
+        """
+        names = [str(k) for k in range(len(images))] if image_ids is None else image_ids
+        maps = [None] * len(images) if probabilities is None else probabilities
+        if not len(images) or not len(images) == len(names) == len(maps):
+            raise InputError(
+                f"there are {len(images)} images, {len(maps)} maps and {len(names)} names; give "
+                "one of each for every image, and at least one image"
+            )
+        if any(len(others) != len(images) for others in auxiliary):
+            raise InputError(f"give a map of each auxiliary network for all {len(images)} images")
+        others = zip(*auxiliary) if len(auxiliary) else [()] * len(images)
+        return choose_jointly([self.judge(*given) for given in zip(images, maps, names, others)])
+
+    def judge(
+        self,
+        image: Array,
+        probabilities: Array | None = None,
+        image_id: str = "image",
+        auxiliary: Sequence[Array] = (),
+    ) -> Judgement:
+        """The result of one image, with what a joint choice of several images needs.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 array
+        probabilities : (H, W, C) or (C, H, W) float array, optional
+        image_id : str
+        auxiliary : sequence of (H, W, C) or (C, H, W) float arrays
+            All as in `predict`.
+
+        Returns
+        -------
+        Judgement
+        """
         seen = self._view(image, probabilities, image_id, auxiliary)
         edges = detect_edges(image) if self.recipe.features.edges else None
         evidence = with_columns(seen.evidence, self._models, seen.fused_posterior, edges)
-        table, _ = describe_proposals(
+        table, similarity = describe_proposals(
             image_id, self.classes, self.recipe, seen.regions, seen.drawn, evidence
         )
         values = table.select(columns=self._ranking.columns).values.astype(np.float32)
         scores = self._ranking.score(values)
-        return Result(seen.proposals, scores, int(scores.argmax()))
+        reference = seen.proposals.network or 0
+        gate, sets = self.calibration.gate, self.calibration.sets
+        change = change_of(similarity[:, reference])
+        gated = gate.choose(scores[None], reference, change[None])
+        kept = self.recipe.gate.enabled and bool(gated.kept[0])
+        own = evidence.region_probabilities
+        counts = self.calibration.beliefs.counts(
+            scores,
+            seen.proposals.labelings,
+            seen.regions["areas"],
+            own if seen.fused_posterior is None else seen.fused_posterior,
+        )
+        result = Result(
+            seen.proposals,
+            scores,
+            reference if kept else int(scores.argmax()),
+            float(gated.confidence[0]),
+            sets.sets(scores[None], similarity[None])[0],
+            _why_kept(float(gated.confidence[0]), gate, reference) if kept else "",
+        )
+        return Judgement(result, counts)
 
     def _view(
         self, image: Array, probabilities: Array | None, image_id: str, auxiliary: Sequence[Array]
@@ -372,6 +534,27 @@ class FinalModels:
             regions.get(NETWORK),
         )
         return _View(regions, drawn, evidence, sources.get("fusion"))
+
+
+def _why_kept(confidence: float, gate: Gate, reference: int) -> str:
+    if not gate.promised_:
+        return f"Proposal {reference} is kept by the gate. {gate.explanation_}"
+    return (
+        f"Proposal {reference} is kept by the gate: the ranker's confidence in its own choice, "
+        f"{confidence:.3g}, is not above {gate.threshold_:.3g}, which holds the share of images "
+        f"that lose more than {100 * gate.tolerance:g} IoU points to {100 * gate.level:g} %."
+    )
+
+
+def _chosen_together(result: Result, proposal: int) -> Result:
+    if proposal == result.preferred:
+        return replace(result, chosen=proposal, reason="")
+    return replace(
+        result,
+        chosen=proposal,
+        reason=f"Proposal {proposal} is chosen for the expected corpus IoU of all images; alone, "
+        f"proposal {result.preferred} has the highest score.",
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.prediction import FinalModels, Proposals, Result
+from rerank.prediction import FinalModels, JointResult, Proposals, Result
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
@@ -302,6 +302,35 @@ class Reranker(BaseEstimator):
         """
         self._check_fitted()
         return self.models_.predict(image, probabilities, auxiliary=auxiliary)
+
+    def predict_corpus(
+        self,
+        images: Sequence[Array],
+        probabilities: Sequence[Array],
+        auxiliary: Sequence[Sequence[Array]] = (),
+    ) -> JointResult:
+        """Proposals of several images, chosen together for the highest expected corpus IoU.
+
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) uint8 arrays
+        probabilities : sequence of (H, W, C) or (C, H, W) float arrays
+        auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
+            As in `fit`.
+
+        Returns
+        -------
+        JointResult
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If there is no image, the sequences differ in length, or a map does not fit.
+        """
+        self._check_fitted()
+        return self.models_.predict_corpus(images, probabilities, auxiliary=auxiliary)
 
     def save(self, path: str | Path) -> None:
         """Write a fitted reranker to one HDF5 file, without pickles.

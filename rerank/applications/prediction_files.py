@@ -13,6 +13,7 @@ from rerank.datasets.network_maps import network_map_path, read_network_map
 from rerank.datasets.problems import problems_error
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError
+from rerank.prediction import choose_jointly
 
 if TYPE_CHECKING:
     from rerank.prediction import FinalModels
@@ -40,6 +41,7 @@ def predict_files(
     out: Path,
     maps: PredictionMaps = PredictionMaps(),  # noqa: B008
     quiet: bool = False,
+    joint: bool = False,
 ) -> list[Path]:
     """Segment image files and write their results; returns the segmentations' paths.
 
@@ -53,6 +55,9 @@ def predict_files(
     maps : PredictionMaps
     quiet : bool
         Show no progress.
+    joint : bool
+        Choose for all images together, for the highest expected corpus IoU. The results of all
+        images are in memory then.
 
     Returns
     -------
@@ -82,19 +87,24 @@ def predict_files(
     ]
     if missing:
         raise problems_error(missing)
-    written = []
+    written: list[Path] = []
+    pending = []
     with Progress(len(images), quiet=quiet) as progress:
         for path in images:
             progress.stage(path.stem)
             image = read_image(path)
-            own, *others = (
-                [read_network_map(network_map_path(folder, path.stem)) for folder in given]
-                if given
-                else [None]
-            )
-            result = found.predict(image, own, path.stem, [m for m in others if m is not None])
-            written.append(write_result(result, image, path.stem, out, palette))
+            of_image = [read_network_map(network_map_path(folder, path.stem)) for folder in given]
+            own = of_image[0] if of_image else None
+            if joint:
+                pending.append(found.judge(image, own, path.stem, of_image[1:]))
+            else:
+                result = found.predict(image, own, path.stem, of_image[1:])
+                written.append(write_result(result, image, path.stem, out, palette))
             progress.advance(1)
+    if joint:
+        results = choose_jointly(pending).results
+        for path, result in zip(images, results):
+            written.append(write_result(result, read_image(path), path.stem, out, palette))
     return written
 
 

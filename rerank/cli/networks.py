@@ -32,6 +32,11 @@ def add(commands: Commands) -> None:
         help="folder of the images' probability maps, for models that were made from such maps",
     )
     _add_auxiliary(predict)
+    predict.add_argument(
+        "--joint",
+        action="store_true",
+        help="choose for all images together, for the highest expected corpus IoU",
+    )
     add_quiet(predict)
 
     refine = add_command(
@@ -167,6 +172,7 @@ def _predict(options: argparse.Namespace) -> int:
         Path(options.out),
         maps,
         options.quiet,
+        options.joint,
     ):
         if not options.quiet:
             print(path)

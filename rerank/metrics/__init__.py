@@ -22,6 +22,7 @@ from rerank.metrics.iou import (
     mean_image_iou,
 )
 from rerank.metrics.oracle_curve import OracleCurve, oracle_curve
+from rerank.metrics.pairwise_counts import pairwise_counts
 from rerank.metrics.region_counts import (
     majority_labels,
     region_confusion,
@@ -45,6 +46,7 @@ __all__ = [
     "majority_labels",
     "mean_image_iou",
     "oracle_curve",
+    "pairwise_counts",
     "region_confusion",
     "region_histogram",
     "region_intersection_union",

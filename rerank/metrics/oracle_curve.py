@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from rerank.errors import InputError
+from rerank.metrics.coordinate_ascent import AscentProblem, ascend
 from rerank.metrics.counts import IntersectionUnion
 from rerank.metrics.iou import corpus_iou, image_iou, mean_image_iou
 from rerank.types import FloatArray, IntArray
@@ -80,14 +80,14 @@ def oracle_curve(intersections: IntArray, unions: IntArray, max_sweeps: int = 50
         )
     if max_sweeps < 1:
         raise InputError(f"max_sweeps must be at least 1, got {max_sweeps}")
-    inter = np.ascontiguousarray(intersections, dtype=np.int64)
-    union = np.ascontiguousarray(unions, dtype=np.int64)
+    problem = AscentProblem.of(intersections, unions)
+    inter, union = problem.intersections, problem.unions
     per_image = _running_argmax(np.nan_to_num(image_iou(both), nan=-1.0))
     per_corpus = np.empty_like(per_image)
     previous = per_image[0]
     for m in range(unions.shape[1]):
         starts = [per_image[m].copy()] if m == 0 else [previous.copy(), per_image[m].copy()]
-        scores = [_ascend(inter, union, start, m + 1, max_sweeps) for start in starts]
+        scores = [ascend(problem, start, m + 1, max_sweeps) for start in starts]
         previous = starts[int(np.argmax(scores))]
         per_corpus[m] = previous
     image_scores = [_scores(inter, union, choice) for choice in per_image]
@@ -115,52 +115,3 @@ def _scores(intersections: IntArray, unions: IntArray, choice: IntArray) -> tupl
     rows = np.arange(len(choice))
     chosen = IntersectionUnion(intersections[rows, choice], unions[rows, choice])
     return corpus_iou(chosen).mean, mean_image_iou(chosen)
-
-
-@njit(cache=True)
-def _ascend(
-    intersections: IntArray, unions: IntArray, choice: IntArray, n_first: int, max_sweeps: int
-) -> float:
-    """Improve `choice` in place among the first `n_first` proposals; return its corpus mIoU."""
-    n_images, _, n_classes = intersections.shape
-    total_i = np.zeros(n_classes, dtype=np.int64)
-    total_u = np.zeros(n_classes, dtype=np.int64)
-    for image in range(n_images):
-        for k in range(n_classes):
-            total_i[k] += intersections[image, choice[image], k]
-            total_u[k] += unions[image, choice[image], k]
-    current = -1.0
-    for _ in range(max_sweeps):
-        changed = False
-        for image in range(n_images):
-            old = choice[image]
-            for k in range(n_classes):
-                total_i[k] -= intersections[image, old, k]
-                total_u[k] -= unions[image, old, k]
-            current = _mean_iou(total_i, total_u, intersections[image, old], unions[image, old])
-            best, best_score = old, current
-            for m in range(n_first):
-                score = _mean_iou(total_i, total_u, intersections[image, m], unions[image, m])
-                # A gain within rounding would let two equal choices take turns for ever.
-                if score > best_score + 1e-13:
-                    best, best_score = m, score
-            for k in range(n_classes):
-                total_i[k] += intersections[image, best, k]
-                total_u[k] += unions[image, best, k]
-            changed = changed or best != old
-            choice[image] = best
-            current = best_score
-        if not changed:
-            break
-    return current
-
-
-@njit(cache=True)
-def _mean_iou(total_i: IntArray, total_u: IntArray, own_i: IntArray, own_u: IntArray) -> float:
-    total, n_present = 0.0, 0
-    for k in range(len(total_i)):
-        union = total_u[k] + own_u[k]
-        if union > 0:
-            total += (total_i[k] + own_i[k]) / union
-            n_present += 1
-    return total / n_present if n_present else 0.0

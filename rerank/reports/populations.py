@@ -21,6 +21,8 @@ RULES = {
 }
 FUSION = "fusion (MAP of all signals)"
 DENSE_CRF = "dense CRF"
+GATED = "gated choice"
+JOINT = "corpus-level choice"
 #: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
 DRAWN = ("MAP", FUSION, RULES["kl"], RULES["mbr"], RULES["svm"])
 TITLES = {"evaluation": "Evaluation images", "cross_fitted": "All images, cross-fitted"}

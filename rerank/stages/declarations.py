@@ -12,6 +12,11 @@ from typing import Any, NamedTuple
 from rerank.config import Recipe, Settings
 from rerank.engine.stage import Inputs, Reach, Stage
 
+#: What scores, counts and beliefs of the calibration come from.
+CALIBRATED_ON = (
+    *("superpixels", "unaries", "fusion", "proposals", "quality", "features", "ranking"),
+)
+
 
 class _Declaration(NamedTuple):
     summary: str
@@ -277,6 +282,15 @@ def _ranking(recipe: Recipe) -> dict[str, Any]:
     return {"ranking": _plain(chosen, exclude=unused), "random_state": recipe.random_state}
 
 
+def _calibration(recipe: Recipe) -> dict[str, Any]:
+    return {
+        # Predictions read the file of this stage, so that its key says whether they are gated.
+        "gate": _plain(recipe.gate),
+        "conformal_set": _plain(recipe.conformal_set),
+        "corpus_choice": _plain(recipe.corpus_choice),
+    }
+
+
 def _ablation(recipe: Recipe) -> dict[str, Any]:
     unused = {"compared", "pairwise_C", "max_pairs", "ridge_alphas", "groups"}
     return {
@@ -329,6 +343,7 @@ _DECLARATIONS = {
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=7, cost=0.3),
     "ranking": _Declaration("the rankers", _ranking, version=9, cost=0.5),
+    "calibration": _Declaration("the gate and its promise", _calibration, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
         "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, cost=0.1

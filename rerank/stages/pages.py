@@ -32,12 +32,15 @@ from rerank.reports.analyses import AblationRow, in_points
 from rerank.reports.populations import (
     DENSE_CRF,
     FUSION,
+    GATED,
+    JOINT,
     LEADS,
     RULES,
     TITLES,
     Population,
     evaluations,
 )
+from rerank.stages.calibration import Calibration
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
@@ -71,6 +74,9 @@ def load_population(job: Job, name: str) -> Population:
         scores = [load_scores(file, part) for part in parts]
     for rule in scores[0]:
         choices[RULES.get(rule, rule)] = np.concatenate([s[rule] for s in scores]).argmax(axis=1)
+    with job.open("calibration") as file:
+        choices[GATED] = np.concatenate([file[f"choices/{part}/choice"][()] for part in parts])
+        choices[JOINT] = file[f"populations/{name}/choice"][()]
     with job.open("oracle") as file:
         curve = load_curve(file, name)
     choices["oracle of each image"] = curve.image_oracle_choice[-1]
@@ -262,6 +268,8 @@ def _facts(job: Job) -> dict[str, str]:
     segnet = f"SegNet on {recipe.backbone.architecture}, {grid}x{grid} grid; "
     if not recipe.segnet.enabled:
         segnet = ""
+    with job.open("calibration") as file:
+        promises = Calibration.load(file["model"], recipe)
     evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
@@ -270,6 +278,8 @@ def _facts(job: Job) -> dict[str, str]:
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
+        "Gate": promises.gate.explanation_,
+        "Sets of proposals": promises.sets.explanation_,
     }
 
 

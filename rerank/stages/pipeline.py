@@ -42,6 +42,7 @@ STAGES = (
         reads=("images",),
     ),
     stage("ranking", every("features", "quality", "proposals"), split=False),
+    stage("calibration", every(*declarations.CALIBRATED_ON), split=False),
     # Analyses, and the report that shows them.
     stage("oracle", every("quality"), split=False),
     stage("dense_crf", every("superpixels", "unaries"), reads=("images",), split=False),
@@ -50,7 +51,7 @@ STAGES = (
     stage(
         "pages",
         every("superpixels", "proposals", "quality", "segnet", "upsampling", "ranking", "oracle")
-        + every("dense_crf", "generators", "ablation"),
+        + every("calibration", "dense_crf", "generators", "ablation"),
         reads=("images",),
         split=False,
     ),

@@ -66,6 +66,7 @@ ACTS: dict[str, dict[str, str]] = {
         "--model": "test_predict_takes_models_and_maps",
         "--probabilities": "test_predict_takes_models_and_maps",
         "--auxiliary": "test_predict_takes_models_and_maps",
+        "--joint": "test_it_arrives",
         "--quiet": "test_it_arrives",
     },
     "dense-crf": {
@@ -129,7 +130,7 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
     (
         ["predict", "--work", "w", "--out", "o", "a.png"],
         "rerank.applications.prediction_files:predict_files",
-        {"--quiet": (["--quiet"], "quiet", True)},
+        {"--joint": (["--joint"], "joint", True), "--quiet": (["--quiet"], "quiet", True)},
     ),
     (
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],

@@ -1,0 +1,263 @@
+"""Is the gate's promise kept, and what do gate, conformal sets and the joint choice give or cost?
+
+    OMP_NUM_THREADS=1 python benchmarks/gate_promise.py --images JPEGImages \
+        --labels SegmentationClass --ids val.txt --maps MAPS [--cache FILE.npz] [--splits 200]
+
+Proposals and scores are those of `rerank.propose`, which learns nothing from labels, so that all
+images are alike to the gate. Settings of gate, sets and beliefs were chosen on the training images
+of VOC 2012 with the maps of two networks; give images that are not among these.
+
+The promise is about the images that the calibration images are drawn from. So calibration images
+are drawn with replacement from all images, and the share of falls is that among all images: a
+promise of confidence 1 - delta may be broken in a share delta of the draws. Random splits into two
+halves show the same on images that were not drawn; there the second half is a small sample itself,
+so that its share lies above the level oftener.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rerank import propose
+from rerank.datasets.network_maps import network_map_path, read_network_map
+from rerank.metrics import (
+    IntersectionUnion,
+    bootstrap_interval,
+    chosen_counts,
+    corpus_iou,
+    image_iou,
+    mean_image_iou,
+    pairwise_counts,
+    region_histogram,
+    region_intersection_union,
+)
+from rerank.ranking import (
+    ConformalSet,
+    Gate,
+    choose_corpus,
+    expected_counts,
+    marginal_counts,
+    proposal_beliefs,
+)
+from rerank.superpixels import region_mean
+
+#: Beliefs of the joint choice, chosen on training images.
+TEMPERATURE, MARGINAL_SHARE = 0.5, 0.3
+
+
+def read_problem(a: argparse.Namespace) -> dict[str, Any]:
+    """Counts, scores and beliefs of the proposals of all images, from the cache if there is one."""
+    if a.cache and Path(a.cache).exists():
+        with np.load(a.cache) as found:
+            return dict(found)
+    rows: dict[str, list[Any]] = {}
+    for name in Path(a.ids).read_text().split():
+        image = np.array(Image.open(Path(a.images) / f"{name}.jpg").convert("RGB"))
+        labels = np.array(Image.open(Path(a.labels) / f"{name}.png"))
+        own = read_network_map(network_map_path(Path(a.maps), name)).astype(np.float32)
+        found = propose(image, own)
+        proposals, n_classes = found.proposals, own.shape[2]
+        areas = np.bincount(proposals.superpixels.ravel())
+        histogram = region_histogram(proposals.superpixels, labels, n_classes)
+        counts = region_intersection_union(histogram, proposals.labelings)
+        pairs = pairwise_counts(proposals.labelings, areas, n_classes)
+        marginal = marginal_counts(
+            proposals.labelings, areas, region_mean(own, proposals.superpixels)
+        )
+        beliefs = proposal_beliefs(found.scores, TEMPERATURE)
+        expected = expected_counts(pairs, beliefs, marginal, MARGINAL_SHARE)
+        for key, value in {
+            "intersections": counts.intersections,
+            "unions": counts.unions,
+            "expected_intersections": expected.intersections,
+            "expected_unions": expected.unions,
+            "similarity": image_iou(pairs),
+            "scores": found.scores,
+            "network": proposals.network,
+        }.items():
+            rows.setdefault(key, []).append(value)
+    problem = {key: np.stack(values) for key, values in rows.items()}
+    if a.cache:
+        np.savez(a.cache, **problem)
+    return problem
+
+
+class Images:
+    """All images, and what gate and sets read of some of them."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        self.counts = IntersectionUnion(problem["intersections"], problem["unions"])
+        self.scores, self.network = problem["scores"], problem["network"]
+        self.similarity = problem["similarity"]
+        self.expected = problem["expected_intersections"], problem["expected_unions"]
+        rows = np.arange(len(self.scores))
+        self.change = np.clip(1 - self.similarity[rows, :, self.network], 0, 1)
+        self.quality = image_iou(self.counts)
+        self.choice = self.scores.argmax(axis=1)
+        self.own = self.quality[rows, self.network]
+        self.gain = self.quality[rows, self.choice] - self.own
+
+    def fit_gate(self, gate: Gate, i: Any) -> Gate:
+        return gate.fit(self.scores[i], self.quality[i], self.network[i], self.change[i])
+
+    def gated(self, gate: Gate, i: Any) -> tuple[Any, Any]:
+        """Change in IoU under the gated choice, and the choice."""
+        found = gate.choose(self.scores[i], self.network[i], self.change[i]).choice
+        return self.quality[i][np.arange(len(found)), found] - self.own[i], found
+
+    def row(self, name: str, choice: Any) -> None:
+        """Print measures of a choice, and its paired gains over the network's labeling."""
+        base = chosen_counts(self.counts, self.network)
+        counts = chosen_counts(self.counts, choice)
+        gains = []
+        for measure in ("corpus", "image"):
+            found = bootstrap_interval(counts, base, measure)
+            gains.append(
+                f"{100 * found.estimate:+5.2f} [{100 * found.low:+5.2f}, {100 * found.high:+5.2f}]"
+            )
+        print(
+            f"{name:26} {100 * corpus_iou(counts).mean:5.2f} / {100 * mean_image_iou(counts):5.2f}"
+            f"   over argmax {gains[0]} / {gains[1]}"
+        )
+
+
+def cross_fitted(images: Images, level: float, n_folds: int = 5) -> Any:
+    """The gated choice of each image, by a gate that was calibrated on the other folds."""
+    order = np.random.default_rng(0).permutation(len(images.scores))
+    choice = np.empty(len(order), dtype=np.int64)
+    for held in np.array_split(order, n_folds):
+        rest = np.setdiff1d(order, held)
+        gate = images.fit_gate(Gate(level=level, statistic="margin_per_change"), rest)
+        choice[held] = images.gated(gate, held)[1]
+    return choice
+
+
+def show_rules(images: Images) -> None:
+    """Print the table of choices."""
+    n = len(images.scores)
+    print(f"{n} images, corpus / image IoU in points, gains with 95 % intervals")
+    images.row("network's argmax", images.network)
+    images.row("MAP", np.zeros(n, dtype=np.int64))
+    images.row("choice", images.choice)
+    for level in (0.05, 0.1, 0.2):
+        images.row(f"gated choice, level {level:g}", cross_fitted(images, level))
+    joint = choose_corpus(*images.expected, [images.choice], max_nodes=20)
+    images.row("corpus-level choice", joint.choice)
+    images.row("oracle of each image", images.quality.argmax(axis=1))
+    print(
+        f"corpus-level choice: expected IoU {100 * joint.expected_iou:.2f}, bound "
+        f"{100 * joint.upper_bound:.2f}, alone "
+        f"{100 * expected_iou(images, images.choice):.2f}; gain over the choice image by image:"
+    )
+    one, two = (chosen_counts(images.counts, c) for c in (joint.choice, images.choice))
+    for measure in ("corpus", "image"):
+        found = bootstrap_interval(one, two, measure)
+        print(
+            f"  {measure:6} {100 * found.estimate:+.2f} "
+            f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+        )
+
+
+def expected_iou(images: Images, choice: Any) -> float:
+    """Corpus IoU of a choice under the beliefs."""
+    rows = np.arange(len(choice))
+    inter, union = (e[rows, choice].sum(axis=0) for e in images.expected)
+    return float(np.mean(inter[union > 0] / union[union > 0]))
+
+
+def show_promise(images: Images, n_splits: int, delta: float = 0.1) -> None:
+    """Print how often the promise is broken, and the gain that the gate keeps."""
+    n, everything = len(images.scores), np.arange(len(images.scores))
+    print(
+        f"falls without the gate: {100 * (images.gain < -0.01).mean():.1f} % of the images; "
+        f"confidence {1 - delta:g}; {n_splits} draws and {n_splits} splits"
+    )
+    print(
+        "statistic          level  broken   share   bound  changed   gain | "
+        "halves: above level, share, gain"
+    )
+    for statistic in ("margin_per_change", "relative_margin"):
+        for level in (0.05, 0.1, 0.2):
+            rng = np.random.default_rng(0)
+            gate = Gate(level=level, delta=delta, statistic=statistic)
+            drawn, split = [], []
+            for _ in range(n_splits):
+                i = rng.integers(0, n, n)
+                fit(images, gate, i)
+                drawn.append((*judge(images, gate, everything, level), gate.bound_))
+                order = rng.permutation(n)
+                fit(images, gate, order[: n // 2])
+                split.append(judge(images, gate, order[n // 2 :], level))
+            one, two = np.mean(drawn, axis=0), np.mean(split, axis=0)
+            print(
+                f"{statistic:18} {level:5.2f} {one[0]:6.1%} {one[1]:8.1%} {one[4]:7.1%} "
+                f"{one[2]:7.1%} {one[3]:6.0%} | {two[0]:6.1%} {two[1]:12.1%} {two[3]:6.0%}"
+            )
+
+
+def fit(images: Images, gate: Gate, i: Any) -> None:
+    """Calibrate a gate, with the change only where its statistic needs it."""
+    change = images.change[i] if gate.statistic == "margin_per_change" else None
+    gate.fit(images.scores[i], images.quality[i], images.network[i], change)
+
+
+def judge(images: Images, gate: Gate, i: Any, level: float) -> tuple[float, float, float, float]:
+    """Whether the share of falls is above the level, that share, changed images, gain kept."""
+    change = images.change[i] if gate.statistic == "margin_per_change" else None
+    choice = gate.choose(images.scores[i], images.network[i], change).choice
+    gain = images.quality[i][np.arange(len(i)), choice] - images.own[i]
+    share = float((gain < -0.01 - 1e-12).mean())
+    kept = gain.sum() / images.gain[i].sum()
+    return float(share > level), share, float((choice != images.network[i]).mean()), float(kept)
+
+
+def show_sets(images: Images, n_splits: int, alpha: float = 0.1) -> None:
+    """Print how often sets miss, and how large they are, over random halves."""
+    n = len(images.scores)
+    print(f"conformal sets that miss in {alpha:.0%} at most, of {images.scores.shape[1]} proposals")
+    print("IoU  reachable  missed  mean size  median | in the order of the scores: missed, size")
+    for least in (0.6, 0.7, 0.8):
+        rng = np.random.default_rng(0)
+        rows: list[list[float]] = []
+        for _ in range(n_splits // 4):
+            order = rng.permutation(n)
+            one, two = order[: n // 2], order[n // 2 :]
+            row = []
+            for similarity in (images.similarity, None):
+                pairs = [None if similarity is None else similarity[i] for i in (one, two)]
+                sets = ConformalSet(alpha=alpha, min_iou=least).fit(
+                    images.scores[one], images.quality[one], pairs[0]
+                )
+                found = sets.sets(images.scores[two], pairs[1])
+                reachable = images.quality[two].max(axis=1) >= least
+                held = [q[list(s)].max() >= least for s, q in zip(found, images.quality[two])]
+                sizes = [len(s) for s in found]
+                missed = 1 - float(np.mean(np.array(held)[reachable]))
+                row += [float(reachable.mean()), missed, np.mean(sizes), np.median(sizes)]
+            rows.append(row)
+        r = np.mean(rows, axis=0)
+        print(
+            f"{least:.1f} {r[0]:9.0%} {r[1]:8.1%} {r[2]:9.2f} {r[3]:8.1f} | {r[5]:6.1%} {r[6]:6.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in ("images", "labels", "ids", "maps"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--cache", help="file of the counts, written if absent")
+    parser.add_argument("--splits", type=int, default=200)
+    a = parser.parse_args()
+    images = Images(read_problem(a))
+    show_rules(images)
+    show_promise(images, a.splits)
+    show_sets(images, a.splits)
+
+
+if __name__ == "__main__":
+    main()
