@@ -469,7 +469,14 @@ class Recipe(Settings):
 
 
 class ProposeSettings(Settings):
-    """Proposals of network maps without any training: superpixels, the CRF and its diversity."""
+    """Proposals of network maps without any training, and the choice among them.
+
+    With the `generator` `mixed`, labelings of DivMBest take turns with samples under noise that
+    the whole image shares, of scale `class_noise` in log-probabilities (`PosteriorSamples`). With
+    `div_mbest`, DivMBest alone makes them, by `inference`. The choice is judged by `n_samples`
+    samples more, whose noise is that of the class and, of scale `region_noise`, that of each of
+    `noise_regions` regions, and by the proposals' energies at `temperature` times their spread.
+    """
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
@@ -478,8 +485,23 @@ class ProposeSettings(Settings):
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
     n_proposals: typing.Annotated[int, Field(ge=2)] = 30
+    generator: Literal["mixed", "div_mbest"] = "mixed"
     diversity: Positive = 0.3
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
+    class_noise: Positive = 1.0
+    region_noise: NonNegative = 0.5
+    noise_regions: Count = 20
+    n_samples: Count = 40
+    temperature: Positive = 1.0
+
+    @pydantic.model_validator(mode="after")
+    def _settings_that_would_do_nothing_are_refused(self) -> ProposeSettings:
+        if self.generator != "div_mbest" and self.inference != "auto":
+            raise ValueError(
+                "inference is of the generator div_mbest; set generator=div_mbest, or "
+                "inference=auto"
+            )
+        return self
 
 
 class _Loader(yaml.SafeLoader):

@@ -20,6 +20,7 @@ from rerank.engine.store import Store
 from rerank.errors import InputError
 from rerank.prediction import MODEL_STAGES, OpenStage
 from rerank.reports.fit_report import FitReport, fit_evaluations
+from rerank.stages.calibration import Calibration
 from rerank.stages.crf_settings import load_choice
 from rerank.stages.features import Classes
 from rerank.stages.fusion import load_fusion
@@ -163,6 +164,11 @@ def _report(graph: Graph, open_stage: OpenStage) -> FitReport:
         scores = [load_scores(file, part)["svm"] for part in parts]
         ranker_c = float(file["C"][()])
     choices["choice"] = np.concatenate(scores).argmax(axis=1)
+    with open_stage("calibration") as file:
+        choices["gated choice"] = np.concatenate(
+            [file[f"choices/{part}/choice"][()] for part in parts]
+        )
+        calibration = Calibration.load(file["model"], recipe)
     return FitReport(
         n_images,
         recipe.folds.n_folds,
@@ -174,7 +180,11 @@ def _report(graph: Graph, open_stage: OpenStage) -> FitReport:
             recipe.report.n_bootstrap,
             recipe.random_state,
         ),
-        {**_chosen(recipe, open_stage), "ranking SVM": {"C": ranker_c}},
+        {
+            **_chosen(recipe, open_stage),
+            "ranking SVM": {"C": ranker_c},
+            "gate": calibration.gate.explanation_,
+        },
         _notes(graph),
         recipe.report.n_bootstrap,
     )

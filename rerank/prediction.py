@@ -128,11 +128,15 @@ class Result:
     confidence : float
         Of the ranker that its proposal is better than the network's own labeling, in the unit of
         the gate's threshold; 0 where it prefers that labeling, NaN without a calibrated gate.
+        Without training, the share of possible truths under which it is at least as good.
     conformal_set : tuple of int
         The fewest proposals that hold a good one with the calibrated probability, in the order in
         which they joined; empty without a calibration.
     reason : str
         Why `chosen` is not simply the proposal of the highest score; empty where it is.
+    agreement : (n,) float64 array or None
+        Belief, in [0, 1], that each region's label is right: the share of the image's possible
+        truths that label it as the choice does.
     """
 
     proposals: Proposals
@@ -141,6 +145,14 @@ class Result:
     confidence: float = float("nan")
     conformal_set: tuple[int, ...] = ()
     reason: str = ""
+    agreement: FloatArray | None = None
+
+    @property
+    def disagreement(self) -> FloatArray | None:
+        """Belief that a pixel's label is wrong, (H, W) in [0, 1]: 1 less `agreement`."""
+        if self.agreement is None:
+            return None
+        return to_pixels(1.0 - self.agreement, self.proposals.superpixels)
 
     @property
     def preferred(self) -> int:

@@ -25,9 +25,11 @@ from rerank.errors import ConfigError, DataError, InputError, StoreError
 from rerank.features import similarity_matrix
 from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
-from rerank.potentials.energy_settings import EnergySettings
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.prediction import FinalModels, JointResult, Proposals, Result
+from rerank.proposals import Candidate, DivMBest, PosteriorSamples, ProposalContext, run_generator
+from rerank.proposals.pool_rows import PoolRow
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
@@ -41,8 +43,10 @@ def propose(
 ) -> Result:
     """Proposals of one image from a network map, and a choice, without any training.
 
-    The choice is the proposal that agrees best with the others, weighted by their probability
-    under the CRF: minimum Bayes risk (Premachandran et al. 2014).
+    The choice has the highest expected image IoU (minimum Bayes risk, Premachandran et al. 2014).
+    What the truth may be is told in two ways, of which the scores are the mean: by the proposals,
+    each with its probability under the CRF, and by samples of the CRF under noise that classes
+    and large regions share (`PosteriorSamples`).
 
     Parameters
     ----------
@@ -75,15 +79,53 @@ def propose(
         {"unary": found},
         graph,
         regions["region_values"],
-        CRFChoice(energy, None, chosen.diversity),
+        CRFChoice(energy, None, chosen.diversity, _mixed_pool(chosen)),
         Drawing(chosen.n_proposals, chosen.map_inference, chosen.inference),
         regions[NETWORK],
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
-    similarity = similarity_matrix(proposals.labelings, graph.areas, n_classes)
-    temperature = max(float(proposals.energies.std()), 1e-9)
-    scores = expected_quality(proposals.energies, similarity, temperature=temperature)
-    return Result(proposals, scores, int(scores.argmax()))
+    context = ProposalContext(
+        potts_energy(found, graph, energy), graph.areas, appearance=regions["region_values"]
+    )
+    noise = PosteriorSamples(chosen.class_noise, chosen.region_noise, chosen.noise_regions)
+    samples = run_generator(noise, context, chosen.n_samples).labelings
+    return _least_risk(proposals, samples, graph.areas, n_classes, chosen.temperature)
+
+
+def _mixed_pool(settings: ProposeSettings) -> tuple[PoolRow, ...]:
+    """Labelings of DivMBest and samples by turns; empty where DivMBest alone is wanted."""
+    if settings.generator == "div_mbest":
+        return ()
+    generators = (DivMBest(settings.diversity, per="area"), PosteriorSamples(settings.class_noise))
+    return tuple(
+        PoolRow("unary", Candidate(generator, index))
+        for index in range(settings.n_proposals)
+        for generator in generators
+    )
+
+
+def _least_risk(
+    proposals: Proposals, samples: Array, areas: Array, n_classes: int, temperature: float
+) -> Result:
+    """The proposal of the highest expected image IoU, by energies and by samples."""
+    count = len(proposals)
+    quality = similarity_matrix(
+        proposals.labelings, areas, n_classes, np.concatenate([proposals.labelings, samples])
+    )
+    spread = max(float(proposals.energies.std()), 1e-9)
+    by_energy = expected_quality(proposals.energies, quality[:, :count], temperature * spread)
+    by_samples = quality[:, count:].mean(axis=1)
+    scores = (by_energy + by_samples) / 2
+    chosen, own = int(scores.argmax()), proposals.network
+    assert own is not None
+    as_good = quality[chosen, count:] >= quality[own, count:]
+    return Result(
+        proposals,
+        scores,
+        chosen,
+        confidence=float(as_good.mean()),
+        agreement=(samples == proposals.labelings[chosen]).mean(axis=0),
+    )
 
 
 class Reranker(BaseEstimator):

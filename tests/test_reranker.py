@@ -111,7 +111,7 @@ def test_processes_and_one_after_another_fit_the_same(
 def test_the_report_is_over_the_network(fitted: rerank.Reranker) -> None:
     report = fitted.report_
     names = [e.name for e in report.evaluations]
-    assert names == ["argmax", "MAP", "fusion MAP", "choice", "oracle"]
+    assert names == ["argmax", "MAP", "fusion MAP", "choice", "gated choice", "oracle"]
     assert report.n_images == 20 and report.n_folds == 3
     network, oracle = report.evaluations[0], report.evaluations[-1]
     assert network.corpus_gain is None and oracle.image_gain is not None
@@ -231,3 +231,30 @@ def test_too_few_proposals_for_the_network_and_map() -> None:
         build_propose_settings(["n_proposals=1"])
     with pytest.raises(ConfigError, match="set it to 3 or more"):
         rerank.Reranker(2)._recipe()
+
+
+def test_the_choice_without_training_has_the_highest_expected_iou(
+    given: tuple[list[np.ndarray], ...],
+) -> None:
+    images, maps, _ = given
+    settings = build_propose_settings(["superpixels.n_segments=30", "n_proposals=8"])
+    found = rerank.propose(images[0], maps[0], settings)
+    assert {"map", "network", "div_mbest", "posterior_samples"} >= set(found.proposals.generators)
+    assert found.chosen == found.scores.argmax()
+    assert (found.scores >= 0).all() and (found.scores <= 1).all()
+    assert 0 <= found.confidence <= 1
+    assert found.disagreement is not None and found.disagreement.shape == images[0].shape[:2]
+    # Nearly all truths at one labeling: it is chosen without a doubt.
+    sure = np.eye(N_CLASSES)[maps[0].argmax(axis=2)]
+    settings = build_propose_settings(["potts_weight=0", "class_noise=0.01", "region_noise=0"])
+    found = rerank.propose(images[0], sure, settings)
+    own = found.proposals.network
+    assert own is not None and (found.labels == found.proposals.labels(own)).all()
+    assert found.confidence == 1.0 and found.disagreement is not None
+    assert found.disagreement.max() == 0.0
+
+
+def test_inference_is_of_divmbest_alone() -> None:
+    with pytest.raises(ConfigError, match="generator=div_mbest"):
+        build_propose_settings(["inference=icm"])
+    assert build_propose_settings(["inference=icm", "generator=div_mbest"]).inference == "icm"

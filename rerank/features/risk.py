@@ -9,7 +9,7 @@ import numpy as np
 from rerank.errors import InputError
 from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import scalar_names
-from rerank.metrics import image_iou, region_intersection_union
+from rerank.metrics import image_iou, pairwise_counts
 from rerank.types import Array, FloatArray
 
 #: In units of the energy, which is nats for each region of average area.
@@ -17,26 +17,32 @@ TEMPERATURES = (3.0, 10.0, 30.0)
 RISK_SCALARS = tuple(f"expected_quality_{temperature:g}" for temperature in TEMPERATURES)
 
 
-def similarity_matrix(labelings: Array, areas: Array, n_classes: int) -> FloatArray:
+def similarity_matrix(
+    labelings: Array, areas: Array, n_classes: int, truths: Array | None = None
+) -> FloatArray:
     """Mean IoU of each labeling if another one were the truth.
+
+    The mean is over the classes that one of the two labelings has.
 
     Parameters
     ----------
     labelings : (M, n) int
     areas : (n,) float, whole pixels
     n_classes : int
+    truths : (K, n) int, optional
+        What could be the truth; the labelings themselves by default.
 
     Returns
     -------
-    (M, M) float64
-        Entry [m, k] judges labeling m by labeling k.
+    (M, K) float64
+        Entry [m, k] judges labeling m by truth k.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, or a label is out of range.
     """
-    found = np.empty((len(labelings), len(labelings)))
-    for k, truth in enumerate(labelings):
-        histogram = np.zeros((len(areas), n_classes), dtype=np.int64)
-        histogram[np.arange(len(areas)), truth] = areas.astype(np.int64)
-        found[:, k] = image_iou(region_intersection_union(histogram, labelings))
-    return found
+    return image_iou(pairwise_counts(labelings, areas, n_classes, truths))
 
 
 def expected_qualities(

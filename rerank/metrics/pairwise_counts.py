@@ -1,4 +1,4 @@
-"""Counts of agreement between the labelings of one image, each taken as the truth of the others."""
+"""Counts of agreement between labelings of one image and others that could be the truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from rerank.metrics.counts import IntersectionUnion, check_n_classes, check_pred
 from rerank.types import Array
 
 
-def pairwise_counts(labelings: Array, areas: Array, n_classes: int) -> IntersectionUnion:
+def pairwise_counts(
+    labelings: Array, areas: Array, n_classes: int, truths: Array | None = None
+) -> IntersectionUnion:
     """Intersections and unions of each labeling if another one were the truth.
 
     Parameters
@@ -20,11 +22,13 @@ def pairwise_counts(labelings: Array, areas: Array, n_classes: int) -> Intersect
         Pixels of each region, whole numbers of at least 0.
     n_classes : int
         C.
+    truths : (K, n) integer array, optional
+        What could be the truth; the labelings themselves by default.
 
     Returns
     -------
-    IntersectionUnion of (M, M, C) int64 arrays
-        Entry [m, k] judges labeling m by labeling k. The arrays are symmetric in m and k.
+    IntersectionUnion of (M, K, C) int64 arrays
+        Entry [m, k] judges labeling m by truth k.
 
     Raises
     ------
@@ -39,24 +43,26 @@ def pairwise_counts(labelings: Array, areas: Array, n_classes: int) -> Intersect
     ([3, 0], [5, 2])
     """
     labelings, areas = np.asarray(labelings), np.asarray(areas)
+    judging = labelings if truths is None else np.asarray(truths)
     check_n_classes(n_classes)
-    if labelings.ndim != 2 or areas.shape != labelings.shape[1:]:
-        raise InputError(
-            f"labelings must be (M, n) with an area for each of the n regions, got shapes "
-            f"{labelings.shape} and {areas.shape}"
-        )
-    check_prediction(labelings, n_classes)
+    for rows in (labelings,) if truths is None else (labelings, judging):
+        if rows.ndim != 2 or areas.shape != rows.shape[1:]:
+            raise InputError(
+                f"labelings must be (M, n) with an area for each of the n regions, got shapes "
+                f"{rows.shape} and {areas.shape}"
+            )
+        check_prediction(rows, n_classes)
     if areas.min(initial=0) < 0:
         raise InputError(f"areas must be at least 0, found {areas.min()}")
-    n_labelings = len(labelings)
     # Products of float64 are exact here: an image has fewer than 2**53 pixels.
     weights = areas.astype(np.float64)
-    shape = (n_labelings, n_labelings, n_classes)
+    shape = (len(labelings), len(judging), n_classes)
     intersections, unions = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for k in np.unique(labelings):
-        held = (labelings == k).astype(np.float64)
-        common = ((held * weights) @ held.T).astype(np.int64)
-        size = np.diagonal(common)
+    for k in np.union1d(labelings, judging):
+        held = (labelings == k) * weights
+        true = (judging == k).astype(np.float64)
+        common = (held @ true.T).astype(np.int64)
+        sizes = held.sum(axis=1).astype(np.int64)[:, None] + (true @ weights).astype(np.int64)
         intersections[..., k] = common
-        unions[..., k] = size[:, None] + size[None, :] - common
+        unions[..., k] = sizes - common
     return IntersectionUnion(intersections, unions)

@@ -13,6 +13,7 @@ from rerank.proposals.joint_mbest import JointMBest, joint_cost, joint_mbest
 from rerank.proposals.label_coverage import LabelCoverage
 from rerank.proposals.label_swap import LabelSwap
 from rerank.proposals.perturb_and_map import PerturbAndMAP, perturb_and_map
+from rerank.proposals.posterior_samples import PosteriorSamples
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.proposals.region_merging import RegionMerging
@@ -29,6 +30,7 @@ __all__ = [
     "LabelCoverage",
     "LabelSwap",
     "PerturbAndMAP",
+    "PosteriorSamples",
     "ProposalContext",
     "ProposalGenerator",
     "ProposalSet",

@@ -123,6 +123,7 @@ def test_the_table_as_json(own: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         "MAP",
         "fusion MAP",
         "choice",
+        "gated choice",
         "oracle",
     ]
     assert found["n_images"] == N_IMAGES and found["unit"] == "points"

@@ -50,3 +50,11 @@ def test_the_matrix_agrees_with_loops():
             either = [areas[(labels[m] == c) | (labels[k] == c)].sum() for c in there]
             assert found[m, k] == pytest.approx(np.divide(both, either).mean())
     np.testing.assert_array_equal(np.diag(found), 1)
+
+
+def test_other_truths_judge_as_they_would_among_the_labelings():
+    rng = np.random.default_rng(3)
+    labels, truths = rng.integers(0, 4, (3, 8)), rng.integers(0, 4, (5, 8))
+    areas = rng.integers(1, 9, 8).astype(float)
+    together = similarity_matrix(np.concatenate([labels, truths]), areas, 4)
+    np.testing.assert_array_equal(similarity_matrix(labels, areas, 4, truths), together[:3, 3:])
