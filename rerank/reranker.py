@@ -448,7 +448,7 @@ class Reranker(BaseEstimator):
             raise ConfigError(f"n_jobs must be None, -1 or at least 1, got {self.n_jobs}")
         return Execution(available_cores() if jobs == -1 else jobs, quiet=not self.verbose)
 
-    def _recipe(self, n_auxiliary: int) -> Recipe:
+    def _recipe(self, n_auxiliary: int = 0) -> Recipe:
         names = _map_names(n_auxiliary)
         tree: dict[str, Any] = {
             "name": "reranker",

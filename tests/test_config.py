@@ -51,7 +51,7 @@ def test_weights_bring_deep_features() -> None:
     "override, message",
     [
         ("unary.features=deep", "unary.features=deep needs pretrained weights; set backbone.w"),
-        ("classifiers.features=both", "classifiers.features=both needs .* features=appearance"),
+        ("classifiers.features=both", "classifiers.features=both needs .*features=appearance"),
         ("auxiliary.features=deep", "auxiliary.features=deep needs .*or auxiliary.features=null"),
     ],
 )

@@ -185,4 +185,4 @@ def _classes_of_map(folders: FitFolders, dataset: Dataset) -> int:
     image = dataset.image(dataset.ids[0])
     path = network_map_path(folders.probabilities, dataset.ids[0])
     whole = np.zeros(image.shape[:2], dtype=np.int64)
-    return map_to_regions(read_network_map(path), image, whole, where=str(path)).shape[1]
+    return int(map_to_regions(read_network_map(path), image, whole, where=str(path)).shape[1])
