@@ -82,7 +82,7 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("folds.n_folds", lambda t: 5 if _own_maps(t) else 10),
     ("unary.features", _features),
     ("segnet.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
-    ("classifiers.enabled", lambda t: True),
+    ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
     ("classifiers.features", _features),
     ("classifiers.C", _classifier_c),
     # Own maps have no inner models, so that a fit's time is that of the pool's candidates.

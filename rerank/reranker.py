@@ -152,10 +152,6 @@ class Reranker(BaseEstimator):
         `a.b=value` settings of a recipe that replace the defaults, such as
         ``superpixels.n_segments=800``.
     random_state : int
-    n_jobs : int or None
-        Processes that `fit` uses at a time; None means 1, and -1 one per core.
-    verbose : int
-        With 1 and more `fit` shows its progress on a terminal, and prints its report.
 
     Attributes
     ----------
@@ -184,8 +180,6 @@ class Reranker(BaseEstimator):
         ordered: bool = False,
         settings: Sequence[str] = (),
         random_state: int = 0,
-        n_jobs: int | None = None,
-        verbose: int = 0,
     ) -> None:
         self.n_proposals = n_proposals
         self.n_folds = n_folds
@@ -194,8 +188,6 @@ class Reranker(BaseEstimator):
         self.ordered = ordered
         self.settings = settings
         self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     def fit(
         self,
@@ -203,6 +195,9 @@ class Reranker(BaseEstimator):
         probabilities: Sequence[Array],
         labels: Sequence[Array],
         auxiliary: Sequence[Sequence[Array]] = (),
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> Reranker:
         """Choose settings and fit the ranker on labelled images.
 
@@ -216,6 +211,10 @@ class Reranker(BaseEstimator):
         auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
             The maps of further networks, one sequence a network. Only stage 2 uses them; `predict`
             then needs those of its image.
+        n_jobs : int or None
+            Processes at a time; None means 1, and -1 one per core.
+        verbose : int
+            With 1 and more progress is shown on a terminal, and the report printed.
 
         Returns
         -------
@@ -244,7 +243,8 @@ class Reranker(BaseEstimator):
             names = [str(k) for k in range(_n_classes(images[0], probabilities[0]))]
         dataset = array_dataset(images, labels, names, self.background, self.ordered)
         recipe = self._recipe(len(auxiliary))
-        parallel = self.n_jobs not in (None, 1)
+        execution = _execution(n_jobs, verbose)
+        parallel = n_jobs not in (None, 1)
         with tempfile.TemporaryDirectory() if parallel else nullcontext() as folder:
             networks = [
                 ArrayMaps(dict(zip(dataset.ids, arrays)), name)
@@ -257,8 +257,8 @@ class Reranker(BaseEstimator):
                 networks = [network.on_disk(Path(folder)) for network in networks]
                 store = Store(Path(folder) / "work")
             data = RunData(dataset, None, recipe.backbone.weights, networks[0], tuple(networks[1:]))
-            self.fit_data(recipe, data, store, self._execution())
-        if self.verbose:
+            self.fit_data(recipe, data, store, execution)
+        if verbose:
             print(self.report_)
         return self
 
@@ -442,12 +442,6 @@ class Reranker(BaseEstimator):
         if not hasattr(self, "models_"):
             raise NotFittedError("this Reranker is not fitted; call fit, or Reranker.load")
 
-    def _execution(self) -> Execution:
-        jobs = 1 if self.n_jobs is None else self.n_jobs
-        if jobs == 0 or jobs < -1:
-            raise ConfigError(f"n_jobs must be None, -1 or at least 1, got {self.n_jobs}")
-        return Execution(available_cores() if jobs == -1 else jobs, quiet=not self.verbose)
-
     def _recipe(self, n_auxiliary: int = 0) -> Recipe:
         names = _map_names(n_auxiliary)
         tree: dict[str, Any] = {
@@ -510,6 +504,13 @@ class ArrayMaps:
     def digest(self, image_id: str) -> str:
         """Nothing is kept beyond the fit, so that the id tells maps apart."""
         return image_id
+
+
+def _execution(n_jobs: int | None, verbose: int) -> Execution:
+    jobs = 1 if n_jobs is None else n_jobs
+    if jobs == 0 or jobs < -1:
+        raise ConfigError(f"n_jobs must be None, -1 or at least 1, got {n_jobs}")
+    return Execution(available_cores() if jobs == -1 else jobs, quiet=not verbose)
 
 
 def _map_names(n_auxiliary: int) -> list[str]:

@@ -102,7 +102,7 @@ def test_a_saved_one_predicts_the_same(
 def test_processes_and_one_after_another_fit_the_same(
     given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker, tmp_path: Path
 ) -> None:
-    again = rerank.Reranker(5, n_folds=3, settings=SETTINGS, n_jobs=2).fit(*given)
+    again = rerank.Reranker(5, n_folds=3, settings=SETTINGS).fit(*given, n_jobs=2)
     for name, reranker in (("one", fitted), ("two", again)):
         reranker.save(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
@@ -189,7 +189,7 @@ def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
     with pytest.raises(InputError, match="map of auxiliary network 1, 3: "):
         fit(images, maps, labels, [[*maps[:3], maps[3][:10], *maps[4:]]])
     with pytest.raises(ConfigError, match="n_jobs must be None, -1 or at least 1, got -2"):
-        rerank.Reranker(3, n_jobs=-2).fit(*given)
+        fit(*given, n_jobs=-2)
     with pytest.raises(ConfigError, match="n_folds is 50"):
         rerank.Reranker(3, n_folds=50).fit(images, maps, labels)
     with pytest.raises(ConfigError, match="Reranker: colour: unknown key"):
