@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from rerank import propose
-from rerank.datasets.network_maps import network_map_path, read_network_map
+from rerank.datasets.map_files import find_map, read_values
 from rerank.metrics import (
     IntersectionUnion,
     bootstrap_interval,
@@ -57,7 +57,7 @@ def read_problem(a: argparse.Namespace) -> dict[str, Any]:
     for name in Path(a.ids).read_text().split():
         image = np.array(Image.open(Path(a.images) / f"{name}.jpg").convert("RGB"))
         labels = np.array(Image.open(Path(a.labels) / f"{name}.png"))
-        own = read_network_map(network_map_path(Path(a.maps), name)).astype(np.float32)
+        own = read_values(find_map(Path(a.maps), name)).astype(np.float32)
         found = propose(image, own)
         proposals, n_classes = found.proposals, own.shape[2]
         areas = np.bincount(proposals.superpixels.ravel())

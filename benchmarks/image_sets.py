@@ -13,7 +13,7 @@ import numpy as np
 
 from rerank.datasets import read_image
 from rerank.datasets.image_files import read_index_mask
-from rerank.datasets.network_maps import network_map_path, read_network_map
+from rerank.datasets.map_files import find_map, read_values
 from rerank.metrics import (
     IntersectionUnion,
     bootstrap_interval,
@@ -53,7 +53,7 @@ class ImageSet(NamedTuple):
 
     def read(self, image_id: str, dtype: type[np.floating] = np.float32) -> Example:
         """Read one image, its map as probabilities of pixels, and its labels."""
-        values = read_network_map(network_map_path(self.maps, image_id)).astype(np.float32)
+        values = read_values(find_map(self.maps, image_id)).astype(np.float32)
         values /= values.sum(axis=2, keepdims=True)
         values = np.minimum(values, 1.0).astype(dtype)
         image = read_image(_file_of(self.images, image_id))
@@ -63,7 +63,7 @@ class ImageSet(NamedTuple):
 
     def stamp(self, image_id: str) -> str:
         """A digest of what a result for an image rests on: its name and its map's time and size."""
-        about = network_map_path(self.maps, image_id).stat()
+        about = find_map(self.maps, image_id).path.stat()
         parts = (self.maps.resolve(), image_id, about.st_mtime_ns, about.st_size, self.void)
         return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from rerank.errors import ConfigError
+from rerank.recipe_defaults import resolve_automatic
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
 OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
@@ -47,7 +48,10 @@ class DatasetSettings(Settings):
 
 
 class FoldSettings(Settings):
-    """Folds of the training images; `auto` is contiguous for video, else stratified."""
+    """Folds of the training images; `auto` is contiguous for video, else stratified.
+
+    `n_folds` is automatic: 5 with own maps, else 10.
+    """
 
     n_folds: typing.Annotated[int, Field(ge=2)] = 10
     scheme: Literal["auto", "random", "stratified", "contiguous"] = "auto"
@@ -61,16 +65,21 @@ class SuperpixelSettings(Settings):
 
 
 class BackboneSettings(Settings):
-    """The pretrained network. `weights` is a file; `small` needs none and is trained here."""
+    """The pretrained network. `weights` is a file; `small` needs none and is trained here.
 
-    architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "squeezenet1_0"
+    The `architecture` is automatic: `small` without weights; with them it is what the file's name
+    says, `caffenet` for a `.caffemodel`, else `squeezenet1_0`.
+    """
+
+    architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "small"
     weights: str | None = None
 
 
 class UnarySettings(Settings):
     """Class probabilities of superpixels: a classifier's, a dense network's or the user's own.
 
-    With the `source` `classifier`, `features` are the inputs of the superpixel classifier.
+    With the `source` `classifier`, `features` are the inputs of the superpixel classifier. They are
+    automatic: `deep` where there are weights of a backbone, else `appearance`.
     `image_mean` appends the mean features of the whole image to each superpixel's. That helps
     where images are of many kinds, and can overfit small data sets. `scales` are those that the
     image is resized to for deep features. `class_balance` is the exponent of class weights,
@@ -78,7 +87,8 @@ class UnarySettings(Settings):
 
     With `dense_network`, the network of that section gives them. With `probabilities`, they are
     the mean over each superpixel of network maps: `probabilities` is their folder, with one
-    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W). Maps of training images must come from
+    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W); a relative path is looked for as given,
+    then in the data root. Maps of training images must come from
     models that never saw them; rerank cannot check that for maps that it did not make.
 
     `dense_crf` refines the pixel probabilities of `dense_network` and `probabilities` by a fully
@@ -86,7 +96,7 @@ class UnarySettings(Settings):
     """
 
     source: Literal["classifier", "dense_network", "probabilities"] = "classifier"
-    features: Literal["appearance", "deep", "both"] = "deep"
+    features: Literal["appearance", "deep", "both"] = "appearance"
     image_mean: bool = False
     scales: Scales = (1.0,)
     hidden: Count = 128
@@ -126,12 +136,13 @@ class AuxiliarySettings(Settings):
     `features` are the inputs of a second superpixel classifier; null means no such classifier.
     `scales` are those that the image is resized to for deep features; null means those of `unary`.
     The other settings of the classifier are those of `unary`. `dense_network` adds the network of
-    that section.
+    that section. `probabilities` are folders with the maps of further networks, as in `unary`.
     """
 
     features: Literal["appearance", "deep", "both"] | None = None
     scales: Scales | None = None
     dense_network: bool = False
+    probabilities: tuple[str, ...] = ()
 
 
 class CRFSettings(Settings):
@@ -190,8 +201,8 @@ class ProposalSettings(Settings):
     `div_mbest` is Hamming diversity by area (Batra et al. 2012), its labelings found by
     `inference`. `pool` takes rows of that and of all other generators, chosen greedily by the
     oracle's gain on at most `pool_images` held-out images (`final_pool_images` for the evaluation
-    images, whose pool is chosen on out-of-fold predictions). The diversity is chosen by the
-    oracle of `diversity_proposals` proposals.
+    images, whose pool is chosen on out-of-fold predictions); they are automatic, 20 and 40 with own
+    maps, else 60 and 150. The diversity is chosen by the oracle of `diversity_proposals` proposals.
     """
 
     n_proposals: Count = 30
@@ -204,8 +215,14 @@ class ProposalSettings(Settings):
 
 
 class SegNetSettings(Settings):
-    """The coarse network of Cogswell et al. 2014, section 3.1, and its two phases of training."""
+    """The coarse network of Cogswell et al. 2014, section 3.1, and its two phases of training.
 
+    `enabled` is automatic: false with own maps and no weights of a backbone, since a network that
+    learns from a few hundred images alone knows less than the maps. `grid` is also that of the
+    location prior, which needs no network.
+    """
+
+    enabled: bool = True
     grid: Count = 13
     dropout: typing.Annotated[float, Field(ge=0, lt=1)] = 0.5
     epochs_cross_entropy: Count = 12
@@ -219,11 +236,14 @@ class ClassifierSettings(Settings):
     """Image and size-threshold classifiers: linear SVMs on features of a whole image.
 
     These are the mean and the maximum of the superpixels' `features` (`appearance`, `deep`,
-    `both`), or of the `backbone`'s last map. Features made by hand (`appearance`) need a smaller
-    `C`.
+    `both`), or of the `backbone`'s last map. They are automatic: `deep` where there are weights of
+    a backbone, else `appearance`. So is `C`: 0.01 for `appearance`, else 1. `enabled` is automatic:
+    false with own maps and no weights, where they gain nothing beyond chance. Without it there are
+    the priors of places and of classes that occur together, and no classifiers.
     """
 
-    features: Literal["appearance", "deep", "both", "backbone"] = "deep"
+    enabled: bool = True
+    features: Literal["appearance", "deep", "both", "backbone"] = "appearance"
     C: Positive = 1.0
     percentiles: typing.Annotated[
         tuple[typing.Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=1)
@@ -248,7 +268,8 @@ class RankingSettings(Settings):
     """The ranker: a structured hinge; `C` is chosen by cross-validation where it is None.
 
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
-    paper, with columns for each class; `summary` is a compact class-free set for few images.
+    paper, with columns for each class; `summary` is a compact class-free set for few images. They
+    are automatic: `summary` with own maps, else those of the paper.
     `compared` are rankers that are fitted beside it for the report: `pairwise` with the best of
     `pairwise_C` on at most `max_pairs` pairs per image, `ridge` with the best of `ridge_alphas`.
     """
@@ -314,7 +335,10 @@ class CorpusChoiceSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables."""
+    """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
+
+    `ablation_groups` are automatic: the groups of the paper that there are.
+    """
 
     n_bootstrap: Count = 1000
     n_examples: Count = 6
@@ -327,14 +351,18 @@ class ReportSettings(Settings):
 class Recipe(Settings):
     """Everything that decides a run's results.
 
-    `holdout` is the share of each fold's training images that settings are chosen on.
+    What is called automatic may be left out or `auto`: see `rerank.recipe_defaults`.
+
+    `holdout` is the share of each fold's training images that settings are chosen on. It is
+    automatic: 0 with own maps, else 0.15. With 0 settings are chosen on all training images of a
+    fold, each as the models of its own fold predict it, and nothing is fitted twice.
     """
 
     name: str
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
-    holdout: typing.Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    holdout: typing.Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     superpixels: SuperpixelSettings = SuperpixelSettings()
     backbone: BackboneSettings = BackboneSettings()
     unary: UnarySettings = UnarySettings()
@@ -355,7 +383,11 @@ class Recipe(Settings):
     @pydantic.model_validator(mode="after")
     def _settings_that_would_do_nothing_are_refused(self) -> Recipe:
         auxiliary, unary = self.auxiliary, self.unary
-        for name, none in (("features", "null"), ("dense_network", "false")):
+        for name, none in (
+            ("features", "null"),
+            ("dense_network", "false"),
+            ("probabilities", "[]"),
+        ):
             if getattr(auxiliary, name) and not self.fusion.enabled:
                 raise ValueError(
                     f"auxiliary.{name} is used by the fusion alone; set "
@@ -375,6 +407,12 @@ class Recipe(Settings):
             raise ValueError(
                 "classifiers.features=backbone needs a pretrained backbone.architecture; set "
                 "classifiers.features=appearance"
+            )
+        self._check_deep_features()
+        self._check_groups()
+        if self.holdout == 0 and unary.source != "probabilities":
+            raise ValueError(
+                f"unary.source={unary.source} is calibrated on held-out images; set holdout above 0"
             )
         if unary.dense_crf and unary.source == "classifier":
             raise ValueError(
@@ -397,6 +435,38 @@ class Recipe(Settings):
                 "proposals.generator=div_mbest, or proposals.inference=auto"
             )
         return self
+
+    def _check_deep_features(self) -> None:
+        asked: list[tuple[str, str | None, str]] = [
+            ("auxiliary.features", self.auxiliary.features, "null")
+        ]
+        if self.unary.source == "classifier":
+            asked.append(("unary.features", self.unary.features, "appearance"))
+        if self.classifiers.enabled:
+            asked.append(("classifiers.features", self.classifiers.features, "appearance"))
+        asked = [item for item in asked if item[1] in ("deep", "both", "backbone")]
+        if asked and self.backbone.weights is None:
+            name, value, other = asked[0]
+            raise ValueError(
+                f"{name}={value} needs pretrained weights; set backbone.weights=FILE, or "
+                f"{name}={other}"
+            )
+
+    def _check_groups(self) -> None:
+        wanted = [("ranking.groups", self.ranking.groups)]
+        if self.report.ablation:
+            wanted.append(("report.ablation_groups", self.report.ablation_groups))
+        for name, groups in wanted:
+            for needs, enabled, of_it in (
+                ("segnet.enabled", self.segnet.enabled, ("segnet", "rule")),
+                ("classifiers.enabled", self.classifiers.enabled, ("classification",)),
+            ):
+                there = [group for group in groups if group in of_it]
+                if there and not enabled:
+                    raise ValueError(
+                        f"{name} names {there[0]}, which needs {needs}; set {needs}=true, or "
+                        f"other groups"
+                    )
 
 
 class ProposeSettings(Settings):
@@ -524,6 +594,7 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
     """
     tree = _with_overrides(tree, where, overrides)
     _refuse_renamed(tree, where)
+    resolve_automatic(tree)
     return _validate(Recipe, tree, where)
 
 

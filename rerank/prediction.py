@@ -20,7 +20,7 @@ from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.ranking import ExpectedCounts, Gate
-from rerank.stages.activations import make_coarse_input
+from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
 from rerank.stages.calibration import Calibration, change_of, joint_choice
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
@@ -29,7 +29,12 @@ from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.segnet import load_segnet, segnet_maps
-from rerank.stages.superpixel_features import Descriptor, describe_whole, make_descriptor
+from rerank.stages.superpixel_features import (
+    Descriptor,
+    describe_whole,
+    make_descriptor,
+    whole_image_features,
+)
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import load_classifier
 from rerank.superpixels import check_image, to_pixels
@@ -273,7 +278,7 @@ class FinalModels:
         self, open_stage: OpenStage, recipe: Recipe, classes: Classes, weights: str | None
     ) -> None:
         self.recipe, self.classes = recipe, classes
-        self._coarse_input = make_coarse_input(recipe, weights)
+        self._coarse_input = make_coarse_input(recipe, weights) if reads_inputs(recipe) else None
         with open_stage("unaries") as file:
             self._classifier: SuperpixelClassifier | None = None
             self._network: DenseNetworkUnary | None = None
@@ -286,8 +291,10 @@ class FinalModels:
             class_shares = file["class_shares"][()]
         with open_stage("auxiliary") as file:
             self._auxiliary = AuxiliaryModels.load(file, recipe, classes.n_classes, weights)
-        with open_stage("segnet") as file:
-            self._segnet = load_segnet(file)
+        self._segnet: dict[str, Array] | None = None
+        if recipe.segnet.enabled:
+            with open_stage("segnet") as file:
+                self._segnet = load_segnet(file)
         with open_stage("classifiers") as file:
             self._models: ImageModels = load_models(file)
         self._priors = TrainingPriors(self._models.location, class_shares, classes.background)
@@ -301,9 +308,9 @@ class FinalModels:
             self._ranking = _Ranking.load(file["model"])
         with open_stage("calibration") as file:
             self.calibration: Calibration = Calibration.load(file["model"], recipe)
-        whole = recipe.classifiers.features
+        whole = whole_image_features(recipe)
         self._describe_whole: Descriptor | None = None
-        if whole != "backbone":
+        if whole is not None:
             self._describe_whole = make_descriptor(recipe, weights, whole, recipe.unary.scales)
         self._describe: Descriptor | None = None
         if recipe.unary.source == "classifier":
@@ -315,7 +322,11 @@ class FinalModels:
             )
 
     def propose(
-        self, image: Array, probabilities: Array | None = None, image_id: str = "image"
+        self,
+        image: Array,
+        probabilities: Array | None = None,
+        image_id: str = "image",
+        auxiliary: Sequence[Array] = (),
     ) -> Proposals:
         """The proposals of one image.
 
@@ -326,15 +337,21 @@ class FinalModels:
             The network map; needed where the run was made from such maps.
         image_id : str
             Names the image in errors.
+        auxiliary : sequence of (H, W, C) or (C, H, W) float arrays
+            The maps of the further networks that the run was made from, in their order.
 
         Returns
         -------
         Proposals
         """
-        return self._view(image, probabilities, image_id).proposals
+        return self._view(image, probabilities, image_id, auxiliary).proposals
 
     def predict(
-        self, image: Array, probabilities: Array | None = None, image_id: str = "image"
+        self,
+        image: Array,
+        probabilities: Array | None = None,
+        image_id: str = "image",
+        auxiliary: Sequence[Array] = (),
     ) -> Result:
         """The proposals of one image, and the choice of the ranker.
 
@@ -345,6 +362,8 @@ class FinalModels:
             The network map; needed where the run was made from such maps.
         image_id : str
             Names the image in errors.
+        auxiliary : sequence of (H, W, C) or (C, H, W) float arrays
+            The maps of the further networks that the run was made from, in their order.
 
         Returns
         -------
@@ -353,17 +372,18 @@ class FinalModels:
         Raises
         ------
         ConfigError
-            If a map is needed and not given.
+            If maps are needed and not given, or given and not needed.
         InputError
             If the map does not fit the image or the classes.
         """
-        return self.judge(image, probabilities, image_id).result
+        return self.judge(image, probabilities, image_id, auxiliary).result
 
     def predict_corpus(
         self,
         images: Sequence[Array],
         probabilities: Sequence[Array] | None = None,
         image_ids: Sequence[str] | None = None,
+        auxiliary: Sequence[Sequence[Array]] = (),
     ) -> JointResult:
         """The proposals of several images, chosen together for the highest expected corpus IoU.
 
@@ -375,6 +395,8 @@ class FinalModels:
             The network maps; needed where the run was made from such maps.
         image_ids : sequence of str, optional
             Name the images in errors.
+        auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
+            The maps of the further networks that the run was made from, one sequence a network.
 
         Returns
         -------
@@ -395,10 +417,17 @@ class FinalModels:
                 f"there are {len(images)} images, {len(maps)} maps and {len(names)} names; give "
                 "one of each for every image, and at least one image"
             )
-        return choose_jointly([self.judge(*given) for given in zip(images, maps, names)])
+        if any(len(others) != len(images) for others in auxiliary):
+            raise InputError(f"give a map of each auxiliary network for all {len(images)} images")
+        others = zip(*auxiliary) if len(auxiliary) else [()] * len(images)
+        return choose_jointly([self.judge(*given) for given in zip(images, maps, names, others)])
 
     def judge(
-        self, image: Array, probabilities: Array | None = None, image_id: str = "image"
+        self,
+        image: Array,
+        probabilities: Array | None = None,
+        image_id: str = "image",
+        auxiliary: Sequence[Array] = (),
     ) -> Judgement:
         """The result of one image, with what a joint choice of several images needs.
 
@@ -407,13 +436,14 @@ class FinalModels:
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) float array, optional
         image_id : str
+        auxiliary : sequence of (H, W, C) or (C, H, W) float arrays
             All as in `predict`.
 
         Returns
         -------
         Judgement
         """
-        seen = self._view(image, probabilities, image_id)
+        seen = self._view(image, probabilities, image_id, auxiliary)
         edges = detect_edges(image) if self.recipe.features.edges else None
         evidence = with_columns(seen.evidence, self._models, seen.fused_posterior, edges)
         table, similarity = describe_proposals(
@@ -443,7 +473,9 @@ class FinalModels:
         )
         return Judgement(result, counts)
 
-    def _view(self, image: Array, probabilities: Array | None, image_id: str) -> _View:
+    def _view(
+        self, image: Array, probabilities: Array | None, image_id: str, auxiliary: Sequence[Array]
+    ) -> _View:
         recipe = self.recipe
         own = recipe.unary.source == "probabilities"
         if probabilities is not None and not own:
@@ -478,20 +510,23 @@ class FinalModels:
             assert network_map is not None
             unary = map_to_regions(network_map, image, superpixels, refined=recipe.unary.dense_crf)
         sources = {"unary": unary.astype(np.float32)}
-        coarse = np.asarray(self._coarse_input(image))
-        segnet_map = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
-        vector = (
-            backbone_vector(coarse)
-            if self._describe_whole is None
-            else describe_whole(describe(self._describe_whole), regions["areas"])
-        )
+        coarse = None if self._coarse_input is None else np.asarray(self._coarse_input(image))
+        segnet_map = vector = scores = None
+        if self._segnet is not None and coarse is not None:
+            segnet_map = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
+        if self._describe_whole is not None:
+            vector = describe_whole(describe(self._describe_whole), regions["areas"])
+        elif recipe.classifiers.enabled and coarse is not None:
+            vector = backbone_vector(coarse)
+        if vector is not None:
+            scores = self._models.score(vector)
         evidence = image_evidence(
             sources["unary"],
             superpixels,
             segnet_map,
-            self._models.score(vector),
+            scores,
             self._priors,
-            self._auxiliary.predict(image, superpixels),
+            self._auxiliary.predict(image, superpixels, auxiliary, image_id),
         )
         if self._fusion is not None:
             signals = region_signals(evidence, regions["areas"], regions["region_values"])

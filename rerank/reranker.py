@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +16,29 @@ from sklearn.exceptions import NotFittedError
 
 from rerank.config import ProposeSettings, Recipe, build_propose_settings, build_recipe
 from rerank.datasets import fit_map
-from rerank.datasets.array_source import array_dataset
+from rerank.datasets.array_source import ArraySource, array_dataset
+from rerank.datasets.dataset import Dataset
 from rerank.datasets.map_layout import map_layout
-from rerank.engine.folds import ALL, FINAL
-from rerank.engine.graph import Graph
-from rerank.engine.hdf5 import read_strings, write_strings
 from rerank.engine.memory_store import MemoryStore
-from rerank.engine.scheduler import run_graph
-from rerank.errors import DataError, InputError, StoreError
+from rerank.engine.parallel import available_cores
+from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution
+from rerank.engine.store import Store
+from rerank.errors import ConfigError, DataError, InputError, StoreError
 from rerank.features import similarity_matrix
 from rerank.files import replace_file
+from rerank.fitting import fit_models, opened, read_about
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.prediction import MODEL_STAGES, FinalModels, JointResult, Proposals, Result
+from rerank.prediction import FinalModels, JointResult, Proposals, Result
 from rerank.proposals import Candidate, DivMBest, PosteriorSamples, ProposalContext, run_generator
 from rerank.proposals.pool_rows import PoolRow
 from rerank.ranking import expected_quality
 from rerank.stages.crf_settings import CRFChoice
-from rerank.stages.features import Classes
-from rerank.stages.index import make_parts
-from rerank.stages.pipeline import STAGES
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
-from rerank.stages.run_data import RunData
+from rerank.stages.run_data import RunData, find_weights
 from rerank.stages.superpixels import graph_of, segment
 from rerank.superpixels import check_image
 from rerank.types import Array
-
-#: Version of the layout of a saved `Reranker`.
-FORMAT = 1
-#: What stages write besides their models.
-_OF_SINGLE_IMAGES = {
-    "header",
-    "holdout",
-    "images",
-    "maps",
-    "maps_cross_entropy",
-    "model_cross_entropy",
-    "choices",
-    "populations",
-    "scores",
-    "size_scores",
-}
-#: Stages of a run that no model needs: analyses and their report.
-_ANALYSES = {"upsampling", "oracle", "dense_crf", "generators", "ablation", "pages"}
 
 
 def propose(
@@ -182,6 +161,9 @@ class Reranker(BaseEstimator):
         What `predict` uses.
     recipe_ : Recipe
         All settings of the fit.
+    report_ : FitReport
+        After `fit`: the cross-fitted accuracy of the network, of MAP and of the choice, and the
+        chosen settings; ``print(reranker.report_)`` shows them.
 
     Examples
     --------
@@ -210,7 +192,14 @@ class Reranker(BaseEstimator):
         self.random_state = random_state
 
     def fit(
-        self, images: Sequence[Array], probabilities: Sequence[Array], labels: Sequence[Array]
+        self,
+        images: Sequence[Array],
+        probabilities: Sequence[Array],
+        labels: Sequence[Array],
+        auxiliary: Sequence[Sequence[Array]] = (),
+        *,
+        n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> Reranker:
         """Choose settings and fit the ranker on labelled images.
 
@@ -222,6 +211,13 @@ class Reranker(BaseEstimator):
             scores, at any size.
         labels : sequence of (H, W) int arrays
             Classes 0..C-1, and 255 for void.
+        auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
+            The maps of further networks, one sequence a network. Only stage 2 uses them; `predict`
+            then needs those of its image.
+        n_jobs : int or None
+            Processes at a time; None means 1, and -1 one per core.
+        verbose : int
+            With 1 and more progress is shown on a terminal, and the report printed.
 
         Returns
         -------
@@ -230,37 +226,75 @@ class Reranker(BaseEstimator):
         Raises
         ------
         InputError
-            If the sequences differ in length, or an array does not fit its image.
+            If there are fewer than 20 images, the sequences differ in length, or an array does not
+            fit its image.
         ConfigError
             If a setting is unknown or out of range, or there are fewer images than folds.
         """
         if len(probabilities) != len(images):
             raise InputError(f"there are {len(images)} images and {len(probabilities)} maps")
+        for place, others in enumerate(auxiliary, start=1):
+            if len(others) != len(images):
+                raise InputError(
+                    f"there are {len(images)} images and {len(others)} maps of auxiliary network "
+                    f"{place}"
+                )
         if not len(images):
             raise InputError("there are no images to fit on")
         names = self.class_names
         if names is None:
             names = [str(k) for k in range(_n_classes(images[0], probabilities[0]))]
         dataset = array_dataset(images, labels, names, self.background, self.ordered)
-        maps = ArrayMaps(dict(zip(dataset.ids, probabilities)))
-        recipe = self._recipe()
-        data, store = RunData(dataset, maps=maps), MemoryStore()
-        stages = [stage for stage in STAGES if stage.name not in _ANALYSES]
-        graph = Graph(recipe, stages, make_parts(recipe, store, data), data, store)
-        run_graph(graph)
+        recipe = self._recipe(len(auxiliary))
+        execution = _execution(n_jobs, verbose)
+        parallel = n_jobs not in (None, 1)
+        with tempfile.TemporaryDirectory() if parallel else nullcontext() as folder:
+            networks = [
+                ArrayMaps(dict(zip(dataset.ids, arrays)), name)
+                for arrays, name in zip((probabilities, *auxiliary), _map_names(len(auxiliary)))
+            ]
+            store: Store = MemoryStore()
+            if folder is not None:
+                # Workers map the files into memory, instead of each getting a copy.
+                dataset = replace(dataset, source=_source_on_disk(dataset, Path(folder)))
+                networks = [network.on_disk(Path(folder)) for network in networks]
+                store = Store(Path(folder) / "work")
+            data = RunData(dataset, None, recipe.backbone.weights, networks[0], tuple(networks[1:]))
+            self.fit_data(recipe, data, store, execution)
+        if verbose:
+            print(self.report_)
+        return self
 
-        @contextmanager
-        def open_stage(name: str) -> Iterator[h5py.Group]:
-            with store.open(
-                graph.task(name, ALL if name in ("ranking", "calibration") else FINAL).ref
-            ) as file:
-                yield file
+    def fit_data(
+        self, recipe: Recipe, data: RunData, store: Store, execution: Execution = ONE_AFTER_ANOTHER
+    ) -> Reranker:
+        """Fit on what a run reads, with the settings of a recipe: what `fit` does with arrays.
 
-        self._models_file = _pack(open_stage, recipe, Classes.of(dataset))
+        Parameters
+        ----------
+        recipe : Recipe
+            Of `unary.source: probabilities`.
+        data : RunData
+        store : Store
+            Gets what the stages write; needed for the length of the call.
+        execution : Execution
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If there are fewer than 20 images.
+        """
+        self._models_file, self.report_ = fit_models(recipe, data, store, execution)
         self._load_models()
         return self
 
-    def propose(self, image: Array, probabilities: Array) -> Proposals:
+    def propose(
+        self, image: Array, probabilities: Array, auxiliary: Sequence[Array] = ()
+    ) -> Proposals:
         """Proposals of one image: with the settings of `fit`, or with the defaults before it.
 
         Parameters
@@ -268,17 +302,28 @@ class Reranker(BaseEstimator):
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) array
             Probabilities or scores, at any size.
+        auxiliary : sequence of (H, W, C) or (C, H, W) arrays
+            The image's maps of the further networks that `fit` was given, in the same order.
 
         Returns
         -------
         Proposals
+
+        Raises
+        ------
+        ConfigError
+            If there are not as many auxiliary maps as `fit` was given networks.
         """
         if hasattr(self, "models_"):
-            return self.models_.propose(image, probabilities)
+            return self.models_.propose(image, probabilities, auxiliary=auxiliary)
+        if len(auxiliary):
+            raise ConfigError("proposals before fit use no auxiliary maps; leave them away")
         settings = build_propose_settings([f"n_proposals={self.n_proposals}"])
         return propose(image, probabilities, settings).proposals
 
-    def predict(self, image: Array, probabilities: Array) -> Result:
+    def predict(
+        self, image: Array, probabilities: Array, auxiliary: Sequence[Array] = ()
+    ) -> Result:
         """Proposals of one image, and the choice of the ranker.
 
         Parameters
@@ -286,6 +331,8 @@ class Reranker(BaseEstimator):
         image : (H, W, 3) uint8 array
         probabilities : (H, W, C) or (C, H, W) array
             Probabilities or scores, at any size.
+        auxiliary : sequence of (H, W, C) or (C, H, W) arrays
+            The image's maps of the further networks that `fit` was given, in the same order.
 
         Returns
         -------
@@ -295,14 +342,19 @@ class Reranker(BaseEstimator):
         ------
         NotFittedError
             Before `fit`.
+        ConfigError
+            If there are not as many auxiliary maps as `fit` was given networks.
         InputError
             If the map does not fit the image or the classes.
         """
         self._check_fitted()
-        return self.models_.predict(image, probabilities)
+        return self.models_.predict(image, probabilities, auxiliary=auxiliary)
 
     def predict_corpus(
-        self, images: Sequence[Array], probabilities: Sequence[Array]
+        self,
+        images: Sequence[Array],
+        probabilities: Sequence[Array],
+        auxiliary: Sequence[Sequence[Array]] = (),
     ) -> JointResult:
         """Proposals of several images, chosen together for the highest expected corpus IoU.
 
@@ -310,6 +362,8 @@ class Reranker(BaseEstimator):
         ----------
         images : sequence of (H, W, 3) uint8 arrays
         probabilities : sequence of (H, W, C) or (C, H, W) float arrays
+        auxiliary : sequence of sequences of (H, W, C) or (C, H, W) float arrays
+            As in `fit`.
 
         Returns
         -------
@@ -323,7 +377,7 @@ class Reranker(BaseEstimator):
             If there is no image, the sequences differ in length, or a map does not fit.
         """
         self._check_fitted()
-        return self.models_.predict_corpus(images, probabilities)
+        return self.models_.predict_corpus(images, probabilities, auxiliary=auxiliary)
 
     def save(self, path: str | Path) -> None:
         """Write a fitted reranker to one HDF5 file, without pickles.
@@ -366,41 +420,71 @@ class Reranker(BaseEstimator):
             raise DataError(
                 f"{path}: not a reranker that `Reranker.save` wrote ({error}); save it again"
             ) from None
-        recipe = found.recipe_
+        recipe, classes = found.recipe_, found.models_.classes
         found.n_proposals, found.n_folds = recipe.proposals.n_proposals, recipe.folds.n_folds
-        found.class_names = found.models_.classes.class_names
-        found.background = found.models_.classes.background
+        found.class_names, found.background = classes.class_names, classes.background
         found.random_state = recipe.random_state
         return found
 
     def _load_models(self) -> None:
-        with _opened(self._models_file) as file:
-            recipe, classes = _read_about(file)
+        with opened(self._models_file) as file:
+            recipe, classes = read_about(file)
 
             @contextmanager
             def open_stage(name: str) -> Iterator[h5py.Group]:
                 yield file[name]
 
-            self.models_ = FinalModels(open_stage, recipe, classes, None)
+            weights = recipe.backbone.weights
+            if weights is not None and not Path(weights).is_file():
+                raise DataError(
+                    f"{weights}: the backbone's weights that the fit used are gone; put the file "
+                    "back"
+                )
+            self.models_ = FinalModels(open_stage, recipe, classes, weights)
         self.recipe_ = recipe
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "models_"):
             raise NotFittedError("this Reranker is not fitted; call fit, or Reranker.load")
 
-    def _recipe(self) -> Recipe:
+    def _recipe(self, n_auxiliary: int = 0) -> Recipe:
+        names = _map_names(n_auxiliary)
         tree: dict[str, Any] = {
             "name": "reranker",
             "dataset": {"name": "arrays", "evaluate": None},
             "random_state": self.random_state,
             "folds": {"n_folds": self.n_folds},
-            "unary": {"source": "probabilities", "probabilities": "arrays"},
-            "backbone": {"architecture": "small"},
-            "classifiers": {"features": "appearance", "C": 0.01},
+            "unary": {"source": "probabilities", "probabilities": names[0]},
+            "auxiliary": {"probabilities": names[1:]},
             "proposals": {"n_proposals": self.n_proposals},
-            "ranking": {"groups": ["summary"], "compared": []},
+            "ranking": {"compared": []},
         }
-        return build_recipe(tree, "Reranker", tuple(self.settings))
+        return with_weights(build_recipe(tree, "Reranker", tuple(self.settings)))
+
+
+def with_weights(recipe: Recipe, data_root: str | None = None) -> Recipe:
+    """A recipe whose backbone weights are named by their full path, for a file of models.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data_root : str, optional
+        Where weights are looked for too.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    DataError
+        If the recipe names a file that is nowhere.
+    """
+    found = find_weights(recipe, data_root)
+    if found is None:
+        return recipe
+    weights = recipe.backbone.model_copy(update={"weights": str(Path(found).resolve())})
+    return recipe.model_copy(update={"backbone": weights})
 
 
 @dataclass(frozen=True)
@@ -408,6 +492,7 @@ class ArrayMaps:
     """Network maps in memory, by image id."""
 
     maps: Mapping[str, Array]
+    name: str = "map"
 
     def read(self, image_id: str) -> Array:
         """The map of an image."""
@@ -415,42 +500,43 @@ class ArrayMaps:
 
     def where(self, image_id: str) -> str:
         """The map's name in error messages."""
-        return f"map {int(image_id)}"
+        return f"{self.name} {int(image_id)}"
+
+    def on_disk(self, folder: Path) -> ArrayMaps:
+        """The same maps, written to a folder and mapped into memory."""
+        return ArrayMaps(_on_disk(self.maps, folder, self.name), self.name)
 
     def digest(self, image_id: str) -> str:
         """Nothing is kept beyond the fit, so that the id tells maps apart."""
         return image_id
 
 
+def _execution(n_jobs: int | None, verbose: int) -> Execution:
+    jobs = 1 if n_jobs is None else n_jobs
+    if jobs == 0 or jobs < -1:
+        raise ConfigError(f"n_jobs must be None, -1 or at least 1, got {n_jobs}")
+    return Execution(available_cores() if jobs == -1 else jobs, quiet=not verbose)
+
+
+def _map_names(n_auxiliary: int) -> list[str]:
+    """What errors call the maps of each network."""
+    return ["map", *(f"map of auxiliary network {k}," for k in range(1, n_auxiliary + 1))]
+
+
+def _on_disk(arrays: Mapping[str, Array], folder: Path, name: str) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    for key, array in arrays.items():
+        path = folder / f"{name}_{key}.npy"
+        np.save(path, np.asarray(array))
+        found[key] = np.load(path, mmap_mode="r")
+    return found
+
+
+def _source_on_disk(dataset: Dataset, folder: Path) -> ArraySource:
+    images = {image_id: dataset.image(image_id) for image_id in dataset.ids}
+    masks = {image_id: dataset.labels(image_id) for image_id in dataset.ids}
+    return ArraySource(_on_disk(images, folder, "image"), _on_disk(masks, folder, "mask"))
+
+
 def _n_classes(image: Array, probabilities: Array) -> int:
     return map_layout(np.shape(probabilities), np.shape(image)[:2], None, "map 0").n_classes
-
-
-def _opened(content: bytes) -> h5py.File:
-    return h5py.File(io.BytesIO(content), "r")
-
-
-def _pack(open_stage: Any, recipe: Recipe, classes: Classes) -> bytes:
-    """The models of all stages as one HDF5 file, without their results for single images."""
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["recipe"] = json.dumps(recipe.model_dump(mode="json"))
-        file.attrs["background"] = -1 if classes.background is None else classes.background
-        write_strings(file, "class_names", classes.class_names)
-        for name in MODEL_STAGES:
-            group = file.create_group(name)
-            with open_stage(name) as source:
-                for key in source:
-                    if key not in _OF_SINGLE_IMAGES:
-                        source.copy(key, group)
-    return buffer.getvalue()
-
-
-def _read_about(file: h5py.File) -> tuple[Recipe, Classes]:
-    if file.attrs["format"] != FORMAT:
-        raise ValueError(f"format {file.attrs['format']}, expected {FORMAT}")
-    recipe = build_recipe(json.loads(file.attrs["recipe"]), "recipe")
-    background = int(file.attrs["background"])
-    names = read_strings(file["class_names"])
-    return recipe, Classes(names, None if background < 0 else background)

@@ -14,7 +14,16 @@ import rerank
 
 ROOT = Path(rerank.__file__).parent
 #: Files that anyone may import, and that import no room.
-BASE = {"_version", "config", "download", "errors", "files", "types", "validation"}
+BASE = {
+    "_version",
+    "config",
+    "download",
+    "errors",
+    "files",
+    "recipe_defaults",
+    "types",
+    "validation",
+}
 #: Rooms that import no other room.
 LEAVES = {"superpixels", "crf", "losses", "layers", "metrics"}
 #: From the command line down: each imports only what comes after it, leaves and base files.
@@ -23,6 +32,7 @@ ORDER = (
     "applications",
     "mask_ranker",
     "reranker",
+    "fitting",
     "prediction",
     "experiments",
     "stages",

@@ -223,6 +223,7 @@ def test_recipes_are_complete() -> None:
     assert set(recipe_names()) == {
         "camvid",
         "msrc21",
+        "own_maps",
         "scenes",
         "voc2012",
         "weizmann_horse",

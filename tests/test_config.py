@@ -20,6 +20,55 @@ def test_defaults_and_overrides() -> None:
     assert recipe.folds.n_folds == 10
 
 
+OWN = {
+    "name": "x",
+    "dataset": {"name": "folder"},
+    "unary": {"source": "probabilities", "probabilities": "m"},
+}
+
+
+def test_own_maps_need_nothing_more() -> None:
+    recipe = build_recipe(OWN, "x")
+    assert recipe.backbone.architecture == "small"
+    assert recipe.classifiers.features == "appearance" and recipe.classifiers.C == 0.01
+    assert not recipe.segnet.enabled and recipe.holdout == 0 and recipe.folds.n_folds == 5
+    assert recipe.ranking.groups == ("summary",)
+    assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
+    assert load_recipe("own_maps").ranking.groups == ("summary",)
+
+
+def test_weights_bring_deep_features() -> None:
+    recipe = build_recipe(OWN, "x", ["backbone.weights=squeezenet1_0.npz"])
+    assert recipe.backbone.architecture == "squeezenet1_0" and recipe.segnet.enabled
+    assert recipe.classifiers.features == "deep" and recipe.classifiers.C == 1.0
+    recipe = build_recipe(TREE, "x", ["backbone.weights=a.caffemodel", "segnet.enabled=auto"])
+    assert recipe.backbone.architecture == "caffenet" and recipe.unary.features == "deep"
+    assert recipe.ranking.groups == ("segnet", "classification", "proposal")
+    assert recipe.holdout == 0.15 and recipe.folds.n_folds == 10
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("unary.features=deep", "unary.features=deep needs pretrained weights; set backbone.w"),
+        ("classifiers.features=both", "classifiers.features=both needs .*features=appearance"),
+        ("auxiliary.features=deep", "auxiliary.features=deep needs .*or auxiliary.features=null"),
+    ],
+)
+def test_deep_features_without_weights_are_one_error(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_recipe(TREE, "r.yaml", [override])
+
+
+def test_columns_of_what_is_switched_off_are_refused() -> None:
+    off = ["segnet.enabled=false"]
+    assert build_recipe(TREE, "x", off).ranking.groups == ("classification", "proposal")
+    with pytest.raises(ConfigError, match="ranking.groups names segnet, which needs segnet.en"):
+        build_recipe(TREE, "x", [*off, "ranking.groups=[summary, segnet]"])
+    with pytest.raises(ConfigError, match="calibrated on held-out images; set holdout above 0"):
+        build_recipe(TREE, "x", ["holdout=0"])
+
+
 def test_dump_reads_back_as_the_same_recipe() -> None:
     recipe = build_recipe(TREE, "x", ["superpixels.n_segments=77"])
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe

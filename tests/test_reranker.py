@@ -41,7 +41,7 @@ def maps_of(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def given() -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Images, network maps and labels."""
     rng = np.random.default_rng(0)
-    samples = list(open_dataset("scenes", None, "train", n_images=12, size=(48, 64)))
+    samples = list(open_dataset("scenes", None, "train", n_images=20, size=(48, 64)))
     maps = [maps_of(sample.labels, rng) for sample in samples]
     return [s.image for s in samples], maps, [s.labels for s in samples]
 
@@ -98,6 +98,54 @@ def test_a_saved_one_predicts_the_same(
     assert (tmp_path / "model.h5").stat().st_size < 8 << 20
 
 
+@pytest.mark.slow
+def test_processes_and_one_after_another_fit_the_same(
+    given: tuple[list[np.ndarray], ...], fitted: rerank.Reranker, tmp_path: Path
+) -> None:
+    again = rerank.Reranker(5, n_folds=3, settings=SETTINGS).fit(*given, n_jobs=2)
+    for name, reranker in (("one", fitted), ("two", again)):
+        reranker.save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_the_report_is_over_the_network(fitted: rerank.Reranker) -> None:
+    report = fitted.report_
+    names = [e.name for e in report.evaluations]
+    assert names == ["argmax", "MAP", "fusion MAP", "choice", "gated choice", "oracle"]
+    assert report.n_images == 20 and report.n_folds == 3
+    network, oracle = report.evaluations[0], report.evaluations[-1]
+    assert network.corpus_gain is None and oracle.image_gain is not None
+    assert oracle.image_iou >= max(e.image_iou for e in report.evaluations)
+    assert any("20 images are few" in note for note in report.notes)
+    assert "gain over argmax" in str(report)
+
+
+def test_maps_of_a_further_network_are_signals(
+    given: tuple[list[np.ndarray], ...], tmp_path: Path
+) -> None:
+    images, maps, labels = given
+    rng = np.random.default_rng(3)
+    others = [maps_of(mask, rng) for mask in labels]
+    reranker = rerank.Reranker(4, n_folds=2, settings=SETTINGS)
+    reranker.fit(images, maps, labels, auxiliary=[others])
+    weights = reranker.report_.chosen["weights of the signals"]
+    # Of two networks that are equally good both count, and about the same.
+    assert weights["auxiliary_map_1"] + weights["auxiliary_map_1_similar"] > 0.1
+    one = reranker.predict(images[0], maps[0], auxiliary=[others[0]])
+    two = reranker.predict(images[0], maps[0], auxiliary=[others[1]])
+    assert (one.energies != two.energies).any()
+    reranker.save(tmp_path / "m.h5")
+    again = rerank.Reranker.load(tmp_path / "m.h5")
+    found = again.predict(images[0], maps[0], auxiliary=[others[0]])
+    np.testing.assert_array_equal(found.scores, one.scores)
+    drawn = again.propose(images[0], maps[0], [others[0]])
+    np.testing.assert_array_equal(drawn.labelings, one.proposals.labelings)
+    with pytest.raises(ConfigError, match="maps of 1 auxiliary networks, got 0; .*--auxiliary"):
+        again.predict(images[0], maps[0])
+    with pytest.raises(InputError, match="auxiliary map 1"):
+        again.predict(images[0], maps[0], [others[0][:5]])
+
+
 def test_files_that_are_no_reranker(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent.h5: cannot be read"):
         rerank.Reranker.load(tmp_path / "absent.h5")
@@ -124,9 +172,9 @@ def test_before_fit(given: tuple[list[np.ndarray], ...], tmp_path: Path) -> None
 def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
     images, maps, labels = given
     fit = rerank.Reranker(3, n_folds=2).fit
-    with pytest.raises(InputError, match="12 images and 11 maps"):
+    with pytest.raises(InputError, match="20 images and 19 maps"):
         fit(images, maps[:-1], labels)
-    with pytest.raises(InputError, match="12 images and 11 label maps"):
+    with pytest.raises(InputError, match="20 images and 19 label maps"):
         fit(images, maps, labels[:-1])
     with pytest.raises(InputError, match="image 0: expected .H, W, 3. uint8"):
         fit([images[0] / 255.0, *images[1:]], maps, labels)
@@ -134,6 +182,14 @@ def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
         fit(images, maps, [labels[0], labels[1] + np.uint8(100), *labels[2:]])
     with pytest.raises(InputError, match="no images"):
         fit([], [], [])
+    with pytest.raises(InputError, match="at least 20 labelled images, got 19; `rerank propose`"):
+        fit(images[1:], maps[1:], labels[1:])
+    with pytest.raises(InputError, match="20 images and 19 maps of auxiliary network 1"):
+        fit(images, maps, labels, [maps[1:]])
+    with pytest.raises(InputError, match="map of auxiliary network 1, 3: "):
+        fit(images, maps, labels, [[*maps[:3], maps[3][:10], *maps[4:]]])
+    with pytest.raises(ConfigError, match="n_jobs must be None, -1 or at least 1, got -2"):
+        fit(*given, n_jobs=-2)
     with pytest.raises(ConfigError, match="n_folds is 50"):
         rerank.Reranker(3, n_folds=50).fit(images, maps, labels)
     with pytest.raises(ConfigError, match="Reranker: colour: unknown key"):

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.image_pairs import ImagePair, check_map_pairs
 from rerank.applications.result_files import write_result
 from rerank.applications.runs import open_models
-from rerank.datasets import read_image
+from rerank.datasets import read_image, voc_palette
 from rerank.datasets.map_files import MapFile, find_map, read_values
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError
 from rerank.prediction import choose_jointly
 
+if TYPE_CHECKING:
+    from rerank.prediction import FinalModels
+    from rerank.types import Array
+
+
+class PredictionMaps(NamedTuple):
+    """Folders of the images' network maps, by the images' names.
+
+    Attributes
+    ----------
+    probabilities : Path or None
+        For models of own maps.
+    auxiliary : tuple of Path
+        Of the further networks that the models were fitted with, in the same order.
+    """
+
+    probabilities: Path | None = None
+    auxiliary: tuple[Path, ...] = ()
+
 
 def predict_files(
-    work: str | Path,
+    models: str | Path,
     images: Sequence[Path],
     out: Path,
-    probabilities: Path | None = None,
+    maps: PredictionMaps = PredictionMaps(),  # noqa: B008
     quiet: bool = False,
     joint: bool = False,
 ) -> list[Path]:
@@ -27,13 +47,12 @@ def predict_files(
 
     Parameters
     ----------
-    work : path
-        Work folder of a finished run.
+    models : path
+        Work folder of a finished run, or the file that `rerank fit` wrote.
     images : sequence of Path
     out : Path
         The folder for the results, see `write_result`.
-    probabilities : Path, optional
-        Folder of the network maps, or one HDF5 file, for a run that was made from such maps.
+    maps : PredictionMaps
     quiet : bool
         Show no progress.
     joint : bool
@@ -47,11 +66,11 @@ def predict_files(
 
     Raises
     ------
-    ConfigError
-        If maps are given for a run that has models of its own.
     DataError
         If an image is missing or unreadable, two images have one name, or a map is missing or does
         not fit; the maps are checked first, and all problems are listed.
+    ConfigError
+        If maps are needed and not given, or given and not needed.
     """
     stems = [path.stem for path in images]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
@@ -60,16 +79,16 @@ def predict_files(
             f"two images are called {twice[0]}; their results would overwrite each "
             "other, so predict them into different folders"
         )
-    models, palette = open_models(work)
-    maps: dict[Path, MapFile] = {}
-    notes: list[str] = []
-    if probabilities is not None:
-        if models.recipe.unary.source != "probabilities":
-            raise ConfigError(
-                "this run has models of its own and does not use probability maps; leave "
-                "--probabilities away"
-            )
-        maps, notes = _find_maps(probabilities, images, models.classes.n_classes)
+    found, palette = _open(Path(models))
+    given = () if maps.probabilities is None else (maps.probabilities, *maps.auxiliary)
+    if maps.auxiliary and not given:
+        raise ConfigError("--auxiliary goes with --probabilities: give the network's own maps too")
+    if given and found.recipe.unary.source != "probabilities":
+        raise ConfigError(
+            "this run has models of its own and does not use probability maps; leave "
+            "--probabilities away"
+        )
+    files, notes = _find_maps(given, images, found.classes.n_classes)
     written: list[Path] = []
     pending = []
     with Progress(len(images), quiet=quiet) as progress:
@@ -77,13 +96,15 @@ def predict_files(
             progress.note(note)
         for path in images:
             progress.stage(path.stem)
-            image, own, where = read_image(path), None, path.stem
-            if path in maps:
-                own, where = read_values(maps[path]), str(maps[path])
+            image, where = read_image(path), path.stem
+            of_image = [read_values(file) for file in files.get(path, ())]
+            own = None
+            if of_image:
+                own, where = of_image[0], str(files[path][0])
             if joint:
-                pending.append(models.judge(image, own, where))
+                pending.append(found.judge(image, own, where, of_image[1:]))
             else:
-                result = models.predict(image, own, where)
+                result = found.predict(image, own, where, of_image[1:])
                 written.append(write_result(result, image, path.stem, out, palette))
             progress.advance(1)
     if joint:
@@ -94,14 +115,28 @@ def predict_files(
 
 
 def _find_maps(
-    folder: Path, images: Sequence[Path], n_classes: int
-) -> tuple[dict[Path, MapFile], list[str]]:
-    """The map of each image, checked, and what is done with the maps."""
+    folders: Sequence[Path], images: Sequence[Path], n_classes: int
+) -> tuple[dict[Path, list[MapFile]], list[str]]:
+    """The maps of each image, checked, and what is done with the maps."""
     pairs, problems = [], []
-    for path in images:
-        try:
-            pairs.append(ImagePair(path, find_map(folder, path.stem)))
-        except DataError as error:
-            problems.append(str(error))
-    found = check_map_pairs(pairs, n_classes, problems)
-    return dict(pairs), found.notes()
+    for folder in folders:
+        for path in images:
+            try:
+                pairs.append(ImagePair(path, find_map(folder, path.stem)))
+            except DataError as error:
+                problems.append(str(error))
+    if not folders:
+        return {}, []
+    notes = check_map_pairs(pairs, n_classes, problems).notes()
+    found: dict[Path, list[MapFile]] = {}
+    for path, file in pairs:
+        found.setdefault(path, []).append(file)
+    return found, notes
+
+
+def _open(models: Path) -> tuple[FinalModels, Array]:
+    if not models.is_file():
+        return open_models(models)
+    from rerank.reranker import Reranker
+
+    return Reranker.load(models).models_, voc_palette()

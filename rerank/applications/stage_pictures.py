@@ -17,6 +17,7 @@ from rerank.errors import InputError, StoreError
 from rerank.evidence.grid_cells import enlarge
 from rerank.reports import draw_pictures, to_png
 from rerank.stages.ranking import load_scores
+from rerank.stages.segnet import read_map
 from rerank.superpixels import draw_boundaries, to_pixels
 from rerank.types import Array
 
@@ -79,7 +80,7 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
     with job.open("proposals", part) as file:
         labelings = read_image(file, index)["labelings"]
     with job.open("segnet", part) as file:
-        coarse = file["maps"][index].argmax(axis=-1)
+        coarse = read_map(file, index)
     with job.open("ranking", ALL) as file:
         chosen = int(load_scores(file, part)["svm"][index].argmax())
 
@@ -97,9 +98,11 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
         "unary": labeling(probabilities.argmax(axis=1)),
         "confidence of the unary": np.repeat(confidence[..., None], 3, axis=2),
         "MAP": labeling(labelings[0]),
-        "coarse SegNet": drawn(enlarge(coarse, sample.labels.shape).astype(np.uint8)),
-        "chosen": labeling(labelings[chosen]),
     }
+    if coarse is not None:
+        found = enlarge(coarse.argmax(axis=-1), sample.labels.shape).astype(np.uint8)
+        pictures["coarse SegNet"] = drawn(found)
+    pictures["chosen"] = labeling(labelings[chosen])
     for m in range(len(labelings)):
         pictures[f"proposal {m}"] = labeling(labelings[m])
     return pictures

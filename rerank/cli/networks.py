@@ -1,19 +1,12 @@
-"""`rerank propose`, `predict` and `dense-crf`: your own network, or the models of a run."""
+"""`rerank propose`, `fit`, `predict` and `dense-crf`: your own network, or the models of a run."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import (
-    DONE,
-    Commands,
-    add_command,
-    add_overrides,
-    add_quiet,
-    add_work,
-    positive,
-)
+from rerank.cli.options import DONE, Commands, add_command, add_overrides, add_quiet, positive
+from rerank.errors import DataError
 
 #: What stands beside each segmentation of `propose` and `predict`.
 _BESIDE = "ID_overlay.png, ID_scores.csv and ID_proposals/"
@@ -28,14 +21,20 @@ def add(commands: Commands) -> None:
     add_overrides(propose, "replace a setting, such as diversity=0.5 or superpixels.n_segments=800")
     add_quiet(propose)
 
-    predict = add_command(commands, "predict", _predict, "segment new images with a finished run")
-    add_work(predict)
+    _add_fit(commands)
+    predict = add_command(
+        commands, "predict", _predict, "segment new images with fitted models or a finished run"
+    )
+    models = predict.add_mutually_exclusive_group(required=True)
+    models.add_argument("--model", help="file that `rerank fit` wrote")
+    models.add_argument("--work", help="work folder of a run")
     predict.add_argument("images", nargs="+", metavar="IMAGE")
     predict.add_argument("--out", required=True, help="folder for the results")
     predict.add_argument(
         "--probabilities",
-        help="folder of the images' probability maps, for a run that was made from such maps",
+        help="folder of the images' probability maps, for models that were made from such maps",
     )
+    _add_auxiliary(predict)
     predict.add_argument(
         "--joint",
         action="store_true",
@@ -75,7 +74,36 @@ def add(commands: Commands) -> None:
     add_quiet(refine)
 
 
-def _add_maps(parser: argparse.ArgumentParser) -> None:
+def _add_fit(commands: Commands) -> None:
+    fit = add_command(
+        commands, "fit", _fit, "learn the choice on labelled images that your network never saw"
+    )
+    _add_maps(fit, "file for the models, such as model.h5")
+    fit.add_argument("--labels", required=True, help="folder of masks, by the same names")
+    _add_auxiliary(fit)
+    fit.add_argument(
+        "--classes", metavar="FILE|N", help="names of the classes, one a line, or their number"
+    )
+    fit.add_argument("--folds", type=positive, metavar="K", help="folds of the images [5]")
+    fit.add_argument("--weights", metavar="FILE", help="of a backbone, for deep features")
+    fit.add_argument("--seed", type=int, metavar="N", help="of everything random [0]")
+    fit.add_argument("--json", action="store_true", help="print the table as JSON")
+    add_overrides(fit, "replace a setting of the recipe own_maps; may be given several times")
+    fit.add_argument("--jobs", type=positive, help="tasks at a time [one a core]")
+    add_quiet(fit)
+
+
+def _add_auxiliary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--auxiliary",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of a further network's maps; may be given several times",
+    )
+
+
+def _add_maps(parser: argparse.ArgumentParser, out: str = "folder for the results") -> None:
     parser.add_argument(
         "--probabilities",
         required=True,
@@ -84,7 +112,44 @@ def _add_maps(parser: argparse.ArgumentParser) -> None:
         "class; probabilities or scores at any size, classes first or last",
     )
     parser.add_argument("--images", required=True, help="folder of images, by the same names")
-    parser.add_argument("--out", required=True, help="folder for the results")
+    parser.add_argument("--out", required=True, help=out)
+
+
+def _fit(options: argparse.Namespace) -> int:
+    import json
+
+    from rerank.applications.fit_files import FitFolders, fit_files
+    from rerank.engine.scheduler import Execution
+    from rerank.reports.fit_report import fit_json, fit_text
+
+    folders = FitFolders(
+        Path(options.probabilities),
+        Path(options.images),
+        Path(options.labels),
+        tuple(map(Path, options.auxiliary)),
+    )
+    overrides = [
+        f"{name}={json.dumps(value)}"
+        for name, value in (
+            ("folds.n_folds", options.folds),
+            ("backbone.weights", options.weights),
+            ("random_state", options.seed),
+        )
+        if value is not None
+    ]
+    report = fit_files(
+        folders,
+        Path(options.out),
+        options.classes,
+        [*overrides, *options.overrides],
+        Execution(options.jobs, quiet=options.quiet),
+    )
+    if options.json:
+        print(json.dumps(fit_json(report)))
+    elif not options.quiet:
+        print(fit_text(report))
+        print(f"The models: {options.out}")
+    return DONE
 
 
 def _propose(options: argparse.Namespace) -> int:
@@ -101,12 +166,22 @@ def _propose(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from rerank.applications.prediction_files import predict_files
+    from rerank.applications.prediction_files import PredictionMaps, predict_files
 
-    maps = None if options.probabilities is None else Path(options.probabilities)
+    maps = PredictionMaps(
+        None if options.probabilities is None else Path(options.probabilities),
+        tuple(map(Path, options.auxiliary)),
+    )
+    if options.model is not None and not Path(options.model).is_file():
+        raise DataError(f"{options.model}: no such file; --model names one that `rerank fit` wrote")
     images = [Path(image) for image in options.images]
     written = predict_files(
-        options.work, images, Path(options.out), maps, options.quiet, options.joint
+        options.work if options.model is None else options.model,
+        images,
+        Path(options.out),
+        maps,
+        options.quiet,
+        options.joint,
     )
     return _done(options, f"{len(written)} images: ID_segmentation.png, {_BESIDE}")
 

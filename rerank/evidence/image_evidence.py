@@ -40,6 +40,13 @@ class AuxiliaryProbabilities(NamedTuple):
 
     classifier: Array | None = None  #: the second superpixel classifier's
     dense_network: Array | None = None  #: a dense network's, averaged over each region
+    maps: tuple[Array, ...] = ()  #: of the maps of further networks, averaged over each region
+
+    def by_name(self) -> dict[str, Array]:
+        """Those that there are, by the name of their signals."""
+        found = {"auxiliary": self.classifier, "auxiliary_dense_network": self.dense_network}
+        found.update((f"auxiliary_map_{k}", p) for k, p in enumerate(self.maps, start=1))
+        return {name: p for name, p in found.items() if p is not None}
 
 
 _NO_AUXILIARY = AuxiliaryProbabilities()

@@ -54,10 +54,11 @@ def region_signals(
       frequent classes;
     - with an auxiliary classifier: `auxiliary`, log of its probability, and `auxiliary_image`, log
       of its average over the image; with an auxiliary dense network the same two as
-      `auxiliary_dense_network` and `auxiliary_dense_network_image`;
+      `auxiliary_dense_network` and `auxiliary_dense_network_image`; with the maps of further
+      networks the same as `auxiliary_map_1`, `auxiliary_map_1_image`, `auxiliary_map_2` and so on;
     - with `region_values`: `similar`, log of p averaged twice over the regions of similar colour
       (`affinity_weights`), and the same of the SegNet and the auxiliary models, as
-      `segnet_similar`, `auxiliary_similar` and `auxiliary_dense_network_similar`.
+      `segnet_similar`, `auxiliary_similar` and so on.
 
     Parameters
     ----------
@@ -92,17 +93,14 @@ def region_signals(
         planes["location"] = _log(e.location)
     if e.class_shares is not None:
         planes["prior"] = _log(e.class_shares)
-    for name, other in (
-        ("auxiliary", e.auxiliary.classifier),
-        ("auxiliary_dense_network", e.auxiliary.dense_network),
-    ):
-        if other is not None:
-            planes[name] = _log(other)
-            planes[f"{name}_image"] = _log(np.asarray(areas) / np.sum(areas) @ other)
+    others = e.auxiliary.by_name()
+    for name, other in others.items():
+        planes[name] = _log(other)
+        planes[f"{name}_image"] = _log(share @ other)
     if region_values is not None:
         kernel = affinity_weights(region_values, areas)
         planes["similar"] = _log(kernel @ (kernel @ p))
-        for name in ("segnet", "auxiliary", "auxiliary_dense_network"):
+        for name in ("segnet", *others):
             if name in planes:
                 planes[f"{name}_similar"] = _log(kernel @ (kernel @ np.exp(planes[name])))
     return _stack(planes, p.shape)

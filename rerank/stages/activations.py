@@ -52,17 +52,31 @@ def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], 
     return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
 
 
+def reads_inputs(recipe: Recipe) -> bool:
+    """Whether any model reads the backbone's activations or the warped images."""
+    of_backbone = recipe.classifiers.enabled and recipe.classifiers.features == "backbone"
+    return recipe.segnet.enabled or of_backbone
+
+
 def run(job: Job, file: h5py.File) -> None:
-    """Write `inputs`, and the coarse truth: `targets` and, for the loss, `weights` of the cells."""
-    make = make_coarse_input(job.recipe, job.data.weights)
+    """Write what is read of `inputs` and the coarse truth.
+
+    The location prior reads `targets`, the SegNet also their `weights` and `inputs`, and image
+    classifiers on the backbone's last map `inputs`.
+    """
+    with_inputs = reads_inputs(job.recipe)
+    make = make_coarse_input(job.recipe, job.data.weights) if with_inputs else None
     grid = (job.recipe.segnet.grid, job.recipe.segnet.grid)
     dataset = job.data.of(job.part)
     inputs, targets, shares = [], [], []
     for image_id in job.part.image_ids:
         sample = dataset[image_id]
-        inputs.append(make(sample.image))
+        if make is not None:
+            inputs.append(make(sample.image))
         targets.append(soft_target(sample.labels, grid, dataset.n_classes, dataset.ignore_index))
         shares.append(labelled_share(sample.labels, grid, dataset.ignore_index))
-    write_array(file, "inputs", np.array(inputs))
+    if with_inputs:
+        write_array(file, "inputs", np.array(inputs))
     write_array(file, "targets", np.array(targets, dtype=np.float32))
-    write_array(file, "weights", np.array(shares, dtype=np.float32))
+    if job.recipe.segnet.enabled:
+        write_array(file, "weights", np.array(shares, dtype=np.float32))

@@ -1,23 +1,26 @@
 """Class probabilities of superpixels from the auxiliary models; only stage 2 uses them.
 
-The auxiliary models are a second classifier, on other features than stage 1's, and a dense
-network. Their probabilities enter the fused posterior.
+The auxiliary models are a second classifier, on other features than stage 1's, a dense network,
+and the maps of further networks of the user. Their probabilities enter the fused posterior.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays
 from rerank.engine.stage import Job, read_image
+from rerank.errors import ConfigError
 from rerank.evidence import AuxiliaryProbabilities
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
+from rerank.potentials.network_map import map_to_regions
 from rerank.stages.auxiliary_features import auxiliary_descriptor
 from rerank.stages.superpixel_features import Descriptor
 from rerank.stages.unaries import (
@@ -26,11 +29,14 @@ from rerank.stages.unaries import (
     load_classifier,
     write_classified,
     write_dense_network,
+    write_maps,
 )
 from rerank.types import Array, FloatArray
 
 #: Group of the file with the dense network's results, in the layout of the file itself.
 DENSE_NETWORK = "dense_network"
+#: Group with those of the maps of further networks, in groups `1`, `2` and so on.
+MAPS = "maps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +49,19 @@ class AuxiliaryModels:
         Makes the classifier's features of an image and its superpixels.
     classifier : SuperpixelClassifier or None
     dense_network : DenseNetworkUnary or None
+    n_maps : int
+        Number of further networks, whose maps are given with each image.
+    n_classes : int
+    refined : bool
+        Whether maps are refined by the dense CRF.
     """
 
     describe: Descriptor | None = None
     classifier: SuperpixelClassifier | None = None
     dense_network: DenseNetworkUnary | None = None
+    n_maps: int = 0
+    n_classes: int = 0
+    refined: bool = False
 
     @classmethod
     def load(
@@ -73,37 +87,68 @@ class AuxiliaryModels:
         if recipe.auxiliary.dense_network:
             arrays = read_arrays(file[DENSE_NETWORK]["model"])
             network = DenseNetworkUnary.from_arrays(arrays, n_classes, recipe, weights)
-        return cls(describe, classifier, network)
+        n_maps = len(recipe.auxiliary.probabilities)
+        return cls(describe, classifier, network, n_maps, n_classes, recipe.unary.dense_crf)
 
-    def predict(self, image: Array, superpixels: Array) -> AuxiliaryProbabilities:
+    def predict(
+        self, image: Array, superpixels: Array, maps: Sequence[Array] = (), where: str = "image"
+    ) -> AuxiliaryProbabilities:
         """Class probabilities of an image's superpixels, in single precision as in a run.
 
         Parameters
         ----------
         image : (H, W, 3) uint8 array
         superpixels : (H, W) int array
+        maps : sequence of (H, W, C) or (C, H, W) float arrays
+            Of the further networks, in the order of the fit.
+        where : str
+            Names the image in errors.
 
         Returns
         -------
         AuxiliaryProbabilities
             Arrays (n, C) float32.
+
+        Raises
+        ------
+        ConfigError
+            If there are not as many maps as the fit had networks.
         """
+        if len(maps) != self.n_maps:
+            raise ConfigError(
+                f"{where}: the models were fitted with the maps of {self.n_maps} auxiliary "
+                f"networks, got {len(maps)}; give the same networks' maps, in the same order, with "
+                "--auxiliary DIR (auxiliary=[...] in Python)"
+            )
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
             features = self.describe(image, superpixels)
             classified = self.classifier.predict_proba(features).astype(np.float32)
         if self.dense_network is not None:
             predicted = self.dense_network.predict_proba(image, superpixels).astype(np.float32)
-        return AuxiliaryProbabilities(classified, predicted)
+        of_maps = [
+            map_to_regions(
+                fit_map(given, image.shape[:2], self.n_classes, f"{where}, auxiliary map {place}"),
+                image,
+                superpixels,
+                refined=self.refined,
+            )
+            for place, given in enumerate(maps, start=1)
+        ]
+        return AuxiliaryProbabilities(
+            classified, predicted, tuple(p.astype(np.float32) for p in of_maps)
+        )
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write what `unaries` writes, of the auxiliary classifier in the file itself, and of the
-    dense network in the group `dense_network`."""
+    """Write what `unaries` writes, of the auxiliary classifier in the file itself, of the dense
+    network in the group `dense_network`, and of further networks in `maps/1`, `maps/2`, ..."""
     if job.recipe.auxiliary.features is not None:
         write_classified(job, file, held_out(job), "auxiliary_features")
     if job.recipe.auxiliary.dense_network:
         write_dense_network(job, file.create_group(DENSE_NETWORK), held_out(job))
+    for place, maps in enumerate(job.data.auxiliary_maps, start=1):
+        write_maps(job, file.create_group(f"{MAPS}/{place}"), held_out(job), maps)
 
 
 def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
@@ -145,4 +190,5 @@ def _read(file: h5py.Group, read: Callable[[h5py.Group], FloatArray]) -> Auxilia
     return AuxiliaryProbabilities(
         classifier=read(file) if "model" in file else None,
         dense_network=read(file[DENSE_NETWORK]) if DENSE_NETWORK in file else None,
+        maps=tuple(read(file[MAPS][str(place)]) for place in range(1, 1 + len(file.get(MAPS, ())))),
     )

@@ -23,15 +23,17 @@ from rerank.types import Array, FloatArray
 
 @dataclass(frozen=True)
 class ImageModels:
-    """The fitted models of whole images."""
+    """The fitted models of whole images; without classifiers the first two are None."""
 
-    presence: ImageClassifiers
-    sizes: SizeThresholdClassifiers
+    presence: ImageClassifiers | None
+    sizes: SizeThresholdClassifiers | None
     location: LocationPrior
     cooccurrence: CooccurrencePrior
 
-    def score(self, vector: FloatArray) -> ImageScores:
+    def score(self, vector: FloatArray) -> ImageScores | None:
         """The classifiers' scores of an image, from its features, (D,)."""
+        if self.presence is None or self.sizes is None:
+            return None
         row = vector[None]
         return ImageScores(
             self.presence.decision_function(row)[0], self.sizes.decision_function(row)[0]
@@ -40,21 +42,20 @@ class ImageModels:
 
 def load_models(file: h5py.File) -> ImageModels:
     """The models that the stage `classifiers` wrote."""
+    presence = sizes = None
+    if "presence" in file:
+        presence = ImageClassifiers.from_arrays(read_arrays(file["presence"]))
+        sizes = SizeThresholdClassifiers.from_arrays(read_arrays(file["sizes"]))
     return ImageModels(
-        *(
-            kind.from_arrays(read_arrays(file[name]))
-            for name, kind in (
-                ("presence", ImageClassifiers),
-                ("sizes", SizeThresholdClassifiers),
-                ("location", LocationPrior),
-                ("cooccurrence", CooccurrencePrior),
-            )
-        )
+        presence,
+        sizes,
+        LocationPrior.from_arrays(read_arrays(file["location"])),
+        CooccurrencePrior.from_arrays(read_arrays(file["cooccurrence"])),
     )
 
 
-def read_scores(group: h5py.Group, index: int) -> ImageScores:
-    """The scores of an image.
+def read_scores(group: h5py.Group, index: int) -> ImageScores | None:
+    """The scores of an image; None without classifiers.
 
     Parameters
     ----------
@@ -65,8 +66,10 @@ def read_scores(group: h5py.Group, index: int) -> ImageScores:
 
     Returns
     -------
-    ImageScores
+    ImageScores or None
     """
+    if "scores" not in group:
+        return None
     return ImageScores(group["scores"][index], group["size_scores"][index])
 
 
@@ -95,7 +98,7 @@ def backbone_vector(coarse_input: Array) -> FloatArray:
 
 def fit_image_models(
     settings: ClassifierSettings,
-    vectors: FloatArray,
+    vectors: FloatArray | None,
     shares: FloatArray,
     targets: Array,
     background: int | None,
@@ -105,8 +108,8 @@ def fit_image_models(
     Parameters
     ----------
     settings : ClassifierSettings
-    vectors : (N, D) float32 array
-        Features of each image.
+    vectors : (N, D) float32 array or None
+        Features of each image; None for no classifiers.
     shares : (N, C) float64 array
         Share of each class among its labelled pixels.
     targets : (N, grid, grid, C) float array
@@ -118,13 +121,13 @@ def fit_image_models(
     -------
     ImageModels
     """
+    presence = sizes = None
+    if vectors is not None:
+        presence = ImageClassifiers(C=settings.C, background=background).fit(vectors, shares)
+        sizes = SizeThresholdClassifiers(settings.percentiles, C=settings.C, background=background)
+        sizes.fit(vectors, shares)
     return ImageModels(
-        ImageClassifiers(C=settings.C, background=background).fit(vectors, shares),
-        SizeThresholdClassifiers(settings.percentiles, C=settings.C, background=background).fit(
-            vectors, shares
-        ),
-        LocationPrior().fit(targets),
-        CooccurrencePrior().fit(shares),
+        presence, sizes, LocationPrior().fit(targets), CooccurrencePrior().fit(shares)
     )
 
 
@@ -132,30 +135,36 @@ def run(job: Job, file: h5py.File) -> None:
     """Write the models, and their `scores` and `size_scores`, one row per image.
 
     With fusion, `holdout` holds the scores of the held-out images by models fitted without them.
+    Without classifiers there are no scores.
     """
+    settings, background = job.recipe.classifiers, job.data.train.background
     vectors, histograms = [], []
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index in range(len(fold.image_ids)):
                 histograms.append(read_image(regions, index, ("histogram",))["histogram"])
-        vectors.append(_vectors(job, fold.name))
-    shares, rows = class_shares(histograms), np.concatenate(vectors)
+        if settings.enabled:
+            vectors.append(_vectors(job, fold.name))
+    shares, rows = class_shares(histograms), np.concatenate(vectors) if vectors else None
     targets = read_training(job, ("targets",))[0]
-    settings, background = job.recipe.classifiers, job.data.train.background
-    if job.recipe.fusion.enabled and not job.is_final:
-        kept = ~is_held_out(job)
-        inner = fit_image_models(settings, rows[kept], shares[kept], targets[kept], background)
-        _write_scores(file.create_group("holdout"), inner, rows[~kept])
+    kept = ~is_held_out(job)
+    if job.recipe.fusion.enabled and not job.is_final and not kept.all():
+        some = None if rows is None else rows[kept]
+        inner = fit_image_models(settings, some, shares[kept], targets[kept], background)
+        file.create_group("holdout")
+        if rows is not None:
+            _write_scores(file["holdout"], inner, rows[~kept])
         write_array(file["holdout"], "location", inner.location.to_arrays()["probabilities"])
     models = fit_image_models(settings, rows, shares, targets, background)
     for name, model in vars(models).items():
-        write_arrays(file.create_group(name), model.to_arrays())
-    own = _vectors(job, job.part.name)
-    if len(own):
-        _write_scores(file, models, own)
+        if model is not None:
+            write_arrays(file.create_group(name), model.to_arrays())
+    if settings.enabled and job.part.image_ids:
+        _write_scores(file, models, _vectors(job, job.part.name))
 
 
 def _write_scores(group: h5py.Group, models: ImageModels, rows: FloatArray) -> None:
+    assert models.presence is not None and models.sizes is not None
     write_array(group, "scores", models.presence.decision_function(rows))
     write_array(group, "size_scores", models.sizes.decision_function(rows))
 

@@ -1,7 +1,8 @@
 """The CRF's settings of each fold, chosen on training images that its models had not seen.
 
 Those of a fold are held out of an inner fit. `final` uses all training images, each as its fold
-predicted it: a pool that is chosen on few images overfits them.
+predicted it: a pool that is chosen on few images overfits them. So does a fold, with the images of
+the others, where the recipe holds none out.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def choose_crf_settings(
 def run(job: Job, file: h5py.File) -> None:
     """Write the choice and what was tried."""
     chosen = job.recipe.proposals
-    images = list((_out_of_fold_images if job.is_final else _held_out_images)(job))
+    out_of_fold = job.is_final or job.recipe.holdout == 0
+    images = list((_out_of_fold_images if out_of_fold else _held_out_images)(job))
     with job.open("unaries") as unaries:
         shares = unaries["class_shares"][()]
     choice, trials = choose_crf_settings(
@@ -166,8 +168,8 @@ def _held_out_images(job: Job) -> Iterator[HoldoutImage]:
 
 
 def _out_of_fold_images(job: Job) -> Iterator[HoldoutImage]:
-    """All training images, each with the probabilities from the models of its fold."""
-    for fold in job.folds:
+    """The training images of a part, each with the probabilities from the models of its fold."""
+    for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions, open_sources(job, fold.name) as files:
             for index in range(len(fold.image_ids)):
                 yield _holdout_image(read_probabilities(files, index), read_image(regions, index))

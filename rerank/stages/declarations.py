@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe, Settings
-from rerank.engine.stage import Reach, Stage
+from rerank.engine.stage import Inputs, Reach, Stage
 
 #: What scores, counts and beliefs of the calibration come from.
 CALIBRATED_ON = (
@@ -76,6 +76,19 @@ def every(*names: str) -> tuple[tuple[str, Reach], ...]:
     return tuple((name, "every") for name in names)
 
 
+def fusion_inputs(recipe: Recipe) -> Inputs:
+    """What the fusion reads: nothing without it, so that proposals do not hang on stage 2."""
+    reach = fit if recipe.holdout == 0 else out_of_fold
+    signals = reach("unaries", "segnet", "classifiers", "auxiliary")
+    return (*fit("superpixels"), *signals) if recipe.fusion.enabled else ()
+
+
+def crf_inputs(recipe: Recipe) -> Inputs:
+    """What the choice of the CRF's settings reads; without held-out images, all out of fold."""
+    reach = fit if recipe.holdout == 0 else out_of_fold
+    return (("superpixels", "others"), *reach("unaries", "fusion"))
+
+
 def superpixels_reads(recipe: Recipe) -> tuple[str, ...]:
     """What superpixels are made from; those of a network's maps keep to its borders."""
     return ("images", "maps") if recipe.unary.source == "probabilities" else ("images",)
@@ -89,7 +102,9 @@ def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
 
 def auxiliary_reads(recipe: Recipe) -> tuple[str, ...]:
     """What the auxiliary models read from outside the store."""
-    return ("weights",) if recipe.auxiliary.dense_network else ()
+    chosen = recipe.auxiliary
+    network = ("weights",) if chosen.dense_network else ()
+    return (*network, "auxiliary_maps") if chosen.probabilities else network
 
 
 def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
@@ -126,13 +141,15 @@ def _describes(recipe: Recipe) -> dict[str, Any]:
 
 
 def _superpixel_features(recipe: Recipe) -> dict[str, Any]:
-    unary, whole = recipe.unary, recipe.classifiers.features
+    unary, chosen = recipe.unary, recipe.classifiers
+    # As `whole_image_features` has it, which needs torch.
+    whole = chosen.features if chosen.enabled and chosen.features != "backbone" else None
     classified = unary.features if unary.source == "classifier" else None
-    if classified is None and whole == "backbone":
+    if classified is None and whole is None:
         return {}
     return {
         "features": classified,
-        "whole_image": None if whole == "backbone" else whole,
+        "whole_image": whole,
         "scales": list(unary.scales),
         **_describes(recipe),
     }
@@ -179,11 +196,17 @@ def _auxiliary(recipe: Recipe) -> dict[str, Any]:
         found = {"random_state": recipe.random_state, **_classifier(recipe)}
     if chosen.dense_network:
         found["dense_network"] = _dense_network(recipe)
+    if chosen.probabilities:
+        found["maps"] = {"number": len(chosen.probabilities), "dense_crf": recipe.unary.dense_crf}
     return {**found, "holdout": recipe.holdout} if found else {}
 
 
 def _activations(recipe: Recipe) -> dict[str, Any]:
+    of_backbone = recipe.classifiers.enabled and recipe.classifiers.features == "backbone"
+    if not (recipe.segnet.enabled or of_backbone):
+        return {"grid": recipe.segnet.grid}
     return {
+        "segnet": recipe.segnet.enabled,
         "architecture": recipe.backbone.architecture,
         "grid": recipe.segnet.grid,
         "random_state": recipe.random_state if recipe.backbone.weights is None else 0,
@@ -191,6 +214,8 @@ def _activations(recipe: Recipe) -> dict[str, Any]:
 
 
 def _segnet(recipe: Recipe) -> dict[str, Any]:
+    if not recipe.segnet.enabled:
+        return {}
     return {
         "segnet": _plain(recipe.segnet),
         "holdout": _holdout(recipe),
@@ -199,8 +224,11 @@ def _segnet(recipe: Recipe) -> dict[str, Any]:
 
 
 def _classifiers(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.classifiers
+    if not chosen.enabled:
+        return {"classifiers": None, "holdout": _holdout(recipe)}
     return {
-        "classifiers": _plain(recipe.classifiers),
+        "classifiers": _plain(chosen),
         "holdout": _holdout(recipe),
         "random_state": recipe.random_state,
     }

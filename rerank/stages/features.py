@@ -26,6 +26,7 @@ from rerank.ranking import symmetric_kl
 from rerank.stages.classifiers import ImageModels, load_models, read_scores
 from rerank.stages.fusion import TrainingPriors, image_evidence, open_sources, read_probabilities
 from rerank.stages.proposals import MAP_NAMES, NETWORK
+from rerank.stages.segnet import read_map
 from rerank.stages.superpixels import VALUE_NAMES, graph_of
 from rerank.types import Array, FloatArray
 
@@ -78,13 +79,15 @@ def with_columns(
     -------
     ImageEvidence
     """
-    assert evidence.scores is not None
-    return replace(
-        evidence,
-        scores=evidence.scores._replace(
+    scores = evidence.scores
+    if scores is not None and models.sizes is not None:
+        scores = scores._replace(
             size_thresholds=models.sizes.thresholds_,
             percentiles=tuple(models.sizes.percentiles_.tolist()),
-        ),
+        )
+    return replace(
+        evidence,
+        scores=scores,
         cooccurrence=models.cooccurrence.log_ratio_,
         fused_posterior=fused_posterior,
         edge_map=edge_map,
@@ -170,11 +173,17 @@ def kl_divergence(
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the `table`, the divergences `kl`, and the `similarity` of each image's proposals."""
+    """Write the `table`, the divergences `kl`, and the `similarity` of each image's proposals.
+
+    Without a SegNet there are no divergences.
+    """
     recipe, dataset = job.recipe, job.data.of(job.part)
     classes, grid = Classes.of(dataset), (recipe.segnet.grid, recipe.segnet.grid)
     tables: list[FeatureTable] = []
-    kl: dict[str, list[FloatArray]] = {"kl": [], "kl_cross_entropy": []}
+    divergences = {"kl": "maps", "kl_cross_entropy": "maps_cross_entropy"}
+    if not recipe.segnet.enabled:
+        divergences = {}
+    kl: dict[str, list[FloatArray]] = {name: [] for name in divergences}
     similarities: list[FloatArray] = []
     with (
         job.open("superpixels") as regions,
@@ -192,7 +201,7 @@ def run(job: Job, file: h5py.File) -> None:
             evidence = image_evidence(
                 probabilities["unary"],
                 arrays["superpixels"],
-                segnet["maps"][index],
+                read_map(segnet, index),
                 read_scores(classifiers, index),
                 priors,
             )
@@ -202,11 +211,12 @@ def run(job: Job, file: h5py.File) -> None:
             )
             tables.append(table)
             similarities.append(similarity)
-            assert evidence.segnet is not None
+            if evidence.segnet is None:
+                continue
             coarse = coarsen_labelings(
                 drawn["labelings"], evidence.segnet.cell_overlap, grid, classes.n_classes
             )
-            for name, maps in (("kl", "maps"), ("kl_cross_entropy", "maps_cross_entropy")):
+            for name, maps in divergences.items():
                 divergence = kl_divergence(segnet[maps][index], coarse, recipe, classes.background)
                 kl[name].append(divergence)
     shape = (len(job.part.image_ids), recipe.proposals.n_proposals)

@@ -2,7 +2,8 @@
 
 Each signal gets one weight. The weights are fitted on training images, to signals of models that
 were fitted without them: for a fold on images that were held out of an inner fit, for `final` on
-all of them, with the signals of each image's fold. A CRF on the fused posterior is the row `fusion`
+all of them, with the signals of each image's fold. Where the recipe holds none out, a fold does as
+`final` does, with the images of the other folds. A CRF on the fused posterior is the row `fusion`
 of the report, and one of the two sources that proposals are drawn from.
 """
 
@@ -31,6 +32,7 @@ from rerank.evidence import (
 from rerank.nets import cell_overlap
 from rerank.stages.auxiliary import read_auxiliary, read_held_out
 from rerank.stages.classifiers import load_models, read_scores
+from rerank.stages.segnet import read_map
 from rerank.stages.unaries import holdout_name, write_held_out
 from rerank.types import Array, FloatArray
 
@@ -59,8 +61,8 @@ class TrainingPriors(NamedTuple):
 def image_evidence(
     region_probabilities: FloatArray,
     superpixels: Array,
-    segnet_map: FloatArray,
-    scores: ImageScores,
+    segnet_map: FloatArray | None,
+    scores: ImageScores | None,
     priors: TrainingPriors,
     auxiliary: AuxiliaryProbabilities = NO_AUXILIARY,
 ) -> ImageEvidence:
@@ -71,8 +73,10 @@ def image_evidence(
     region_probabilities : (n, C) float array
         Of stage 1.
     superpixels : (H, W) int array
-    segnet_map : (grid, grid, C) float array
-    scores : ImageScores
+    segnet_map : (grid, grid, C) float array or None
+        None without a SegNet.
+    scores : ImageScores or None
+        None without image classifiers.
     priors : TrainingPriors
     auxiliary : AuxiliaryProbabilities
 
@@ -80,10 +84,11 @@ def image_evidence(
     -------
     ImageEvidence
     """
-    overlap = cell_overlap(superpixels, (int(segnet_map.shape[0]), int(segnet_map.shape[1])))
+    height, width = priors.location.probabilities_.shape[:2]
+    overlap = cell_overlap(superpixels, (int(height), int(width)))
     return ImageEvidence(
         region_probabilities,
-        SegNetMap(segnet_map, overlap),
+        None if segnet_map is None else SegNetMap(segnet_map, overlap),
         scores,
         priors.background,
         location=priors.location.transform(overlap),
@@ -142,9 +147,9 @@ def run(job: Job, file: h5py.File) -> None:
     if not job.recipe.fusion.enabled:
         return
     model = FusedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
-    if job.is_final:
+    if job.is_final or job.recipe.holdout == 0:
         signals, histograms = [], []
-        for fold in job.folds:
+        for fold in job.other_folds:
             signals += list(_own_signals(job, fold))
             with job.open("superpixels", fold.name) as regions:
                 histograms += [
@@ -178,7 +183,7 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
             evidence = image_evidence(
                 read_image(unaries, index)["region_probabilities"],
                 arrays["superpixels"],
-                segnet["maps"][index],
+                read_map(segnet, index),
                 read_scores(classifiers, index),
                 priors,
                 read_auxiliary(auxiliary, index),
@@ -210,7 +215,7 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
                     evidence = image_evidence(
                         unaries[holdout_name(held, image_id)][()],
                         arrays["superpixels"],
-                        segnet["holdout_maps"][row],
+                        read_map(segnet, row, "holdout_maps"),
                         read_scores(inner, row),
                         priors,
                         read_held_out(auxiliary, held, image_id),

@@ -45,6 +45,7 @@ from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
 from rerank.stages.ranking import load_scores
+from rerank.stages.segnet import read_map
 from rerank.superpixels import to_pixels
 from rerank.types import Array, FloatArray
 
@@ -88,7 +89,8 @@ def load_population(job: Job, name: str) -> Population:
         refined = read_dense_crf(file)
     if refined is not None and name == "evaluation":
         fixed[DENSE_CRF] = refined
-    fixed.update(_upsampling(job, parts))
+    if job.recipe.segnet.enabled:
+        fixed.update(_upsampling(job, parts))
     return Population(name, parts, counts, choices, fixed)
 
 
@@ -260,6 +262,12 @@ def _facts(job: Job) -> dict[str, str]:
         auxiliary += "; "
     if recipe.auxiliary.dense_network:
         auxiliary += f"{_dense_network(recipe)}; "
+    if recipe.auxiliary.probabilities:
+        auxiliary += f"maps of further networks ({len(recipe.auxiliary.probabilities)}); "
+    grid = recipe.segnet.grid
+    segnet = f"SegNet on {recipe.backbone.architecture}, {grid}x{grid} grid; "
+    if not recipe.segnet.enabled:
+        segnet = ""
     with job.open("calibration") as file:
         promises = Calibration.load(file["model"], recipe)
     evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
@@ -268,9 +276,7 @@ def _facts(job: Job) -> dict[str, str]:
         f"evaluation images, {job.data.train.n_classes} classes",
         "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
-        "Stage 2": f"SegNet on {recipe.backbone.architecture}, {recipe.segnet.grid}x"
-        f"{recipe.segnet.grid} grid; {auxiliary}"
-        f"ranking SVM on {', '.join(recipe.ranking.groups)}",
+        "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
         "Gate": promises.gate.explanation_,
         "Sets of proposals": promises.sets.explanation_,
@@ -312,7 +318,7 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
         proposals = read_image(file, index)
     labelings = proposals["labelings"]
     with job.open("segnet", part) as file:
-        coarse = file["maps"][index].argmax(axis=-1)
+        coarse = read_map(file, index)
     with job.open("ranking") as file:
         scores = load_scores(file, part)["svm"][index]
     chosen = int(population.choices[RULES["svm"]][row])
@@ -331,10 +337,12 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
         Panel("image", data_uri(photograph(sample.image, PANEL_WIDTH))),
         Panel("ground truth", drawn(sample.labels)),
         Panel("MAP", labeling(0), note(0)),
-        Panel("coarse SegNet", drawn(enlarge(coarse, sample.labels.shape))),
         Panel(f"chosen (proposal {chosen})", labeling(chosen), note(chosen), "chosen"),
         Panel(f"oracle (proposal {best})", labeling(best), note(best), "oracle"),
     ]
+    if coarse is not None:
+        coarse_labels = enlarge(coarse.argmax(axis=-1), sample.labels.shape)
+        panels.insert(3, Panel("coarse SegNet", drawn(coarse_labels)))
     thumbs = [
         Panel(
             f"{m}: {scores[m]:.2f}",

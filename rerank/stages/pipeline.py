@@ -9,19 +9,11 @@ from __future__ import annotations
 
 from rerank.config import Recipe
 from rerank.engine.graph import Graph
-from rerank.engine.stage import Inputs
 from rerank.engine.store import Store
 from rerank.stages import declarations
-from rerank.stages.declarations import every, fit, out_of_fold, own, stage
+from rerank.stages.declarations import every, fit, own, stage
 from rerank.stages.index import INDEX, make_parts
 from rerank.stages.run_data import open_data
-
-
-def _fusion_inputs(recipe: Recipe) -> Inputs:
-    # Without fusion nothing of stage 2 reaches the proposals, which need not be made anew for it.
-    signals = out_of_fold("unaries", "segnet", "classifiers", "auxiliary")
-    return (*fit("superpixels"), *signals) if recipe.fusion.enabled else ()
-
 
 STAGES = (
     INDEX,
@@ -38,9 +30,9 @@ STAGES = (
     stage(
         "auxiliary", fit("superpixels", "auxiliary_features"), reads=declarations.auxiliary_reads
     ),
-    stage("fusion", _fusion_inputs),
+    stage("fusion", declarations.fusion_inputs),
     # CRFs on the unaries and on the fused posterior, and the proposals drawn from them.
-    stage("crf_settings", (("superpixels", "others"), *out_of_fold("unaries", "fusion"))),
+    stage("crf_settings", declarations.crf_inputs),
     stage("proposals", own("superpixels", "unaries", "fusion", "crf_settings")),
     stage("quality", own("superpixels", "unaries", "proposals")),
     # Stage 2: what proposals look like, and the rankers that choose among them.

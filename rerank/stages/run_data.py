@@ -34,6 +34,29 @@ class Maps(Protocol):
         """A digest that changes when the map does."""
 
 
+def map_of(maps: Maps, image_id: str, image: Array, n_classes: int) -> NetworkMap:
+    """The network map of an image as class probabilities of its pixels.
+
+    Parameters
+    ----------
+    maps : Maps
+    image_id : str
+    image : (H, W, 3) uint8 array
+    n_classes : int
+        What its number of classes must be.
+
+    Returns
+    -------
+    NetworkMap
+
+    Raises
+    ------
+    InputError
+        If the map does not fit the image or the classes.
+    """
+    return fit_map(maps.read(image_id), image.shape[:2], n_classes, maps.where(image_id))
+
+
 @dataclass(frozen=True)
 class RunData:
     """The images of a recipe and what else its stages read.
@@ -46,12 +69,15 @@ class RunData:
         The file of backbone weights.
     maps : Maps or None
         The network maps of all images, where the unaries are made from them.
+    auxiliary_maps : tuple of Maps
+        Those of further networks, which only stage 2 uses.
     """
 
     train: Dataset
     evaluate: Dataset | None = None
     weights: str | None = None
     maps: Maps | None = None
+    auxiliary_maps: tuple[Maps, ...] = ()
     _image_digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -74,7 +100,11 @@ class RunData:
         """
         if not isinstance(self.maps, MapFolder):
             return []
-        return self.maps.check([d for d in (self.train, self.evaluate) if d is not None]).notes()
+        datasets = [d for d in (self.train, self.evaluate) if d is not None]
+        for maps in self.auxiliary_maps:
+            if isinstance(maps, MapFolder):
+                maps.check(datasets, self.n_classes)
+        return self.maps.check(datasets, self.n_classes).notes()
 
     def map_of(self, image_id: str, image: Array) -> NetworkMap:
         """The network map of an image as class probabilities of its pixels.
@@ -94,8 +124,7 @@ class RunData:
             If the map does not fit the image or the classes.
         """
         assert self.maps is not None
-        given, where = self.maps.read(image_id), self.maps.where(image_id)
-        return fit_map(given, image.shape[:2], self.n_classes, where)
+        return map_of(self.maps, image_id, image, self.n_classes)
 
     def of(self, part: Part) -> Dataset:
         """The data set that a part's images are in."""
@@ -108,7 +137,7 @@ class RunData:
 
         Parameters
         ----------
-        kind : {"images", "weights", "maps"}
+        kind : {"images", "weights", "maps", "auxiliary_maps"}
             Images and their labels count as one.
         part : Part
 
@@ -122,8 +151,10 @@ class RunData:
             return [self._image_digests[image_id] for image_id in part.image_ids]
         if kind == "weights":
             return [] if self.weights is None else [_file_digest(self.weights)]
-        assert self.maps is not None
-        return [self.maps.digest(i) for i in sorted({*part.image_ids, *part.train_ids})]
+        assert self.maps is not None or kind != "maps"
+        read = self.auxiliary_maps if kind == "auxiliary_maps" else (self.maps,)
+        ids = sorted({*part.image_ids, *part.train_ids})
+        return [maps.digest(i) for maps in read if maps is not None for i in ids]
 
     def _digest_images(self) -> None:
         if self._image_digests:
@@ -153,8 +184,18 @@ class MapFolder:
         """Of the bytes of its file or data set."""
         return _map_digest(find_map(self.folder, image_id))
 
-    def check(self, datasets: Sequence[Dataset]) -> MapsFound:
+    def check(self, datasets: Sequence[Dataset], n_classes: int | None = None) -> MapsFound:
         """Check the maps of all images by their headers, and list all problems at once.
+
+        Parameters
+        ----------
+        datasets : sequence of Dataset
+        n_classes : int, optional
+            What the number of classes must be; that of most maps by default.
+
+        Returns
+        -------
+        MapsFound
 
         Raises
         ------
@@ -169,7 +210,7 @@ class MapFolder:
                     pairs.append(MapCheck(source, dataset.image_size(image_id)))
                 except DataError as error:
                     problems.append(str(error))
-        return check_maps(pairs, datasets[0].n_classes, problems)
+        return check_maps(pairs, n_classes, problems)
 
 
 def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
@@ -198,8 +239,17 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
         else open_dataset(chosen.name, data_root, chosen.evaluate, **chosen.options)
     )
     folder = recipe.unary.probabilities if recipe.unary.source == "probabilities" else None
-    maps = None if folder is None else MapFolder(Path(folder))
-    return RunData(train, evaluate, find_weights(recipe, data_root), maps)
+    maps = None if folder is None else _map_folder(folder, data_root)
+    others = tuple(_map_folder(other, data_root) for other in recipe.auxiliary.probabilities)
+    return RunData(train, evaluate, find_weights(recipe, data_root), maps, others)
+
+
+def _map_folder(folder: str, data_root: str | None) -> MapFolder:
+    """The folder as given, or else in the data root."""
+    path = Path(folder)
+    if not path.is_dir() and data_root is not None and (Path(data_root) / path).is_dir():
+        path = Path(data_root) / path
+    return MapFolder(path)
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:

@@ -162,10 +162,13 @@ def run(job: Job, file: h5py.File) -> None:
     """Write the SegNet after cross-entropy and after both phases, and their maps of the images.
 
     With fusion, `holdout_maps` are those that a SegNet without the held-out images gives them.
+    Nothing where the recipe has no SegNet.
     """
+    if not job.recipe.segnet.enabled:
+        return
     inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"))
-    if job.recipe.fusion.enabled and not job.is_final:
-        held = is_held_out(job)
+    held = is_held_out(job)
+    if job.recipe.fusion.enabled and not job.is_final and held.any():
         _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
         write_array(
             file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held], job.data.n_classes)
@@ -180,6 +183,24 @@ def run(job: Job, file: h5py.File) -> None:
     ):
         write_arrays(file.create_group(name), arrays)
         write_array(file, maps, segnet_maps(job.recipe, arrays, mine, job.data.n_classes))
+
+
+def read_map(file: h5py.Group, index: int, name: str = "maps") -> FloatArray | None:
+    """The class distribution that the SegNet gives an image; None without a SegNet.
+
+    Parameters
+    ----------
+    file : HDF5 group
+        What the stage wrote.
+    index : int
+        The image's row.
+    name : {"maps", "maps_cross_entropy", "holdout_maps"}
+
+    Returns
+    -------
+    (grid, grid, C) float32 array or None
+    """
+    return file[name][index] if name in file else None
 
 
 def load_segnet(file: h5py.File) -> dict[str, Array]:

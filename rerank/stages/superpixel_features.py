@@ -111,9 +111,8 @@ def draw_sample(histogram: Array, limit: int, index: int) -> Array:
 def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float]) -> Descriptor:
     if weights is None:
         raise ConfigError(
-            "deep features need pretrained weights; set backbone.weights, or "
-            "unary.features=appearance, classifiers.features=appearance and "
-            "auxiliary.features=null"
+            "deep features need pretrained weights; set backbone.weights=FILE, or "
+            "features=appearance"
         )
     name = recipe.backbone.architecture
     if name not in LAYERS:
@@ -152,15 +151,22 @@ def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float
     return describe
 
 
+def whole_image_features(recipe: Recipe) -> str | None:
+    """The features of superpixels that the image classifiers use, if they use any."""
+    chosen = recipe.classifiers
+    return chosen.features if chosen.enabled and chosen.features != "backbone" else None
+
+
 def run(job: Job, file: h5py.File) -> None:
     """Write what the recipe's models will read of each image.
 
     For the superpixel classifier `features` (n, D) float16, and of a sample of the labelled
-    superpixels `sample` and `sample_histogram`; for the image classifiers `whole_image`.
+    superpixels `sample` and `sample_histogram`; for the image classifiers `whole_image`. Nothing
+    where there are neither.
     """
     recipe = job.recipe
     classified = recipe.unary.features if recipe.unary.source == "classifier" else None
-    whole = recipe.classifiers.features if recipe.classifiers.features != "backbone" else None
+    whole = whole_image_features(recipe)
     describe = {
         kind: make_descriptor(recipe, job.data.weights, kind, recipe.unary.scales)
         for kind in dict.fromkeys((classified, whole))

@@ -19,6 +19,7 @@ from rerank.engine.stage import Job, read_image, write_image
 from rerank.potentials import SuperpixelClassifier, at_temperature, choose_temperature
 from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
+from rerank.stages.run_data import Maps, map_of
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
@@ -90,7 +91,12 @@ def holdout_ids(
 
 
 def held_out(job: Job) -> tuple[str, ...]:
-    """The images that a part's settings and its fusion are fitted on: see `holdout_ids`."""
+    """The images that a part's settings and its fusion are fitted on: see `holdout_ids`.
+
+    None where the recipe holds none out: then they are fitted on the images of the other folds.
+    """
+    if job.recipe.holdout == 0:
+        return ()
     return holdout_ids(
         job.part.train_ids, job.recipe.holdout, job.data.train.ordered, job.recipe.random_state
     )
@@ -126,7 +132,7 @@ def run(job: Job, file: h5py.File) -> None:
     write_strings(file, "holdout_ids", held)
     write_array(file, "class_shares", _training_shares(job))
     if source == "probabilities":
-        _average_maps(job, file, held)
+        write_maps(job, file, held, job.data.maps)
     elif source == "dense_network":
         write_dense_network(job, file, held)
     else:
@@ -148,8 +154,11 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
         Name of the stage with the features.
     """
     features, histograms, owners = _training_rows(job, stage)
-    inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
-    for fold in job.other_folds:
+    if held:
+        inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
+    else:
+        inner = final = make_classifier(job.recipe).fit(features, histograms)
+    for fold in job.other_folds if held else ():
         with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
@@ -177,15 +186,17 @@ def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> No
     train = job.data.train
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
     training = DenseNetworkTraining(job.recipe, train, ids, job.data.weights)
-    inner = training.fit(np.flatnonzero(~np.isin(ids, held)))
-    found, histograms = {}, []
-    for image_id, arrays in _held_out_regions(job, held):
-        found[image_id] = inner.predict_proba(train.image(image_id), arrays["superpixels"])
-        histograms.append(arrays["histogram"])
-    del inner
-    temperature = choose_temperature(list(found.values()), histograms)
-    for image_id, probabilities in found.items():
-        write_held_out(file, held, image_id, at_temperature(probabilities, temperature))
+    temperature = 1.0
+    if held:
+        inner = training.fit(np.flatnonzero(~np.isin(ids, held)))
+        found, histograms = {}, []
+        for image_id, arrays in _held_out_regions(job, held):
+            found[image_id] = inner.predict_proba(train.image(image_id), arrays["superpixels"])
+            histograms.append(arrays["histogram"])
+        del inner
+        temperature = choose_temperature(list(found.values()), histograms)
+        for image_id, probabilities in found.items():
+            write_held_out(file, held, image_id, at_temperature(probabilities, temperature))
     # As of the classifiers: the second network has seen the images that could choose its own.
     final = replace(training.fit(np.arange(len(ids))), temperature=temperature)
     write_arrays(file.create_group("model"), final.to_arrays())
@@ -216,9 +227,21 @@ def _write_own(file: h5py.Group, index: int, probabilities: FloatArray) -> None:
     write_image(file, index, {"region_probabilities": probabilities.astype(np.float32)})
 
 
-def _average_maps(job: Job, file: h5py.File, held: tuple[str, ...]) -> None:
+def write_maps(job: Job, file: h5py.Group, held: tuple[str, ...], maps: Maps) -> None:
+    """Write the mean over superpixels of a network's maps.
+
+    Parameters
+    ----------
+    job : Job
+    file : HDF5 group
+        Gets the probabilities of the part's own images, and those of the held-out images.
+    held : tuple of str
+        The held-out images.
+    maps : Maps
+    """
+
     def average(image: Array, image_id: str, superpixels: Array) -> FloatArray:
-        network_map = job.data.map_of(image_id, image)
+        network_map = map_of(maps, image_id, image, job.data.n_classes)
         return map_to_regions(network_map, image, superpixels, refined=job.recipe.unary.dense_crf)
 
     for image_id, arrays in _held_out_regions(job, held):

@@ -17,7 +17,12 @@ from rerank.metrics import (
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write intersections and unions of both ways with the truth, one row per image."""
+    """Write intersections and unions of both ways with the truth, one row per image.
+
+    Nothing where the recipe has no SegNet.
+    """
+    if not job.recipe.segnet.enabled:
+        return
     naive: list[IntersectionUnion] = []
     smooth: list[IntersectionUnion] = []
     dataset = job.data.of(job.part)

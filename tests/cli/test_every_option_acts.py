@@ -63,11 +63,18 @@ ACTS: dict[str, dict[str, str]] = {
         "--set": "test_settings_of_propose_act",
         "--quiet": "test_it_arrives",
     },
+    "fit": {
+        **dict.fromkeys(("--probabilities", "--images", "--labels", "--auxiliary"), "test_fit"),
+        **dict.fromkeys(("--folds", "--weights", "--seed", "--json"), "test_fit"),
+        **dict.fromkeys(("--out", "--classes", "--set", "--jobs", "--quiet"), "test_fit"),
+    },
     "predict": {
         "--work": "test_predict",
         "images": "test_predict",
         "--out": "test_predict",
-        "--probabilities": "test_it_arrives",
+        "--model": "test_predict_takes_models_and_maps",
+        "--probabilities": "test_predict_takes_models_and_maps",
+        "--auxiliary": "test_predict_takes_models_and_maps",
         "--joint": "test_it_arrives",
         "--quiet": "test_it_arrives",
     },
@@ -152,11 +159,7 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
     (
         ["predict", "--work", "w", "--out", "o", "a.png"],
         "rerank.applications.prediction_files:predict_files",
-        {
-            "--probabilities": (["--probabilities", "p"], "probabilities", Path("p")),
-            "--joint": (["--joint"], "joint", True),
-            "--quiet": (["--quiet"], "quiet", True),
-        },
+        {"--joint": (["--joint"], "joint", True), "--quiet": (["--quiet"], "quiet", True)},
     ),
     (
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],
@@ -414,6 +417,7 @@ def test_debug_adds_the_traceback(
     needed = {
         "maps": "--network n.pt --images i --out o",
         "propose": "--probabilities p --images i --out o",
+        "fit": "--probabilities p --images i --labels l --out o",
         "predict": "--work w --out o a.png",
         "dense-crf": "--probabilities p --images i --out o",
         "evaluate": "p --labels l",
@@ -443,6 +447,54 @@ def test_quiet_shows_no_progress(
             progress.advance(1)
         shown.append("working" in capsys.readouterr().err)
     assert shown == [True, False]
+
+
+FIT = ["fit", "--probabilities", "p", "--images", "i", "--labels", "l", "--out", "o"]
+
+
+@pytest.mark.parametrize(
+    "given, name, value",
+    [
+        (["--probabilities", "x"], "folders", (Path("x"), Path("i"), Path("l"), ())),
+        (["--images", "x"], "folders", (Path("p"), Path("x"), Path("l"), ())),
+        (["--labels", "x"], "folders", (Path("p"), Path("i"), Path("x"), ())),
+        (
+            ["--auxiliary", "x", "--auxiliary", "y"],
+            "folders",
+            (Path("p"), Path("i"), Path("l"), (Path("x"), Path("y"))),
+        ),
+        (["--out", "x"], "out", Path("x")),
+        (["--classes", "4"], "classes", "4"),
+        (["--folds", "3"], "overrides", ["folds.n_folds=3"]),
+        (["--weights", "x"], "overrides", ['backbone.weights="x"']),
+        (["--seed", "3"], "overrides", ["random_state=3"]),
+        (["--set", "a.b=1"], "overrides", ["a.b=1"]),
+        (["--jobs", "3"], "execution", Execution(jobs=3)),
+        (["--quiet"], "execution", Execution(quiet=True)),
+    ],
+)
+def test_fit(monkeypatch: pytest.MonkeyPatch, given: list[str], name: str, value: Any) -> None:
+    target = "rerank.applications.fit_files:fit_files"
+    before = arrived(monkeypatch, target, FIT)
+    monkeypatch.undo()
+    after = arrived(monkeypatch, target, [*FIT, *given])
+    assert after[name] == value
+    assert {key for key in before if before[key] != after[key]} == {name}
+
+
+def test_predict_takes_models_and_maps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = "rerank.applications.prediction_files:predict_files"
+    model = tmp_path / "m.h5"
+    rest = ["--out", "o", "a.png"]
+    assert main(["predict", "--model", str(model), *rest]) == 1
+    assert "m.h5: no such file; --model names one" in capsys.readouterr().err
+    model.write_bytes(b"")
+    more = ["--probabilities", "p", "--auxiliary", "q", "--auxiliary", "r"]
+    seen = arrived(monkeypatch, target, ["predict", "--model", str(model), *more, *rest])
+    assert seen["models"] == str(model)
+    assert seen["maps"] == (Path("p"), (Path("q"), Path("r")))
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""Settings of a recipe whose defaults depend on its other settings.
+
+They are absent or `auto` in what a user writes, and stand with their values in the recipe that is
+used, kept and shown. Own network maps and few labelled images are the common case without backbone
+weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+AUTO = "auto"
+#: Groups of columns of Cogswell et al. 2014, and the setting that each needs.
+_GROUPS = {"segnet": "segnet.enabled", "classification": "classifiers.enabled", "proposal": None}
+
+
+def resolve_automatic(tree: dict[str, Any]) -> None:
+    """Fill in the settings of a recipe that depend on others, where they are absent or `auto`.
+
+    Parameters
+    ----------
+    tree : dict
+        Plain values of a recipe, not checked yet; changed in place. What is no mapping where a
+        group of settings should be is left as it is.
+    """
+    for name, choose in _CHOICES:
+        section, _, key = name.rpartition(".")
+        group = tree.setdefault(section, {}) if section else tree
+        if isinstance(group, dict) and group.get(key, AUTO) == AUTO:
+            group[key] = choose(tree)
+
+
+def _get(tree: dict[str, Any], name: str, default: Any = None) -> Any:
+    value: Any = tree
+    for key in name.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return default
+        value = value[key]
+    return value
+
+
+def _has_weights(tree: dict[str, Any]) -> bool:
+    return _get(tree, "backbone.weights") is not None
+
+
+def _own_maps(tree: dict[str, Any]) -> bool:
+    return bool(_get(tree, "unary.source") == "probabilities")
+
+
+def _features(tree: dict[str, Any]) -> str:
+    return "deep" if _has_weights(tree) else "appearance"
+
+
+def _architecture(tree: dict[str, Any]) -> str:
+    weights = _get(tree, "backbone.weights")
+    if weights is None:
+        return "small"
+    name = str(weights).lower()
+    if name.endswith(".caffemodel"):
+        return "caffenet"
+    return "alexnet" if "alexnet" in name else "squeezenet1_0"
+
+
+def _classifier_c(tree: dict[str, Any]) -> float:
+    # Features made by hand overfit a few hundred images.
+    return 0.01 if _get(tree, "classifiers.features") == "appearance" else 1.0
+
+
+def _available_groups(tree: dict[str, Any]) -> list[str]:
+    return [group for group, needs in _GROUPS.items() if needs is None or _get(tree, needs, True)]
+
+
+def _ranking_groups(tree: dict[str, Any]) -> list[str]:
+    return ["summary"] if _own_maps(tree) else _available_groups(tree)
+
+
+#: In an order in which each comes after those that it depends on.
+_CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
+    ("backbone.architecture", _architecture),
+    ("holdout", lambda t: 0.0 if _own_maps(t) else 0.15),
+    ("folds.n_folds", lambda t: 5 if _own_maps(t) else 10),
+    ("unary.features", _features),
+    ("segnet.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
+    ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
+    ("classifiers.features", _features),
+    ("classifiers.C", _classifier_c),
+    # Own maps have no inner models, so that a fit's time is that of the pool's candidates.
+    ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
+    ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),
+    ("ranking.groups", _ranking_groups),
+    ("report.ablation_groups", _available_groups),
+)
