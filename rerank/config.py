@@ -195,6 +195,20 @@ class FusionSettings(Settings):
     alpha: NonNegative = 1e-3
 
 
+class SampleSettings(Settings):
+    """Samples of what an image's truth may be (`PosteriorSamples`).
+
+    `class_noise` is the scale, in log-probabilities, of the noise that the whole image shares; the
+    generator `mixed` makes proposals with it alone. The choice is judged by `n_samples` samples
+    more, which also have noise of scale `region_noise` in each of `n_regions` regions.
+    """
+
+    class_noise: Positive = 1.0
+    region_noise: NonNegative = 0.5
+    n_regions: Count = 20
+    n_samples: Count = 40
+
+
 class ProposalSettings(Settings):
     """The proposals; the diversity is chosen on held-out training images.
 
@@ -203,10 +217,13 @@ class ProposalSettings(Settings):
     oracle's gain on at most `pool_images` held-out images (`final_pool_images` for the evaluation
     images, whose pool is chosen on out-of-fold predictions); they are automatic, 20 and 40 with own
     maps, else 60 and 150. The diversity is chosen by the oracle of `diversity_proposals` proposals.
+    `mixed`, which is automatic with own maps, chooses no pool: labelings of DivMBest and `samples`
+    take turns. It keeps more samples, by which the ranker judges proposals.
     """
 
     n_proposals: Count = 30
-    generator: Literal["pool", "div_mbest"] = "pool"
+    generator: Literal["pool", "div_mbest", "mixed"] = "pool"
+    samples: SampleSettings = SampleSettings()
     diversities: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
     diversity_proposals: Count = 10
@@ -429,7 +446,7 @@ class Recipe(Settings):
                 f"proposals.n_proposals is {self.proposals.n_proposals}; the network "
                 f"and MAP always stand among them; set it to {least} or more"
             )
-        if self.proposals.generator == "pool" and self.proposals.inference != "auto":
+        if self.proposals.generator != "div_mbest" and self.proposals.inference != "auto":
             raise ValueError(
                 "proposals.inference is of the generator div_mbest; set "
                 "proposals.generator=div_mbest, or proposals.inference=auto"
@@ -472,11 +489,9 @@ class Recipe(Settings):
 class ProposeSettings(Settings):
     """Proposals of network maps without any training, and the choice among them.
 
-    With the `generator` `mixed`, labelings of DivMBest take turns with samples under noise that
-    the whole image shares, of scale `class_noise` in log-probabilities (`PosteriorSamples`). With
-    `div_mbest`, DivMBest alone makes them, by `inference`. The choice is judged by `n_samples`
-    samples more, whose noise is that of the class and, of scale `region_noise`, that of each of
-    `noise_regions` regions, and by the proposals' energies at `temperature` times their spread.
+    With the `generator` `mixed`, labelings of DivMBest take turns with `samples`. With `div_mbest`,
+    DivMBest alone makes them, by `inference`. The choice is judged by more samples, and by the
+    proposals' energies at `temperature` times their spread.
     """
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
@@ -489,10 +504,7 @@ class ProposeSettings(Settings):
     generator: Literal["mixed", "div_mbest"] = "mixed"
     diversity: Positive = 0.3
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
-    class_noise: Positive = 1.0
-    region_noise: NonNegative = 0.5
-    noise_regions: Count = 20
-    n_samples: Count = 40
+    samples: SampleSettings = SampleSettings()
     temperature: Positive = 1.0
 
     @pydantic.model_validator(mode="after")

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 AUTO = "auto"
+#: Potts weights that are tried: with own maps, those around the best ones of several networks.
+_POTTS = [0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
+_FEW_POTTS = [0.5, 1.0, 1.5, 2.5, 4.0]
 #: Groups of columns of Cogswell et al. 2014, and the setting that each needs.
 _GROUPS = {"segnet": "segnet.enabled", "classification": "classifiers.enabled", "proposal": None}
 
@@ -85,7 +88,11 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
     ("classifiers.features", _features),
     ("classifiers.C", _classifier_c),
-    # Own maps have no inner models, so that a fit's time is that of the pool's candidates.
+    # A fit on own maps has no inner models: its time is that of what is tried here.
+    ("crf.potts_weights", lambda t: _FEW_POTTS if _own_maps(t) else _POTTS),
+    ("crf.contrast_scales", lambda t: [4.0] if _own_maps(t) else [1.0, 4.0]),
+    ("crf.prior_exponents", lambda t: [0.0, 0.25, 0.5] if _own_maps(t) else [0.0, 0.25, 0.5, 0.75]),
+    ("proposals.generator", lambda t: "mixed" if _own_maps(t) else "pool"),
     ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
     ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),
     ("ranking.groups", _ranking_groups),

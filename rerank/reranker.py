@@ -24,15 +24,13 @@ from rerank.engine.parallel import available_cores
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, InputError, StoreError
-from rerank.features import similarity_matrix
+from rerank.features import similarity_matrix, untrained_scores
 from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
-from rerank.potentials.energy_settings import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.prediction import FinalModels, JointResult, Proposals, Result
-from rerank.proposals import Candidate, DivMBest, PosteriorSamples, ProposalContext, run_generator
-from rerank.proposals.pool_rows import PoolRow
-from rerank.ranking import expected_quality
+from rerank.proposals.pool_rows import PoolRow, mixed_rows
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData, find_weights
@@ -77,33 +75,20 @@ def propose(
     n_classes = found.shape[1]
     energy = EnergySettings(chosen.potts_weight, chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
+    pool: tuple[PoolRow, ...] = ()
+    if chosen.generator == "mixed":
+        noise = chosen.samples.class_noise
+        pool = mixed_rows(("unary",), chosen.diversity, noise, chosen.n_proposals)
     drawn = image_proposals(
         {"unary": found},
         graph,
         regions["region_values"],
-        CRFChoice(energy, None, chosen.diversity, _mixed_pool(chosen)),
-        Drawing(chosen.n_proposals, chosen.map_inference, chosen.inference),
+        CRFChoice(energy, None, chosen.diversity, pool),
+        Drawing(chosen.n_proposals, chosen.map_inference, chosen.inference, samples=chosen.samples),
         regions[NETWORK],
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
-    context = ProposalContext(
-        potts_energy(found, graph, energy), graph.areas, appearance=regions["region_values"]
-    )
-    noise = PosteriorSamples(chosen.class_noise, chosen.region_noise, chosen.noise_regions)
-    samples = run_generator(noise, context, chosen.n_samples).labelings
-    return _least_risk(proposals, samples, graph.areas, n_classes, chosen.temperature)
-
-
-def _mixed_pool(settings: ProposeSettings) -> tuple[PoolRow, ...]:
-    """Labelings of DivMBest and samples by turns; empty where DivMBest alone is wanted."""
-    if settings.generator == "div_mbest":
-        return ()
-    generators = (DivMBest(settings.diversity, per="area"), PosteriorSamples(settings.class_noise))
-    return tuple(
-        PoolRow("unary", Candidate(generator, index))
-        for index in range(settings.n_proposals)
-        for generator in generators
-    )
+    return _least_risk(proposals, drawn["samples"], graph.areas, n_classes, chosen.temperature)
 
 
 def _least_risk(
@@ -114,10 +99,9 @@ def _least_risk(
     quality = similarity_matrix(
         proposals.labelings, areas, n_classes, np.concatenate([proposals.labelings, samples])
     )
-    spread = max(float(proposals.energies.std()), 1e-9)
-    by_energy = expected_quality(proposals.energies, quality[:, :count], temperature * spread)
-    by_samples = quality[:, count:].mean(axis=1)
-    scores = (by_energy + by_samples) / 2
+    scores = untrained_scores(
+        proposals.energies, quality[:, :count], quality[:, count:], temperature
+    )
     chosen, own = int(scores.argmax()), proposals.network
     assert own is not None
     as_good = quality[chosen, count:] >= quality[own, count:]

@@ -246,7 +246,9 @@ def test_the_choice_without_training_has_the_highest_expected_iou(
     assert found.disagreement is not None and found.disagreement.shape == images[0].shape[:2]
     # Nearly all truths at one labeling: it is chosen without a doubt.
     sure = np.eye(N_CLASSES)[maps[0].argmax(axis=2)]
-    settings = build_propose_settings(["potts_weight=0", "class_noise=0.01", "region_noise=0"])
+    settings = build_propose_settings(
+        ["potts_weight=0", "samples.class_noise=0.01", "samples.region_noise=0"]
+    )
     found = rerank.propose(images[0], sure, settings)
     own = found.proposals.network
     assert own is not None and (found.labels == found.proposals.labels(own)).all()

@@ -76,6 +76,8 @@ class ImageEvidence:
     auxiliary : AuxiliaryProbabilities
     fused_posterior : (n, C) float or None
         Of `FusedPosterior.predict_proba`.
+    samples : (S, n) int or None
+        Labelings that may be the truth, such as those of `PosteriorSamples`.
     edge_map : (H, W) bool or None
         Edges of the picture, of `rerank.features.detect_edges` or any edge detector.
     """
@@ -90,6 +92,7 @@ class ImageEvidence:
     auxiliary: AuxiliaryProbabilities = _NO_AUXILIARY
     fused_posterior: Array | None = None
     edge_map: Array | None = None
+    samples: Array | None = None
 
     def checked(self, regions: ImageRegions, n_classes: int) -> ImageEvidence:
         """The same evidence with distributions over regions as contiguous float64.
@@ -120,6 +123,8 @@ class ImageEvidence:
             value = getattr(self, name)
             if value is not None and np.shape(value) != shape:
                 raise regions.error(f"{name} must be {shape}, got {np.shape(value)}")
+        if self.samples is not None and np.shape(self.samples)[1:] != (n,):
+            raise regions.error(f"samples must be (S, {n}), got {np.shape(self.samples)}")
         size = np.shape(regions.superpixels)
         if self.edge_map is not None and np.shape(self.edge_map) != size:
             raise regions.error(

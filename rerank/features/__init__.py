@@ -20,7 +20,12 @@ from rerank.features.probability_scores import (
     score_against,
 )
 from rerank.features.proposal_features import GROUPS, available_groups, proposal_features
-from rerank.features.risk import expected_qualities, risk_features, similarity_matrix
+from rerank.features.risk import (
+    expected_qualities,
+    risk_features,
+    similarity_matrix,
+    untrained_scores,
+)
 from rerank.features.segnet_columns import background_mass, coarsen_labelings, segnet_features
 from rerank.features.statistics import RegionBoundaries, RegionGeometry, labeling_statistics
 from rerank.features.summary import summary_features
@@ -59,4 +64,5 @@ __all__ = [
     "similarity_matrix",
     "summary_features",
     "support_features",
+    "untrained_scores",
 ]

@@ -32,7 +32,13 @@ from rerank.features.probability_scores import (
     fused_posterior_table,
     score_against,
 )
-from rerank.features.risk import RISK_SCALARS, expected_qualities, risk_features
+from rerank.features.risk import (
+    expected_qualities,
+    risk_features,
+    risk_names,
+    similarity_matrix,
+    untrained_scores,
+)
 from rerank.features.segnet_columns import (
     SMOOTHING,
     background_mass,
@@ -269,7 +275,14 @@ class _Families:
     def expected(self) -> FloatArray | None:
         if self.similarity is None:
             return None
-        return expected_qualities(self.proposals.energies, self.similarity)
+        found = expected_qualities(self.proposals.energies, self.similarity)
+        if self.evidence.samples is None:
+            return found
+        judged = similarity_matrix(
+            self.labelings, self.areas, len(self.classes), self.evidence.samples
+        )
+        without = untrained_scores(self.proposals.energies, self.similarity, judged)
+        return np.column_stack([found, judged.mean(axis=1), without])
 
     @cached_property
     def location(self) -> FloatArray | None:
@@ -360,7 +373,7 @@ class _Families:
             _first(BORDER_SCALARS, self.boundary),
         ]
         if self.expected is not None:
-            found.append(ClassFree(RISK_SCALARS, self.expected))
+            found.append(ClassFree(risk_names(self.expected), self.expected))
         if e.segnet is not None:
             n_cells = len(e.segnet.cell_overlap)
             divergence = self.segnet.values[:, :2].sum(axis=1) / n_cells

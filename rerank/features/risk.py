@@ -15,6 +15,8 @@ from rerank.types import Array, FloatArray
 #: In units of the energy, which is nats for each region of average area.
 TEMPERATURES = (3.0, 10.0, 30.0)
 RISK_SCALARS = tuple(f"expected_quality_{temperature:g}" for temperature in TEMPERATURES)
+#: With samples of the truth.
+SAMPLED_SCALARS = (*RISK_SCALARS, "sampled_quality", "untrained_score")
 
 
 def similarity_matrix(
@@ -88,20 +90,53 @@ def expected_qualities(
     return np.asarray(table @ (weights / weights.sum(axis=0)))
 
 
-def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
-    """The columns of `expected_qualities`.
+def untrained_scores(
+    energies: Array, similarity: Array, sampled: Array, temperature: float = 1.0
+) -> FloatArray:
+    """Scores of proposals by what the truth may be, without any training.
+
+    The mean of two expected qualities: under the proposals, each with its probability
+    softmax(-energies / T), T = `temperature` times the standard deviation of the energies, and
+    under the samples, each equally likely.
 
     Parameters
     ----------
-    expected : (M, 3) float
-        At the default temperatures.
+    energies : (M,) float
+    similarity : (M, M) float
+        ``similarity[m, n]``: quality of proposal m if n were the truth.
+    sampled : (M, S) float
+        The same for S samples.
+    temperature : float
+        Above 0.
+
+    Returns
+    -------
+    (M,) float64 array
+    """
+    spread = max(float(np.std(energies)), 1e-9)
+    by_energy = expected_qualities(energies, similarity, (temperature * spread,))[:, 0]
+    scores: FloatArray = (by_energy + np.mean(sampled, axis=1)) / 2
+    return scores
+
+
+def risk_names(expected: FloatArray) -> tuple[str, ...]:
+    """Names of the columns of `risk_features`."""
+    return RISK_SCALARS if expected.shape[1] == len(RISK_SCALARS) else SAMPLED_SCALARS
+
+
+def risk_features(expected: FloatArray, image_id: str = "") -> FeatureTable:
+    """The columns of `expected_qualities` and, with samples, those that they add.
+
+    Parameters
+    ----------
+    expected : (M, 3) or (M, 5) float
+        At the default temperatures; then by samples, and `untrained_scores`.
     image_id : str
 
     Returns
     -------
     FeatureTable
-        M rows, 3 columns of group `proposal`.
+        M rows, 3 or 5 columns of group `proposal`.
     """
-    return FeatureTable.of_image(
-        expected, scalar_names("proposal", RISK_SCALARS), "proposal", image_id
-    )
+    columns = scalar_names("proposal", risk_names(expected))
+    return FeatureTable.of_image(expected, columns, "proposal", image_id)

@@ -91,6 +91,20 @@ def run_generator(
     ProposalSet
         At most `n_proposals` labelings.
     """
+    return generator.generate(context, n_proposals, random_numbers(generator, random_state))
+
+
+def random_numbers(generator: ProposalGenerator, random_state: int) -> np.random.Generator:
+    """The random numbers of a generator: its settings and `random_state` determine them.
+
+    Parameters
+    ----------
+    generator : ProposalGenerator
+    random_state : int
+
+    Returns
+    -------
+    numpy.random.Generator
+    """
     name = repr(sorted(generator.describe().items()))
-    rng = np.random.default_rng([int(random_state), zlib.crc32(name.encode())])
-    return generator.generate(context, n_proposals, rng)
+    return np.random.default_rng([int(random_state), zlib.crc32(name.encode())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.candidates import Candidate, run_candidates
+from rerank.proposals.divmbest import DivMBest
+from rerank.proposals.posterior_samples import PosteriorSamples
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
 from rerank.superpixels import RegionGraph
@@ -104,6 +107,36 @@ def run_rows(
         parts.append(found)
     distinct = ProposalSet.concatenate(parts).distinct()
     return distinct.take(range(min(n_proposals, len(distinct))))
+
+
+def mixed_rows(
+    sources: Sequence[str], diversity: float, class_noise: float, n_proposals: int
+) -> tuple[PoolRow, ...]:
+    """Labelings of DivMBest and samples under class noise by turns, on each source.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        The main one last; its labelings come first.
+    diversity : float
+        Of `DivMBest`, by area.
+    class_noise : float
+        Of `PosteriorSamples`.
+    n_proposals : int
+        Proposals of an image; there are at least `RESERVE` times as many rows.
+
+    Returns
+    -------
+    tuple of PoolRow
+    """
+    generators = (DivMBest(diversity, per="area"), PosteriorSamples(class_noise))
+    each = math.ceil(RESERVE * n_proposals / (len(generators) * len(sources)))
+    return tuple(
+        PoolRow(source, Candidate(generator, index))
+        for index in range(each)
+        for source in reversed(sources)
+        for generator in generators
+    )
 
 
 def to_text(rows: Sequence[PoolRow]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from rerank.config import Recipe
 from rerank.engine.hdf5 import read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
-from rerank.proposals.pool_rows import PoolRow, from_text, pool_contexts, to_text
+from rerank.proposals.pool_rows import PoolRow, from_text, mixed_rows, pool_contexts, to_text
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
 from rerank.stages.unaries import holdout_name
@@ -119,7 +119,12 @@ def choose_crf_settings(
     energies = [potts_energy(i.probabilities[main], i.graph, settings[main]) for i in some]
     diversity, scores = choose_diversity(some, energies, proposals)
     pools: tuple[tuple[PoolRow, ...], ...] = ((), ())
-    if proposals.generator == "pool":
+    if proposals.generator == "mixed":
+        pools = tuple(
+            mixed_rows(some_of, diversity, proposals.samples.class_noise, proposals.n_proposals)
+            for some_of in (sources, sources[:1])
+        )
+    elif proposals.generator == "pool":
         some = spread(images, pool_images)
         contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some]
         table = evaluate_candidates(
@@ -149,7 +154,7 @@ def run(job: Job, file: h5py.File) -> None:
         write_arrays(file.create_group(source), {**values, **found.tried})
     write_array(file, "diversity", choice.diversity)
     write_array(file, "diversity_scores", trials.diversity_scores)
-    if chosen.generator == "pool":
+    if chosen.generator != "div_mbest":
         write_strings(file, "pool", to_text(choice.pool))
         write_strings(file, "pool_of_unary", to_text(choice.pool_of_unary))
 

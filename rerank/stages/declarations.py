@@ -245,7 +245,9 @@ def _crf_settings(recipe: Recipe) -> dict[str, Any]:
     if chosen.generator == "pool":
         kept |= {"pool_images", "final_pool_images"}
     proposals = chosen.model_dump(mode="json", include=kept)
-    if chosen.generator != "pool":
+    if chosen.generator == "mixed":
+        proposals["class_noise"] = chosen.samples.class_noise
+    if chosen.generator == "div_mbest":
         # Only how many the diversity is chosen with.
         proposals["n_proposals"] = min(chosen.n_proposals, chosen.diversity_proposals)
     return {
@@ -257,11 +259,13 @@ def _crf_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _proposals(recipe: Recipe) -> dict[str, Any]:
+    chosen = recipe.proposals
     return {
-        "n_proposals": recipe.proposals.n_proposals,
-        "proposal_inference": recipe.proposals.inference,
+        "n_proposals": chosen.n_proposals,
+        "proposal_inference": chosen.inference,
         "inference": recipe.crf.inference,
         "random_state": recipe.random_state,
+        **({"samples": _plain(chosen.samples)} if chosen.generator == "mixed" else {}),
     }
 
 

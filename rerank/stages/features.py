@@ -32,7 +32,11 @@ from rerank.types import Array, FloatArray
 
 #: Generators that a table has columns for, by the recipe's setting.
 _FIRST = (*MAP_NAMES.values(), NETWORK)
-GENERATORS = {"div_mbest": (*_FIRST, "div_mbest"), "pool": (*_FIRST, *generator_names())}
+GENERATORS = {
+    "div_mbest": (*_FIRST, "div_mbest"),
+    "mixed": (*_FIRST, "div_mbest", "posterior_samples"),
+    "pool": (*_FIRST, *generator_names()),
+}
 
 
 class Classes(NamedTuple):
@@ -122,6 +126,8 @@ def describe_proposals(
     """
     labelings = proposals["labelings"]
     similarity = similarity_matrix(labelings, regions["areas"], classes.n_classes)
+    if "samples" in proposals:
+        evidence = replace(evidence, samples=proposals["samples"])
     table = proposal_features(
         ImageRegions(
             regions["superpixels"],

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from rerank.config import Recipe
+from rerank.config import Recipe, SampleSettings
 from rerank.crf import PottsEnergy, map_inference
 from rerank.engine.stage import Job, read_image, write_image
-from rerank.proposals import ProposalSet
+from rerank.proposals import PosteriorSamples, ProposalSet
+from rerank.proposals.candidates import random_numbers
 from rerank.proposals.pool_rows import RESERVE, fill, pool_contexts, run_rows
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.fusion import open_sources, read_probabilities
@@ -37,18 +38,27 @@ class Drawing(NamedTuple):
     inference : {"auto", "trws", "alpha_expansion", "icm"}
         For DivMBest, where it alone makes the proposals.
     random_state : int
+    samples : SampleSettings or None
+        For labelings that may be the truth; None for none.
     """
 
     n_proposals: int = 30
     map_inference: str = "alpha_expansion"
     inference: str = "auto"
     random_state: int = 0
+    samples: SampleSettings | None = None
 
     @classmethod
     def of(cls, recipe: Recipe) -> Drawing:
         """As a recipe has it."""
         chosen = recipe.proposals
-        return cls(chosen.n_proposals, recipe.crf.inference, chosen.inference, recipe.random_state)
+        return cls(
+            chosen.n_proposals,
+            recipe.crf.inference,
+            chosen.inference,
+            recipe.random_state,
+            chosen.samples if chosen.generator == "mixed" else None,
+        )
 
 
 def image_proposals(
@@ -80,7 +90,8 @@ def image_proposals(
         fusion, `fusion_map`, is that of the CRF on the fused posterior. The network's own labeling,
         `network`, follows. Energies and bounds are of the last source's CRF. Where the MAP solver
         finds a lower energy than a generator's own, its labeling takes that place, so that "MAP" is
-        the best answer that is known.
+        the best answer that is known. With `drawing.samples` there are `samples`, (S, n) uint8,
+        labelings of the last source that may be the truth.
     """
     contexts = pool_contexts(probabilities, graph, appearance, choice.energies)
     maps = [map_inference(c.energy, drawing.map_inference) for c in contexts.values()]
@@ -98,13 +109,21 @@ def image_proposals(
     if network is not None:
         first.append(_single(NETWORK, network, main, bound))
     found = fill(_with_first(ProposalSet.concatenate(first), found), wanted)
-    return {
+    arrays = {
         "labelings": found.labelings.astype(np.uint8),
         "energies": found.energies,
         "lower_bounds": found.lower_bounds,
         "generators": found.generators,
         "parameters": tuple(json.dumps(dict(p), sort_keys=True) for p in found.parameters),
     }
+    if drawing.samples is not None:
+        noise = drawing.samples
+        generator = PosteriorSamples(noise.class_noise, noise.region_noise, noise.n_regions)
+        context = list(contexts.values())[-1]
+        rng = random_numbers(generator, drawing.random_state)
+        made = generator.sample(context, noise.n_samples, rng)
+        arrays["samples"] = made.astype(np.uint8)
+    return arrays
 
 
 def _single(name: str, labeling: Array, energy: PottsEnergy, bound: float) -> ProposalSet:

@@ -556,8 +556,14 @@ PROPOSE_SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("1.0", ()),
     "map_inference": ("icm", ("potts_weight=6.0",)),
     "n_proposals": ("2", ()),
-    "diversity": ("2.0", ()),
-    "inference": ("icm", ("potts_weight=6.0",)),
+    "diversity": ("0.01", ()),
+    "generator": ("div_mbest", ()),
+    "inference": ("icm", ("generator=div_mbest", "potts_weight=6.0")),
+    "samples.class_noise": ("3.0", ()),
+    "samples.region_noise": ("3.0", ()),
+    "samples.n_regions": ("2", ("samples.region_noise=3.0",)),
+    "samples.n_samples": ("3", ()),
+    "temperature": ("0.01", ()),
 }
 
 

@@ -17,6 +17,7 @@ from rerank.proposals import (
     LabelCoverage,
     LabelSwap,
     PerturbAndMAP,
+    PosteriorSamples,
     ProposalContext,
     RegionMerging,
     SettingsGrid,
@@ -37,6 +38,8 @@ GENERATORS = [
     PerturbAndMAP(noise="superpixels"),
     PerturbAndMAP(2.0, noise=10),
     PerturbAndMAP(noise="components"),
+    PosteriorSamples(),
+    PosteriorSamples(0.5, 1.0, n_regions=6),
     ClassBias(),
     ClassBias(2.0),
     SettingsGrid(),
@@ -87,7 +90,11 @@ def test_contract(grid_context, generator, n_labels):
 
 @pytest.mark.parametrize(
     "generator",
-    [g for g in GENERATORS if not isinstance(g, (JointMBest, UserMasks, DivMBest))],
+    [
+        g
+        for g in GENERATORS
+        if not isinstance(g, (JointMBest, UserMasks, DivMBest, PosteriorSamples))
+    ],
     ids=lambda g: type(g).__name__,
 )
 def test_first_row_is_the_map(grid_context, generator):

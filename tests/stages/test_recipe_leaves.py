@@ -43,6 +43,7 @@ AUXILIARY_NETWORK: Overrides = ("auxiliary.dense_network=true", "dense_network.t
 MAPS: Overrides = ("unary.source=probabilities", "unary.probabilities={maps}")
 LEARNED_CRF: Overrides = ("crf.parameters=structured_svm",)
 DIV_MBEST: Overrides = ("proposals.generator=div_mbest",)
+MIXED: Overrides = ("proposals.generator=mixed",)
 AUXILIARY_CLASSIFIER: Overrides = ("auxiliary.features=appearance",)
 
 #: A reader that, like `scenes`, needs no options: the fixture makes its folder.
@@ -81,6 +82,7 @@ CONTEXTS: dict[str, tuple[Overrides, ...]] = {
     "crf.learner_C": (LEARNED_CRF,),
     "crf.contrast_scales": ((), LEARNED_CRF),
     "proposals.inference": (DIV_MBEST,),
+    "proposals.samples": (MIXED,),
     "proposals.n_proposals": ((), DIV_MBEST),
     "proposals.diversities": ((), DIV_MBEST),
     "proposals.diversity_proposals": ((), DIV_MBEST),
