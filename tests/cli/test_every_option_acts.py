@@ -556,7 +556,7 @@ PROPOSE_SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("1.0", ()),
     "map_inference": ("icm", ("potts_weight=6.0",)),
     "n_proposals": ("2", ()),
-    "diversity": ("0.01", ()),
+    "diversity": ("2.0", ("generator=div_mbest",)),
     "generator": ("div_mbest", ()),
     "inference": ("icm", ("generator=div_mbest", "potts_weight=6.0")),
     "samples.class_noise": ("3.0", ()),
