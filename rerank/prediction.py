@@ -257,6 +257,11 @@ class _Ranking:
         names = ("coef", "lowest", "highest")
         return cls(read_strings(model["columns"]), *(model[name][()] for name in names))
 
+    @property
+    def groups(self) -> list[str]:
+        """Groups of the columns."""
+        return sorted({column.split(".", 1)[0] for column in self.columns})
+
     def score(self, values: FloatArray) -> FloatArray:
         return np.clip(values, self.lowest, self.highest) @ self.coef
 
@@ -447,7 +452,13 @@ class FinalModels:
         edges = detect_edges(image) if self.recipe.features.edges else None
         evidence = with_columns(seen.evidence, self._models, seen.fused_posterior, edges)
         table, similarity = describe_proposals(
-            image_id, self.classes, self.recipe, seen.regions, seen.drawn, evidence
+            image_id,
+            self.classes,
+            self.recipe,
+            seen.regions,
+            seen.drawn,
+            evidence,
+            self._ranking.groups,
         )
         values = table.select(columns=self._ranking.columns).values.astype(np.float32)
         scores = self._ranking.score(values)

@@ -150,6 +150,7 @@ def _recipe(folders: FitFolders, overrides: Sequence[str]) -> Recipe:
         f"auxiliary.probabilities={json.dumps([str(folder) for folder in folders.auxiliary])}",
         "dataset.evaluate=null",
         "ranking.compared=[]",
+        "report.ablation=false",
     )
     recipe = load_recipe("own_maps", [*own, *overrides])
     if recipe.unary.source != "probabilities":

@@ -124,6 +124,14 @@ def wanted_subsets(recipe: Recipe) -> list[tuple[str, ...]]:
     return found if set(own_groups) in map(set, found) else [*found, own_groups]
 
 
+def wanted_groups(recipe: Recipe) -> list[str] | None:
+    """Groups of columns that are computed: with own maps those that are read, else all (None)."""
+    if recipe.unary.source != "probabilities":
+        return None
+    compared = recipe.report.ablation_groups if recipe.report.ablation else ()
+    return sorted({*recipe.ranking.groups, *compared})
+
+
 def _plain(settings: Settings, exclude: set[str] | None = None) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude=exclude)
 
@@ -270,9 +278,11 @@ def _proposals(recipe: Recipe) -> dict[str, Any]:
 
 
 def _features(recipe: Recipe) -> dict[str, Any]:
+    groups = wanted_groups(recipe)
     return {
         "features": _plain(recipe.features),
         "background_penalty": recipe.ranking.background_penalty,
+        **({} if groups is None else {"groups": groups}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from rerank.features import (
 from rerank.proposals import ProposalSet, generator_names
 from rerank.ranking import symmetric_kl
 from rerank.stages.classifiers import ImageModels, load_models, read_scores
+from rerank.stages.declarations import wanted_groups
 from rerank.stages.fusion import TrainingPriors, image_evidence, open_sources, read_probabilities
 from rerank.stages.proposals import MAP_NAMES, NETWORK
 from rerank.stages.segnet import read_map
@@ -105,6 +106,7 @@ def describe_proposals(
     regions: Mapping[str, Array],
     proposals: Mapping[str, Array],
     evidence: ImageEvidence,
+    groups: Sequence[str] | None = None,
 ) -> tuple[FeatureTable, FloatArray]:
     """The feature table of one image's proposals, and their similarity (M, M).
 
@@ -117,6 +119,8 @@ def describe_proposals(
         The arrays of the stages `superpixels` and `proposals`.
     evidence : ImageEvidence
         As of `with_columns`.
+    groups : sequence of str, optional
+        Groups of columns; all by default.
 
     Returns
     -------
@@ -147,6 +151,7 @@ def describe_proposals(
         classes.class_names,
         GENERATORS[recipe.proposals.generator],
         similarity=similarity,
+        groups=groups,
         smoothing=recipe.features.kl_smoothing,
     )
     return table, similarity
@@ -185,6 +190,7 @@ def run(job: Job, file: h5py.File) -> None:
     """
     recipe, dataset = job.recipe, job.data.of(job.part)
     classes, grid = Classes.of(dataset), (recipe.segnet.grid, recipe.segnet.grid)
+    groups = wanted_groups(recipe)
     tables: list[FeatureTable] = []
     divergences = {"kl": "maps", "kl_cross_entropy": "maps_cross_entropy"}
     if not recipe.segnet.enabled:
@@ -213,7 +219,7 @@ def run(job: Job, file: h5py.File) -> None:
             )
             evidence = with_columns(evidence, models, probabilities.get("fusion"), edges)
             table, similarity = describe_proposals(
-                image_id, classes, recipe, arrays, drawn, evidence
+                image_id, classes, recipe, arrays, drawn, evidence, groups
             )
             tables.append(table)
             similarities.append(similarity)

@@ -19,6 +19,7 @@ from rerank.potentials.network_map import network_labels
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,
+    check_image,
     lab_image,
     labels_of_regions,
     region_mean,
@@ -74,7 +75,8 @@ def describe_regions(image: Array, superpixels: Array) -> dict[str, Any]:
     dict of arrays
         As of `segment`, without `network`.
     """
-    graph = adjacency_graph(superpixels, image)
+    lab = lab_image(check_image(image))
+    graph = adjacency_graph(superpixels, image, lab=lab)
     n = int(superpixels.max()) + 1
     return {
         "superpixels": superpixels.astype(np.uint16 if n <= 1 << 16 else np.uint32),
@@ -82,7 +84,7 @@ def describe_regions(image: Array, superpixels: Array) -> dict[str, Any]:
         "boundary_length": graph.boundary_length,
         "contrast": graph.contrast,
         "areas": graph.areas,
-        "region_values": _region_values(image, superpixels),
+        "region_values": _region_values(lab, superpixels),
     }
 
 
@@ -93,8 +95,7 @@ def graph_of(arrays: Mapping[str, Any]) -> RegionGraph:
     )
 
 
-def _region_values(image: Array, superpixels: Array) -> FloatArray:
-    lab = lab_image(image)
+def _region_values(lab: FloatArray, superpixels: Array) -> FloatArray:
     moments = region_mean(np.concatenate([lab, lab[..., :1] ** 2], axis=2), superpixels)
     moments[:, 3] = np.sqrt(np.maximum(0, moments[:, 3] - moments[:, 0] ** 2))
     return moments.astype(np.float32)

@@ -49,7 +49,11 @@ class RegionGraph:
 
 
 def adjacency_graph(
-    superpixels: IntArray, image: Array | None = None, contrast_of: str = "mean"
+    superpixels: IntArray,
+    image: Array | None = None,
+    contrast_of: str = "mean",
+    *,
+    lab: FloatArray | None = None,
 ) -> RegionGraph:
     """Build the adjacency graph of a superpixel map.
 
@@ -62,6 +66,8 @@ def adjacency_graph(
     contrast_of : {"mean", "boundary"}
         What `contrast` compares: the mean Lab colours of the two superpixels, or the Lab colours
         of the pixel pairs across their boundary (the mean of the squared differences).
+    lab : (H, W, 3) float array, optional
+        `lab_image` of the image, where it is there already.
 
     Returns
     -------
@@ -103,7 +109,7 @@ def adjacency_graph(
                 f"image and superpixel map must be of one size, got {image.shape[:2]} and "
                 f"{superpixels.shape}"
             )
-        lab = lab_image(image).astype(np.float64)
+        lab = (lab_image(image) if lab is None else lab).astype(np.float64)
         if contrast_of == "mean":
             means = region_mean(lab, superpixels)
             contrast = np.square(means[edges[:, 0]] - means[edges[:, 1]]).sum(axis=1)

@@ -57,3 +57,11 @@ def test_the_first_rows_are_those_of_fewer():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         PosteriorSamples(**settings)
+
+
+def test_classes_that_no_sample_takes_are_left_out():
+    costs = np.array([0.0, 40.0, 0.7, 1.5, 6.5])
+    rows = PosteriorSamples(1.0).sample(context(np.tile(costs, (2, 1))), 6000, random_state=0)
+    assert set(np.unique(rows)) <= {0, 2, 3, 4}
+    expected = np.exp(-costs) / np.exp(-costs).sum()
+    np.testing.assert_allclose(np.bincount(rows[:, 0], minlength=5) / 6000, expected, atol=0.02)
