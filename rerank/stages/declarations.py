@@ -337,7 +337,7 @@ _DECLARATIONS = {
     "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
-        "image classifiers and priors", _classifiers, version=4, cost=0.3, fits=True
+        "image classifiers and priors", _classifiers, version=5, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2

@@ -25,19 +25,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def recipe_with(*overrides: str) -> Recipe:
-    return build_recipe(
-        {"name": "r", "dataset": {"name": "scenes"}, "auxiliary": {"features": "deep"}},
-        "r",
-        overrides,
-    )
+def recipe_with(weights: str, *overrides: str) -> Recipe:
+    tree = {
+        "name": "r",
+        "dataset": {"name": "scenes"},
+        "backbone": {"weights": weights, "architecture": "squeezenet1_0"},
+        "auxiliary": {"features": "deep"},
+    }
+    return build_recipe(tree, "r", overrides)
 
 
 def test_every_scale_adds_its_columns(weights: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 96, 3), dtype=np.uint8)
     superpixels = np.repeat(np.arange(6).reshape(2, 3), 32, axis=1).repeat(40, axis=0)
     rows = {
-        scales: make_descriptor(recipe_with(), weights, "deep", scales)(image, superpixels)
+        scales: make_descriptor(recipe_with(weights), weights, "deep", scales)(image, superpixels)
         for scales in ((1.0,), (0.5,), (1.0, 0.5))
     }
     depth = rows[1.0,].shape[1] - POSITIONS
@@ -50,21 +52,21 @@ def test_every_scale_adds_its_columns(weights: str) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (17, 1), (20, 60)])
 def test_small_images_are_enlarged(weights: str, shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 90, dtype=np.uint8)
-    describe = make_descriptor(recipe_with(), weights, "deep", (0.5, 1.0))
+    describe = make_descriptor(recipe_with(weights), weights, "deep", (0.5, 1.0))
     found = describe(image, np.zeros(shape, dtype=np.int64))
     assert len(found) == 1 and np.isfinite(found).all()
 
 
-def test_the_auxiliary_classifier_has_scales_of_its_own(tmp_path: Path) -> None:
+def test_the_auxiliary_classifier_has_scales_of_its_own(weights: str, tmp_path: Path) -> None:
     keys = [
         {
             stage: open_pipeline(recipe, Store(tmp_path)).task(stage, "final").ref.key
             for stage in ("superpixel_features", "auxiliary_features")
         }
         for recipe in (
-            recipe_with(),
-            recipe_with("auxiliary.scales=[1.0]"),
-            recipe_with("auxiliary.scales=[2.0]"),
+            recipe_with(weights),
+            recipe_with(weights, "auxiliary.scales=[1.0]"),
+            recipe_with(weights, "auxiliary.scales=[2.0]"),
         )
     ]
     assert keys[0] == keys[1]
