@@ -128,7 +128,7 @@ def test_without_labels_and_by_folds(reader: Path, capsys: pytest.CaptureFixture
     execute(TEXT.split(FITTED)[0])
     names = [f"photo_{k}" for k in range(N_PHOTOS)]
     for name in names:
-        assert np.load(reader / "photo_maps" / f"{name}.npy").shape == (64, 48, N_CLASSES)
+        assert np.load(reader / "photo_maps" / f"{name}.npy").shape == (48, 64, N_CLASSES)
         for ending in ("segmentation.png", "overlay.png", "scores.csv", "proposals"):
             assert (reader / "proposals" / f"{name}_{ending}").exists()
         with (reader / "proposals" / f"{name}_scores.csv").open() as file:
