@@ -162,3 +162,29 @@ def test_few_images_give_no_promise() -> None:
 
     assert "22 labelled images at least, and 0.05 takes 45" in TEXT.replace("\n", " ")
     assert (smallest_n_images(0.1, 0.1), smallest_n_images(0.05, 0.1)) == (22, 45)
+
+
+#: Options of the pages that the command line is to get.
+PENDING: set[tuple[str, str]] = {("propose", "--labels")}
+
+
+@pytest.mark.parametrize("page", ["../README.md", "guide.md", "own_network.md", "networks.md"])
+def test_commands_of_the_pages_have_these_options(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (PAGE.parent / page).read_text().replace("\\\n", " ")
+    lines = re.findall(r"^(?:    )?rerank ([\w-]+) (.*)$", text, re.M)
+    assert lines
+    helps: dict[str, str] = {}
+    for name, rest in lines:
+        if name == "data":  # each of its commands has options of its own
+            continue
+        options = re.findall(r"(?<![\w-])--[a-z][\w-]*", rest.split(" #")[0])
+        if name not in helps:
+            with pytest.raises(SystemExit) as end:
+                main([name, "--help"])
+            assert end.value.code == 0, name
+            helps[name] = capsys.readouterr().out
+        for option in options:
+            known = re.search(rf"{option}(?![\w-])", helps[name]) or (name, option) in PENDING
+            assert known, f"{page}: rerank {name} {option}"
