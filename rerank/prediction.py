@@ -212,9 +212,12 @@ class Result:
             return "All proposals are the same."
         next_best = int(np.where(others, self.scores, -np.inf).argmax())
         margin = self.scores[self.chosen] - self.scores[next_best]
+        network = ""
+        if self.proposals.network is not None and others[self.reference]:
+            network = f", and {self.margin:.3g} above the network's own labeling"
         return (
             f"Proposal {self.chosen} ({self.proposals.generators[self.chosen]}) has the highest "
-            f"score, {margin:.3g} above the next different one, proposal {next_best}."
+            f"score, {margin:.3g} above the next different one, proposal {next_best}{network}."
         )
 
 
@@ -243,7 +246,7 @@ def region_beliefs(
     """
     shares = np.ones(len(labelings)) if weights is None else np.asarray(weights, dtype=np.float64)
     found = [shares @ (labelings == label) for label in range(n_classes)]
-    return np.stack(found, axis=1) / shares.sum()
+    return np.asarray(np.stack(found, axis=1) / shares.sum(), dtype=np.float64)
 
 
 class Judgement(NamedTuple):

@@ -54,7 +54,7 @@ def write_result(
     labels, disagreement = result.labels, result.disagreement
     segmentation = out / f"{name}_segmentation.png"
     save_labels_png(segmentation, labels, palette)
-    save_picture(out / f"{name}_overlay.png", overlay(image, labels, palette))
+    save_picture(out / f"{name}_overlay.png", _painted(image, labels, palette))
     if disagreement is not None:
         grey = np.rint(255 * disagreement.clip(0, 1)).astype(np.uint8)
         save_picture(out / f"{name}_disagreement.png", grey)
@@ -66,6 +66,12 @@ def write_result(
         save_labels_png(folder / f"{m:02d}.png", proposals.labels(m), palette)
     write_text(out / f"{name}_scores.csv", to_csv(proposal_rows(result, class_names)))
     return segmentation, summary_row(result, name, class_names)
+
+
+def _painted(image: Array, labels: Array, palette: Array) -> Array:
+    """The image in its labels' colours; a class that is black, such as background, stays clear."""
+    black = ~palette[labels].any(axis=2)
+    return np.where(black[..., None], image, overlay(image, labels, palette))
 
 
 def write_summary(rows: Sequence[dict[str, object]], out: Path) -> Path:

@@ -126,7 +126,7 @@ def summary_row(result: Result, name: str, class_names: Sequence[str] = ()) -> d
     -------
     dict
         `decided` names the families of columns that add most to the margin over the network's
-        labeling, for a fitted ranker.
+        labeling, for a fitted ranker; what it lists sums to that margin.
     """
     proposals, reference = result.proposals, result.reference
     names, areas = _Names(class_names), _region_shares(result)
@@ -165,7 +165,9 @@ def short(value: float) -> object:
 
 def _decided(result: Result) -> str:
     parts = [(family, value) for family, value in result.contributions.items() if value != 0]
-    return "; ".join(f"{family} {value:+.3g}" for family, value in parts[:SHOWN])
+    if len(parts) > SHOWN + 1:
+        parts[SHOWN:] = [("all others", sum(value for _, value in parts[SHOWN:]))]
+    return "; ".join(f"{family} {value:+.3g}" for family, value in parts)
 
 
 def _region_shares(result: Result) -> FloatArray:
