@@ -132,8 +132,20 @@ def test_void_and_the_names_of_classes(labelled: Path) -> None:
     n_classes = np.load(maps / "a.npy").shape[2]
     names = [f"kind{k}" for k in range(n_classes)]
     (labels / "classes.txt").write_text("\n".join(names))
-    with pytest.raises(DataError, match="255"):
-        propose_files(maps, images, out, SETTINGS, quiet=True, labels=labels, void=99)
+    found = propose_files(maps, images, out, SETTINGS, quiet=True, labels=labels, void=99)
+    assert found.report is not None and found.report.class_names == tuple(names)
+    with (out / "a_scores.csv").open() as file:
+        assert next(csv.DictReader(file))["classes"].startswith("kind")
+    # The pixels of that label count nowhere: with other values there, the table is the same.
+    for path in labels.glob("*.png"):
+        values = np.array(Image.open(path))
+        values[:5] = 255
+        Image.fromarray(values).save(path)
+    other = propose_files(maps, images, out, SETTINGS, quiet=True, labels=labels)
+    assert str(other.report) == str(found.report)
+    (labels / "classes.txt").write_text("one")
+    with pytest.raises(DataError, match="names 1 classes, and the maps have"):
+        propose_files(maps, images, out, SETTINGS, quiet=True, labels=labels)
 
 
 @pytest.mark.parametrize("name", ["ranking.C", "fusion.enabled", "unary.features", "diversities"])

@@ -154,11 +154,11 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         },
     ),
     (
-        ["propose", "--probabilities", "p", "--images", "i", "--out", "o"],
+        ["propose", "--probabilities", "p", "--images", "i", "--out", "o", "--labels", "l"],
         "rerank.applications.proposal_files:propose_files",
         {
             "--labels": (["--labels", "x"], "labels", Path("x")),
-            "--void": (["--labels", "x", "--void", "none"], "void", None),
+            "--void": (["--void", "none"], "void", None),
             "--jobs": (["--jobs", "3"], "jobs", 3),
             "--quiet": (["--quiet"], "quiet", True),
         },
@@ -541,7 +541,7 @@ def test_propose_prints(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert all(rule in shown[2] for rule in ("argmax", "dense CRF", "MAP", "choice", "oracle"))
     rules = [row["rule"] for row in json.loads(shown[3])["rules"]]
     assert rules == ["argmax", "dense CRF", "MAP", "choice", "oracle"] and shown[4] == ""
-    assert main([*call, "--void", "9"]) == 1
+    assert main([*call, "--void", "9"]) == 2
 
 
 def test_evaluate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
