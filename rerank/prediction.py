@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import h5py
@@ -15,11 +15,11 @@ from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays, read_strings
 from rerank.errors import ConfigError, InputError, StoreError
 from rerank.evidence import ImageEvidence, region_signals
-from rerank.features import detect_edges
+from rerank.features import detect_edges, family_scores
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.ranking import ExpectedCounts, Gate
+from rerank.ranking import ExpectedCounts, Gate, proposal_beliefs
 from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
 from rerank.stages.calibration import Calibration, change_of, joint_choice
@@ -135,9 +135,11 @@ class Result:
         which they joined; empty without a calibration.
     reason : str
         Why `chosen` is not simply the proposal of the highest score; empty where it is.
-    agreement : (n,) float64 array or None
-        Belief, in [0, 1], that each region's label is right: the share of the image's possible
-        truths that label it as the choice does.
+    class_beliefs : (n, C) float64 array or None
+        Belief in each class of each region: the share of the image's possible truths that label
+        it so. These are samples where some were drawn; else the proposals, by the ranker's beliefs.
+    family_scores : mapping of str to (M,) float64 array
+        What each family of columns adds to the scores of a fitted ranker; empty without one.
     """
 
     proposals: Proposals
@@ -146,7 +148,36 @@ class Result:
     confidence: float = float("nan")
     conformal_set: tuple[int, ...] = ()
     reason: str = ""
-    agreement: FloatArray | None = None
+    class_beliefs: FloatArray | None = None
+    family_scores: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> int:
+        """The proposal that others are compared with: the network's own labeling, or else MAP."""
+        return self.proposals.network or 0
+
+    @property
+    def margin(self) -> float:
+        """Score of the choice above that of `reference`."""
+        return float(self.scores[self.chosen] - self.scores[self.reference])
+
+    @property
+    def contributions(self) -> dict[str, float]:
+        """What each family of columns adds to `margin`, the largest first; they sum to it."""
+        found = {
+            family: float(scores[self.chosen] - scores[self.reference])
+            for family, scores in self.family_scores.items()
+        }
+        return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
+
+    @property
+    def agreement(self) -> FloatArray | None:
+        """Belief, in [0, 1], that each region's label in the choice is right, (n,)."""
+        if self.class_beliefs is None:
+            return None
+        own = self.proposals.labelings[self.chosen]
+        found: FloatArray = self.class_beliefs[np.arange(len(own)), own]
+        return found
 
     @property
     def disagreement(self) -> FloatArray | None:
@@ -181,10 +212,41 @@ class Result:
             return "All proposals are the same."
         next_best = int(np.where(others, self.scores, -np.inf).argmax())
         margin = self.scores[self.chosen] - self.scores[next_best]
+        network = ""
+        if self.proposals.network is not None and others[self.reference]:
+            network = f", and {self.margin:.3g} above the network's own labeling"
         return (
             f"Proposal {self.chosen} ({self.proposals.generators[self.chosen]}) has the highest "
-            f"score, {margin:.3g} above the next different one, proposal {next_best}."
+            f"score, {margin:.3g} above the next different one, proposal {next_best}{network}."
         )
+
+
+def region_beliefs(
+    labelings: Array, n_classes: int, weights: FloatArray | None = None
+) -> FloatArray:
+    """Shares of labelings that give each class to each region.
+
+    Parameters
+    ----------
+    labelings : (S, n) int array
+        Possible truths, classes 0..C-1.
+    n_classes : int
+    weights : (S,) float array, optional
+        At least 0; equal by default.
+
+    Returns
+    -------
+    (n, C) float64 array
+        Rows sum to 1.
+
+    Examples
+    --------
+    >>> region_beliefs(np.array([[0, 1], [0, 2], [0, 1], [2, 1]]), 3).tolist()
+    [[0.75, 0.0, 0.25], [0.0, 0.75, 0.25]]
+    """
+    shares = np.ones(len(labelings)) if weights is None else np.asarray(weights, dtype=np.float64)
+    found = [shares @ (labelings == label) for label in range(n_classes)]
+    return np.asarray(np.stack(found, axis=1) / shares.sum(), dtype=np.float64)
 
 
 class Judgement(NamedTuple):
@@ -262,8 +324,10 @@ class _Ranking:
         """Groups of the columns."""
         return sorted({column.split(".", 1)[0] for column in self.columns})
 
-    def score(self, values: FloatArray) -> FloatArray:
-        return np.clip(values, self.lowest, self.highest) @ self.coef
+    def score(self, values: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Scores of M rows, and what each family of columns adds to them."""
+        clipped = np.clip(values, self.lowest, self.highest)
+        return clipped @ self.coef, family_scores(self.columns, clipped, self.coef)
 
 
 class FinalModels:
@@ -461,7 +525,7 @@ class FinalModels:
             self._ranking.groups,
         )
         values = table.select(columns=self._ranking.columns).values.astype(np.float32)
-        scores = self._ranking.score(values)
+        scores, by_family = self._ranking.score(values)
         reference = seen.proposals.network or 0
         gate, sets = self.calibration.gate, self.calibration.sets
         change = change_of(similarity[:, reference])
@@ -481,8 +545,16 @@ class FinalModels:
             float(gated.confidence[0]),
             sets.sets(scores[None], similarity[None])[0],
             _why_kept(float(gated.confidence[0]), gate, reference) if kept else "",
+            self._class_beliefs(seen, scores),
+            by_family,
         )
         return Judgement(result, counts)
+
+    def _class_beliefs(self, seen: _View, scores: FloatArray) -> FloatArray:
+        if "samples" in seen.drawn:
+            return region_beliefs(seen.drawn["samples"], self.classes.n_classes)
+        weights = proposal_beliefs(scores, self.calibration.beliefs.temperature)
+        return region_beliefs(seen.proposals.labelings, self.classes.n_classes, weights)
 
     def _view(
         self, image: Array, probabilities: Array | None, image_id: str, auxiliary: Sequence[Array]

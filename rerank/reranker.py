@@ -29,7 +29,7 @@ from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.prediction import FinalModels, JointResult, Proposals, Result
+from rerank.prediction import FinalModels, JointResult, Proposals, Result, region_beliefs
 from rerank.proposals.pool_rows import PoolRow, mixed_rows
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
@@ -110,7 +110,7 @@ def _least_risk(
         scores,
         chosen,
         confidence=float(as_good.mean()),
-        agreement=(samples == proposals.labelings[chosen]).mean(axis=0),
+        class_beliefs=region_beliefs(samples, n_classes),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, StoreError
 from rerank.prediction import FinalModels, Proposals, Result
+from rerank.ranking import proposal_beliefs
 from rerank.stages import run_data
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.ranking import load_scores
@@ -71,6 +73,49 @@ def test_a_result_says_why_it_was_kept() -> None:
     np.testing.assert_array_equal(found.labels, [[0, 1]])
     same = Proposals(proposals.superpixels, labelings[:2], np.zeros(2), np.zeros(2), ("a", "b"))
     assert Result(same, np.array([1.0, 0.0]), 0).kept == "All proposals are the same."
+
+
+def test_what_families_add_is_the_margin(finished: Path, models: FinalModels, make_graph) -> None:
+    graph = make_graph(finished)
+    for index in range(3):
+        found = models.predict(graph.data.evaluate[index].image)
+        sums = np.sum(list(found.family_scores.values()), axis=0)
+        np.testing.assert_allclose(sums, found.scores, rtol=1e-9, atol=1e-12)
+        # Of any choice, such as one that is made jointly.
+        for chosen in range(len(found.proposals)):
+            other = replace(found, chosen=chosen)
+            assert sum(other.contributions.values()) == pytest.approx(other.margin, abs=1e-12)
+            assert other.margin == found.scores[chosen] - found.scores[found.reference]
+        sizes = [abs(value) for value in found.contributions.values()]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_beliefs_are_those_of_the_ranker(models: FinalModels, finished: Path, make_graph) -> None:
+    found = models.predict(make_graph(finished).data.evaluate[0].image)
+    weights = proposal_beliefs(found.scores, models.calibration.beliefs.temperature)
+    labelings = found.proposals.labelings
+    expected = weights @ (labelings == labelings[found.chosen])
+    np.testing.assert_allclose(found.agreement, expected, atol=1e-12)
+    assert found.disagreement is not None and found.class_beliefs is not None
+    assert found.disagreement.shape == found.labels.shape
+    np.testing.assert_allclose(found.class_beliefs.sum(axis=1), 1.0)
+    other = replace(found, chosen=(found.chosen + 1) % len(labelings))
+    np.testing.assert_allclose(
+        other.agreement,
+        weights @ (labelings == other.proposals.labelings[other.chosen]),
+        atol=1e-12,
+    )
+
+
+def test_the_network_stands_in_the_reason() -> None:
+    labelings = np.array([[0, 1], [0, 0], [1, 1]], np.uint8)
+    proposals = Proposals(
+        np.array([[0, 1]]), labelings, np.zeros(3), np.zeros(3), ("map", "network", "b")
+    )
+    found = Result(proposals, np.array([0.5, 0.2, 0.4]), 0)
+    assert found.reference == 1 and found.margin == pytest.approx(0.3)
+    assert found.kept.endswith("proposal 2, and 0.3 above the network's own labeling.")
+    assert found.contributions == {} and found.agreement is None
 
 
 def test_unfinished_run(tmp_path: Path, make_graph) -> None:

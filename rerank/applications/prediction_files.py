@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.image_pairs import ImagePair, check_map_pairs
-from rerank.applications.result_files import write_result
+from rerank.applications.result_files import write_result, write_summary
 from rerank.applications.runs import open_models
 from rerank.datasets import read_image, voc_palette
 from rerank.datasets.map_files import MapFile, find_map, read_values
@@ -16,7 +16,7 @@ from rerank.errors import ConfigError, DataError
 from rerank.prediction import choose_jointly
 
 if TYPE_CHECKING:
-    from rerank.prediction import FinalModels
+    from rerank.prediction import FinalModels, Result
     from rerank.types import Array
 
 
@@ -51,7 +51,7 @@ def predict_files(
         Work folder of a finished run, or the file that `rerank fit` wrote.
     images : sequence of Path
     out : Path
-        The folder for the results, see `write_result`.
+        The folder for the results, see `write_result` and `write_summary`.
     maps : PredictionMaps
     quiet : bool
         Show no progress.
@@ -90,7 +90,15 @@ def predict_files(
         )
     files, notes = _find_maps(given, images, found.classes.n_classes)
     written: list[Path] = []
+    rows: list[dict[str, object]] = []
     pending = []
+
+    def write(result: Result, image: Array, path: Path) -> None:
+        names = found.classes.class_names
+        segmentation, row = write_result(result, image, path.stem, out, palette, names)
+        written.append(segmentation)
+        rows.append(row)
+
     with Progress(len(images), quiet=quiet) as progress:
         for note in notes:
             progress.note(note)
@@ -104,13 +112,13 @@ def predict_files(
             if joint:
                 pending.append(found.judge(image, own, where, of_image[1:]))
             else:
-                result = found.predict(image, own, where, of_image[1:])
-                written.append(write_result(result, image, path.stem, out, palette))
+                write(found.predict(image, own, where, of_image[1:]), image, path)
             progress.advance(1)
     if joint:
         results = choose_jointly(pending).results
         for path, result in zip(images, results):
-            written.append(write_result(result, read_image(path), path.stem, out, palette))
+            write(result, read_image(path), path)
+    write_summary(rows, out)
     return written
 
 

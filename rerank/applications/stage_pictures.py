@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rerank.applications.result_files import save_rgb_png
+from rerank.applications.result_files import save_picture
 from rerank.applications.runs import open_run
 from rerank.applications.upkeep import unfinished
 from rerank.datasets import Dataset, colourize
@@ -141,7 +141,7 @@ def draw_image(work: str | Path, image_id: str | None, out: Path) -> list[Path]:
     written = []
     for name, picture in pictures.items():
         path = out / f"{name.replace(' ', '_')}.png"
-        save_rgb_png(path, picture)
+        save_picture(path, picture)
         written.append(path)
     overview = out / "overview.png"
     first = dict(list(pictures.items())[:12])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive
+from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive, void_label
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +23,11 @@ def add(commands: Commands) -> None:
         help="number of classes, or file of their names [classes.txt, else the highest label + 1]",
     )
     judge.add_argument(
-        "--void", type=_void, default=255, metavar="N|none", help="label that is not counted [255]"
+        "--void",
+        type=void_label,
+        default=255,
+        metavar="N|none",
+        help="label that is not counted [255]",
     )
     judge.add_argument(
         "--list", dest="only", metavar="FILE", help="images to judge, a name a line [all]"
@@ -60,7 +64,11 @@ def add(commands: Commands) -> None:
         help="number of classes, or file of their names [classes.txt, else the highest value + 1]",
     )
     rank.add_argument(
-        "--void", type=_void, default=255, metavar="N|none", help="label that is not counted [255]"
+        "--void",
+        type=void_label,
+        default=255,
+        metavar="N|none",
+        help="label that is not counted [255]",
     )
     rank.add_argument(
         "--weights", metavar="FILE", help="lines `name weight` of masks, for the consensus [equal]"
@@ -79,14 +87,6 @@ def add(commands: Commands) -> None:
     rank.add_argument("--json", action="store_true", help="print JSON")
     rank.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(rank)
-
-
-def _void(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a label such as 255, or none, got {text}")
-    return int(text)
 
 
 def _count(text: str) -> int:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_overrides, add_quiet, positive
-from rerank.errors import DataError
+from rerank.cli.options import (
+    DONE,
+    Commands,
+    add_command,
+    add_overrides,
+    add_quiet,
+    positive,
+    void_label,
+)
+from rerank.errors import ConfigError, DataError
 
+#: The label that is not counted by default.
+VOID = 255
 #: What stands beside each segmentation of `propose` and `predict`.
-_BESIDE = "ID_overlay.png, ID_scores.csv and ID_proposals/"
+_BESIDE = "ID_overlay.png, ID_disagreement.png, ID_scores.csv, ID_proposals/, and scores.csv"
 
 
 def add(commands: Commands) -> None:
@@ -18,6 +28,12 @@ def add(commands: Commands) -> None:
         commands, "propose", _propose, "proposals from your own model's probability maps"
     )
     _add_maps(propose)
+    propose.add_argument("--labels", help="folder of masks, by the same names, to judge the choice")
+    propose.add_argument(
+        "--void", type=void_label, default=VOID, metavar="N|none", help="label not counted [255]"
+    )
+    propose.add_argument("--json", action="store_true", help="print JSON")
+    propose.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_overrides(propose, "replace a setting, such as diversity=0.5 or superpixels.n_segments=800")
     add_quiet(propose)
 
@@ -155,14 +171,30 @@ def _fit(options: argparse.Namespace) -> int:
 def _propose(options: argparse.Namespace) -> int:
     from rerank.applications.proposal_files import propose_files
 
-    written = propose_files(
+    if options.void != VOID and options.labels is None:
+        raise ConfigError("--void is a value of labels: give their folder as --labels")
+    found = propose_files(
         Path(options.probabilities),
         Path(options.images),
         Path(options.out),
         options.overrides,
         options.quiet,
+        jobs=options.jobs,
+        labels=None if options.labels is None else Path(options.labels),
+        void=options.void,
     )
-    return _done(options, f"{len(written)} images: ID_segmentation.png, {_BESIDE}")
+    if options.json:
+        import json
+
+        from rerank.reports.proposal_report import proposal_json
+
+        judged = {} if found.report is None else proposal_json(found.report)
+        about = {"n_images": len(found.segmentations), "out": options.out}
+        print(json.dumps({**about, **judged}, indent=1))
+        return DONE
+    if found.report is not None and not options.quiet:
+        print(f"{found.report}\n")
+    return _done(options, f"{len(found.segmentations)} images: ID_segmentation.png, {_BESIDE}")
 
 
 def _predict(options: argparse.Namespace) -> int:

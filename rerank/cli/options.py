@@ -89,6 +89,15 @@ def execution_of(options: argparse.Namespace) -> Execution:
     return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
 
 
+def void_label(text: str) -> int | None:
+    """A label, or `none`; the error is argparse's."""
+    if text.lower() == "none":
+        return None
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a label such as 255, or none, got {text}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1; the error is argparse's."""
     value = int(text) if text.isdigit() else 0

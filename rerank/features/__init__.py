@@ -10,6 +10,7 @@ from rerank.features.classification import classification_features
 from rerank.features.consensus import compare_proposals, consensus_features
 from rerank.features.edges import detect_edges, edge_features
 from rerank.features.energy_columns import energy_features
+from rerank.features.families import FAMILIES, family_of, family_scores
 from rerank.features.feature_table import FeatureTable
 from rerank.features.geometry import region_geometry
 from rerank.features.layout import layout_features, pair_features
@@ -32,6 +33,7 @@ from rerank.features.summary import summary_features
 from rerank.features.support import component_support, support_features
 
 __all__ = [
+    "FAMILIES",
     "GROUPS",
     "FeatureTable",
     "RegionBoundaries",
@@ -51,6 +53,8 @@ __all__ = [
     "edge_features",
     "energy_features",
     "expected_qualities",
+    "family_of",
+    "family_scores",
     "fused_posterior_features",
     "labeling_statistics",
     "layout_features",

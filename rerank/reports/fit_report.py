@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +78,20 @@ def fit_evaluations(
     return tuple(rows)
 
 
-def fit_text(report: FitReport) -> str:
-    """The report for a terminal."""
+def gain_table(evaluations: Sequence[Evaluation], n_resamples: int) -> str:
+    """Measures, and gains over the first, as a table for a terminal.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        The network's own labeling first.
+    n_resamples : int
+        Of the intervals.
+
+    Returns
+    -------
+    str
+    """
     head = ["", "corpus IoU", "gain over argmax", "image IoU", "gain over argmax"]
     rows = [
         [
@@ -89,13 +101,26 @@ def fit_text(report: FitReport) -> str:
             points(e.image_iou),
             _gain(e.image_gain),
         ]
-        for e in report.evaluations
+        for e in evaluations
     ]
+    about = f"[95 % intervals]: paired bootstrap over images, {n_resamples} resamples"
+    return f"{plain_table(head, rows)}\n{about}"
+
+
+def rules_json(evaluations: Sequence[Evaluation]) -> list[dict[str, object]]:
+    """Measures and gains as plain values for JSON; IoU in points, null where there is none."""
+    return [
+        {key: None if value == "" else value for key, value in row.items()}
+        for row in evaluation_rows({e.name: e for e in evaluations})
+    ]
+
+
+def fit_text(report: FitReport) -> str:
+    """The report for a terminal."""
     lines = [
         f"{report.n_images} images, {len(report.class_names)} classes, {report.n_folds} folds; "
         "each image is judged by models that never saw it",
-        plain_table(head, rows),
-        f"[95 % intervals]: paired bootstrap over images, {report.n_resamples} resamples",
+        gain_table(report.evaluations, report.n_resamples),
         "",
         *(f"{name}: {_plain(value)}" for name, value in report.chosen.items()),
         *(f"note: {note}" for note in report.notes),
@@ -105,17 +130,13 @@ def fit_text(report: FitReport) -> str:
 
 def fit_json(report: FitReport) -> dict[str, Any]:
     """The report as plain values for JSON; IoU in points, null where there is none."""
-    rows = [
-        {key: None if value == "" else value for key, value in row.items()}
-        for row in evaluation_rows({e.name: e for e in report.evaluations})
-    ]
     return {
         "n_images": report.n_images,
         "n_folds": report.n_folds,
         "class_names": list(report.class_names),
         "unit": "points",
         "n_resamples": report.n_resamples,
-        "rules": rows,
+        "rules": rules_json(report.evaluations),
         "chosen": dict(report.chosen),
         "notes": list(report.notes),
     }

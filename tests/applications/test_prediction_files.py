@@ -30,6 +30,14 @@ def test_files(finished: Path, tmp_path: Path) -> None:
     assert len(chosen) == 1
     assert float(chosen[0]["score"]) == max(float(row["score"]) for row in rows)
     assert (tmp_path / "out" / "a_overlay.png").exists()
+    with Image.open(tmp_path / "out" / "a_disagreement.png") as picture:
+        assert picture.mode == "L" and picture.size == (64, 48)
+    with (tmp_path / "out" / "scores.csv").open() as file:
+        summary = list(csv.DictReader(file))
+    assert [row["image"] for row in summary] == ["a", "grey", "alpha"]
+    assert summary[0]["proposal"] == chosen[0]["proposal"]
+    assert summary[0]["margin_over_map"] == chosen[0]["margin_over_map"]
+    assert summary[0]["changed"] == chosen[0]["changed"]
 
 
 def test_bad_files(finished: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -61,7 +62,8 @@ ACTS: dict[str, dict[str, str]] = {
         "--images": "test_propose_reads_its_folders",
         "--out": "test_propose_reads_its_folders",
         "--set": "test_settings_of_propose_act",
-        "--quiet": "test_it_arrives",
+        **dict.fromkeys(("--labels", "--void", "--jobs", "--quiet"), "test_it_arrives"),
+        "--json": "test_propose_prints",
     },
     "fit": {
         **dict.fromkeys(("--probabilities", "--images", "--labels", "--auxiliary"), "test_fit"),
@@ -152,9 +154,14 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         },
     ),
     (
-        ["propose", "--probabilities", "p", "--images", "i", "--out", "o"],
+        ["propose", "--probabilities", "p", "--images", "i", "--out", "o", "--labels", "l"],
         "rerank.applications.proposal_files:propose_files",
-        {"--quiet": (["--quiet"], "quiet", True)},
+        {
+            "--labels": (["--labels", "x"], "labels", Path("x")),
+            "--void": (["--void", "none"], "void", None),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+            "--quiet": (["--quiet"], "quiet", True),
+        },
     ),
     (
         ["predict", "--work", "w", "--out", "o", "a.png"],
@@ -516,6 +523,25 @@ def test_propose_reads_its_folders(propose: Callable[..., dict[str, bytes]]) -> 
     assert "a_segmentation.png" in found
     assert found == propose(images="images", maps="maps")
     assert found != propose(maps="other_maps") and found != propose(images="other_images")
+
+
+def test_propose_prints(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["propose", "--probabilities", str(own / "maps"), "--images", str(own / "images")]
+    call += ["--out", str(tmp_path / "o"), "--set", "n_proposals=4"]
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    Image.fromarray(np.full((40, 56), 1, np.uint8)).save(labels / "a.png")
+    judged = ["--labels", str(labels)]
+    shown = []
+    for more in ([], ["--json"], judged, [*judged, "--json"], [*judged, "--quiet"]):
+        assert main([*call, *more]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0].startswith("1 images: ID_segmentation.png")
+    assert json.loads(shown[1]) == {"n_images": 1, "out": str(tmp_path / "o")}
+    assert all(rule in shown[2] for rule in ("argmax", "dense CRF", "MAP", "choice", "oracle"))
+    rules = [row["rule"] for row in json.loads(shown[3])["rules"]]
+    assert rules == ["argmax", "dense CRF", "MAP", "choice", "oracle"] and shown[4] == ""
+    assert main([*call, "--void", "9"]) == 2
 
 
 def test_evaluate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
