@@ -9,7 +9,7 @@ import numpy as np
 
 from rerank.metrics import IntersectionUnion, OracleCurve, chosen_counts, corpus_iou, image_iou
 from rerank.reports.csv_text import to_csv
-from rerank.reports.evaluation import evaluate, evaluation_rows
+from rerank.reports.evaluation import Evaluation, evaluate, evaluation_rows
 from rerank.reports.figures import draw_bars, draw_oracle_curve, to_png
 from rerank.reports.populations import DRAWN, NETWORK_ROW, TITLES, Population
 from rerank.types import FloatArray, IntArray
@@ -142,7 +142,8 @@ def ablation_files(
     if not rows:
         return {}
     baseline = IntersectionUnion(counts.intersections[:, 0], counts.unions[:, 0])
-    bars, about = [], []
+    bars: list[Evaluation] = []
+    about: list[dict[str, object]] = []
     if network is not None:
         bars.append(evaluate(NETWORK_ROW, network, baseline, n_bootstrap, random_state))
         about.append({"n_columns": "", "C": ""})
