@@ -62,20 +62,12 @@ def find_folder(
     if name == OWN_FOLDER:
         remedy = f"give the folder that holds {wanted}"
     if not top.is_dir():
-        raise file_error(
-            top,
-            "the data folder does not exist",
-            remedy,
-        )
+        raise file_error(top, "the data folder does not exist", remedy)
     candidates = [top, *(top / part for part in (name, *below))]
     for folder in candidates:
         if all((folder / part).exists() for part in inside):
             return folder
-    raise file_error(
-        top,
-        f"neither this folder nor '{name}' in it holds {wanted}",
-        remedy,
-    )
+    raise file_error(top, f"neither this folder nor '{name}' in it holds {wanted}", remedy)
 
 
 def split_names(folder: Path) -> tuple[str, ...]:
