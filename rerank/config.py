@@ -354,7 +354,8 @@ class CorpusChoiceSettings(Settings):
 class ReportSettings(Settings):
     """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
 
-    `ablation_groups` are automatic: the groups of the paper that there are.
+    `generators` and `ablation_groups` are automatic: the former is left out with own maps, the
+    latter are the groups of the paper that there are.
     """
 
     n_bootstrap: Count = 1000

@@ -96,5 +96,7 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
     ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),
     ("ranking.groups", _ranking_groups),
+    # A study of the pool's generators, of which proposals on own maps use two.
+    ("report.generators", lambda t: not _own_maps(t)),
     ("report.ablation_groups", _available_groups),
 )

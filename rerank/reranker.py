@@ -24,7 +24,7 @@ from rerank.engine.parallel import available_cores
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, InputError, StoreError
-from rerank.features import similarity_matrix, untrained_scores
+from rerank.features import departs_too_far, similarity_matrix, untrained_scores
 from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
 from rerank.potentials.energy_settings import EnergySettings
@@ -44,7 +44,8 @@ def propose(
 ) -> Result:
     """Proposals of one image from a network map, and a choice, without any training.
 
-    The choice has the highest expected image IoU (minimum Bayes risk, Premachandran et al. 2014).
+    The choice has the highest expected image IoU (minimum Bayes risk, Premachandran et al. 2014),
+    unless a network that is sure of its own labeling speaks against it (`departs_too_far`).
     What the truth may be is told in two ways, of which the scores are the mean: by the proposals,
     each with its probability under the CRF, and by samples of the CRF under noise that classes
     and large regions share (`PosteriorSamples`).
@@ -72,7 +73,6 @@ def propose(
     network_map = fit_map(probabilities, check_image(image).shape[:2], where=where)
     regions = segment(image, chosen.superpixels, network_labels(network_map, where))
     found = map_to_regions(network_map, image, regions["superpixels"], refined=chosen.dense_crf)
-    n_classes = found.shape[1]
     energy = EnergySettings(chosen.potts_weight, chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
     pool: tuple[PoolRow, ...] = ()
@@ -88,13 +88,17 @@ def propose(
         regions[NETWORK],
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
-    return _least_risk(proposals, drawn["samples"], graph.areas, n_classes, chosen.temperature)
+    return _least_risk(proposals, drawn["samples"], graph.areas, found, chosen.temperature)
 
 
 def _least_risk(
-    proposals: Proposals, samples: Array, areas: Array, n_classes: int, temperature: float
+    proposals: Proposals, samples: Array, areas: Array, probabilities: Array, temperature: float
 ) -> Result:
-    """The proposal of the highest expected image IoU, by energies and by samples."""
+    """The proposal of the highest expected image IoU, by energies and by samples.
+
+    The network's own labeling stays where its probabilities leave no room for that proposal.
+    """
+    n_classes = probabilities.shape[1]
     count = len(proposals)
     quality = similarity_matrix(
         proposals.labelings, areas, n_classes, np.concatenate([proposals.labelings, samples])
@@ -104,6 +108,9 @@ def _least_risk(
     )
     chosen, own = int(scores.argmax()), proposals.network
     assert own is not None
+    best, network = proposals.labelings[chosen], proposals.labelings[own]
+    if departs_too_far(best, network, probabilities, areas):
+        chosen = own
     as_good = quality[chosen, count:] >= quality[own, count:]
     return Result(
         proposals,

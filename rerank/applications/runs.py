@@ -20,7 +20,7 @@ from rerank.engine.store import ArtefactRef, Store, disk_errors
 from rerank.errors import DataError, StoreError
 from rerank.files import write_text
 from rerank.stages.pipeline import open_pipeline
-from rerank.stages.run_data import RunData
+from rerank.stages.run_data import RunData, open_data
 
 if TYPE_CHECKING:
     from rerank.prediction import FinalModels
@@ -96,8 +96,10 @@ def run(
         recipe = load_recipe(recipe, overrides)
     store = Store(Path("work") / recipe.name if work is None else work)
     root = None if data_root is None else str(Path(data_root).resolve())
+    # The pipeline reads every map for its keys and stops at the first problem; this lists all.
+    own_maps = recipe.unary.source == "probabilities"
+    notes = open_data(recipe, root).check_maps() if own_maps else []
     graph = open_pipeline(recipe, store, root)
-    notes = graph.data.check_maps()
     if not execution.quiet:
         for note in notes:
             print(note, file=sys.stderr)

@@ -13,6 +13,8 @@ from rerank.datasets.image_files import IMAGE_SUFFIXES
 from rerank.datasets.problems import FileProblem, file_error, missing_file
 from rerank.errors import InputError
 
+#: What the data set of a user's own folder is called.
+OWN_FOLDER = "folder"
 #: Text files beside the lists of splits that are no such list.
 NOT_A_SPLIT = frozenset({"classes", "README", "readme", "LICENSE", "requirements"})
 
@@ -55,22 +57,17 @@ def find_folder(
     if root is None:
         raise InputError(f"the data set '{name}' is read from files: give the folder as root")
     top = Path(root)
+    wanted = " and ".join(inside)
+    remedy = f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+    if name == OWN_FOLDER:
+        remedy = f"give the folder that holds {wanted}"
     if not top.is_dir():
-        raise file_error(
-            top,
-            "the data folder does not exist",
-            f"give the folder that holds {name}, or make it with `rerank data prepare {name}`",
-        )
+        raise file_error(top, "the data folder does not exist", remedy)
     candidates = [top, *(top / part for part in (name, *below))]
     for folder in candidates:
         if all((folder / part).exists() for part in inside):
             return folder
-    wanted = " and ".join(inside)
-    raise file_error(
-        top,
-        f"neither this folder nor {name} in it holds {wanted}",
-        f"give the folder that holds {name}, or make it with `rerank data prepare {name}`",
-    )
+    raise file_error(top, f"neither this folder nor '{name}' in it holds {wanted}", remedy)
 
 
 def split_names(folder: Path) -> tuple[str, ...]:

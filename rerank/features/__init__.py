@@ -22,6 +22,7 @@ from rerank.features.probability_scores import (
 )
 from rerank.features.proposal_features import GROUPS, available_groups, proposal_features
 from rerank.features.risk import (
+    departs_too_far,
     expected_qualities,
     risk_features,
     similarity_matrix,
@@ -49,6 +50,7 @@ __all__ = [
     "component_support",
     "consensus_features",
     "cooccurrence_score",
+    "departs_too_far",
     "detect_edges",
     "edge_features",
     "energy_features",

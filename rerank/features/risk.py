@@ -119,6 +119,39 @@ def untrained_scores(
     return scores
 
 
+def departs_too_far(labeling: Array, own: Array, probabilities: Array, areas: Array) -> bool:
+    """Whether a network's own probabilities speak against a labeling other than its own.
+
+    With E the expected mean IoU of a labeling under the network's probabilities, E = mean over
+    classes c of ``sum_i a_i p_ic [x_i = c] / (sum_i a_i ([x_i = c] + p_ic (1 - [x_i = c])))``, a
+    labeling may lose ``(1 - E(own)) ** 1.5``: a network that doubts itself leaves much open, one
+    that is nearly sure leaves next to nothing, not even its small objects.
+
+    Parameters
+    ----------
+    labeling, own : (n,) int
+        The labeling that is asked about, and the network's own.
+    probabilities : (n, C) float
+        Class probabilities of the nodes, from the network alone.
+    areas : (n,) float
+
+    Returns
+    -------
+    bool
+    """
+    classes = np.union1d(labeling, own)
+    mass = np.asarray(probabilities, np.float64)[:, classes] * np.asarray(areas)[:, None]
+
+    def expected(labels: Array) -> float:
+        inside = labels[:, None] == classes
+        shared = (mass * inside).sum(axis=0)
+        union = (inside * np.asarray(areas)[:, None]).sum(axis=0) + mass.sum(axis=0) - shared
+        return float(np.mean(shared / np.maximum(union, 1e-12)))
+
+    sure = expected(own)
+    return sure - expected(labeling) > (1 - sure) ** 1.5
+
+
 def risk_names(expected: FloatArray) -> tuple[str, ...]:
     """Names of the columns of `risk_features`."""
     return RISK_SCALARS if expected.shape[1] == len(RISK_SCALARS) else SAMPLED_SCALARS

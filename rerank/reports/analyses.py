@@ -9,9 +9,9 @@ import numpy as np
 
 from rerank.metrics import IntersectionUnion, OracleCurve, chosen_counts, corpus_iou, image_iou
 from rerank.reports.csv_text import to_csv
-from rerank.reports.evaluation import evaluate, evaluation_rows
+from rerank.reports.evaluation import Evaluation, evaluate, evaluation_rows
 from rerank.reports.figures import draw_bars, draw_oracle_curve, to_png
-from rerank.reports.populations import DRAWN, TITLES, Population
+from rerank.reports.populations import DRAWN, NETWORK_ROW, TITLES, Population
 from rerank.types import FloatArray, IntArray
 
 
@@ -63,10 +63,11 @@ def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[
         for i, m in enumerate(curve.n_proposals)
     ]
     lines = {}
+    if population.network is not None:
+        lines[NETWORK_ROW] = _levels(population.network)
     for rule, choice in population.choices.items():
         if rule in DRAWN:
-            counts = chosen_counts(population.counts, choice)
-            lines[rule] = (corpus_iou(counts).mean, float(np.nanmean(image_iou(counts))))
+            lines[rule] = _levels(chosen_counts(population.counts, choice))
     title = f"{name}: {TITLES[population.name].lower()}"
     return {
         f"oracle_{population.name}.csv": to_csv(rows).encode(),
@@ -74,8 +75,15 @@ def oracle_files(population: Population, curve: OracleCurve, name: str) -> dict[
     }
 
 
+def _levels(counts: IntersectionUnion) -> tuple[float, float]:
+    return corpus_iou(counts).mean, float(np.nanmean(image_iou(counts)))
+
+
 def generator_csv(
-    names: Sequence[str], measures: Sequence[str], tables: Mapping[int, FloatArray]
+    names: Sequence[str],
+    measures: Sequence[str],
+    tables: Mapping[int, FloatArray],
+    network: IntersectionUnion | None = None,
 ) -> str:
     """The oracle of each generator alone as CSV, one line per generator.
 
@@ -85,12 +93,19 @@ def generator_csv(
         Of the generators.
     measures : sequence of str
     tables : mapping of number of proposals to (n_generators, n_measures) float array
+    network : IntersectionUnion, optional
+        Of the user's own network, one labeling an image: the first line.
 
     Returns
     -------
     str
     """
     rows: list[dict[str, object]] = []
+    if network is not None:
+        corpus, image = _levels(network)
+        alone = np.array([[image if "image_iou" in name else corpus for name in measures]])
+        names = [NETWORK_ROW, *names]
+        tables = {place: np.concatenate([alone, table]) for place, table in tables.items()}
     for k, name in enumerate(names):
         row: dict[str, object] = {"generator": name}
         for place, table in tables.items():
@@ -101,7 +116,11 @@ def generator_csv(
 
 
 def ablation_files(
-    counts: IntersectionUnion, rows: Sequence[AblationRow], n_bootstrap: int, random_state: int
+    counts: IntersectionUnion,
+    rows: Sequence[AblationRow],
+    n_bootstrap: int,
+    random_state: int,
+    network: IntersectionUnion | None = None,
 ) -> dict[str, bytes]:
     """`ablation.csv` and `ablation.png`; empty without rows.
 
@@ -113,6 +132,8 @@ def ablation_files(
     n_bootstrap : int
         Resamples of the images for the intervals.
     random_state : int
+    network : IntersectionUnion, optional
+        Of the user's own network, arrays (n_images, n_classes): the first row.
 
     Returns
     -------
@@ -121,14 +142,21 @@ def ablation_files(
     if not rows:
         return {}
     baseline = IntersectionUnion(counts.intersections[:, 0], counts.unions[:, 0])
-    lines, bars = [], []
+    bars: list[Evaluation] = []
+    about: list[dict[str, object]] = []
+    if network is not None:
+        bars.append(evaluate(NETWORK_ROW, network, baseline, n_bootstrap, random_state))
+        about.append({"n_columns": "", "C": ""})
     for row in rows:
         name = " + ".join(row.groups)
         chosen = chosen_counts(counts, row.choice)
         found = evaluate(name, chosen, baseline, n_bootstrap, random_state)
-        about = {"n_columns": row.n_columns, "C": row.C}
-        lines.append({**evaluation_rows({name: found})[0], **about})
+        if network is not None:
+            found = found.over_network(evaluate(name, chosen, network, n_bootstrap, random_state))
         bars.append(found)
+        about.append({"n_columns": row.n_columns, "C": row.C})
+    table = evaluation_rows({bar.name: bar for bar in bars})
+    lines = [{**row, **more} for row, more in zip(table, about)]
     intervals = [b.corpus_interval for b in bars]
     low = [100 * (b.corpus_iou if i is None else i.low) for b, i in zip(bars, intervals)]
     high = [100 * (b.corpus_iou if i is None else i.high) for b, i in zip(bars, intervals)]
@@ -137,8 +165,8 @@ def ablation_files(
         [100 * b.corpus_iou for b in bars],
         low,
         high,
-        100 * corpus_iou(baseline).mean,
-        "corpus mIoU (points); the line is MAP",
+        100 * corpus_iou(baseline if network is None else network).mean,
+        f"corpus mIoU (points); the line is {'MAP' if network is None else 'the network'}",
     )
     return {"ablation.csv": to_csv(lines).encode(), "ablation.png": to_png(figure)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Evaluation:
         Bootstrap intervals over images.
     corpus_gain, image_gain : Interval or None
         The paired difference to the baseline, with its interval; None for the baseline itself.
+    corpus_network_gain, image_network_gain : Interval or None
+        The paired difference to the labeling of the user's own network, where there is one.
     per_class : (n_classes,) float array
         Corpus-level IoU; NaN for a class that is in neither truth nor prediction.
     """
@@ -43,6 +45,14 @@ class Evaluation:
     image_interval: Interval | None = None
     corpus_gain: Interval | None = None
     image_gain: Interval | None = None
+    corpus_network_gain: Interval | None = None
+    image_network_gain: Interval | None = None
+
+    def over_network(self, other: Evaluation) -> Evaluation:
+        """The same with the gains of `other`, which was compared with the user's own network."""
+        return replace(
+            self, corpus_network_gain=other.corpus_gain, image_network_gain=other.image_gain
+        )
 
 
 def evaluate(
@@ -91,16 +101,23 @@ def evaluate(
 
 
 def evaluation_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, object]]:
-    """One flat row for each evaluation, in points (100 x IoU), for a CSV file."""
+    """One flat row for each evaluation, in points (100 x IoU), for a CSV file.
+
+    Gains over the user's own network stand before the others, where there is such a network.
+    """
     rows: list[dict[str, object]] = []
+    has_network = any(e.corpus_network_gain is not None for e in evaluations.values())
+    kinds = ("interval", "network_gain", "gain") if has_network else ("interval", "gain")
     for evaluation in evaluations.values():
         row: dict[str, object] = {"rule": evaluation.name}
         for measure in ("corpus", "image"):
             row[f"{measure}_iou"] = _points(getattr(evaluation, f"{measure}_iou"))
-            for kind in ("interval", "gain"):
+            for kind in kinds:
                 interval = getattr(evaluation, f"{measure}_{kind}")
-                if kind == "gain":
-                    row[f"{measure}_gain"] = "" if interval is None else _points(interval.estimate)
+                if kind != "interval":
+                    row[f"{measure}_{kind}"] = (
+                        "" if interval is None else _points(interval.estimate)
+                    )
                 for end in ("low", "high"):
                     row[f"{measure}_{kind}_{end}"] = (
                         "" if interval is None else _points(getattr(interval, end))

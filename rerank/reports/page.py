@@ -44,6 +44,11 @@ class Section:
     class_names: Sequence[str] = ()
     class_rules: Sequence[Evaluation] = ()
 
+    @property
+    def over_network(self) -> bool:
+        """Whether gains over the user's own network are shown."""
+        return any(e.corpus_network_gain is not None for e in self.evaluations)
+
 
 @dataclass(frozen=True)
 class Page:

@@ -94,6 +94,12 @@ def superpixels_reads(recipe: Recipe) -> tuple[str, ...]:
     return ("images", "maps") if recipe.unary.source == "probabilities" else ("images",)
 
 
+def dense_crf_inputs(recipe: Recipe) -> Inputs:
+    """What the dense CRF refines: unaries over superpixels, or else a network's own maps."""
+    own_maps = recipe.unary.source == "probabilities"
+    return () if own_maps else every("superpixels", "unaries")
+
+
 def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
     """What stage 1 reads from outside the store."""
     sources = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
@@ -360,7 +366,7 @@ _DECLARATIONS = {
     "calibration": _Declaration("the gate and its promise", _calibration, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
-        "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, cost=0.1
+        "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, version=2, cost=0.1
     ),
     "generators": _Declaration(
         "what each generator makes possible", _generators, version=2, cost=0.3
@@ -369,7 +375,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=8,
+        version=9,
         cost=0.1,
     ),
 }

@@ -37,10 +37,18 @@ def class_pixels(dataset: Dataset, image_ids: Sequence[str]) -> IntArray:
     Returns
     -------
     (n_images, n_classes) int64 array
+
+    Raises
+    ------
+    DataError
+        If a mask and its image differ in size.
     """
 
     def count(image_id: str) -> Array:
         labels = dataset.labels(image_id)
+        if dataset.image_size(image_id) != labels.shape:
+            # Refuses a mask of another size now, before anything is computed.
+            labels = dataset[image_id].labels
         kept = labels[labels != dataset.ignore_index]
         return np.bincount(kept, minlength=dataset.n_classes)[: dataset.n_classes]
 

@@ -34,7 +34,7 @@ from rerank.reports.populations import (
     FUSION,
     GATED,
     JOINT,
-    LEADS,
+    NETWORK_ROW,
     RULES,
     TITLES,
     Population,
@@ -44,6 +44,7 @@ from rerank.stages.calibration import Calibration
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
+from rerank.stages.proposals import NETWORK
 from rerank.stages.ranking import load_scores
 from rerank.stages.segnet import read_map
 from rerank.superpixels import to_pixels
@@ -86,12 +87,29 @@ def load_population(job: Job, name: str) -> Population:
         "unary alone": read_counts(job, parts, "unary_"),
     }
     with job.open("dense_crf") as file:
-        refined = read_dense_crf(file)
-    if refined is not None and name == "evaluation":
+        refined = read_dense_crf(file, parts)
+    if refined is not None:
         fixed[DENSE_CRF] = refined
     if job.recipe.segnet.enabled:
         fixed.update(_upsampling(job, parts))
-    return Population(name, parts, counts, choices, fixed)
+    return Population(name, parts, counts, choices, fixed, read_network(job, parts))
+
+
+def read_network(job: Job, parts: tuple[str, ...]) -> IntersectionUnion | None:
+    """Counts of the labeling of the user's own network, (n_images, n_classes).
+
+    Parameters
+    ----------
+    job : Job
+    parts : tuple of str
+
+    Returns
+    -------
+    IntersectionUnion or None
+        None where the unaries come from no maps of the user's.
+    """
+    own_maps = job.recipe.unary.source == "probabilities"
+    return read_counts(job, parts, "network_") if own_maps else None
 
 
 def oracle_files(job: Job) -> dict[str, bytes]:
@@ -111,12 +129,15 @@ def generator_files(job: Job) -> dict[str, bytes]:
         names = read_strings(file["names"])
         places = sorted(int(key[3:]) for key in file if key.startswith("at_"))
         tables = {place: file[f"at_{place}"][()] for place in places}
-    return {"generators.csv": analyses.generator_csv(names, MEASURES, tables).encode()}
+    # Generators are compared on the evaluation images, and on all where there are none.
+    network = read_network(job, population_parts(job, _populations(job)[0]))
+    return {"generators.csv": analyses.generator_csv(names, MEASURES, tables, network).encode()}
 
 
 def ablation_files(job: Job) -> dict[str, bytes]:
     """The ablation: `ablation.csv` and `ablation.png`; empty where the recipe leaves it out."""
-    counts = read_counts(job, population_parts(job, _populations(job)[0]))
+    parts = population_parts(job, _populations(job)[0])
+    counts = read_counts(job, parts)
     with job.open("ablation") as file:
         rows = [
             AblationRow(
@@ -129,7 +150,9 @@ def ablation_files(job: Job) -> dict[str, bytes]:
             if key != "header"
         ]
     report = job.recipe.report
-    return analyses.ablation_files(counts, rows, report.n_bootstrap, job.recipe.random_state)
+    return analyses.ablation_files(
+        counts, rows, report.n_bootstrap, job.recipe.random_state, read_network(job, parts)
+    )
 
 
 def report_files(job: Job) -> dict[str, bytes]:
@@ -139,10 +162,9 @@ def report_files(job: Job) -> dict[str, bytes]:
     populations = [load_population(job, name) for name in _populations(job)]
     for population in populations:
         found = evaluations(population, job.recipe.report.n_bootstrap, job.recipe.random_state)
+        first = "unary alone" if population.network is None else NETWORK_ROW
         rules = [
-            e
-            for e in found
-            if e.name in ("unary alone", "MAP", "ranking SVM", "oracle of each image")
+            e for e in found if e.name in (first, "MAP", "ranking SVM", "oracle of each image")
         ]
         files[f"rules_{population.name}.csv"] = to_csv(
             evaluation_rows({e.name: e for e in found})
@@ -167,7 +189,7 @@ def report_files(job: Job) -> dict[str, bytes]:
         sections.append(
             Section(
                 f"{TITLES[population.name]} ({len(population.counts.unions)})",
-                LEADS[population.name],
+                population.lead,
                 found,
                 figures,
                 job.data.train.class_names,
@@ -247,13 +269,17 @@ def _facts(job: Job) -> dict[str, str]:
     unaries = {
         "classifier": _features(recipe.unary.features),
         "dense_network": _dense_network(recipe),
-        "probabilities": "probability maps",
+        "probabilities": "the network's maps",
     }[recipe.unary.source]
+    own_maps = recipe.unary.source == "probabilities"
+    split = ", split along the borders of the network's labels" if own_maps else ""
     if recipe.unary.dense_crf:
         unaries += ", refined by the dense CRF"
-    drawn_by = (
-        "from a pool of all generators" if recipe.proposals.generator == "pool" else "by DivMBest"
-    )
+    drawn_by = {
+        "pool": "from a pool of all generators",
+        "mixed": "by DivMBest and as samples of the CRF",
+        "div_mbest": "by DivMBest",
+    }[recipe.proposals.generator]
     auxiliary = ""
     if recipe.auxiliary.features is not None:
         auxiliary = f"an auxiliary classifier on {_features(recipe.auxiliary.features)}"
@@ -274,7 +300,8 @@ def _facts(job: Job) -> dict[str, str]:
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
         f"evaluation images, {job.data.train.n_classes} classes",
-        "Stage 1": f"about {recipe.superpixels.n_segments} superpixels; unaries from {unaries}; "
+        "Stage 1": f"about {recipe.superpixels.n_segments} superpixels{split}; unaries from "
+        f"{unaries}; "
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
@@ -287,7 +314,10 @@ def _examples(job: Job, population: Population) -> dict[str, list[Example]]:
     ious = image_iou(population.counts)
     chosen = population.choices[RULES["svm"]]
     rows = np.arange(len(chosen))
-    gain = np.nan_to_num(ious[rows, chosen] - ious[:, 0])
+    network = population.network
+    before = ious[:, 0] if network is None else image_iou(network)
+    baseline = "MAP" if network is None else "the network"
+    gain = np.nan_to_num(ious[rows, chosen] - before)
     count = min(job.recipe.report.n_examples, len(rows))
     sample = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))
     order = np.argsort(-gain, kind="stable")
@@ -296,11 +326,11 @@ def _examples(job: Job, population: Population) -> dict[str, list[Example]]:
     worst = [i for i in order[::-1][:half] if gain[i] < 0]
     found = {"A sample of images": [_example(job, population, ious, i) for i in sample]}
     if best:
-        found["Choices that gained most over MAP"] = [
+        found[f"Choices that gained most over {baseline}"] = [
             _example(job, population, ious, i) for i in best
         ]
     if worst:
-        found["Choices that lost most against MAP"] = [
+        found[f"Choices that lost most against {baseline}"] = [
             _example(job, population, ious, i) for i in worst
         ]
     return found
@@ -343,6 +373,14 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
     if coarse is not None:
         coarse_labels = enlarge(coarse.argmax(axis=-1), sample.labels.shape)
         panels.insert(3, Panel("coarse SegNet", drawn(coarse_labels)))
+    summary = (
+        f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
+        f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)"
+    )
+    if NETWORK in proposals["generators"]:
+        own = list(proposals["generators"]).index(NETWORK)
+        panels.insert(2, Panel(NETWORK_ROW, labeling(own), note(own)))
+        summary = f"{NETWORK_ROW} {100 * ious[row, own]:.1f}, {summary}"
     thumbs = [
         Panel(
             f"{m}: {scores[m]:.2f}",
@@ -352,10 +390,6 @@ def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Ex
         )
         for m in range(len(labelings))
     ]
-    summary = (
-        f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
-        f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)"
-    )
     return Example(image_id, summary, panels, thumbs)
 
 

@@ -45,7 +45,12 @@ STAGES = (
     stage("calibration", every(*declarations.CALIBRATED_ON), split=False),
     # Analyses, and the report that shows them.
     stage("oracle", every("quality"), split=False),
-    stage("dense_crf", every("superpixels", "unaries"), reads=("images",), split=False),
+    stage(
+        "dense_crf",
+        declarations.dense_crf_inputs,
+        reads=declarations.superpixels_reads,
+        split=False,
+    ),
     stage("generators", every("superpixels", "unaries", "fusion", "crf_settings"), split=False),
     stage("ablation", every("features", "quality", "proposals"), split=False),
     stage(

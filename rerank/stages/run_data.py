@@ -200,8 +200,13 @@ class MapFolder:
         Raises
         ------
         DataError
-            If a map is missing, or does not fit its image or the classes.
+            If the folder or a map is missing, or a map does not fit its image or the classes.
         """
+        if not self.folder.exists():
+            raise DataError(
+                f"{self.folder}: no folder of network maps; put ID.npy of each image there, or "
+                "name another folder with --set unary.probabilities=DIR"
+            )
         pairs, problems = [], []
         for dataset in datasets:
             for image_id in dataset.ids:
@@ -247,7 +252,7 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
 def _map_folder(folder: str, data_root: str | None) -> MapFolder:
     """The folder as given, or else in the data root."""
     path = Path(folder)
-    if not path.is_dir() and data_root is not None and (Path(data_root) / path).is_dir():
+    if not path.exists() and data_root is not None:
         path = Path(data_root) / path
     return MapFolder(path)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.features import expected_qualities, similarity_matrix
+from rerank.features import departs_too_far, expected_qualities, similarity_matrix
 from rerank.features.risk import RISK_SCALARS, TEMPERATURES
 from rerank.ranking import expected_quality
 
@@ -58,3 +58,37 @@ def test_other_truths_judge_as_they_would_among_the_labelings():
     areas = rng.integers(1, 9, 8).astype(float)
     together = similarity_matrix(np.concatenate([labels, truths]), areas, 4)
     np.testing.assert_array_equal(similarity_matrix(labels, areas, 4, truths), together[:3, 3:])
+
+
+def test_a_sure_network_lets_no_small_object_go() -> None:
+    areas = np.array([90.0, 10.0])
+    own, erased = np.array([0, 1]), np.array([0, 0])
+    sure = np.array([[0.99, 0.01], [0.03, 0.97]])
+    unsure = np.array([[0.7, 0.3], [0.45, 0.55]])
+    assert departs_too_far(erased, own, sure, areas)
+    assert not departs_too_far(erased, own, unsure, areas)
+    assert not departs_too_far(own, own, sure, areas)
+
+
+def test_how_far_a_labeling_departs_is_the_expected_iou_of_pixels() -> None:
+    """The formula, spelled out pixel by pixel."""
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(200):
+        areas = rng.integers(1, 9, 6)
+        probabilities = rng.dirichlet(np.full(3, rng.choice([0.1, 1.0])), 6)
+        own, other = probabilities.argmax(axis=1), rng.integers(0, 3, 6)
+        expected = []
+        for labels in (own, other):
+            ious = []
+            for c in np.union1d(own, other):
+                shared = union = 0.0
+                for a, p, x in zip(areas, probabilities[:, c], labels):
+                    shared += a * p * (x == c)
+                    union += a * ((x == c) + p * (x != c))
+                ious.append(shared / union)
+            expected.append(np.mean(ious))
+        wanted = expected[0] - expected[1] > (1 - expected[0]) ** 1.5
+        assert departs_too_far(other, own, probabilities, areas) == wanted
+        seen.add(bool(wanted))
+    assert seen == {True, False}
