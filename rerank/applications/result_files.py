@@ -70,7 +70,7 @@ def write_result(
 
 def _painted(image: Array, labels: Array, palette: Array) -> Array:
     """The image in its labels' colours; a class that is black, such as background, stays clear."""
-    coloured = palette.any(axis=1)[labels]
+    coloured = np.asarray(palette.any(axis=1))[labels]
     return np.where(coloured[..., None], overlay(image, labels, palette), image)
 
 
