@@ -70,8 +70,8 @@ def write_result(
 
 def _painted(image: Array, labels: Array, palette: Array) -> Array:
     """The image in its labels' colours; a class that is black, such as background, stays clear."""
-    black = ~palette[labels].any(axis=2)
-    return np.where(black[..., None], image, overlay(image, labels, palette))
+    coloured = np.asarray(palette.any(axis=1))[labels]
+    return np.where(coloured[..., None], overlay(image, labels, palette), image)
 
 
 def write_summary(rows: Sequence[dict[str, object]], out: Path) -> Path:
