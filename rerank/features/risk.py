@@ -149,7 +149,7 @@ def departs_too_far(labeling: Array, own: Array, probabilities: Array, areas: Ar
         return float(np.mean(shared / np.maximum(union, 1e-12)))
 
     sure = expected(own)
-    return sure - expected(labeling) > (1 - sure) ** 1.5
+    return bool(sure - expected(labeling) > (1 - sure) ** 1.5)
 
 
 def risk_names(expected: FloatArray) -> tuple[str, ...]:
