@@ -16,6 +16,7 @@ from rerank.engine.stage import Job, read_image
 from rerank.errors import InputError, StoreError
 from rerank.evidence.grid_cells import enlarge
 from rerank.reports import draw_pictures, to_png
+from rerank.stages.proposals import NETWORK
 from rerank.stages.ranking import load_scores
 from rerank.stages.segnet import read_map
 from rerank.superpixels import draw_boundaries, to_pixels
@@ -78,7 +79,8 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
     with graph.job("quality", part).open("unaries") as file:
         probabilities = read_image(file, index)["region_probabilities"]
     with job.open("proposals", part) as file:
-        labelings = read_image(file, index)["labelings"]
+        proposals = read_image(file, index)
+    labelings, generators = proposals["labelings"], list(proposals["generators"])
     with job.open("segnet", part) as file:
         coarse = read_map(file, index)
     with job.open("ranking", ALL) as file:
@@ -99,6 +101,8 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
         "confidence of the unary": np.repeat(confidence[..., None], 3, axis=2),
         "MAP": labeling(labelings[0]),
     }
+    if NETWORK in generators:
+        pictures["network"] = labeling(labelings[generators.index(NETWORK)])
     if coarse is not None:
         found = enlarge(coarse.argmax(axis=-1), sample.labels.shape).astype(np.uint8)
         pictures["coarse SegNet"] = drawn(found)
