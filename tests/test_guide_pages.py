@@ -165,7 +165,7 @@ def test_few_images_give_no_promise() -> None:
 
 
 #: Options of the pages that the command line is to get.
-PENDING: set[tuple[str, str]] = {("propose", "--labels")}
+PENDING: set[tuple[str, str]] = set()
 
 
 @pytest.mark.parametrize("page", ["../README.md", "guide.md", "own_network.md", "networks.md"])
