@@ -125,11 +125,14 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
     some = ("0",) if names is None else names
     listing = list_folder(images, "all", FolderOptions(images, labels, class_names=some))
     problems: list[FileProblem | str] = list(listing.problems)
+    found = 0
+    for folder in (folders.probabilities, *folders.auxiliary):
+        try:
+            found = MapFolder(folder).check([listing.dataset], found or None).n_classes
+        except DataError as error:
+            problems += str(error).splitlines()
     if problems:
         raise problems_error(problems)
-    found = MapFolder(folders.probabilities).check([listing.dataset]).n_classes
-    for folder in folders.auxiliary:
-        MapFolder(folder).check([listing.dataset], found)
     if names is None:
         names = tuple(str(k) for k in range(found))
         listing = list_folder(images, "all", FolderOptions(images, labels, class_names=names))
