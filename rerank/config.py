@@ -87,9 +87,9 @@ class UnarySettings(Settings):
 
     With `dense_network`, the network of that section gives them. With `probabilities`, they are
     the mean over each superpixel of network maps: `probabilities` is their folder, with one
-    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W); a relative path is looked for as given,
-    then in the data root. Maps of training images must come from
-    models that never saw them; rerank cannot check that for maps that it did not make.
+    `ID.npy` or `ID.npz` per image, (H, W, C) or (C, H, W); a relative path is looked for in the
+    data root, then as given. Maps of training images must come from models that never saw them;
+    rerank cannot check that for maps that it did not make.
 
     `dense_crf` refines the pixel probabilities of `dense_network` and `probabilities` by a fully
     connected CRF before the mean is taken.

@@ -250,11 +250,9 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
 
 
 def _map_folder(folder: str, data_root: str | None) -> MapFolder:
-    """The folder as given, or else in the data root."""
-    path = Path(folder)
-    if not path.exists() and data_root is not None:
-        path = Path(data_root) / path
-    return MapFolder(path)
+    """The folder in the data root, where there is one, or else as given."""
+    beside = None if data_root is None else Path(data_root) / folder
+    return MapFolder(beside if beside is not None and beside.exists() else Path(folder))
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
