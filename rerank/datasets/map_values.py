@@ -75,8 +75,8 @@ def fit_map(
 
     Examples
     --------
-    >>> fit_map(np.array([[[0.0, np.log(3)]]]), (1, 2)).values.round(2).tolist()
-    [[[0.25, 0.75], [0.25, 0.75]]]
+    >>> fit_map(np.array([[[0.0, np.log(9)]]]), (1, 1)).values.round(2).tolist()
+    [[[0.1, 0.9]]]
     """
     given = np.asarray(values)
     check_dtype(given.dtype, where)

@@ -53,9 +53,9 @@ def test_second_run_does_nothing(copy: Path, make_graph: MakeGraph) -> None:
 def test_ranking_C_recomputes_ranking_and_reports_alone(copy: Path, make_graph: MakeGraph) -> None:
     graph = make_graph(copy, ["ranking.C=0.5"])
     stale = {name for name, found in states(graph).items() if found != {"fresh"}}
-    assert stale == {"ranking", "ablation", "pages"}
+    assert stale == {"ranking", "calibration", "ablation", "pages"}
     assert states(graph)["ranking"] == {"stale"}
-    assert run_graph(graph) == 3
+    assert run_graph(graph) == 4
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_graph: MakeG
     assert make_graph(copy).collect_garbage() == (0, 0)
     changed = make_graph(copy, ["ranking.C=0.5"])
     files, freed = changed.collect_garbage()
-    assert files == 3 and freed > 0
+    assert files == 4 and freed > 0
     assert states(make_graph(copy))["ranking"] == {"missing"}
 
 

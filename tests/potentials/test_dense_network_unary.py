@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rerank.applications.runs import open_models, write_run_file
 from rerank.config import Recipe, build_propose_settings, build_recipe
-from rerank.datasets import Dataset, open_dataset
+from rerank.datasets import Dataset, fit_map, open_dataset
 from rerank.engine.folds import FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_arrays, read_strings
@@ -37,6 +37,7 @@ TREE: dict[str, Any] = {
     "folds": {"n_folds": 2},
     "holdout": 0.4,
     "superpixels": {"n_segments": 30},
+    "backbone": {"architecture": "squeezenet1_0"},
     "classifiers": {"features": "backbone"},
     "unary": {"source": "dense_network", "features": "appearance", "max_per_image": 20},
     "dense_network": {
@@ -244,7 +245,7 @@ def test_only_what_a_source_reads_decides_its_key() -> None:
     stage = next(stage for stage in STAGES if stage.name == "unaries")
     reads = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
     for source, expected in reads.items():
-        recipe = recipe_with(f"unary.source={source}", "unary.probabilities=maps")
+        recipe = recipe_with(*SMALL, f"unary.source={source}", "unary.probabilities=maps")
         assert stage.reads_with(recipe) == expected
         settings = stage.settings(recipe)
         assert ("hidden" in settings) == (source == "classifier")
@@ -254,7 +255,11 @@ def test_only_what_a_source_reads_decides_its_key() -> None:
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ([], "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense_network"),
+        ([], "classifiers.features=backbone needs pretrained weights; set backbone.weights"),
+        (
+            SMALL[1:2],
+            "backbone.*squeezenet1_0 has no weights; set backbone.weights, or dense_network",
+        ),
         (SMALL[:2], "small has no weights; set dense_network.train_backbone=true"),
         ([*SMALL, "dense_network.loss=dice"], "loss must be ce.*'dice'"),
         (
@@ -289,13 +294,16 @@ def test_own_maps_are_refined_before_they_are_averaged() -> None:
     superpixels[4, 14] = 2
 
     def refined(given: np.ndarray, where: str = "") -> np.ndarray:
-        return map_to_regions(given, image, superpixels, n_classes=2, refined=True, where=where)
+        found = fit_map(given, (12, 20), 2, where)
+        return map_to_regions(found, image, superpixels, refined=True)
 
-    assert_allclose(map_to_regions(maps, image, superpixels, n_classes=2)[2], (0.9, 0.1))
+    assert_allclose(
+        map_to_regions(fit_map(maps, (12, 20)), image, superpixels)[2], (0.9, 0.1), rtol=1e-6
+    )
     assert refined(maps).argmax(axis=1).tolist() == [0, 1, 1]
     assert_allclose(refined(np.moveaxis(maps, 2, 0)), refined(maps))
-    with pytest.raises(InputError, match="here: .*sum to 1"):
-        refined(2 * maps, "here")
+    with pytest.raises(InputError, match="here: .*sum to 0.5, not 1"):
+        refined(0.5 * maps, "here")
 
 
 def test_proposals_of_own_maps_are_refined_too() -> None:

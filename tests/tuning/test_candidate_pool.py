@@ -120,7 +120,7 @@ def test_each_proposal_says_where_it_came_from(finished: Path, make_graph) -> No
     with graph.job("proposals", FINAL).open("crf_settings") as file:
         choice = load_choice(file)
     assert choice.pool
-    names = {"map"} | {row.candidate.generator.name for row in choice.pool}
+    names = {"map", "fusion_map"} | {row.candidate.generator.name for row in choice.pool}
     with graph.job("pages").open("proposals", FINAL) as file:
         found = read_image(file, 0)
     assert len(found["generators"]) == 5 == len(found["parameters"])
