@@ -75,8 +75,8 @@ def fit_map(
 
     Examples
     --------
-    >>> fit_map(np.array([[[0.0, np.log(9)]]]), (1, 1)).values.round(2).tolist()
-    [[[0.1, 0.9]]]
+    >>> fit_map(np.array([[[-2.0, np.log(3) - 2.0]]]), (1, 1)).values.round(2).tolist()
+    [[[0.25, 0.75]]]
     """
     given = np.asarray(values)
     check_dtype(given.dtype, where)
