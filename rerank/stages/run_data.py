@@ -251,8 +251,9 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
 
 def _map_folder(folder: str, data_root: str | None) -> MapFolder:
     """The folder in the data root, where there is one, or else as given."""
-    beside = None if data_root is None else Path(data_root) / folder
-    return MapFolder(beside if beside is not None and beside.exists() else Path(folder))
+    given = Path(folder)
+    beside = given if data_root is None else Path(data_root) / given
+    return MapFolder(given if given.exists() and not beside.exists() else beside)
 
 
 def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
