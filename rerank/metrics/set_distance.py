@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.metrics.counts import confusion_counts, intersection_union
 from rerank.metrics.iou import image_iou
+from rerank.metrics.pairwise_counts import pairwise_counts
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 from rerank.validation import check_finite
 
@@ -53,12 +53,8 @@ def pairwise_image_iou(
     kept = np.ones(first.shape[1:], bool) if valid is None else np.asarray(valid, dtype=bool)
     if kept.shape != first.shape[1:]:
         raise InputError(f"valid must be {first.shape[1:]}, got {kept.shape}")
-    own = first[:, kept]
-    found = np.empty((len(first), len(second)))
-    for k, other in enumerate(second):
-        counts = confusion_counts(other[kept], own, n_classes, ignore_index=None)
-        found[:, k] = image_iou(intersection_union(counts))
-    return found
+    pixels = np.ones(int(kept.sum()), dtype=np.int64)
+    return image_iou(pairwise_counts(first[:, kept], pixels, n_classes, second[:, kept]))
 
 
 def generalised_energy_distance(

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from rerank.errors import InputError, NotFittedError
+from rerank.errors import InputError
 from rerank.ranking.corpus_choice import proposal_beliefs
+from rerank.ranking.stored_fit import StoredFit
 from rerank.types import FloatArray, IntArray
-
-#: Fitted attributes of a conformal set and their types.
-FITTED = {
-    "threshold_": float,
-    "n_images_": int,
-    "n_reachable_": int,
-    "coverage_": float,
-    "mean_size_": float,
-    "n_needed_": int,
-    "promised_": bool,
-    "explanation_": str,
-}
 
 
 class ProposalOrder(NamedTuple):
@@ -100,7 +88,7 @@ def proposal_order(
     )
 
 
-class ConformalSet(BaseEstimator):
+class ConformalSet(StoredFit):
     """Sets of proposals that hold one of IoU at least `min_iou` with probability 1 - `alpha`.
 
     A set takes an image's proposals in order (`proposal_order`) until the believed probability of
@@ -152,6 +140,17 @@ class ConformalSet(BaseEstimator):
     probability that a promise is made and missed. Temperature and penalty change the sizes of sets
     alone, never the promise; the defaults are from training images of VOC 2012.
     """
+
+    FITTED: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "threshold_": float,
+        "n_images_": int,
+        "n_reachable_": int,
+        "coverage_": float,
+        "mean_size_": float,
+        "n_needed_": int,
+        "promised_": bool,
+        "explanation_": str,
+    }
 
     def __init__(
         self,
@@ -240,36 +239,12 @@ class ConformalSet(BaseEstimator):
         InputError
             If shapes do not match.
         """
-        if not hasattr(self, "threshold_"):
-            raise NotFittedError("this ConformalSet is not fitted; call fit first")
+        self._check_fitted()
         table = np.asarray(scores, dtype=np.float64)
         return [
             tuple(int(m) for m in found.order[: self._size(found, row)])
             for found, row in zip(self._orders(scores, similarity), table)
         ]
-
-    def state(self) -> dict[str, Any]:
-        """The fitted attributes, to be kept in a file."""
-        if not hasattr(self, "threshold_"):
-            raise NotFittedError("this ConformalSet is not fitted; call fit first")
-        return {name: getattr(self, name) for name in FITTED}
-
-    def load_state(self, state: Mapping[str, Any]) -> ConformalSet:
-        """Take fitted attributes from what `state` gave.
-
-        Parameters
-        ----------
-        state : mapping of attribute to value
-            Numbers may be arrays without axes, a text a tuple of one.
-
-        Returns
-        -------
-        self
-        """
-        for name, kind in FITTED.items():
-            value = state[name]
-            setattr(self, name, kind(value[0] if isinstance(value, tuple) else value))
-        return self
 
     def _level(self, found: ProposalOrder) -> FloatArray:
         sizes = np.arange(1, len(found.order) + 1) / len(found.order)

@@ -7,32 +7,20 @@ replaces the network's labeling.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.stats import beta, binom
-from sklearn.base import BaseEstimator
 
-from rerank.errors import InputError, NotFittedError
+from rerank.errors import InputError
+from rerank.ranking.stored_fit import StoredFit
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 #: What a gate can measure its confidence by.
 STATISTICS = ("relative_margin", "margin", "margin_per_change")
 #: Exponent of the change that a margin is divided by, chosen on training images of VOC 2012.
 CHANGE_EXPONENT = 0.75
-#: Fitted attributes of a gate and their types.
-FITTED = {
-    "threshold_": float,
-    "bound_": float,
-    "share_": float,
-    "n_images_": int,
-    "n_falls_": int,
-    "n_changed_": int,
-    "n_needed_": int,
-    "promised_": bool,
-    "explanation_": str,
-}
 
 
 class GatedChoice(NamedTuple):
@@ -133,7 +121,7 @@ def upper_bound(n_falls: int, n_images: int, delta: float) -> float:
     return float(beta.ppf(1.0 - delta, n_falls + 1, n_images - n_falls))
 
 
-class Gate(BaseEstimator):
+class Gate(StoredFit):
     """Choose another proposal than the network's labeling only where the ranker is confident.
 
     The choice of the ranker is made where its confidence is above `threshold_`. That is calibrated
@@ -187,6 +175,18 @@ class Gate(BaseEstimator):
     at least the level, so that this happens with a probability of at most delta. Equal
     confidences are let through together or not at all, so that ties do no harm.
     """
+
+    FITTED: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "threshold_": float,
+        "bound_": float,
+        "share_": float,
+        "n_images_": int,
+        "n_falls_": int,
+        "n_changed_": int,
+        "n_needed_": int,
+        "promised_": bool,
+        "explanation_": str,
+    }
 
     def __init__(
         self,
@@ -286,35 +286,11 @@ class Gate(BaseEstimator):
         InputError
             If shapes do not match, or a score is NaN.
         """
-        if not hasattr(self, "threshold_"):
-            raise NotFittedError("this Gate is not fitted; call fit first")
+        self._check_fitted()
         table, reference = _check_scores(scores, network)
         choice, confidence = self._prefer(table, reference, change)
         kept = (choice != reference) & ~(confidence > self.threshold_)
         return GatedChoice(np.where(kept, reference, choice), kept, confidence)
-
-    def state(self) -> dict[str, Any]:
-        """The fitted attributes, to be kept in a file."""
-        if not hasattr(self, "threshold_"):
-            raise NotFittedError("this Gate is not fitted; call fit first")
-        return {name: getattr(self, name) for name in FITTED}
-
-    def load_state(self, state: Mapping[str, Any]) -> Gate:
-        """Take fitted attributes from what `state` gave.
-
-        Parameters
-        ----------
-        state : mapping of attribute to value
-            Numbers may be arrays without axes, a text a tuple of one.
-
-        Returns
-        -------
-        self
-        """
-        for name, kind in FITTED.items():
-            value = state[name]
-            setattr(self, name, kind(value[0] if isinstance(value, tuple) else value))
-        return self
 
     def _prefer(
         self, scores: FloatArray, network: IntArray, change: Any | None
