@@ -9,6 +9,7 @@ import numpy as np
 from rerank.errors import InputError
 from rerank.features.feature_table import FeatureTable
 from rerank.features.naming import scalar_names
+from rerank.features.probability_scores import score_against
 from rerank.metrics import image_iou, pairwise_counts
 from rerank.types import Array, FloatArray
 
@@ -139,17 +140,9 @@ def departs_too_far(labeling: Array, own: Array, probabilities: Array, areas: Ar
     -------
     bool
     """
-    classes = np.union1d(labeling, own)
-    mass = np.asarray(probabilities, np.float64)[:, classes] * np.asarray(areas)[:, None]
-
-    def expected(labels: Array) -> float:
-        inside = labels[:, None] == classes
-        shared = (mass * inside).sum(axis=0)
-        union = (inside * np.asarray(areas)[:, None]).sum(axis=0) + mass.sum(axis=0) - shared
-        return float(np.mean(shared / np.maximum(union, 1e-12)))
-
-    sure = expected(own)
-    return bool(sure - expected(labeling) > (1 - sure) ** 1.5)
+    scores = score_against(np.stack([own, labeling]), probabilities, areas)
+    sure, expected = scores.iou[:, np.union1d(labeling, own)].mean(axis=1)
+    return bool(sure - expected > (1 - sure) ** 1.5)
 
 
 def risk_names(expected: FloatArray) -> tuple[str, ...]:
