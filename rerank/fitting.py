@@ -39,7 +39,6 @@ LEAST_IMAGES = 20
 FEW_IMAGES = 60
 #: What stages write besides their models.
 _OF_SINGLE_IMAGES = {
-    "header",
     "holdout",
     "holdout_maps",
     "images",
