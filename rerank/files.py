@@ -33,6 +33,8 @@ def replace_file(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
+        # A link of that name would lead elsewhere.
+        temporary.unlink(missing_ok=True)
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)

@@ -53,6 +53,8 @@ def hold(path: Path, timeout: float = -1) -> Iterator[bool]:
     TimeoutError
         If another process still holds it after `timeout` seconds.
     """
+    if path.is_symlink():
+        raise StoreError(f"{path}: a link; a lock is a plain file, remove it")
     lock = filelock.FileLock(path, timeout=timeout)
     try:
         lock.acquire()
@@ -79,8 +81,7 @@ def lease(root: Path, refs: Iterable[ArtefactRef]) -> Iterator[None]:
         The work folder.
     refs : iterable of ArtefactRef
     """
-    folder = root / LEASES
-    folder.mkdir(exist_ok=True)
+    folder = _folder(root)
     path = folder / f"{uuid.uuid4().hex}.json"
     content = {
         "host": platform.node(),
@@ -115,8 +116,7 @@ def held_artefacts(root: Path) -> Iterator[set[ArtefactRef]]:
     ------
     set of ArtefactRef
     """
-    folder = root / LEASES
-    folder.mkdir(exist_ok=True)
+    folder = _folder(root)
     with hold(folder / "all.lock"):
         found: set[ArtefactRef] = set()
         for path in sorted(folder.glob("*.json")):
@@ -126,6 +126,14 @@ def held_artefacts(root: Path) -> Iterator[set[ArtefactRef]]:
             else:
                 found |= _read(path)
         yield found
+
+
+def _folder(root: Path) -> Path:
+    folder = root / LEASES
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: a link; a work folder holds plain folders, remove it")
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _renew(path: Path, done: threading.Event) -> None:

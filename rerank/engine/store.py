@@ -49,6 +49,8 @@ State = Literal["fresh", "missing", "damaged", "unreadable"]
 #: Folder of a work folder where what was damaged is kept.
 QUARANTINE = "quarantine"
 _MARKER = "rerank-work.json"
+#: Names of stages, parts and keys.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 #: What formats before this one had in it.
 _OLD_MARKER = re.compile(rb'{"format": ([01])}\s*')
 
@@ -95,7 +97,15 @@ class Store:
             write_marker(self.root)
 
     def path(self, ref: ArtefactRef) -> Path:
-        """Where the file of an artefact lies, whether it exists or not."""
+        """Where the file of an artefact lies, whether it exists or not.
+
+        Raises
+        ------
+        StoreError
+            If a name is none of a stage, a part or a key: names come from files too.
+        """
+        if not all(_NAME.fullmatch(name) for name in ref):
+            raise StoreError(f"{self.root}: no artefact is called {'/'.join(ref)!r:.100}")
         return self.root / ref.stage / ref.key / f"{ref.part}.h5"
 
     def has(self, ref: ArtefactRef) -> bool:
