@@ -74,12 +74,11 @@ def _of_the_system(error: OSError) -> str:
         # HDF5 tells it in its text alone.
         number = int(found[1])
     why = os.strerror(number) if number is not None else str(error).partition("\n")[0]
-    names = [
-        os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))
-    ]
-    if not names and (found := re.search(r"name = '([^']+)'", str(error))):
-        names = [found[1]]
-    where = f"{names[0]}: " if names else ""
+    where = ""
+    if isinstance(error.filename, (str, bytes)):
+        where = f"{os.fsdecode(error.filename)}: "
+    elif found := re.search(r"name = '([^']+)'", str(error)):
+        where = f"{found[1]}: "
     return f"{where}{why}; {_REMEDIES.get(number or 0, '--debug shows where it happened')}"
 
 
