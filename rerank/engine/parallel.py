@@ -122,7 +122,9 @@ def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(f"no Dask scheduler answers at {scheduler} ({error})") from error
     # The error that it ends in says all; what its parts say of it besides fills a screen.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
