@@ -23,6 +23,8 @@ _LAYOUTS = (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED)
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE)
 #: Most bytes that the arrays of a file may have: this many, and this many for each byte of it.
 _FREE_BYTES, _MOST_EXPANSION = 64 << 20, 200
+#: Most groups within groups.
+_MOST_DEPTH = 8
 
 
 def new_file(place: Any) -> h5py.File:
@@ -143,32 +145,31 @@ def check_structure(file: h5py.File, n_bytes: int) -> dict[str, StoredArray]:
         type that is neither a number nor a text of fixed length, a filter other than gzip's, or
         more than it may.
     """
-    links: list[tuple[bytes, Any]] = []
-    file.id.links.visit(lambda name, info: links.append((name, (info.type, info.u))), info=True)
-    groups = {b"": h5o.open(file.id, b"/")}
     found: dict[str, StoredArray] = {}
-    left, seen = _FREE_BYTES + _MOST_EXPANSION * n_bytes, {h5o.get_info(groups[b""]).addr}
-    if h5a.get_num_attrs(groups[b""]):
-        raise ValueError("it has attributes")
-    for name, (kind, address) in links:
-        path, (head, _, tail) = name.decode(), name.rpartition(b"/")
-        if kind != h5l.TYPE_HARD:
-            raise ValueError(f"{path} is a link to elsewhere")
-        if address in seen:
-            raise ValueError(f"{path} is another name of something else")
-        seen.add(address)
-        item = h5o.open(groups[head], tail)
-        if h5a.get_num_attrs(item):
-            raise ValueError(f"{path} has attributes")
-        if isinstance(item, h5g.GroupID):
-            groups[name] = item
-            continue
-        if not isinstance(item, h5d.DatasetID):
-            raise ValueError(f"{path} is no array")
-        found[path] = _checked(path, item)
-        left -= math.prod(found[path].shape) * item.get_type().get_size()
-        if left < 0:
-            raise ValueError(f"{path} holds more than a file of {n_bytes} bytes may")
+    top = h5o.open(file.id, b"/")
+    left, seen = _FREE_BYTES + _MOST_EXPANSION * n_bytes, {h5o.get_info(top).addr}
+    groups = [("", top)]
+    while groups:
+        prefix, group = groups.pop()
+        if h5a.get_num_attrs(group):
+            raise ValueError(f"{prefix or 'it'} has attributes")
+        for name, kind, address in _links(group):
+            path = f"{prefix}{name.decode()}"
+            if kind != h5l.TYPE_HARD:
+                raise ValueError(f"{path} is a link to elsewhere")
+            if address in seen:
+                raise ValueError(f"{path} is another name of something else")
+            seen.add(address)
+            item = h5o.open(group, name)
+            if isinstance(item, h5g.GroupID) and path.count("/") < _MOST_DEPTH:
+                groups.append((f"{path}/", item))
+                continue
+            if not isinstance(item, h5d.DatasetID) or h5a.get_num_attrs(item):
+                raise ValueError(f"{path} is no array, or has attributes")
+            found[path] = _checked(path, item)
+            left -= math.prod(found[path].shape) * item.get_type().get_size()
+            if left < 0:
+                raise ValueError(f"{path} holds more than a file of {n_bytes} bytes may")
     return found
 
 
@@ -202,6 +203,13 @@ def _check_room(path: Any, size: int) -> None:
     folder = os.path.dirname(path) if isinstance(path, str) else ""
     if shutil.disk_usage(folder or ".").free < size + RESERVE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _links(group: h5g.GroupID) -> list[tuple[bytes, int, Any]]:
+    """Name, kind and address of each link of a group."""
+    found: list[tuple[bytes, int, Any]] = []
+    group.links.iterate(lambda name, info: found.append((name, info.type, info.u)), info=True)
+    return found
 
 
 def _checked(path: str, item: h5d.DatasetID) -> StoredArray:
