@@ -73,6 +73,10 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     ref : ArtefactRef
         What it must be.
 
+    Returns
+    -------
+    Manifest
+
     Raises
     ------
     MissingArtefactError

@@ -39,7 +39,20 @@ class GuardedFile(io.RawIOBase):
         return f"guarded-{id(self)}"
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; the file need not reach to it."""
+        """Go to a place; the file need not reach to it.
+
+        Parameters
+        ----------
+        offset : int
+            In bytes.
+        whence : int
+            As of `io.IOBase.seek`.
+
+        Returns
+        -------
+        int
+            The place from the beginning.
+        """
         self._place = offset + {os.SEEK_CUR: self._place, os.SEEK_END: self._end}.get(whence, 0)
         return self._place
 

@@ -35,7 +35,18 @@ class MemoryStore(Store):
         return len(self._files[ref][0]) if ref in self._files else 0
 
     def check(self, ref: ArtefactRef, anew: bool = False) -> Manifest:
-        """The manifest: no other process writes to this store."""
+        """The manifest: no other process writes to this store.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        anew : bool
+            Without meaning here.
+
+        Returns
+        -------
+        Manifest
+        """
         return self.manifest(ref)
 
     @contextmanager

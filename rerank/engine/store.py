@@ -192,6 +192,10 @@ class Store:
         anew : bool
             Read every byte, whatever this process has checked before.
 
+        Returns
+        -------
+        Manifest
+
         Raises
         ------
         MissingArtefactError, DamagedArtefactError, UnreadableArtefactError
