@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -84,9 +84,10 @@ class MemoryStore(Store):
         """Nothing to wait for: no other process sees this store."""
         yield
 
-    def lease(self, refs: Iterable[ArtefactRef]) -> AbstractContextManager[None]:
+    @contextmanager
+    def lease(self, refs: Iterable[ArtefactRef]) -> Iterator[None]:
         """Nothing to hold."""
-        return nullcontext()
+        yield
 
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts, in the order of their names."""

@@ -1,7 +1,8 @@
-"""Runs, `gc` and `verify` in one work folder at once: `python -m tests.reliability.together --help`.
+"""Runs, `gc` and `verify` in one folder at once: `python -m tests.reliability.together --help`.
 
 In a round two recipes run in one folder while a third process removes what the first one does not
-reach, and a fourth verifies. None may fail, call anything damaged, or take from a run what it holds.
+reach, and a fourth verifies. None may fail, call anything damaged, or take from a run what it
+holds.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ def one_round(work: Path, seeds: tuple[int, int], expected: list[dict[str, bytes
     for seed, files in zip(seeds, expected):
         if (child := os.fork()) == 0:
             os.close(write)
-            os._exit(_status(lambda: _run(work, seed, files)))  # noqa: B023
+            os._exit(_status(lambda: _run(work, seed, files)))
         runs.append(child)
     others = []
     for task in (_remove, _verify):
         if (child := os.fork()) == 0:
             os.close(write)
             os.set_blocking(read, False)
-            os._exit(_status(lambda: task(work, seeds[0], read)))  # noqa: B023
+            os._exit(_status(lambda: task(work, seeds[0], read)))
         others.append(child)
     failures = sum(os.waitpid(child, 0)[1] != 0 for child in runs)
     # The others end when nobody holds the pipe's other end.
