@@ -21,6 +21,7 @@ BASE = {
     "errors",
     "files",
     "recipe_defaults",
+    "suggestions",
     "types",
     "validation",
 }

@@ -13,11 +13,12 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
+from rerank.datasets.catalogue import reads_files
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import Execution, part_name, run_graph
 from rerank.engine.store import ArtefactRef, Store, disk_errors
-from rerank.errors import DataError, StoreError
+from rerank.errors import ConfigError, DataError, StoreError
 from rerank.files import write_text
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.run_data import RunData, open_data
@@ -94,6 +95,14 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    # What was typed is checked first, so that a mistake leaves no work folder.
+    part = None if fold is None else _part_of(recipe, str(fold))
+    name = recipe.dataset.name
+    if data_root is None and reads_files(name):
+        raise ConfigError(
+            f"the recipe {recipe.name} reads the images of {name} from files; name their folder "
+            "with --data-root DIR"
+        )
     store = Store(Path("work") / recipe.name if work is None else work)
     root = None if data_root is None else str(Path(data_root).resolve())
     # The pipeline reads every map for its keys and stops at the first problem; this lists all.
@@ -104,7 +113,7 @@ def run(
         for note in notes:
             print(note, file=sys.stderr)
     write_run_file(graph, root)
-    run_graph(graph, None if fold is None else part_name(str(fold)), execution)
+    run_graph(graph, part, execution)
     return graph
 
 
@@ -210,6 +219,16 @@ def read_run_file(store: Store) -> Run:
         raise StoreError(f"{path}: missing; run a recipe in this work folder first") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path}: not readable; run the recipe again to write it") from None
+
+
+def _part_of(recipe: Recipe, fold: str) -> str:
+    """The part that `--fold` asks for, which the recipe must have."""
+    part, n_folds = part_name(fold), recipe.folds.n_folds
+    if part != FINAL and int(fold) >= n_folds:
+        raise ConfigError(
+            f"--fold {fold}: the recipe has {n_folds} folds; give 0 to {n_folds - 1}, or final"
+        )
+    return part
 
 
 def _model_ref(stage: str, artefacts: dict[str, str]) -> ArtefactRef:

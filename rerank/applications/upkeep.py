@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rerank.applications.runs import open_run
 from rerank.engine.graph import Graph, TaskStatus
@@ -40,6 +42,18 @@ def status_lines(work: str | Path, every_fold: bool = False) -> list[str]:
         if every_fold and len(rows) > 1:
             lines += [_status_line(f"  {row.part}", row.state, [row]) for row in rows]
     return lines
+
+
+def status_json(work: str | Path) -> dict[str, Any]:
+    """The graph of stages as plain values: state, bytes and seconds of every artefact."""
+    graph = open_run(work)
+    found = graph.status()
+    return {
+        "recipe": graph.recipe.name,
+        "work": str(work),
+        "finished": all(row.state == "fresh" for row in found),
+        "artefacts": [asdict(row) for row in found],
+    }
 
 
 def verify(work: str | Path) -> list[str]:

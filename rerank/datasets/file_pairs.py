@@ -59,15 +59,26 @@ def find_folder(
     top = Path(root)
     wanted = " and ".join(inside)
     remedy = f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+    problem = f"neither this folder nor '{name}' in it holds {wanted}"
     if name == OWN_FOLDER:
         remedy = f"give the folder that holds {wanted}"
+        problem = f"this folder does not hold {_absent(top, inside)}"
+        if top.is_dir() and (top / inside[0]).exists():
+            remedy = (
+                "put a mask for each image there, ID.png, or name the masks' folder with "
+                "--set dataset.options.labels=DIR (`rerank propose` needs no masks)"
+            )
     if not top.is_dir():
         raise file_error(top, "the data folder does not exist", remedy)
     candidates = [top, *(top / part for part in (name, *below))]
     for folder in candidates:
         if all((folder / part).exists() for part in inside):
             return folder
-    raise file_error(top, f"neither this folder nor '{name}' in it holds {wanted}", remedy)
+    raise file_error(top, problem, remedy)
+
+
+def _absent(folder: Path, inside: Sequence[str]) -> str:
+    return " and ".join(part for part in inside if not (folder / part).exists())
 
 
 def split_names(folder: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,9 @@ from rerank.datasets.image_files import IMAGE_SUFFIXES, PathLike, read_index_mas
 from rerank.datasets.problems import FileProblem, file_error, problem_of
 from rerank.errors import DataError, InputError
 from rerank.types import VOID
+
+#: What to do about a missing file where all files of the folder are taken.
+_WITHOUT_LIST = "put it there, or take the other file of its name away"
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
         lines, problems = read_split(folder, split)
         ids = [_stem(line) for line in lines]
     pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
+    if ids is every:
+        missing = [replace(found, remedy=_WITHOUT_LIST) for found in missing]
     problems.extend(missing)
     if known is None:
         stems = (stem + suffix for stem in every)

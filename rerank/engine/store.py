@@ -99,6 +99,11 @@ def software_versions() -> dict[str, str]:
     return found
 
 
+def is_work_folder(folder: Path) -> bool:
+    """Whether a folder is one that a `Store` made."""
+    return (folder / _MARKER).is_file()
+
+
 class Store:
     """A work folder.
 
