@@ -175,7 +175,7 @@ def describe_masks(
         raise InputError(f"{image_id}: weights must be {len(masks)} numbers above 0, got {weights}")
     shares = len(masks) * shares / shares.sum()
     superpixels, labelings = joint_regions(
-        masks, slic_superpixels(image, SuperpixelSettings().n_segments)
+        masks, slic_superpixels(image, SuperpixelSettings().number(*size))
     )
     arrays = describe_regions(image, superpixels)
     graph = graph_of(arrays)

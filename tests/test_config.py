@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rerank.config import ProposeSettings, Recipe, build_recipe, dump_recipe, load_recipe
+from rerank.config import (
+    ProposeSettings,
+    Recipe,
+    SuperpixelSettings,
+    build_recipe,
+    dump_recipe,
+    load_recipe,
+)
 from rerank.errors import ConfigError
 
 TREE = {"name": "x", "dataset": {"name": "scenes"}}
@@ -180,3 +187,14 @@ def test_recipes_are_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         recipe.name = "y"  # type: ignore[misc]
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    "size, number",
+    [((375, 500), 937), ((213, 320), 400), ((1024, 2048), 1200), ((48, 64), 102), ((3, 4), 1)],
+)
+def test_automatic_superpixels_follow_the_size_of_the_image(
+    size: tuple[int, int], number: int
+) -> None:
+    assert SuperpixelSettings().number(*size) == number
+    assert SuperpixelSettings(n_segments=7).number(*size) == 7
