@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.superpixels.cie_lab import lab_image
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.region_mean import region_mean
-from rerank.superpixels.slic import check_image, lab_image
+from rerank.superpixels.slic import check_image
 from rerank.types import Array, FloatArray, IntArray
 
 

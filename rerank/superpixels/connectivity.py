@@ -49,80 +49,113 @@ def _find(parent: IntArray, i: int) -> int:
 
 @numba.njit(cache=True)
 def _connected_pieces(assignment: IntArray) -> tuple[IntArray, int]:
+    """Number the pieces in raster order, by union-find over one sweep of the pixels."""
     height, width = assignment.shape
-    pieces = np.full((height, width), -1, dtype=np.int32)
-    stack = np.empty((height * width, 2), dtype=np.int32)
+    pieces = np.empty((height, width), dtype=np.int32)
+    parent = np.empty(height * width, dtype=np.int32)
+    n_labels = 0
+    for y in range(height):
+        for x in range(width):
+            cluster = assignment[y, x]
+            left = x > 0 and assignment[y, x - 1] == cluster
+            above = y > 0 and assignment[y - 1, x] == cluster
+            if left:
+                pieces[y, x] = pieces[y, x - 1]
+                if above and assignment[y - 1, x - 1] != cluster:
+                    i = _find(parent, pieces[y, x - 1])
+                    j = _find(parent, pieces[y - 1, x])
+                    parent[max(i, j)] = min(i, j)
+            elif above:
+                pieces[y, x] = pieces[y - 1, x]
+            else:
+                pieces[y, x] = n_labels
+                parent[n_labels] = n_labels
+                n_labels += 1
     n_pieces = 0
-    for y0 in range(height):
-        for x0 in range(width):
-            if pieces[y0, x0] >= 0:
-                continue
-            cluster = assignment[y0, x0]
-            pieces[y0, x0] = n_pieces
-            stack[0, 0] = y0
-            stack[0, 1] = x0
-            top = 1
-            while top > 0:
-                top -= 1
-                y = stack[top, 0]
-                x = stack[top, 1]
-                for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                    v = y + dy
-                    u = x + dx
-                    if v < 0 or u < 0 or v >= height or u >= width:
-                        continue
-                    if pieces[v, u] < 0 and assignment[v, u] == cluster:
-                        pieces[v, u] = n_pieces
-                        stack[top, 0] = v
-                        stack[top, 1] = u
-                        top += 1
+    number = np.empty(n_labels, dtype=np.int32)
+    for i in range(n_labels):
+        # the root of a piece is the label of its first pixel, hence the lowest
+        root = _find(parent, i)
+        if root == i:
+            number[i] = n_pieces
             n_pieces += 1
+        else:
+            number[i] = number[root]
+    for y in range(height):
+        for x in range(width):
+            pieces[y, x] = number[pieces[y, x]]
     return pieces, n_pieces
 
 
 @numba.njit(cache=True)
-def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: float) -> IntArray:
+def _sums(pieces: IntArray, colour: FloatArray, n_pieces: int) -> tuple[FloatArray, FloatArray]:
+    """Area (n,) and sum of colours (n, D) of the pieces."""
     height, width = pieces.shape
-    depth = colour.shape[2]
     area = np.zeros(n_pieces)
-    total = np.zeros((n_pieces, depth))
+    total = np.zeros((n_pieces, colour.shape[2]))
     for y in range(height):
         for x in range(width):
             i = pieces[y, x]
             area[i] += 1.0
-            for d in range(depth):
+            for d in range(colour.shape[2]):
                 total[i, d] += colour[y, x, d]
+    return area, total
+
+
+@numba.njit(cache=True)
+def _small_pairs(pieces: IntArray, area: FloatArray, min_area: float) -> IntArray:
+    """Pairs (i, j) of touching pieces of which one is too small, some more than once: (m, 2)."""
+    height, width = pieces.shape
+    pairs = np.empty((2 * pieces.size, 2), dtype=np.int32)
+    m = 0
+    for y in range(height):
+        for x in range(width):
+            i = pieces[y, x]
+            for step in range(2):
+                v = y + step
+                u = x + 1 - step
+                if v == height or u == width or pieces[v, u] == i:
+                    continue
+                j = pieces[v, u]
+                if area[i] < min_area or area[j] < min_area:
+                    pairs[m, 0] = i
+                    pairs[m, 1] = j
+                    m += 1
+    return pairs[:m]
+
+
+@numba.njit(cache=True)
+def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: float) -> IntArray:
+    area, total = _sums(pieces, colour, n_pieces)
+    pairs = _small_pairs(pieces, area, min_area)
+    depth = colour.shape[2]
     parent = np.arange(n_pieces)
     best = np.empty(n_pieces, dtype=np.int64)
     distance = np.empty(n_pieces)
     while True:
         best[:] = -1
         distance[:] = np.inf
-        for y in range(height):
-            for x in range(width):
-                for step in range(2):
-                    v = y + step
-                    u = x + 1 - step
-                    if v >= height or u >= width or pieces[y, x] == pieces[v, u]:
-                        continue
-                    i = _find(parent, pieces[y, x])
-                    j = _find(parent, pieces[v, u])
-                    if i == j or (area[i] >= min_area and area[j] >= min_area):
-                        continue
-                    between = 0.0
-                    for d in range(depth):
-                        difference = total[i, d] / area[i] - total[j, d] / area[j]
-                        between += difference * difference
-                    if area[i] < min_area and (
-                        between < distance[i] or (between == distance[i] and j < best[i])
-                    ):
-                        distance[i] = between
-                        best[i] = j
-                    if area[j] < min_area and (
-                        between < distance[j] or (between == distance[j] and i < best[j])
-                    ):
-                        distance[j] = between
-                        best[j] = i
+        left = 0
+        for m in range(pairs.shape[0]):
+            i = _find(parent, pairs[m, 0])
+            j = _find(parent, pairs[m, 1])
+            if i == j or (area[i] >= min_area and area[j] >= min_area):
+                continue
+            # no other pair matters in a later round: pieces only grow
+            pairs[left, 0] = i
+            pairs[left, 1] = j
+            left += 1
+            between = 0.0
+            for d in range(depth):
+                difference = total[i, d] / area[i] - total[j, d] / area[j]
+                between += difference * difference
+            for small, other in ((i, j), (j, i)):
+                nearer = between < distance[small]
+                if nearer or (between == distance[small] and other < best[small]):
+                    if area[small] < min_area:
+                        distance[small] = between
+                        best[small] = other
+        pairs = pairs[:left]
         waiting = np.flatnonzero(best >= 0)
         if waiting.size == 0:
             return parent

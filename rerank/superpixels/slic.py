@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from skimage.color import rgb2lab
-from skimage.segmentation import slic
 
 from rerank.errors import InputError
+from rerank.superpixels.cie_lab import lab_image
 from rerank.superpixels.connectivity import merge_fragments
+from rerank.superpixels.local_kmeans import Grid, local_kmeans
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -81,19 +82,20 @@ def slic_superpixels(
     height, width = image.shape[:2]
     if n_segments == 1 or height * width == 1:
         return np.zeros((height, width), dtype=np.int32)
-    assignment = slic(
-        image,
-        n_segments=min(n_segments, height * width),
-        compactness=compactness,
-        sigma=sigma,
-        max_num_iter=n_iterations,
-        enforce_connectivity=False,
-        start_label=0,
-        channel_axis=-1,
+    lab = lab_image(image)
+    n_cells = min(n_segments, height * width)
+    assignment = local_kmeans(
+        _smoothed_planes(lab, sigma), Grid.of(height, width, n_cells), compactness, n_iterations
     )
-    return merge_fragments(
-        assignment, lab_image(image), min_area_fraction * image[..., 0].size / n_segments
-    )
+    return merge_fragments(assignment, lab, min_area_fraction * height * width / n_segments)
+
+
+def _smoothed_planes(lab: FloatArray, sigma: float) -> FloatArray:
+    """Lab under a Gaussian that ends at four sigma: (H, W, 3) in, (3, H, W) out."""
+    size = 2 * int(4 * sigma + 0.5) + 1
+    if size > 1:
+        lab = cv2.GaussianBlur(lab, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.ascontiguousarray(lab.transpose(2, 0, 1))
 
 
 def check_image(image: Array, where: str = "") -> Array:
@@ -122,9 +124,3 @@ def check_image(image: Array, where: str = "") -> Array:
             f"got shape {image.shape} of {image.dtype}"
         )
     return image
-
-
-def lab_image(image: Array) -> FloatArray:
-    """CIE Lab of an RGB image: (H, W, 3) uint8 in, float32 out (L 0..100, a and b about ±100)."""
-    lab: FloatArray = rgb2lab(np.asarray(image).astype(np.float32) / np.float32(255))
-    return lab
