@@ -29,31 +29,35 @@ _XYZ = (
 def lab_image(image: Array) -> FloatArray:
     """CIE Lab of an RGB image: (H, W, 3) uint8 in, float32 out (L 0..100, a and b about ±100).
 
-    Equal to `skimage.color.rgb2lab` up to 1e-3, and some eight times as fast; the Lab of OpenCV
+    Equal to `skimage.color.rgb2lab` up to 1e-3, and some six times as fast; the Lab of OpenCV
     5.0 is 0.4 off.
     """
-    lab: FloatArray = _lab(np.ascontiguousarray(image, dtype=np.uint8), _LINEAR, _XYZ)
-    return lab
+    return np.ascontiguousarray(lab_planes(image).transpose(1, 2, 0))
+
+
+def lab_planes(image: Array) -> FloatArray:
+    """CIE Lab as `lab_image` has it, channels first: (3, H, W) float32."""
+    planes: FloatArray = _lab(np.ascontiguousarray(image, dtype=np.uint8), _LINEAR, _XYZ)
+    return planes
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _lab(image: Array, linear: FloatArray, xyz: FloatArray) -> FloatArray:
     height, width, _ = image.shape
-    lab = np.empty((height, width, 3), dtype=np.float32)
+    planes = np.empty((3, height, width), dtype=np.float32)
     light = np.empty((3, width), dtype=np.float32)
     curve = np.empty((3, width), dtype=np.float32)
     for y in range(height):
-        row = image[y]
         for x in range(width):
             for c in range(3):
-                light[c, x] = linear[row[x, c]]
+                light[c, x] = linear[image[y, x, c]]
         for c in range(3):
             _curve(light, xyz[c], curve[c])
         for x in range(width):
-            lab[y, x, 0] = np.float32(116) * curve[1, x] - np.float32(16)
-            lab[y, x, 1] = np.float32(500) * (curve[0, x] - curve[1, x])
-            lab[y, x, 2] = np.float32(200) * (curve[1, x] - curve[2, x])
-    return lab
+            planes[0, y, x] = np.float32(116) * curve[1, x] - np.float32(16)
+            planes[1, y, x] = np.float32(500) * (curve[0, x] - curve[1, x])
+            planes[2, y, x] = np.float32(200) * (curve[1, x] - curve[2, x])
+    return planes
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from rerank.superpixels.local_kmeans import sums_over_regions
 from rerank.types import FloatArray, IntArray
 
 
-def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -> IntArray:
+def merge_fragments(assignment: IntArray, planes: FloatArray, min_area: float) -> IntArray:
     """Split an assignment into 4-connected pieces and merge the small ones away.
 
     A piece smaller than `min_area` joins the neighbouring piece of the most similar mean colour,
@@ -20,7 +21,7 @@ def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -
     ----------
     assignment : (H, W) int32
         Cluster of each pixel; clusters may be in several pieces.
-    colour : (H, W, D) float32
+    planes : (3, H, W) float32
         Colour by which neighbours are compared.
     min_area : float
         Least area of a superpixel in pixels.
@@ -33,10 +34,10 @@ def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -
     # scikit-image's own merging (`enforce_connectivity`) ignores colour.
     pieces, n_pieces = _connected_pieces(np.ascontiguousarray(assignment, dtype=np.int32))
     parent = _merge_small(
-        pieces, np.ascontiguousarray(colour, dtype=np.float32), n_pieces, float(min_area)
+        pieces, np.ascontiguousarray(planes, dtype=np.float32), n_pieces, float(min_area)
     )
-    numbered: IntArray = _renumber(pieces, parent)
-    return numbered
+    _renumber(pieces, parent)
+    return pieces
 
 
 @numba.njit(cache=True)
@@ -88,21 +89,6 @@ def _connected_pieces(assignment: IntArray) -> tuple[IntArray, int]:
 
 
 @numba.njit(cache=True)
-def _sums(pieces: IntArray, colour: FloatArray, n_pieces: int) -> tuple[FloatArray, FloatArray]:
-    """Area (n,) and sum of colours (n, D) of the pieces."""
-    height, width = pieces.shape
-    area = np.zeros(n_pieces)
-    total = np.zeros((n_pieces, colour.shape[2]))
-    for y in range(height):
-        for x in range(width):
-            i = pieces[y, x]
-            area[i] += 1.0
-            for d in range(colour.shape[2]):
-                total[i, d] += colour[y, x, d]
-    return area, total
-
-
-@numba.njit(cache=True)
 def _small_pairs(pieces: IntArray, area: FloatArray, min_area: float) -> IntArray:
     """Pairs (i, j) of touching pieces of which one is too small, some more than once: (m, 2)."""
     height, width = pieces.shape
@@ -125,10 +111,10 @@ def _small_pairs(pieces: IntArray, area: FloatArray, min_area: float) -> IntArra
 
 
 @numba.njit(cache=True)
-def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: float) -> IntArray:
-    area, total = _sums(pieces, colour, n_pieces)
+def _merge_small(pieces: IntArray, planes: FloatArray, n_pieces: int, min_area: float) -> IntArray:
+    area, sums = sums_over_regions(planes, pieces, n_pieces)
+    total = sums[:, 2:]
     pairs = _small_pairs(pieces, area, min_area)
-    depth = colour.shape[2]
     parent = np.arange(n_pieces)
     best = np.empty(n_pieces, dtype=np.int64)
     distance = np.empty(n_pieces)
@@ -146,7 +132,7 @@ def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: 
             pairs[left, 1] = j
             left += 1
             between = 0.0
-            for d in range(depth):
+            for d in range(3):
                 difference = total[i, d] / area[i] - total[j, d] / area[j]
                 between += difference * difference
             for small, other in ((i, j), (j, i)):
@@ -168,21 +154,22 @@ def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: 
                 continue
             parent[i] = other
             area[other] += area[i]
-            for d in range(depth):
+            for d in range(3):
                 total[other, d] += total[i, d]
 
 
 @numba.njit(cache=True)
-def _renumber(pieces: IntArray, parent: IntArray) -> IntArray:
+def _renumber(pieces: IntArray, parent: IntArray) -> None:
     height, width = pieces.shape
     number = np.full(parent.size, -1, dtype=np.int32)
-    numbered = np.empty((height, width), dtype=np.int32)
     n_used = 0
     for y in range(height):
         for x in range(width):
-            root = _find(parent, pieces[y, x])
-            if number[root] < 0:
-                number[root] = n_used
-                n_used += 1
-            numbered[y, x] = number[root]
-    return numbered
+            i = pieces[y, x]
+            if number[i] < 0:
+                root = _find(parent, i)
+                if number[root] < 0:
+                    number[root] = n_used
+                    n_used += 1
+                number[i] = number[root]
+            pieces[y, x] = number[i]

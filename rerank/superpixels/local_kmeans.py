@@ -24,13 +24,21 @@ class Grid(NamedTuple):
         return cls(rows, min(max(round(n_cells / rows), 1), width))
 
 
+# half the side of a centre's window, in sides of a cell
+_REACH = 1.5
+# its square times that of any distance is a float32
+_MOST = 1e12
+
+
 def local_kmeans(planes: FloatArray, grid: Grid, compactness: float, n_iterations: int) -> IntArray:
     """Cluster pixels by colour and position (Achanta et al. 2012, Algorithm 1).
 
     With S the larger side of a cell, the distance of a pixel from a centre is, squared,
     ``|colours' difference|^2 + (compactness / S)^2 |positions' difference|^2`` (their Eq. 3). A
-    centre is compared with the pixels at most S rows and columns away; at a tie the first centre
-    wins. The centres start in the middle of the cells, with the colour that is there.
+    centre is compared with the pixels at most 1.5 S rows and columns away: S, as in the paper,
+    follows borders less well, and 2 S no better.
+    A pixel that no window reaches keeps its cluster. At a tie the first centre wins. The centres start
+    in the middle of the cells, with the colour that is there.
 
     Parameters
     ----------
@@ -51,13 +59,13 @@ def local_kmeans(planes: FloatArray, grid: Grid, compactness: float, n_iteration
     _, height, width = planes.shape
     step = max(height / grid.rows, width / grid.columns)
     centres = _first_centres(planes, grid.rows, grid.columns)
-    weight = np.float32((compactness / step) ** 2)
-    assignment: IntArray = _cluster(planes, centres, step, weight, n_iterations)
+    weight = np.float32(min(compactness / step, _MOST) ** 2)
+    assignment: IntArray = _cluster(planes, centres, _REACH * step, weight, n_iterations)
     return assignment
 
 
 def _first_centres(planes: FloatArray, rows: int, columns: int) -> FloatArray:
-    """Row, column and colours of the middle of each cell, in raster order: (n, 2 + D) float32."""
+    """Row, column and colours of the middle of each cell, in raster order: (n, 5) float32."""
     _, height, width = planes.shape
     y = (np.arange(rows) + 0.5) * height / rows - 0.5
     x = (np.arange(columns) + 0.5) * width / columns - 0.5
@@ -68,7 +76,7 @@ def _first_centres(planes: FloatArray, rows: int, columns: int) -> FloatArray:
 
 @numba.njit(cache=True)
 def _cluster(
-    planes: FloatArray, centres: FloatArray, step: float, weight: float, n_iterations: int
+    planes: FloatArray, centres: FloatArray, reach: float, weight: float, n_iterations: int
 ) -> IntArray:
     assignment = np.zeros(planes.shape[1:], dtype=np.int32)
     nearest = np.empty(planes.shape[1:], dtype=np.float32)
@@ -78,7 +86,7 @@ def _cluster(
             _move(planes, assignment, centres)
         nearest[:] = np.inf
         for k in range(centres.shape[0]):
-            _claim(planes, columns, centres[k], (step, weight, k), nearest, assignment)
+            _claim(planes, columns, centres[k], (reach, weight, k), nearest, assignment)
     return assignment
 
 
@@ -93,12 +101,12 @@ def _claim(
 ) -> None:
     """Give a centre the pixels of its window that are closer to it than to those before it."""
     height, width = nearest.shape
-    step, weight, k = cluster
+    reach, weight, k = cluster
     y, x, p, q, r = centre[0], centre[1], centre[2], centre[3], centre[4]
     first, second, third = planes[0], planes[1], planes[2]
     # indices without a sign let the compiler use vector instructions
-    top, bottom = np.uint64(max(math.ceil(y - step), 0)), np.uint64(min(y + step + 1, height))
-    left, right = np.uint64(max(math.ceil(x - step), 0)), np.uint64(min(x + step + 1, width))
+    top, bottom = np.uint64(max(math.ceil(y - reach), 0)), np.uint64(min(y + reach + 1, height))
+    left, right = np.uint64(max(math.ceil(x - reach), 0)), np.uint64(min(x + reach + 1, width))
     label = np.int32(k)
     for v in range(top, bottom):
         below = weight * ((np.float32(v) - y) * (np.float32(v) - y))
@@ -114,29 +122,51 @@ def _claim(
 @numba.njit(cache=True)
 def _move(planes: FloatArray, assignment: IntArray, centres: FloatArray) -> None:
     """Set each centre to the mean of its pixels; one without pixels stays."""
+    area, sums = sums_over_regions(planes, assignment, centres.shape[0])
+    for k in range(area.size):
+        if area[k] > 0:
+            for d in range(sums.shape[1]):
+                centres[k, d] = sums[k, d] / area[k]
+
+
+@numba.njit(cache=True)
+def sums_over_regions(
+    planes: FloatArray, regions: IntArray, n: int
+) -> tuple[FloatArray, FloatArray]:
+    """Add up row, column and values of the pixels of each region, a run of a row at a time.
+
+    Parameters
+    ----------
+    planes : (3, H, W) float32
+    regions : (H, W) int32
+        Region of each pixel, 0..n-1; some may be empty.
+    n : int
+
+    Returns
+    -------
+    area : (n,) float64
+    sums : (n, 5) float64
+    """
     first, second, third = planes[0], planes[1], planes[2]
-    height, width = assignment.shape
-    sums = np.zeros((centres.shape[0], 5))
-    area = np.zeros(centres.shape[0], dtype=np.int64)
+    height, width = regions.shape
+    area = np.zeros(n)
+    sums = np.zeros((n, 5))
     for y in range(height):
         start = 0
         while start < width:
-            k = assignment[y, start]
+            i = regions[y, start]
             p, q, r = 0.0, 0.0, 0.0
             end = start
-            while end < width and assignment[y, end] == k:
+            while end < width and regions[y, end] == i:
                 p += first[y, end]
                 q += second[y, end]
                 r += third[y, end]
                 end += 1
-            area[k] += end - start
-            sums[k, 0] += (end - start) * y
-            sums[k, 1] += (end - start) * (start + end - 1) * 0.5
-            sums[k, 2] += p
-            sums[k, 3] += q
-            sums[k, 4] += r
+            area[i] += end - start
+            sums[i, 0] += (end - start) * y
+            sums[i, 1] += (end - start) * (start + end - 1) * 0.5
+            sums[i, 2] += p
+            sums[i, 3] += q
+            sums[i, 4] += r
             start = end
-    for k in range(area.size):
-        if area[k] > 0:
-            for d in range(5):
-                centres[k, d] = sums[k, d] / area[k]
+    return area, sums

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.superpixels.cie_lab import lab_image
+from rerank.superpixels.cie_lab import lab_planes
 from rerank.superpixels.connectivity import merge_fragments
 from rerank.superpixels.local_kmeans import Grid, local_kmeans
 from rerank.types import Array, FloatArray, IntArray
@@ -15,9 +15,9 @@ from rerank.types import Array, FloatArray, IntArray
 def slic_superpixels(
     image: Array,
     n_segments: int = 600,
-    compactness: float = 10.0,
+    compactness: float = 8.0,
     sigma: float = 0.7,
-    n_iterations: int = 5,
+    n_iterations: int = 7,
     min_area_fraction: float = 0.25,
 ) -> IntArray:
     """Cut an image into about `n_segments` superpixels of similar colour.
@@ -82,20 +82,19 @@ def slic_superpixels(
     height, width = image.shape[:2]
     if n_segments == 1 or height * width == 1:
         return np.zeros((height, width), dtype=np.int32)
-    lab = lab_image(image)
-    n_cells = min(n_segments, height * width)
-    assignment = local_kmeans(
-        _smoothed_planes(lab, sigma), Grid.of(height, width, n_cells), compactness, n_iterations
-    )
-    return merge_fragments(assignment, lab, min_area_fraction * height * width / n_segments)
+    planes = _smoothed(lab_planes(image), sigma)
+    grid = Grid.of(height, width, min(n_segments, height * width))
+    assignment = local_kmeans(planes, grid, compactness, n_iterations)
+    return merge_fragments(assignment, planes, min_area_fraction * height * width / n_segments)
 
 
-def _smoothed_planes(lab: FloatArray, sigma: float) -> FloatArray:
-    """Lab under a Gaussian that ends at four sigma: (H, W, 3) in, (3, H, W) out."""
+def _smoothed(planes: FloatArray, sigma: float) -> FloatArray:
+    """Put planes (D, H, W) under a Gaussian that ends at four sigma, in place."""
     size = 2 * int(4 * sigma + 0.5) + 1
     if size > 1:
-        lab = cv2.GaussianBlur(lab, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
-    return np.ascontiguousarray(lab.transpose(2, 0, 1))
+        for plane in planes:
+            cv2.GaussianBlur(plane, (size, size), sigma, plane, borderType=cv2.BORDER_REFLECT)
+    return planes
 
 
 def check_image(image: Array, where: str = "") -> Array:
