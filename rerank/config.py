@@ -61,7 +61,7 @@ class SuperpixelSettings(Settings):
     """SLIC (Achanta et al. 2012)."""
 
     n_segments: Count = 500
-    compactness: Positive = 10.0
+    compactness: Positive = 8.0
 
 
 class BackboneSettings(Settings):

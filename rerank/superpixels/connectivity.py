@@ -136,11 +136,12 @@ def _merge_small(pieces: IntArray, planes: FloatArray, n_pieces: int, min_area: 
                 difference = total[i, d] / area[i] - total[j, d] / area[j]
                 between += difference * difference
             for small, other in ((i, j), (j, i)):
-                nearer = between < distance[small]
-                if nearer or (between == distance[small] and other < best[small]):
-                    if area[small] < min_area:
-                        distance[small] = between
-                        best[small] = other
+                if area[small] < min_area and (
+                    between < distance[small]
+                    or (between == distance[small] and other < best[small])
+                ):
+                    distance[small] = between
+                    best[small] = other
         pairs = pairs[:left]
         waiting = np.flatnonzero(best >= 0)
         if waiting.size == 0:

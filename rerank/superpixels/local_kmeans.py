@@ -20,7 +20,7 @@ class Grid(NamedTuple):
     @classmethod
     def of(cls, height: int, width: int, n_cells: int) -> Grid:
         """The grid of about `n_cells` nearly square cells that are no smaller than a pixel."""
-        rows = min(max(round(math.sqrt(n_cells * height / width)), 1), height)
+        rows = min(max(round(math.sqrt(n_cells * height / width)), 1), height, n_cells)
         return cls(rows, min(max(round(n_cells / rows), 1), width))
 
 
@@ -36,9 +36,9 @@ def local_kmeans(planes: FloatArray, grid: Grid, compactness: float, n_iteration
     With S the larger side of a cell, the distance of a pixel from a centre is, squared,
     ``|colours' difference|^2 + (compactness / S)^2 |positions' difference|^2`` (their Eq. 3). A
     centre is compared with the pixels at most 1.5 S rows and columns away: S, as in the paper,
-    follows borders less well, and 2 S no better.
-    A pixel that no window reaches keeps its cluster. At a tie the first centre wins. The centres start
-    in the middle of the cells, with the colour that is there.
+    follows borders less well, and 2 S no better. A pixel that no window reaches keeps its cluster.
+    At a tie the first centre wins. The centres start in the middle of the cells, with the colour
+    that is there.
 
     Parameters
     ----------

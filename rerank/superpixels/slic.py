@@ -23,10 +23,11 @@ def slic_superpixels(
     """Cut an image into about `n_segments` superpixels of similar colour.
 
     The clustering is SLIC (Achanta et al. 2012: k-means over Lab colour and position, each centre
-    searching its own neighbourhood) as scikit-image implements it. The pieces that it leaves
-    disconnected are not given to whichever neighbour comes first but kept where they are large
-    enough and otherwise joined to the neighbour of the most similar colour, which at the same
-    number of superpixels follows thin objects better.
+    searching its own neighbourhood), on Lab as it is: unlike scikit-image's, it does not stretch
+    the image's own range of values first, so a superpixel does not depend on pixels far away.
+    The pieces that it leaves disconnected are not given to whichever neighbour comes first but
+    kept where they are large enough and otherwise joined to the neighbour of the most similar
+    colour, which at the same number of superpixels follows thin objects better.
 
     Parameters
     ----------
@@ -36,9 +37,10 @@ def slic_superpixels(
         Number of superpixels asked for, at least 1; the result has about as many, and never more
         than it has pixels.
     compactness : float
-        Weight of position against colour, greater than 0; higher gives rounder superpixels.
+        Weight of position against colour, greater than 0; higher gives rounder superpixels. The
+        distance of one cell's side weighs as much as a difference of this much in Lab.
     sigma : float
-        Width of the Gaussian that smooths the image first, in pixels; 0 for none.
+        Width of the Gaussian that smooths Lab first, in pixels; 0 for none.
     n_iterations : int
         Rounds of k-means, at least 1.
     min_area_fraction : float
