@@ -19,7 +19,19 @@ class Grid(NamedTuple):
 
     @classmethod
     def of(cls, height: int, width: int, n_cells: int) -> Grid:
-        """The grid of about `n_cells` nearly square cells that are no smaller than a pixel."""
+        """The grid of about `n_cells` nearly square cells.
+
+        Parameters
+        ----------
+        height, width : int
+            Of the image, in pixels; a cell is no smaller than a pixel.
+        n_cells : int
+            At least 1.
+
+        Returns
+        -------
+        Grid
+        """
         rows = min(max(round(math.sqrt(n_cells * height / width)), 1), height, n_cells)
         return cls(rows, min(max(round(n_cells / rows), 1), width))
 
@@ -76,7 +88,7 @@ def _first_centres(planes: FloatArray, rows: int, columns: int) -> FloatArray:
 
 @numba.njit(cache=True)
 def _cluster(
-    planes: FloatArray, centres: FloatArray, reach: float, weight: float, n_iterations: int
+    planes: FloatArray, centres: FloatArray, reach: float, weight: np.float32, n_iterations: int
 ) -> IntArray:
     assignment = np.zeros(planes.shape[1:], dtype=np.int32)
     nearest = np.empty(planes.shape[1:], dtype=np.float32)
@@ -95,7 +107,7 @@ def _claim(
     planes: FloatArray,
     columns: FloatArray,
     centre: FloatArray,
-    cluster: tuple[float, float, int],
+    cluster: tuple[float, np.float32, int],
     nearest: FloatArray,
     assignment: IntArray,
 ) -> None:
