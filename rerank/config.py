@@ -73,7 +73,7 @@ class SuperpixelSettings(Settings):
     """
 
     n_segments: typing.Annotated[Count | None, BeforeValidator(_none_if_auto)] = None
-    compactness: Positive = 10.0
+    compactness: Positive = 8.0
 
     def number(self, height: int, width: int) -> int:
         """How many superpixels an image gets.
