@@ -551,7 +551,7 @@ class ProposeSettings(Settings):
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
-    potts_weight: NonNegative = 1.5
+    potts_weight: NonNegative = 1.0
     contrast_scale: NonNegative = 4.0
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"

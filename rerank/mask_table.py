@@ -29,7 +29,7 @@ from rerank.superpixels import labels_of_regions, slic_superpixels, split_at_bor
 from rerank.types import VOID, Array, FloatArray, IntArray
 
 #: Of the CRF that says how probable a mask is.
-_ENERGY = EnergySettings(potts_weight=1.5, contrast_scale=4.0)
+_ENERGY = EnergySettings(potts_weight=1.0, contrast_scale=4.0)
 
 
 @dataclass(frozen=True, eq=False)

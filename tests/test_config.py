@@ -42,7 +42,7 @@ def test_own_maps_need_nothing_more() -> None:
     assert recipe.ranking.groups == ("summary",)
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
     assert load_recipe("own_maps").ranking.groups == ("summary",)
-    assert recipe.crf.preferred == (1.5, 4.0) and not recipe.features.edges
+    assert recipe.crf.preferred == (1.0, 4.0) and not recipe.features.edges
     usual = ProposeSettings()
     assert recipe.crf.preferred == (usual.potts_weight, usual.contrast_scale)
 
