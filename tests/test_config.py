@@ -48,7 +48,7 @@ def test_own_maps_need_nothing_more() -> None:
 
 
 def test_preferred_settings_are_among_those_that_are_tried() -> None:
-    assert build_recipe(OWN, "x", ["crf.potts_weights=[0.5, 1]"]).crf.preferred is None
+    assert build_recipe(OWN, "x", ["crf.potts_weights=[0.5, 2]"]).crf.preferred is None
     assert build_recipe(OWN, "x", ["crf.parameters=structured_svm"]).crf.preferred is None
     assert build_recipe(OWN, "x", ["crf.preferred=null"]).crf.preferred is None
     with pytest.raises(ConfigError, match="potts_weights must hold 9; add it, or set preferred"):
