@@ -326,8 +326,18 @@ def plain_docstring(*event: Any) -> None:
         lines[index] = re.sub(r"(?<![\w`])\|(?=\w)", r"\\|", line)
 
 
+def list_the_rest(app: Any, docname: str, source: list[str]) -> None:
+    """Put pages that no list names where a list says `THE_REST`, so that none is out of reach."""
+    if docname in ("index", "results/index"):
+        folder = (DOCS / docname).parent
+        names = sorted({path.stem for path in folder.glob("*.md")} - {"index"})
+        rest = [name for name in names if not re.search(rf"\b{name}\b", source[0])]
+        source[0] = source[0].replace("THE_REST\n", "".join(f"{name}\n" for name in rest))
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register with Sphinx; the pages are written before it reads its sources."""
     app.connect("config-inited", lambda app, config: write_pages())
+    app.connect("source-read", list_the_rest)
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
