@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank.errors import ConfigError
 from rerank.recipe_defaults import resolve_automatic
+from rerank.safe_yaml import MOST_BYTES, read_yaml
 from rerank.suggestions import did_you_mean
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +37,15 @@ class Settings(BaseModel):
     """Base of all settings: frozen, no unknown keys, no silent conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _as_file_name(name: str) -> str:
+    """The name, if a folder can have it: the work folder is called by it where none is named."""
+    if len(name) > 100 or re.fullmatch(r"\w[\w .+-]*", name) is None:
+        raise ValueError(
+            "a name is of at most 100 letters, digits, spaces and _ . + -, and begins with a letter"
+        )
+    return name
 
 
 class DatasetSettings(Settings):
@@ -430,7 +440,7 @@ class Recipe(Settings):
     fold, each as the models of its own fold predict it, and nothing is fitted twice.
     """
 
-    name: str
+    name: typing.Annotated[str, pydantic.AfterValidator(_as_file_name)]
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
@@ -572,16 +582,6 @@ class ProposeSettings(Settings):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number, as YAML 1.2 and JSON do; YAML 1.1 reads it as a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
 #: Keys of earlier versions and what they are called now.
 RENAMED_KEYS = {
     "posterior": "auxiliary",
@@ -625,15 +625,20 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         with resources.as_file(resources.files("rerank") / "recipes" / f"{name}.yaml") as path:
             return load_recipe(path, overrides)
     path = Path(recipe)
+    if path.is_dir():
+        raise ConfigError(f"{path}: a folder; a recipe is a YAML file")
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such recipe") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: a folder; a recipe is a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such recipe")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        tree = read_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     return build_recipe(tree, str(path), overrides)
 
@@ -679,7 +684,10 @@ def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
 def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: a recipe is a mapping of settings, got {type(tree).__name__}")
-    found: dict[str, Any] = json.loads(json.dumps(tree, default=str))
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(tree, default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: not settings ({error})") from None
     for override in overrides:
         _apply(found, override)
     return found
@@ -736,8 +744,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected KEY.KEY=VALUE, such as ranking.C=0.1")
     try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except ValueError:
         raise ConfigError(f"--set {override}: the value is not YAML") from None
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})

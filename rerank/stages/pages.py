@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.config import Recipe, dump_recipe
 from rerank.engine.hdf5 import read_strings, write_array
+from rerank.engine.manifest import software_versions
 from rerank.engine.stage import Job, read_image
-from rerank.engine.store import software_versions
 from rerank.evidence.grid_cells import enlarge
 from rerank.metrics import IntersectionUnion, OracleCurve, image_iou
 from rerank.reports import (
