@@ -55,10 +55,12 @@ def add(commands: Commands) -> None:
     verify = add_command(commands, "verify", _verify, "read every byte of every artefact")
     add_work(verify)
     verify.add_argument("--repair", action="store_true", help="recompute what is damaged")
+    add_json(verify)
     add_execution(verify)
     gc = add_command(commands, "gc", _gc, "remove what the last recipe does not use")
     add_work(gc)
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    add_json(gc)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -136,6 +138,9 @@ def _verify(options: argparse.Namespace) -> int:
             if getattr(options, name) != default:
                 raise ConfigError(f"--{name} goes with --repair: verify alone runs no task")
         problems = verify(options.work)
+    if options.json:
+        show(options, {"mended": mended, "problems": problems}, "")
+        return FAILED if problems else DONE
     if not options.quiet:
         for line in mended:
             print(f"mended: {line.rpartition(';')[0] or line}")
@@ -152,6 +157,10 @@ def _gc(options: argparse.Namespace) -> int:
     from rerank.applications.upkeep import collect_garbage
 
     found = collect_garbage(options.work, options.dry_run)
+    if options.json:
+        files = [str(path) for path in found.paths]
+        show(options, {"dry_run": options.dry_run, "files": files, "bytes": found.bytes}, "")
+        return DONE
     if options.dry_run:
         for path in found.paths:
             print(path)

@@ -121,9 +121,10 @@ ACTS: dict[str, dict[str, str]] = {
     "verify": {
         "--work": "test_verify",
         "--repair": "test_verify",
+        "--json": "test_verify",
         **dict.fromkeys(EXECUTION, "test_it_arrives"),
     },
-    "gc": {"--work": "test_gc", "--dry-run": "test_gc"},
+    "gc": dict.fromkeys(("--work", "--dry-run", "--json"), "test_gc"),
     **{
         name: dict.fromkeys(("--work", "--out", "--json"), "test_analyses")
         | dict.fromkeys(EXECUTION, "test_it_arrives")
@@ -832,6 +833,9 @@ def test_verify(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged.write_bytes(b"")
     assert main(["verify", "--work", str(copy)]) == 1
     assert str(damaged) in capsys.readouterr().out and damaged.read_bytes() == b""
+    assert main(["verify", "--work", str(copy), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["mended"] == [] and str(damaged) in found["problems"][0]
     assert main(["verify", "--work", str(copy), "--repair", "--jobs", "1"]) == 0
     assert damaged.stat().st_size > 0
 
@@ -848,6 +852,9 @@ def test_gc(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gc", "--work", str(copy), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert str(unreached) in out and "Would remove 1 files" in out and unreached.exists()
+    assert main(["gc", "--work", str(copy), "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dry_run"] and found["files"] == [str(unreached)]
     assert main(["gc", "--work", str(copy)]) == 0
     assert "Removed 1 files" in capsys.readouterr().out
     assert stranger.exists()
