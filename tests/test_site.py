@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rerank.config import ProposeSettings, Recipe
+from rerank.config import GateSettings, ProposeSettings, Recipe
 from rerank.stages import declarations
 from rerank.stages.pipeline import STAGES
 
