@@ -28,7 +28,7 @@ extensions = [
 exclude_patterns = ["_site", "_build"]
 # A name in single backquotes is code in docstrings, as it is in Markdown.
 default_role = "literal"
-nitpicky = False
+smartquotes = False
 myst_heading_anchors = 4
 myst_fence_as_directive = ["math"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]

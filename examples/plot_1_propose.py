@@ -24,9 +24,8 @@ truth = np.where(sample.labels == 255, 0, sample.labels)
 scores = 2.8 * np.eye(n_classes)[truth] + rng.normal(0, 0.5, (96, 128, n_classes))
 for _ in range(60):
     row, column, label = rng.integers(0, (96, 128, n_classes))
-    scores[max(row - 9, 0) : row + 9, max(column - 12, 0) : column + 12, label] += rng.normal(
-        0, 1.6
-    )
+    top, left = max(row - 9, 0), max(column - 12, 0)
+    scores[top : row + 9, left : column + 12, label] += rng.normal(0, 1.6)
 probabilities = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
 
 # %%

@@ -44,10 +44,10 @@ def test_every_setting_has_its_effect() -> None:
         assert set(note) <= {"unit", "effect"}, name
     for setting in PAGES.settings_of(ProposeSettings):
         assert notes.get(f"propose.{setting.name}") or PAGES._shared(setting.name, notes), setting
-    default = Recipe.model_fields["gate"].get_default().level
-    assert (
-        f"| `gate.level` | `{default}` | number, above 0, below 1 | share" in PAGES.settings_page()
+    row = (
+        f"| `gate.level` | `{GateSettings().level}` | number, above 0, below 1 | share of images |"
     )
+    assert row in PAGES.settings_page()
 
 
 def test_no_stage_is_missing_from_the_page_of_files() -> None:

@@ -230,7 +230,8 @@ def commands_page() -> str:
 
     parser = importlib.import_module("rerank.cli.main")._parser()
     parts = ["# Commands\n", _first_paragraph(parser.description) + "\n"]
-    parts.append(f"```text\n{parser.format_help().split('examples:')[1].strip()}\n```\n")
+    examples = textwrap.dedent(parser.format_help().split("examples:\n")[1].split("\n\n")[0])
+    parts.append(f"```text\n{examples}\n```\n")
     for command in commands_of(parser):
         if command.below:
             continue
