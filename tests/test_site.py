@@ -55,7 +55,7 @@ def test_no_stage_is_missing_from_the_page_of_files() -> None:
     assert re.findall(r"^## `(\w+)`$", page, re.M) == [stage.name for stage in STAGES]
     if hasattr(declarations, "contents_of"):
         empty = re.findall(r"^\| `([^`]+)` \|.*\|  \|$", page, re.M)
-        assert not empty, f"docs/_site/data_sets.toml does not say what these hold: {empty}"
+        assert not empty, f"docs/_site/data_sets.yaml does not say what these hold: {empty}"
 
 
 def test_every_command_has_its_options() -> None:

@@ -8,11 +8,12 @@ import json
 import pkgutil
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tomllib
+import yaml
 from pydantic import BaseModel
 
 HERE = Path(__file__).parent
@@ -104,7 +105,11 @@ def _takes(schema: dict[str, Any]) -> str:
 
 def setting_notes() -> dict[str, dict[str, str]]:
     """Unit and effect of each setting, by its name; those of `propose` begin with `propose.`."""
-    return tomllib.loads((HERE / "settings.toml").read_text(encoding="utf-8"))
+    return _read("settings.yaml")
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
 
 
 def settings_page() -> str:
@@ -181,7 +186,7 @@ def files_page() -> str:
     recipes["with further models"] = load_recipe(
         "own_maps", ["auxiliary.probabilities=[MORE]", "dataset.evaluate=val"]
     )
-    said = tomllib.loads((HERE / "data_sets.toml").read_text(encoding="utf-8"))
+    said = _read("data_sets.yaml")
     contents_of = getattr(declarations, "contents_of", None)
     parts = [(HERE / "files_head.md").read_text(encoding="utf-8")]
     for stage in STAGES:
