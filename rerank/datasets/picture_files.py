@@ -78,7 +78,8 @@ def _too_large(what: str, width: int = 0, height: int = 0) -> str:
 
 def _check_bmp(path: PathLike, picture: Image.Image, what: str) -> None:
     """Refuse bitmaps that Pillow misreads: grey palettes with another depth than it assumes."""
-    head = Path(path).read_bytes()[:32]
+    with open(path, "rb") as file:
+        head = file.read(32)
     old = struct.unpack_from("<I", head, _BMP_HEADER)[0] < 40
     bits = struct.unpack_from("<H", head, _BMP_OLD_BITS if old else _BMP_BITS)[0]
     assumed = {"1": 1, "L": 8}.get(picture.mode, bits)

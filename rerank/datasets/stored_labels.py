@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -61,11 +59,12 @@ def is_inverted(picture: Image.Image) -> bool:
 def _conversion(path: PathLike, picture: Image.Image) -> tuple[int, int]:
     """What Pillow multiplied the values by, and for PGM the largest value; or an error."""
     kind = picture.format
-    if kind in ("JPEG", "MPO") or (kind == "WEBP" and b"VP8L" not in Path(path).read_bytes()[:64]):
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if kind in ("JPEG", "MPO") or (kind == "WEBP" and b"VP8L" not in head):
         raise file_error(path, f"the mask is a {kind}, which changes labels", _REMEDY)
     if kind == "PNG":
-        with open(path, "rb") as file:
-            depth, colours = file.read(26)[24:26]
+        depth, colours = head[24:26]
         if depth == 16 and colours != 0:
             raise _inexact(path, "16 bits a channel in several channels")
         return (_ENLARGED.get(depth, 1), 0) if colours == 0 else (1, 0)

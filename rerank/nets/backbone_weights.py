@@ -18,6 +18,7 @@ from rerank.errors import ConfigError, DataError
 from rerank.nets.backbone import new_backbone
 from rerank.nets.caffemodel import read_caffemodel
 from rerank.nets.preprocessing import PREPROCESSINGS, Preprocessing, preprocessing_by_name
+from rerank.nets.tensor_files import load_tensors
 
 PathLike = str | Path
 
@@ -154,11 +155,7 @@ def _read_npz(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
 
 
 def _read_torch(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds, depending on how a file is damaged
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{file}: unreadable weights file: {reason}; get it again") from error
+    content = load_tensors(file, "weights file", "get it again")
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not isinstance(state, dict):
         raise DataError(f"{file}: expected a state dict, got {type(state).__name__}")
