@@ -22,7 +22,7 @@ from rerank.errors import DataError
 from rerank.types import Array
 
 #: Bytes of the largest file and of what it may decompress to.
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 26
 _TOO_LARGE = f"larger than {MOST_BYTES >> 20} MiB"
 #: Structures within structures.
 _DEEPEST = 8
@@ -71,7 +71,7 @@ def read_mat(
     Raises
     ------
     DataError
-        The file is missing, is larger than 256 MiB or decompresses to more, or is no MATLAB file
+        The file is missing, is larger than 64 MiB or decompresses to more, or is no MATLAB file
         of version 5 to 7.
     """
     file = Path(path)

@@ -61,7 +61,9 @@ class Watch:
         inside = name.startswith(self.folder)
         # What Python reads of itself is no file of the user's.
         own = name.startswith((sys.prefix, sys.base_prefix, str(ROOT / "rerank"), "/proc", "/sys"))
-        own = own or name.startswith(("/usr", "/etc/mime", "/dev/null", *filter(None, sys.path)))
+        own = own or name.startswith(
+            ("/usr", "/etc/mime", "/etc/os-release", "/dev/null", *filter(None, sys.path))
+        )
         if (writes and name != "/dev/null") or not (inside or own):
             self.found.append(f"{event} {name}")
 
