@@ -169,7 +169,7 @@ def _recipe(folders: FitFolders, overrides: Sequence[str]) -> Recipe:
 def _names_in(classes: str | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
-    if classes.isdigit():
+    if classes.isdecimal():
         if not 1 <= int(classes) <= 255:
             raise ConfigError(f"--classes {classes}: expected 1 to 255 classes")
         return tuple(str(k) for k in range(int(classes)))

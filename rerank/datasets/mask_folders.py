@@ -175,7 +175,7 @@ def read_class_names(folder: Path, given: str | None) -> list[str] | None:
     DataError
         If the number is not in 1..255, or the file cannot be read or is empty.
     """
-    if given is not None and given.isdigit():
+    if given is not None and given.isdecimal():
         count = int(given)
         if not 1 <= count <= MOST_CLASSES:
             raise DataError(f"--classes {given}: expected 1 to {MOST_CLASSES} classes")
