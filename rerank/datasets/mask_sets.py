@@ -38,10 +38,12 @@ def list_mask_sets(folder: Path, what: str) -> MaskSets:
     found: MaskSets = {}
     for path in folders_in(folder):
         masks = tuple(files_in(path, MASK_SUFFIXES))
-        names = [name_of(mask) for mask in masks]
-        if len(set(names)) < len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise file_error(path, f"two masks are called {twice}", "keep one of them")
+        by_name: dict[str, Path] = {}
+        for mask in masks:
+            other = by_name.setdefault(name_of(mask), mask)
+            if other is not mask:
+                about = f"two masks are called {name_of(mask)}, {other.name} and {mask.name}"
+                raise file_error(path, about, "keep one of them")
         if found.setdefault(composed(path.name), masks) is not masks:
             raise file_error(path, f"there are several folders for {path.name}", "keep one of them")
     for path in files_in(folder, MASK_SUFFIXES):
