@@ -9,8 +9,8 @@ import numpy as np
 
 from rerank.config import Recipe, dump_recipe
 from rerank.engine.hdf5 import read_strings, write_array
+from rerank.engine.manifest import software_versions
 from rerank.engine.stage import Job, read_image
-from rerank.engine.store import software_versions
 from rerank.evidence.grid_cells import enlarge
 from rerank.metrics import IntersectionUnion, OracleCurve, image_iou
 from rerank.reports import (
@@ -294,14 +294,15 @@ def _facts(job: Job) -> dict[str, str]:
     segnet = f"SegNet on {recipe.backbone.architecture}, {grid}x{grid} grid; "
     if not recipe.segnet.enabled:
         segnet = ""
+    n_segments = recipe.superpixels.n_segments
+    superpixels = "superpixels" if n_segments is None else f"about {n_segments} superpixels"
     with job.open("calibration") as file:
         promises = Calibration.load(file["model"], recipe)
     evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
         f"evaluation images, {job.data.train.n_classes} classes",
-        "Stage 1": f"about {recipe.superpixels.n_segments} superpixels{split}; unaries from "
-        f"{unaries}; "
+        "Stage 1": f"{superpixels}{split}; unaries from {unaries}; "
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",
