@@ -16,6 +16,8 @@ from rerank.types import Array
 
 #: A row for each image of a folder.
 SUMMARY = "scores.csv"
+#: What follows an image's name in the longest name of a file.
+LONGEST_ENDING = "_segmentation.png"
 
 
 def write_result(
