@@ -673,12 +673,15 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
 def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
     """The settings of `rerank propose`, some of them replaced by `a.b=value`.
 
+    A key may also have the prefix that it has in recipes, as in `proposals.n_proposals=10`.
+
     Raises
     ------
     ConfigError
         If a key is unknown, or a value is of a wrong type or out of range.
     """
-    return _validate(ProposeSettings, _with_overrides({}, "--set", overrides), "--set")
+    short = [override.strip().removeprefix("proposals.") for override in overrides]
+    return _validate(ProposeSettings, _with_overrides({}, "--set", short), "--set")
 
 
 def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
