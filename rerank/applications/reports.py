@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,17 @@ from rerank.config import dump_recipe
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import Execution, run_graph
 from rerank.errors import ConfigError
-from rerank.reports import TIMINGS, render_timings, to_csv
+from rerank.reports import to_csv
+from rerank.reports.run_page import (
+    IMAGES,
+    MOST_INLINE,
+    NUMBERS,
+    PAGE,
+    THUMBNAIL,
+    VIEW,
+    ShownImage,
+    run_page_files,
+)
 
 
 def write_analysis(
@@ -52,7 +64,7 @@ def write_analysis(
     return [_write(folder / name, content) for name, content in files.items()]
 
 
-def export_report(graph: Graph, folder: Path) -> Path:
+def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) -> Path:
     """Write the finished report and its timings to a folder; returns the page.
 
     Parameters
@@ -60,6 +72,8 @@ def export_report(graph: Graph, folder: Path) -> Path:
     graph : Graph
         Of a finished run.
     folder : Path
+    most_inline : int
+        As in `run_page_files`.
 
     Returns
     -------
@@ -69,13 +83,27 @@ def export_report(graph: Graph, folder: Path) -> Path:
     rows = timing_rows(graph)
     with graph.store.open(graph.task("pages").ref) as file:
         contents = {name: bytes(file["files"][name][()]) for name in file["files"]}
+        images = [
+            ShownImage(bytes(group[THUMBNAIL][()]), bytes(group[VIEW][()]))
+            for group in file["images"].values()
+        ]
     contents["timings.csv"] = to_csv(rows).encode()
     contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
-    page = contents["report.html"]
-    contents["report.html"] = page.replace(TIMINGS.encode(), render_timings(rows).encode())
-    for name, content in contents.items():
+    numbers = json.loads(contents.pop(NUMBERS))
+    page = run_page_files(numbers, images, rows, most_inline)
+    _remove_old(folder / IMAGES, page)
+    for name, content in {**contents, **page}.items():
         _write(folder / name, content)
-    return folder / "report.html"
+    return folder / PAGE
+
+
+def _remove_old(folder: Path, page: Mapping[str, bytes]) -> None:
+    """Remove views that a page before this one left in its folder."""
+    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
+        if f"{folder.name}/{path.name}" not in page:
+            path.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def timing_rows(graph: Graph) -> list[dict[str, Any]]:
