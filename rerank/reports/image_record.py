@@ -6,17 +6,15 @@ an error map or an overlay from them, so that thirty proposals cost hardly more 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rerank.datasets import overlay
-from rerank.reports.embedded_pictures import data_uri, photograph
+from rerank.reports.embedded_pictures import data_uri, exact_picture, small_photograph
 from rerank.types import Array, FloatArray, IntArray
 
 #: Width in pixels of the pictures of an image's own view, at most.
@@ -156,14 +154,14 @@ def gallery_record(seen: SeenImage, chosen: int) -> dict[str, Any]:
     -------
     dict
         Changes and reasons are about the choice against the reference (`changed`, `why`) and
-        against the best proposal (`missed`, `why_missed`). IoU is in tenths of a point.
+        against the best proposal (`missed`, `why_missed`). IoU is in hundredths of a point.
     """
     areas = seen.areas
     labelings, n_pixels = seen.labelings, float(areas.sum())
     return {
         "id": seen.image_id,
         "part": seen.part,
-        "iou": [None if np.isnan(v) else round(1000 * float(v)) for v in seen.ious],
+        "iou": [None if np.isnan(v) else round(10000 * float(v)) for v in seen.ious],
         "reference": seen.reference,
         "oracle": seen.oracle,
         "margin": short(seen.scores[chosen] - seen.scores[seen.reference]),
@@ -188,10 +186,10 @@ def view_record(seen: SeenImage) -> dict[str, Any]:
     return {
         "id": seen.image_id,
         "size": list(seen.image.shape[1::-1]),
-        "photo": data_uri(photograph(seen.image, VIEW_WIDTH)),
-        "regions": data_uri(_number_picture(_nearest(seen.superpixels, size))),
-        "truth": data_uri(_png(_nearest(seen.labels, size).astype(np.uint8))),
-        "labelings": data_uri(_png(seen.labelings.astype(np.uint8))),
+        "photo": data_uri(small_photograph(seen.image, VIEW_WIDTH)),
+        "regions": data_uri(exact_picture(_nearest(seen.superpixels, size))),
+        "truth": data_uri(exact_picture(_nearest(seen.labels, size))),
+        "labelings": data_uri(exact_picture(seen.labelings)),
         "doubt": np.rint(100 * seen.doubt).astype(int).tolist(),
         "generators": list(seen.generators),
         "parameters": [_settings(text) for text in seen.parameters],
@@ -205,7 +203,7 @@ def view_record(seen: SeenImage) -> dict[str, Any]:
 
 
 def thumbnail(seen: SeenImage, chosen: int, palette: Array) -> bytes:
-    """The image under the colours of a proposal, small, as a JPEG file.
+    """The image under the colours of a proposal, small, as a WebP file.
 
     Parameters
     ----------
@@ -223,7 +221,7 @@ def thumbnail(seen: SeenImage, chosen: int, palette: Array) -> bytes:
     painted = np.where(
         coloured[..., None], overlay(seen.image, labels, palette, 0.45), seen.image
     )
-    return photograph(painted, THUMBNAIL_WIDTH)
+    return small_photograph(painted, THUMBNAIL_WIDTH)
 
 
 def short(value: float) -> float | None:
@@ -241,7 +239,7 @@ def _settings(text: str) -> str:
 
 
 def _size(image: Array, width: int) -> tuple[int, int]:
-    """Width and height that a picture is shown at; those of `photograph`."""
+    """Width and height that a picture is shown at; those of `small_photograph`."""
     height, own = image.shape[:2]
     return (own, height) if own <= width else (width, max(1, round(height * width / own)))
 
@@ -251,15 +249,3 @@ def _nearest(values: Array, size: tuple[int, int]) -> Array:
     rows = ((np.arange(height) + 0.5) * values.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * values.shape[1] / width).astype(int)
     return values[rows[:, None], columns]
-
-
-def _number_picture(values: Array) -> bytes:
-    """Whole numbers below 2**24 as the colours of a PNG: red counts one, green 256, blue 65536."""
-    numbers = values.astype(np.int64)
-    return _png(np.stack([numbers >> shift & 255 for shift in (0, 8, 16)], 2).astype(np.uint8))
-
-
-def _png(values: Array) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(values)).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

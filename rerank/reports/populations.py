@@ -82,7 +82,10 @@ class Population:
     @property
     def lead(self) -> str:
         """What is said before its table."""
-        return LEADS[self.name] + ("" if self.network is None else NETWORK_LEAD)
+        lead = LEADS[self.name]
+        if self.name == "cross_fitted" and "final" not in self.parts:
+            lead = "Each image is judged by models and by a ranker that never saw it."
+        return lead + ("" if self.network is None else NETWORK_LEAD)
 
 
 def evaluations(population: Population, n_bootstrap: int, random_state: int) -> list[Evaluation]:

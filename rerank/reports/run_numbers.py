@@ -104,7 +104,7 @@ def reference_name(population: Population) -> str:
 
 
 def answer(rule: str, measure: str, gain: Interval, n_images: int, over: str) -> str:
-    """What a rule gained, and whether it can be told from nothing, as two sentences.
+    """What a rule gained, and whether it can be told from nothing, in one sentence.
 
     Parameters
     ----------
@@ -121,26 +121,32 @@ def answer(rule: str, measure: str, gain: Interval, n_images: int, over: str) ->
 
     Examples
     --------
-    >>> print(answer("ranking SVM", "corpus", Interval(0.016, -0.004, 0.035, 0.95), 59, "MAP"))
-    The ranking SVM is at +1.6 points of corpus IoU over MAP on 59 images (95 % interval -0.4 to
-    +3.5). The interval holds zero: this cannot be told from no gain at all.
+    >>> print(answer("ranking SVM", "corpus", Interval(0.016, 0.004, 0.035, 0.95), 59, "MAP"))
+    The ranking SVM gains 1.6 points of corpus IoU over MAP (95 % interval +0.4 to +3.5, 59 images),
+    more than chance explains.
     """
-    estimate, low, high = (100 * v for v in (gain.estimate, gain.low, gain.high))
+    # Rounded as the tables are, so that both say the same.
+    estimate, low, high = _interval(gain) or [0.0, 0.0, 0.0]
     what = {"corpus": "corpus IoU", "image": "mean image IoU"}[measure]
-    verb = f"is at {estimate:+.1f}"
-    if low > 0:
-        verb, verdict = f"gains {estimate:.1f}", "The interval lies above zero: the gain is real."
-    elif high < 0:
-        verb, verdict = f"loses {-estimate:.1f}", "The interval lies below zero: the loss is real."
-    else:
-        verdict = "The interval holds zero: this cannot be told from no gain at all."
-    if low == high == 0:
-        verb, verdict = "gains 0.0", "It chooses what counts the same in every image."
-    against = "against" if high < 0 else "over"
+    verb = f"is {_size(estimate)} points of {what} {'below' if (estimate or 0) < 0 else 'above'}"
+    verdict = "which cannot be told from nothing"
+    if low is not None and low > 0:
+        verb, verdict = f"gains {_size(estimate)} points of {what} over", "more than chance explains"
+    elif high is not None and high < 0:
+        verb = f"loses {_size(estimate)} points of {what} against"
+        verdict = "more than chance explains"
     return (
-        f"The {rule} {verb} points of {what} {against} {over} on {n_images} images "
-        f"(95 % interval {low:+.1f} to {high:+.1f}). {verdict}"
+        f"The {rule} {verb} {over} (95 % interval {_signed(low)} to {_signed(high)}, {n_images} "
+        f"images), {verdict}."
     )
+
+
+def _size(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{abs(value):.1f}"
+
+
+def _signed(value: float | None) -> str:
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") if value is not None else "\N{EN DASH}"
 
 
 def curve_record(

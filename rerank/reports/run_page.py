@@ -17,7 +17,7 @@ import jinja2
 from rerank.reports.embedded_pictures import data_uri
 
 #: Names of what a run keeps for its page: all numbers, and of each image a picture and a view.
-NUMBERS, THUMBNAIL, VIEW = "report.json", "thumbnail.jpg", "view.json"
+NUMBERS, THUMBNAIL, VIEW = "report.json", "thumbnail.webp", "view.json"
 #: The page, and the folder beside it that holds the images' views where they are too large for it.
 PAGE, IMAGES = "report.html", "report_images"
 #: Bytes of pictures and views that the page itself holds at most.
@@ -27,7 +27,7 @@ SCRIPTS = ("charts", "controls", "tables", "matrix", "gallery", "pixels", "image
 
 
 class ShownImage(NamedTuple):
-    """What a page shows of one image: `thumbnail` a JPEG file, `view` JSON."""
+    """What a page shows of one image: `thumbnail` a WebP file, `view` JSON."""
 
     thumbnail: bytes
     view: bytes
@@ -61,7 +61,7 @@ def run_page_files(
     Returns
     -------
     mapping of file name to bytes
-        `report.html` and, of many images, `report_images/000000.js` and `.jpg`.
+        `report.html` and, of many images, `report_images/000000.js` and `.webp`.
     """
     # Base64 is a third larger than what it encodes; views are base64 already.
     weight = sum(len(image.thumbnail) * 4 // 3 + len(image.view) for image in images)
@@ -77,7 +77,7 @@ def run_page_files(
     files = {PAGE: page.encode()}
     if linked:
         for index, image in enumerate(images):
-            files[f"{IMAGES}/{index:06d}.jpg"] = image.thumbnail
+            files[f"{IMAGES}/{index:06d}.webp"] = image.thumbnail
             script = b"window.rerankView(%d,%s);\n" % (index, image.view)
             files[f"{IMAGES}/{index:06d}.js"] = script
     return files

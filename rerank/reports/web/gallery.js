@@ -12,7 +12,7 @@ const oracleRule = () => ruleNamed(state.get("measure") === "corpus" ? "oracle o
 function caseOf(index) {
   const image = numbers.images[index], found = population();
   const chosen = found.choices[state.get("rule")][index - found.first];
-  const iou = (m) => (image.iou[m] === null ? null : image.iou[m] / 10);
+  const iou = (m) => (image.iou[m] === null ? null : image.iou[m] / 100);
   const [own, before, best] = [iou(chosen), iou(image.reference), iou(image.oracle)];
   return { index, image, chosen, own, before, best, gain: own === null ? 0 : own - before, missed: own === null ? 0 : best - own };
 }
@@ -20,7 +20,7 @@ function caseOf(index) {
 const cases = () => Array.from({ length: population().n_images }, (_, i) => caseOf(population().first + i));
 
 function picture(index) {
-  const source = numbers.linked ? `${numbers.linked}/${String(index).padStart(6, "0")}.jpg` : thumbnails[index];
+  const source = numbers.linked ? `${numbers.linked}/${String(index).padStart(6, "0")}.webp` : thumbnails[index];
   return h("img", { src: source, loading: "lazy", alt: `${numbers.images[index].id} under the colours of the ranking SVM's choice` });
 }
 
@@ -110,7 +110,7 @@ function changeText(rows) {
 }
 
 const whyText = (rows) => rows.map(([family, value]) => `${family} ${value > 0 ? "+" : "\u2212"}${Math.abs(value).toPrecision(2)}`).join(", ");
-const amount = (v) => (v === null ? "\u2013" : `${v < 0 ? "\u2212" : "+"}${Math.abs(v).toPrecision(2)}`);
+const amount = (v) => (v === null ? "\u2013" : v === 0 ? "0" : `${v < 0 ? "\u2212" : "+"}${Math.abs(v).toPrecision(2)}`);
 
 function caseItem(c, against) {
   const svm = population().choices["ranking SVM"][c.index - population().first] === c.chosen;
@@ -125,8 +125,14 @@ function caseItem(c, against) {
       h("p", { class: "soft" }, `Score ${amount(margin)} above ${over ? "the best proposal" : numbers.reference}`,
         why.length ? `; what decided: ${whyText(why)}` : "", "."));
   }
-  return h("li", { class: "case", "data-index": c.index }, h("button", { type: "button", title: "all proposals of this image",
-    onclick: () => openImage(c.index) }, picture(c.index)), h("div", {}, lines));
+  const shown = h("button", { type: "button", title: "all proposals of this image", onclick: () => openImage(c.index) }, picture(c.index));
+  // Where the two differ: blue where the first is right, orange where the second is.
+  viewOf(c.index).then((view) => {
+    const canvas = h("canvas", { role: "img", "aria-label": `${c.image.id}: where they differ, blue where the choice is right, orange where it is wrong` });
+    paint(canvas, view, c.chosen, "changes", 0.85, over ? c.image.oracle : c.image.reference);
+    shown.append(canvas);
+  }, () => {});
+  return h("li", { class: "case", "data-index": c.index }, shown, h("div", {}, lines));
 }
 
 const CASES = [

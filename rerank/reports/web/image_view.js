@@ -110,7 +110,7 @@ function tile(c, view, m) {
   paint(canvas, view, m, "labels", 0.75, c.image.reference);
   const classes = ["tile", m === c.chosen && "chosen", m === c.image.oracle && "best"].filter(Boolean).join(" ");
   return h("button", { type: "button", class: classes, "data-proposal": m, onclick: () => state.set({ proposal: m }) }, canvas,
-    `${m}: score ${view.scores[m].toPrecision(3)}`, h("br"), `IoU ${points(c.image.iou[m] === null ? null : c.image.iou[m] / 10)}`);
+    `${m}: score ${view.scores[m].toPrecision(3)}`, h("br"), `IoU ${points(c.image.iou[m] === null ? null : c.image.iou[m] / 100)}`);
 }
 
 const certificate = (gap) => (gap === null ? "none: no lower bound is known" : gap <= 1e-6 ? "the lowest energy there is"
@@ -120,9 +120,9 @@ function factsOf(c, view, m) {
   if (typeof m !== "number") return [];
   const iou = c.image.iou[m], before = c.image.iou[c.image.reference];
   const rows = [
-    ["IoU", `${points(iou === null ? null : iou / 10)} (${signed(iou === null ? null : (iou - before) / 10)} over ${numbers.reference})`],
+    ["IoU", `${points(iou === null ? null : iou / 100)} (${signed(iou === null ? null : (iou - before) / 100)} over ${numbers.reference})`],
     ["wrong pixels", percent(wrongShare(view, m))],
-    ["score", `${view.scores[m].toPrecision(4)}, ${amount(view.scores[c.chosen] - view.scores[m])} below the choice`],
+    ["score", view.scores[m].toPrecision(4) + (m === c.chosen ? "" : `; the choice has ${amount(view.scores[c.chosen] - view.scores[m])}`)],
     ["made by", `${view.generators[m].replaceAll("_", " ")}${view.parameters[m] ? `: ${view.parameters[m]}` : ""}`],
     ["energy", `${view.energies[m]}`],
     ["certificate", certificate(view.gaps[m])],
@@ -151,7 +151,7 @@ function proposalTable(c, view) {
     { title: "proposal", value: (m) => m, rising: true, show: (m) => String(m) },
     { title: "made by", value: (m) => view.generators[m], rising: true, show: (m) => view.generators[m].replaceAll("_", " ") },
     { title: "score", value: (m) => view.scores[m], show: (m) => view.scores[m].toPrecision(4) },
-    { title: "IoU", value: (m) => c.image.iou[m], show: (m) => points(c.image.iou[m] === null ? null : c.image.iou[m] / 10) },
+    { title: "IoU", value: (m) => c.image.iou[m], show: (m) => points(c.image.iou[m] === null ? null : c.image.iou[m] / 100) },
     { title: "energy", value: (m) => view.energies[m], rising: true, show: (m) => String(view.energies[m]) },
     { title: "above the bound", value: (m) => view.gaps[m], rising: true, show: (m) => (view.gaps[m] === null ? "\u2013" : view.gaps[m].toPrecision(3)) },
     { title: "changed", value: (m) => view.changed[m], show: (m) => percent(view.changed[m]) },

@@ -112,13 +112,16 @@ function drawGate() {
   const choices = population().choices["ranking SVM"];
   const rows = cases().map((c) => {
     const chosen = choices[c.index - population().first];
-    const gain = c.own === null ? 0 : (c.image.iou[chosen] - c.image.iou[c.image.reference]) / 10;
+    const gain = c.own === null ? 0 : (c.image.iou[chosen] - c.image.iou[c.image.reference]) / 100;
     return { sure: c.image.confidence ?? Infinity, changed: chosen !== c.image.reference, gain };
   });
   byId("gate-text").textContent = `${gate.text} Predictions ${gate.enabled ? "pass through it." : "do not pass through it in this recipe (gate.enabled)."}`;
-  const steps = Array.from({ length: 21 }, (_, k) => k * 5);
   const order = rows.filter((r) => r.changed).sort((a, b) => b.sure - a.sure);
-  const let_ = steps.map((s) => order.slice(0, Math.round((order.length * s) / 100)));
+  // A step for each choice, or for each of two hundred parts of them.
+  const n = Math.min(order.length, 200) || 1;
+  const counts = Array.from({ length: n + 1 }, (_, k) => Math.round((order.length * k) / n));
+  const steps = counts.map((count) => (100 * count) / Math.max(1, order.length));
+  const let_ = counts.map((count) => order.slice(0, count));
   const falls = let_.map((found) => (100 * found.filter((r) => r.gain < -tolerance).length) / rows.length);
   const gains = let_.map((found) => found.reduce((sum, r) => sum + r.gain, 0) / rows.length);
   const opened = gate.opens_all ? 100 : gate.threshold === null ? 0 : (100 * order.filter((r) => r.sure > gate.threshold).length) / Math.max(1, order.length);
@@ -127,8 +130,8 @@ function drawGate() {
     series: [{ name: "images that fall", colour: "var(--orange)", values: falls }, { name: "mean image gain", colour: "var(--blue)", values: gains },
       { name: "level", colour: "var(--grey)", dash: "5 4", values: steps.map(() => gate.level) }],
     onPoint(k) {
-      byId("gate-readout").textContent = `With ${steps[k]} % of the choices let through, ${falls[k].toFixed(1)} % of the images fall by more than `
-        + `${tolerance} points, and the mean image IoU changes by ${signed(gains[k])}. The gate lets ${opened.toFixed(0)} % through.`;
+      byId("gate-readout").textContent = `With ${steps[k].toFixed(0)} % of the choices let through, ${falls[k].toFixed(1)} % of the images fall by more than `
+        + `${tolerance} ${tolerance === 1 ? "point" : "points"}, and the mean image IoU changes by ${signed(gains[k])}. The gate lets ${opened.toFixed(0)} % through.`;
     } });
 }
 

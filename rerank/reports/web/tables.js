@@ -43,7 +43,8 @@ function shared(gains) {
   return [low - pad, high + pad];
 }
 
-const gained = (g) => h("span", { class: g && (g[1] > 0 ? "better" : g[2] < 0 ? "worse" : null) }, interval(g));
+const gained = (g) => (g ? h("span", { class: g[1] > 0 ? "better" : g[2] < 0 ? "worse" : null }, signed(g[0]), " ",
+  h("span", { class: "ends" }, `(${signed(g[1])} to ${signed(g[2])})`)) : "\u2013");
 const colourOf = (g) => (!g || (g[1] <= 0 && g[2] >= 0) ? "var(--grey)" : g[1] > 0 ? "var(--better)" : "var(--worse)");
 
 // Rules by what a reader wants: those that can be used, the oracles, and folded the baselines.
@@ -99,7 +100,7 @@ function classTable(host, population, reference, picked, oracle) {
     gain < 0 ? "var(--worse)" : "var(--better)", 130));
   sortable(host, [
     { title: "class", value: (r) => r.name, rising: true, show: (r) => h("span", {}, swatch(r.k), r.name) },
-    { title: "images", value: (r) => r.images, show: (r) => h("button", { class: "plain", type: "button",
+    { title: "images", low: true, value: (r) => r.images, show: (r) => h("button", { class: "plain", type: "button",
       title: "show these images", onclick: () => showImages({ class: r.k, outcome: "all" }) }, String(r.images)) },
     { title: "pixels", low: true, value: (r) => r.share, show: (r) => percent(r.share) },
     { title: reference.name, value: (r) => r.before, show: (r) => points(r.before) },
