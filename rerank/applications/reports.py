@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import h5py
 
 from rerank.applications.runs import open_run
 from rerank.config import dump_recipe
@@ -21,7 +22,9 @@ from rerank.reports.run_page import (
     THUMBNAIL,
     VIEW,
     ShownImage,
-    run_page_files,
+    linked_names,
+    linked_view,
+    render_run_page,
 )
 
 
@@ -73,7 +76,8 @@ def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) ->
         Of a finished run.
     folder : Path
     most_inline : int
-        As in `run_page_files`.
+        Bytes of pictures that the page itself holds at most. Where there are more, they are
+        written to the folder `report_images` beside it.
 
     Returns
     -------
@@ -83,27 +87,36 @@ def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) ->
     rows = timing_rows(graph)
     with graph.store.open(graph.task("pages").ref) as file:
         contents = {name: bytes(file["files"][name][()]) for name in file["files"]}
-        images = [
-            ShownImage(bytes(group[THUMBNAIL][()]), bytes(group[VIEW][()]))
-            for group in file["images"].values()
-        ]
+        images = _shown_images(file["images"], folder, most_inline)
     contents["timings.csv"] = to_csv(rows).encode()
     contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
     numbers = json.loads(contents.pop(NUMBERS))
-    page = run_page_files(numbers, images, rows, most_inline)
-    _remove_old(folder / IMAGES, page)
-    for name, content in {**contents, **page}.items():
+    contents[PAGE] = render_run_page(numbers, images, rows).encode()
+    for name, content in contents.items():
         _write(folder / name, content)
     return folder / PAGE
 
 
-def _remove_old(folder: Path, page: Mapping[str, bytes]) -> None:
-    """Remove views that a page before this one left in its folder."""
-    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
-        if f"{folder.name}/{path.name}" not in page:
+def _shown_images(images: h5py.Group, folder: Path, most_inline: int) -> list[ShownImage] | None:
+    """What the page holds of each image; None where it is written beside the page instead."""
+    groups = list(images.values())
+    weight = sum(group[name].size for group in groups for name in (THUMBNAIL, VIEW))
+    kept = set()
+    if weight > most_inline:
+        for index, group in enumerate(groups):
+            thumbnail, view = linked_names(index)
+            _write(folder / thumbnail, bytes(group[THUMBNAIL][()]))
+            _write(folder / view, linked_view(index, bytes(group[VIEW][()])))
+            kept |= {folder / thumbnail, folder / view}
+    # Views that an earlier page left must not be taken for those of this one.
+    for path in (folder / IMAGES).glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
+        if path not in kept:
             path.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    if kept:
+        return None
+    if (folder / IMAGES).is_dir() and not any((folder / IMAGES).iterdir()):
+        (folder / IMAGES).rmdir()
+    return [ShownImage(bytes(g[THUMBNAIL][()]), bytes(g[VIEW][()])) for g in groups]
 
 
 def timing_rows(graph: Graph) -> list[dict[str, Any]]:

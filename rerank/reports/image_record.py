@@ -218,9 +218,7 @@ def thumbnail(seen: SeenImage, chosen: int, palette: Array) -> bytes:
     """
     labels = seen.labelings[chosen][seen.superpixels]
     coloured = np.asarray(palette.any(axis=1))[labels]
-    painted = np.where(
-        coloured[..., None], overlay(seen.image, labels, palette, 0.45), seen.image
-    )
+    painted = np.where(coloured[..., None], overlay(seen.image, labels, palette, 0.45), seen.image)
     return small_photograph(painted, THUMBNAIL_WIDTH)
 
 
@@ -248,4 +246,5 @@ def _nearest(values: Array, size: tuple[int, int]) -> Array:
     width, height = size
     rows = ((np.arange(height) + 0.5) * values.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * values.shape[1] / width).astype(int)
-    return values[rows[:, None], columns]
+    found: Array = values[rows[:, None], columns]
+    return found

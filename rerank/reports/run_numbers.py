@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,10 @@ def answer(rule: str, measure: str, gain: Interval, n_images: int, over: str) ->
     verb = f"is {_size(estimate)} points of {what} {'below' if (estimate or 0) < 0 else 'above'}"
     verdict = "which cannot be told from nothing"
     if low is not None and low > 0:
-        verb, verdict = f"gains {_size(estimate)} points of {what} over", "more than chance explains"
+        verb, verdict = (
+            f"gains {_size(estimate)} points of {what} over",
+            "more than chance explains",
+        )
     elif high is not None and high < 0:
         verb = f"loses {_size(estimate)} points of {what} against"
         verdict = "more than chance explains"
@@ -287,10 +290,7 @@ def gate_record(gate: Gate, enabled: bool) -> dict[str, Any]:
 
 
 def _rule(
-    evaluation: Evaluation,
-    population: Population,
-    reference: IntersectionUnion,
-    has_network: bool,
+    evaluation: Evaluation, population: Population, reference: IntersectionUnion, has_network: bool
 ) -> dict[str, Any]:
     name = evaluation.name
     counts = population.counts_of(name)
@@ -299,9 +299,7 @@ def _rule(
     first = "network_gain" if has_network else "gain"
     record: dict[str, Any] = {
         "name": name,
-        "kind": "oracle"
-        if name in (*ORACLES, BOUND)
-        else ("main" if name in MAIN else "baseline"),
+        "kind": "oracle" if name in (*ORACLES, BOUND) else ("main" if name in MAIN else "baseline"),
         "is_proposal": name in population.choices,
         "better": int((gain > NOTABLE).sum()),
         "worse": int((gain < -NOTABLE).sum()),

@@ -7,14 +7,11 @@ than all numbers and thumbnails of a run of 500 images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-
 from rerank.reports.embedded_pictures import data_uri
+from rerank.reports.templates import render
 
 #: Names of what a run keeps for its page: all numbers, and of each image a picture and a view.
 NUMBERS, THUMBNAIL, VIEW = "report.json", "thumbnail.webp", "view.json"
@@ -33,54 +30,46 @@ class ShownImage(NamedTuple):
     view: bytes
 
 
-def to_json(value: Any) -> bytes:
-    """Plain values as compact JSON; NaN is an error, as JSON has none."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
-
-
-def run_page_files(
+def render_run_page(
     numbers: Mapping[str, Any],
-    images: Sequence[ShownImage],
+    images: Sequence[ShownImage] | None,
     timings: Sequence[Mapping[str, object]] = (),
-    most_inline: int = MOST_INLINE,
-) -> dict[str, bytes]:
-    """The page of a run, and the files beside it.
+) -> str:
+    """The page of a run as HTML.
 
     Parameters
     ----------
     numbers : mapping
         What the stage `pages` wrote, as plain values.
-    images : sequence of ShownImage
-        In the order of ``numbers["images"]``.
+    images : sequence of ShownImage or None
+        In the order of ``numbers["images"]``; None where they lie in the folder `report_images`
+        beside the page, by the names of `linked_names`, and are loaded when they are looked at.
     timings : sequence of mapping
         Rows of the table of stages.
-    most_inline : int
-        Bytes of thumbnails and views that the page holds at most. Where there are more, each
-        image's own lie in the folder `report_images`, and are loaded when they are looked at.
 
     Returns
     -------
-    mapping of file name to bytes
-        `report.html` and, of many images, `report_images/000000.js` and `.webp`.
+    str
     """
-    # Base64 is a third larger than what it encodes; views are base64 already.
-    weight = sum(len(image.thumbnail) * 4 // 3 + len(image.view) for image in images)
-    linked = weight > most_inline
-    page = _render(
-        "run_page.html",
+    linked = IMAGES if images is None else None
+    return render(
+        "web/run_page.html",
         title=f"rerank: {numbers['name']}",
-        numbers={**numbers, "timings": list(timings), "linked": IMAGES if linked else None},
-        thumbnails=[] if linked else [data_uri(image.thumbnail) for image in images],
-        views=[] if linked else [image.view.decode() for image in images],
+        numbers={**numbers, "timings": list(timings), "linked": linked},
+        thumbnails=[data_uri(image.thumbnail) for image in images or ()],
+        views=[image.view.decode() for image in images or ()],
         scripts=SCRIPTS,
     )
-    files = {PAGE: page.encode()}
-    if linked:
-        for index, image in enumerate(images):
-            files[f"{IMAGES}/{index:06d}.webp"] = image.thumbnail
-            script = b"window.rerankView(%d,%s);\n" % (index, image.view)
-            files[f"{IMAGES}/{index:06d}.js"] = script
-    return files
+
+
+def linked_names(index: int) -> tuple[str, str]:
+    """Names of the files of an image's thumbnail and view, beside the page."""
+    return f"{IMAGES}/{index:06d}.webp", f"{IMAGES}/{index:06d}.js"
+
+
+def linked_view(index: int, view: bytes) -> bytes:
+    """A view as a script, which a page may load where it may not read files."""
+    return b"window.rerankView(%d,%s);\n" % (index, view)
 
 
 def comparison_page(content: Mapping[str, Any]) -> bytes:
@@ -97,28 +86,4 @@ def comparison_page(content: Mapping[str, Any]) -> bytes:
     """
     scripts = ("charts", "controls", "tables", "compare")
     title = "rerank: " + " and ".join(run["label"] for run in content["runs"])
-    return _render("compare.html", title=title, numbers=content, scripts=scripts).encode()
-
-
-def part_of_page(name: str) -> str:
-    """A script or style of the page, from the package."""
-    return (Path(__file__).parent / "web" / name).read_text(encoding="utf-8")
-
-
-def _embedded(value: Any) -> str:
-    """JSON that can stand in a script element, whatever the texts in it are."""
-    text = value if isinstance(value, str) else to_json(value).decode()
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028")
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rerank", "reports/web"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["embedded"] = _embedded
-    environment.globals["part"] = part_of_page
-    return environment.get_template(template).render(**values)
+    return render("web/compare.html", title=title, numbers=content, scripts=scripts).encode()

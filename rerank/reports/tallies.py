@@ -141,4 +141,5 @@ def confusion_cells(counts: IntArray) -> list[list[int]]:
     truth, prediction = np.nonzero(counts)
     pixels = counts[truth, prediction]
     order = np.argsort(-pixels, kind="stable")[:MOST_CELLS]
-    return np.stack([truth, prediction, pixels], axis=1)[order].tolist()
+    cells = np.stack([truth, prediction, pixels], axis=1)[order]
+    return [[int(v) for v in cell] for cell in cells]

@@ -28,8 +28,9 @@ from rerank.reports.populations import (
     evaluations,
 )
 from rerank.reports.run_numbers import ablation_record, gate_record, population_record
-from rerank.reports.run_page import NUMBERS, THUMBNAIL, VIEW, to_json
+from rerank.reports.run_page import NUMBERS, THUMBNAIL, VIEW
 from rerank.reports.tallies import Tally
+from rerank.reports.templates import to_json
 from rerank.stages.calibration import Calibration
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
@@ -160,7 +161,9 @@ def _tables(job: Job, population: Population, found: Sequence[Evaluation]) -> di
         for k, name in enumerate(names)
     ]
     return {
-        f"rules_{population.name}.csv": to_csv(evaluation_rows({e.name: e for e in found})).encode(),
+        f"rules_{population.name}.csv": to_csv(
+            evaluation_rows({e.name: e for e in found})
+        ).encode(),
         f"classes_{population.name}.csv": to_csv(classes).encode(),
         f"classes_{population.name}.png": to_png(draw_class_iou(names, drawn)),
     }
