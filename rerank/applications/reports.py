@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def write_analysis(
 
     Parameters
     ----------
-    kind : {"oracle", "ablate", "report"}
+    kind : {"oracle", "ablate"}
     work : path
     out : path or None
         Folder for the files; `report` in the work folder by default.
@@ -56,8 +57,6 @@ def write_analysis(
     graph = open_run(work)
     run_graph(graph, None, execution)
     folder = graph.store.root / "report" if out is None else Path(out)
-    if kind == "report":
-        return [export_report(graph, folder)]
     job = graph.job("pages")
     files = oracle_files(job) if kind == "oracle" else ablation_files(job)
     if not files:
@@ -65,6 +64,31 @@ def write_analysis(
             "the recipe leaves the ablation out; run it with --set report.ablation=true"
         )
     return [_write(folder / name, content) for name, content in files.items()]
+
+
+def write_report(
+    work: str | Path, out: str | Path | None, execution: Execution, single_file: bool = False
+) -> Path:
+    """Write the report of a run, computing first what it lacks.
+
+    Parameters
+    ----------
+    work : path
+    out : path or None
+        Folder for the files; `report` in the work folder by default.
+    execution : Execution
+    single_file : bool
+        Keep all images within the page, whatever it weighs then.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    graph = open_run(work)
+    run_graph(graph, None, execution)
+    folder = graph.store.root / "report" if out is None else Path(out)
+    return export_report(graph, folder, sys.maxsize if single_file else MOST_INLINE)
 
 
 def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) -> Path:

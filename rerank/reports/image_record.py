@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank.datasets import overlay
+from rerank.datasets import painted_classes
 from rerank.reports.embedded_pictures import data_uri, exact_picture, small_photograph
 from rerank.types import Array, FloatArray, IntArray
 
@@ -217,8 +217,7 @@ def thumbnail(seen: SeenImage, chosen: int, palette: Array) -> bytes:
     bytes
     """
     labels = seen.labelings[chosen][seen.superpixels]
-    coloured = np.asarray(palette.any(axis=1))[labels]
-    painted = np.where(coloured[..., None], overlay(seen.image, labels, palette, 0.45), seen.image)
+    painted = painted_classes(seen.image, labels, palette, 0.45)
     return small_photograph(painted, THUMBNAIL_WIDTH)
 
 

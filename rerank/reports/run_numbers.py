@@ -65,15 +65,13 @@ def population_record(
     dict
         IoU in points.
     """
-    reference = reference_counts(population)
-    has_network = population.network is not None
     ious = image_iou(population.counts)
     return {
         "name": population.name,
         "title": TITLES[population.name],
         "lead": population.lead,
         "n_images": len(population.counts.unions),
-        "rules": [_rule(e, population, reference, has_network) for e in found],
+        "rules": [rule_record(e, population) for e in found],
         "curve": curve_record(population.counts, curve, scores),
         "confusion": {
             "before": confusion_cells(tally.before),
@@ -126,7 +124,7 @@ def answer(rule: str, measure: str, gain: Interval, n_images: int, over: str) ->
     more than chance explains.
     """
     # Rounded as the tables are, so that both say the same.
-    estimate, low, high = _interval(gain) or [0.0, 0.0, 0.0]
+    estimate, low, high = interval_record(gain) or [0.0, 0.0, 0.0]
     what = {"corpus": "corpus IoU", "image": "mean image IoU"}[measure]
     verb = f"is {_size(estimate)} points of {what} {'below' if (estimate or 0) < 0 else 'above'}"
     verdict = "which cannot be told from nothing"
@@ -252,8 +250,8 @@ def ablation_record(
                 "groups": list(row.groups),
                 "n_columns": row.n_columns,
                 "C": row.C,
-                "corpus": {"value": _points(e.corpus_iou), "gain": _interval(e.corpus_gain)},
-                "image": {"value": _points(e.image_iou), "gain": _interval(e.image_gain)},
+                "corpus": {"value": _points(e.corpus_iou), "gain": interval_record(e.corpus_gain)},
+                "image": {"value": _points(e.image_iou), "gain": interval_record(e.image_gain)},
             }
         )
     return found
@@ -289,9 +287,19 @@ def gate_record(gate: Gate, enabled: bool) -> dict[str, Any]:
     }
 
 
-def _rule(
-    evaluation: Evaluation, population: Population, reference: IntersectionUnion, has_network: bool
-) -> dict[str, Any]:
+def rule_record(evaluation: Evaluation, population: Population) -> dict[str, Any]:
+    """One row of the rules, with its gains over the reference and what they come to.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    population : Population
+
+    Returns
+    -------
+    dict
+    """
+    reference, has_network = reference_counts(population), population.network is not None
     name = evaluation.name
     counts = population.counts_of(name)
     gain = image_iou(counts) - image_iou(reference)
@@ -309,9 +317,9 @@ def _rule(
         over = getattr(evaluation, f"{measure}_{first}")
         record[measure] = {
             "value": _points(getattr(evaluation, f"{measure}_iou")),
-            "interval": _interval(getattr(evaluation, f"{measure}_interval")),
-            "gain": _interval(over),
-            "map_gain": _interval(getattr(evaluation, f"{measure}_gain")),
+            "interval": interval_record(getattr(evaluation, f"{measure}_interval")),
+            "gain": interval_record(over),
+            "map_gain": interval_record(getattr(evaluation, f"{measure}_gain")),
             "answer": ""
             if over is None
             else answer(name, measure, over, len(gain), reference_name(population)),
@@ -332,7 +340,8 @@ def _rank_correlation(a: FloatArray, b: FloatArray) -> float:
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
-def _interval(interval: Interval | None) -> list[float | None] | None:
+def interval_record(interval: Interval | None) -> list[float | None] | None:
+    """Estimate, low and high in points; None for none."""
     if interval is None:
         return None
     return [_points(interval.estimate), _points(interval.low), _points(interval.high)]

@@ -78,7 +78,7 @@ def comparison_page(content: Mapping[str, Any]) -> bytes:
     Parameters
     ----------
     content : mapping
-        Of `rerank.reports.run_comparison.comparison_record`.
+        Of `rerank.reports.side_by_side.comparison_record`.
 
     Returns
     -------
