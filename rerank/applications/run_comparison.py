@@ -9,7 +9,7 @@ from typing import Any
 from rerank.applications.runs import open_run
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import Execution, run_graph
-from rerank.errors import InputError
+from rerank.errors import ConfigError, InputError
 from rerank.files import write_text
 from rerank.reports.run_page import comparison_page
 from rerank.reports.side_by_side import ComparedRun, comparison_record
@@ -42,9 +42,14 @@ def write_comparison(works: Sequence[str | Path], out: Path, execution: Executio
 
     Raises
     ------
+    ConfigError
+        If a folder is named twice.
     InputError
         If the runs have other classes, or no image in common.
     """
+    places = [Path(work).resolve() for work in works]
+    if len(set(places)) < len(places):
+        raise ConfigError(f"--compare {' '.join(map(str, works))}: a folder is named twice")
     graphs = [open_run(work) for work in works]
     for graph in graphs:
         run_graph(graph, None, execution)
@@ -85,9 +90,13 @@ def _compared(label: str, graph: Graph, name: str) -> ComparedRun:
 
 
 def _labels(works: Sequence[str | Path]) -> list[str]:
-    """Names of the folders; the whole paths where two are the same."""
-    names = [Path(work).resolve().name for work in works]
-    return names if len(set(names)) == len(names) else [str(work) for work in works]
+    """The last names of the folders' paths, as many as tell all of them apart."""
+    parts = [Path(work).resolve().parts for work in works]
+    for length in range(1, max(map(len, parts))):
+        names = ["/".join(own[-length:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(Path(work).resolve()) for work in works]
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

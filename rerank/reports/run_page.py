@@ -68,7 +68,19 @@ def linked_names(index: int) -> tuple[str, str]:
 
 
 def linked_view(index: int, view: bytes) -> bytes:
-    """A view as a script, which a page may load where it may not read files."""
+    """A view as a script, which a page may load where it may not read files.
+
+    Parameters
+    ----------
+    index : int
+        The image's place.
+    view : bytes
+        JSON.
+
+    Returns
+    -------
+    bytes
+    """
     return b"window.rerankView(%d,%s);\n" % (index, view)
 
 

@@ -317,8 +317,8 @@ def test_keys_and_links(opened: Any, page: Path, finished: Path, make_graph) -> 
     assert opened.text("#view h2") == ids[1] and opened.text("#shown-title") == title
     assert opened.run("document.querySelector('[data-mode=changes]').ariaPressed") == "true"
     opened.press("Escape")
-    opened.until("!document.querySelector('#view').open")
-    assert "image=" not in opened.run("location.hash")
+    opened.until("!location.hash.includes('image=')")
+    assert not opened.run("document.querySelector('#view').open")
     assert opened.messages == []
 
 

@@ -19,15 +19,18 @@ function verdict(run, k) {
 state.on(["measure"], () => {
   const measure = state.get("measure");
   byId("sentence").textContent = runs.slice(1).map(verdict).join(" ");
-  const rows = common.map((name) => ({ name, found: runs.map((run) => ruleOf(run, name)[measure]) }));
+  const rows = common.map((name) => ({ name, kind: ruleOf(runs[0], name).kind, found: runs.map((run) => ruleOf(run, name)[measure]) }));
+  rows.sort((a, b) => b.found[0].value - a.found[0].value);
   const columns = [{ title: "rule", value: (r) => r.name, rising: true, show: (r) => r.name }];
-  runs.forEach((run, k) => {
-    columns.push({ title: `${run.label} (${run.n_images} images)`, value: (r) => r.found[k].value, show: (r) => points(r.found[k].value) },
-      { title: `gain over ${run.reference}`, low: true, value: (r) => r.found[k].gain?.[0] ?? 0, show: (r) => gained(r.found[k].gain) });
-  });
+  runs.forEach((run, k) => columns.push({ title: run.label, value: (r) => r.found[k].value, show: (r) => points(r.found[k].value) }));
   differences.forEach((difference, k) => columns.push({ title: `${runs[k + 1].label} less ${runs[0].label}`,
     value: (r) => difference.rules[r.name]?.[measure][0], show: (r) => gained(difference.rules[r.name]?.[measure]) }));
-  sortable(byId("runs"), columns, rows, { label: "Rules of each run", mark: (r) => r.name === "ranking SVM" });
+  runs.forEach((run, k) => columns.push({ title: `${run.label}: gain over ${run.reference}`, low: true,
+    value: (r) => r.found[k].gain?.[0] ?? 0, show: (r) => gained(r.found[k].gain) }));
+  const main = h("div"), more = h("div"), mark = (r) => r.name === "ranking SVM";
+  sortable(main, columns, rows.filter((r) => r.kind !== "baseline"), { label: "Rules of each run", mark });
+  sortable(more, columns, rows.filter((r) => r.kind === "baseline"), { label: "Baselines of each run" });
+  byId("runs").replaceChildren(main, h("details", {}, h("summary", {}, "baselines and other rules"), more));
 
   const longest = runs.reduce((a, b) => (b.curve.n_proposals.length > a.curve.n_proposals.length ? b : a)).curve.n_proposals;
   const series = runs.flatMap((run, k) => ["oracle", "choice"].map((kind) => {
