@@ -441,6 +441,7 @@ def test_debug_adds_the_traceback(
         "rank": "--masks m --images i --out o",
         "run": "scenes",
         "draw": "--work w --out o",
+        "export": "--work w --out o",
         "data prepare": "camvid",
         "data check": "camvid",
         "reproduce": "zhao-table1",
