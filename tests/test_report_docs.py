@@ -44,10 +44,8 @@ def test_every_block_runs(reader: Path) -> None:
         p.stem for p in (reader / "exported" / "segmentations").glob("*.png")
     )
     # Polygons, drawn in the order of their classes' sizes, give the labeling back.
-    names = [
-        c["name"]
-        for c in json.loads((reader / "exported" / "labels.json").read_text())["categories"]
-    ]
+    classes = json.loads((reader / "exported" / "labels.json").read_text())["categories"]
+    names = [c["name"] for c in classes]
     for path in written:
         content = json.loads(path.read_text())
         labels = np.asarray(Image.open(reader / "exported" / "segmentations" / f"{path.stem}.png"))
