@@ -291,6 +291,22 @@ def test_one_image_its_proposals_and_its_errors(
         " d[k + i] === v); return n; })()"
     )
     assert painted == int(wrong.sum())
+    # The small pictures are painted alike.
+    small = opened.run(
+        f"(() => {{ const c = document.querySelector(\"[data-proposal='{m}'] canvas\");"
+        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        " const p = openView.view.photo; let n = 0;"
+        " for (let k = 0; k < d.length; k += 4) n += [0, 1, 2].some((i) => d[k + i] !== p[k + i]);"
+        " return n; })()"
+    )
+    assert abs(small - int(wrong.sum() + (truth == 255).sum())) <= 3
+    # A pixel that is pointed at tells its classes.
+    row, column = (int(v) for v in np.argwhere(wrong)[0])
+    height, width = truth.shape
+    opened.point(".stage canvas", ((column + 0.5) / width, (row + 0.5) / height))
+    named = data.class_names
+    label = named[int(to_pixels(drawn["labelings"][m], regions)[row, column])]
+    assert opened.text("#pixel").startswith(f"truth {named[truth[row, column]]}, labelled {label},")
     facts = opened.texts("#proposal-facts dd")
     assert float(facts[1].split()[0]) == pytest.approx(
         100 * wrong.sum() / (truth != 255).sum(), abs=0.6

@@ -88,6 +88,10 @@ function layout(c, view) {
     const given = state.get("proposal"), what = given === "" ? c.chosen : ["truth", "photo"].includes(given) ? given : Number(given);
     const mode = what === "truth" && state.get("paint") !== "labels" ? "labels" : state.get("paint");
     paint(main, view, what, mode, Number(state.get("alpha")) / 100, image.reference);
+    if (openView.painted !== mode) {
+      tiles.childNodes.forEach((b) => paint(b.firstChild, view, Number(b.dataset.proposal), mode, 0.75, image.reference));
+      openView.painted = mode;
+    }
     alpha.value = state.get("alpha");
     modes.forEach((b) => b.setAttribute("aria-pressed", b.dataset.mode === mode));
     quick.forEach((b) => b.setAttribute("aria-pressed", b.dataset.what === String(what)));
@@ -106,8 +110,7 @@ function nameOf(c, view, m) {
 }
 
 function tile(c, view, m) {
-  const canvas = h("canvas", { role: "img", "aria-label": `labels of proposal ${m}` });
-  paint(canvas, view, m, "labels", 0.75, c.image.reference);
+  const canvas = h("canvas", { role: "img", "aria-label": `proposal ${m}` });
   const classes = ["tile", m === c.chosen && "chosen", m === c.image.oracle && "best"].filter(Boolean).join(" ");
   return h("button", { type: "button", class: classes, "data-proposal": m, onclick: () => state.set({ proposal: m }) }, canvas,
     `${m}: score ${view.scores[m].toPrecision(3)}`, h("br"), `IoU ${points(c.image.iou[m] === null ? null : c.image.iou[m] / 100)}`);
