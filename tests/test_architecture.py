@@ -21,6 +21,7 @@ BASE = {
     "errors",
     "files",
     "recipe_defaults",
+    "safe_yaml",
     "types",
     "validation",
 }
@@ -31,9 +32,11 @@ ORDER = (
     "cli",
     "applications",
     "mask_ranker",
+    "mask_table",
     "reranker",
     "fitting",
     "prediction",
+    "result",
     "experiments",
     "stages",
     "engine",
@@ -109,7 +112,7 @@ def test_a_stage_is_a_file_of_its_name() -> None:
 
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
     names = {stage.name for stage in STAGES}
-    shared = {"__init__", "pipeline", "declarations", "run_data"}
+    shared = {"__init__", "pipeline", "declarations", "declared_contents", "run_data"}
     assert files - names == {*shared, "page_facts", "page_images"}
     for stage in STAGES:
         assert stage.run == f"rerank.stages.{stage.name}:run"

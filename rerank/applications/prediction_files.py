@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.image_pairs import ImagePair, check_map_pairs
-from rerank.applications.result_files import write_result, write_summary
+from rerank.applications.out_folder import open_out
+from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.applications.runs import open_models
 from rerank.datasets import read_image, voc_palette
+from rerank.datasets.file_names import name_of
 from rerank.datasets.map_files import MapFile, find_map, read_values
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError
 from rerank.prediction import choose_jointly
 
 if TYPE_CHECKING:
-    from rerank.prediction import FinalModels, Result
+    from rerank.prediction import FinalModels
+    from rerank.result import Result
     from rerank.types import Array
 
 
@@ -67,18 +70,20 @@ def predict_files(
     Raises
     ------
     DataError
-        If an image is missing or unreadable, two images have one name, or a map is missing or does
-        not fit; the maps are checked first, and all problems are listed.
+        If `out` cannot be written, an image is missing or unreadable, two images have one name,
+        or a map is missing or does not fit; the maps are checked first, and all problems are
+        listed.
     ConfigError
         If maps are needed and not given, or given and not needed.
     """
-    stems = [path.stem for path in images]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise DataError(
-            f"two images are called {twice[0]}; their results would overwrite each "
-            "other, so predict them into different folders"
-        )
+    by_name: dict[str, Path] = {}
+    for path in images:
+        other = by_name.setdefault(name_of(path), path)
+        if other is not path:
+            raise DataError(
+                f"two images are called {name_of(path)}, {other} and {path}; their results would "
+                "overwrite each other, so predict them into different folders"
+            )
     found, palette = _open(Path(models))
     given = () if maps.probabilities is None else (maps.probabilities, *maps.auxiliary)
     if maps.auxiliary and not given:
@@ -88,6 +93,7 @@ def predict_files(
             "this run has models of its own and does not use probability maps; leave "
             "--probabilities away"
         )
+    open_out(out, by_name, LONGEST_ENDING)
     files, notes = _find_maps(given, images, found.classes.n_classes)
     written: list[Path] = []
     rows: list[dict[str, object]] = []
@@ -95,7 +101,7 @@ def predict_files(
 
     def write(result: Result, image: Array, path: Path) -> None:
         names = found.classes.class_names
-        segmentation, row = write_result(result, image, path.stem, out, palette, names)
+        segmentation, row = write_result(result, image, name_of(path), out, palette, names)
         written.append(segmentation)
         rows.append(row)
 
@@ -103,8 +109,8 @@ def predict_files(
         for note in notes:
             progress.note(note)
         for path in images:
-            progress.stage(path.stem)
-            image, where = read_image(path), path.stem
+            progress.stage(name_of(path))
+            image, where = read_image(path), name_of(path)
             of_image = [read_values(file) for file in files.get(path, ())]
             own = None
             if of_image:
@@ -130,7 +136,7 @@ def _find_maps(
     for folder in folders:
         for path in images:
             try:
-                pairs.append(ImagePair(path, find_map(folder, path.stem)))
+                pairs.append(ImagePair(path, find_map(folder, name_of(path))))
             except DataError as error:
                 problems.append(str(error))
     if not folders:

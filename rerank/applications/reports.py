@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from rerank.applications.runs import open_run
 from rerank.config import dump_recipe
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import Execution, run_graph
-from rerank.errors import ConfigError
+from rerank.errors import ConfigError, DamagedArtefactError, StoreError
+from rerank.files import replace_file
 from rerank.reports import to_csv
 from rerank.reports.run_page import (
     IMAGES,
@@ -27,6 +29,9 @@ from rerank.reports.run_page import (
     linked_view,
     render_run_page,
 )
+
+#: Names of the files of a report.
+_FILE_NAME = re.compile(r"[a-z0-9_]+\.(csv|png|json)")
 
 
 def write_analysis(
@@ -108,10 +113,19 @@ def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) ->
     Path
         The page.
     """
+    if folder == graph.store.root / "report" and folder.is_symlink():
+        raise StoreError(f"{folder}: a link; remove it, or choose --out FOLDER")
     rows = timing_rows(graph)
-    with graph.store.open(graph.task("pages").ref) as file:
+    task = graph.task("pages")
+    with graph.store.open(task.ref, contents=task.contents(graph.recipe)) as file:
         contents = {name: bytes(file["files"][name][()]) for name in file["files"]}
         images = _shown_images(file["images"], folder, most_inline)
+    strange = [name for name in contents if not _FILE_NAME.fullmatch(name)]
+    if strange:
+        raise DamagedArtefactError(
+            f"{graph.store.path(graph.task('pages').ref)}: holds files that no report has "
+            f"({strange[0]!r:.60}); `rerank verify --repair` recomputes it"
+        )
     contents["timings.csv"] = to_csv(rows).encode()
     contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
     numbers = json.loads(contents.pop(NUMBERS))
@@ -165,6 +179,8 @@ def timing_rows(graph: Graph) -> list[dict[str, Any]]:
 
 def _write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_bytes() != content:
-        path.write_bytes(content)
+    # Never through a link: the work folder may be somebody else's.
+    if path.is_symlink() or not path.exists() or path.read_bytes() != content:
+        with replace_file(path) as temporary:
+            temporary.write_bytes(content)
     return path

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from rerank._version import __version__
 from rerank.cli import data_sets, masks, network_file, networks, papers, results, work_folder
-from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
-from rerank.errors import ConfigError, ManyProblemsError, RerankError
+from rerank.cli.error_lines import ended_as_interrupted, explained
+from rerank.cli.options import DONE, FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,27 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options) or DONE)
-    except KeyboardInterrupt:
-        print("rerank: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
-    except RerankError as error:
+        with ended_as_interrupted():
+            return int(options.run(options) or DONE)
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return FAILED
         if getattr(options, "debug", False):
             traceback.print_exc()
-        many = isinstance(error, ManyProblemsError)
-        for line in str(error).splitlines() if many else [str(error)]:
+        status, lines = explained(error)
+        for line in lines:
             print(f"rerank: {' '.join(line.split())}", file=sys.stderr)
-        return UNUSABLE if isinstance(error, ConfigError) else FAILED
-    except MemoryError:
-        print(
-            "rerank: out of memory; use fewer --jobs or fewer superpixels "
-            "(--set superpixels.n_segments=300)",
-            file=sys.stderr,
-        )
-        return FAILED
+        return status
 
 
 def _parser() -> argparse.ArgumentParser:

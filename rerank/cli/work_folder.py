@@ -40,7 +40,9 @@ def add(commands: Commands) -> None:
     add_work(verify)
     verify.add_argument("--repair", action="store_true", help="recompute what is damaged")
     add_execution(verify)
-    add_work(add_command(commands, "gc", _gc, "remove what the last recipe does not use"))
+    gc = add_command(commands, "gc", _gc, "remove what the last recipe does not use")
+    add_work(gc)
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -79,8 +81,9 @@ def _status(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from rerank.applications.upkeep import repair, verify
 
+    mended: list[str] = []
     if options.repair:
-        problems = repair(options.work, execution_of(options))
+        mended, problems = repair(options.work, execution_of(options))
     else:
         for name, default in (
             ("jobs", None),
@@ -91,18 +94,25 @@ def _verify(options: argparse.Namespace) -> int:
             if getattr(options, name) != default:
                 raise ConfigError(f"--{name} goes with --repair: verify alone runs no task")
         problems = verify(options.work)
-    for problem in problems:
-        print(problem)
-    if not problems:
+    if not options.quiet:
+        for line in mended:
+            print(f"mended: {line.rpartition(';')[0] or line}")
+        if mended and not problems:
+            print(f"{len(mended)} files were mended; what was damaged is in the quarantine.")
+    for line in problems:
+        print(line)
+    if not (mended or problems or options.quiet):
         print("All artefacts are whole.")
-    elif options.repair:
-        print(f"{len(problems)} damaged artefacts were computed again.")
-    return DONE if options.repair or not problems else FAILED
+    return FAILED if problems else DONE
 
 
 def _gc(options: argparse.Namespace) -> int:
     from rerank.applications.upkeep import collect_garbage
 
-    files, freed = collect_garbage(options.work)
-    print(f"Removed {files} files, {freed / (1 << 20):.1f} MiB.")
+    found = collect_garbage(options.work, options.dry_run)
+    if options.dry_run:
+        for path in found.paths:
+            print(path)
+    done = "Would remove" if options.dry_run else "Removed"
+    print(f"{done} {len(found.paths)} files, {found.bytes / (1 << 20):.1f} MiB.")
     return DONE

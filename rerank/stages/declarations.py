@@ -6,10 +6,12 @@ Nothing here imports a model, so that `rerank status` is quick.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe, Settings
+from rerank.engine.contents import Contents
 from rerank.engine.stage import Inputs, Reach, Stage
 
 #: What scores, counts and beliefs of the calibration come from.
@@ -52,8 +54,22 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         inputs=inputs,
         fits=about.fits,
         cost=about.cost,
+        contents=partial(contents_of, name),
         **more,
     )
+
+
+def contents_of(name: str, recipe: Recipe) -> Contents:
+    """What the file of a stage must hold.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+    """
+    from rerank.stages.declared_contents import CONTENTS
+
+    return CONTENTS[name](recipe)
 
 
 def own(*names: str) -> tuple[tuple[str, Reach], ...]:
@@ -331,7 +347,8 @@ _DECLARATIONS = {
     "superpixels": _Declaration(
         "SLIC superpixels and their graph",
         lambda recipe: {"superpixels": _plain(recipe.superpixels)},
-        cost=0.3,
+        version=2,
+        cost=0.1,
     ),
     "superpixel_features": _Declaration(
         "features of superpixels", _superpixel_features, version=3, cost=0.5

@@ -14,10 +14,11 @@ from rerank.engine.folds import FINAL, Part, assign_folds
 from rerank.engine.folds import make_parts as parts_of_folds
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import write_array
+from rerank.engine.memory_store import MemoryStore
 from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import Job
 from rerank.engine.store import Store
-from rerank.errors import ConfigError
+from rerank.errors import ConfigError, DamagedArtefactError, UnreadableArtefactError
 from rerank.stages.declarations import stage
 from rerank.stages.run_data import RunData
 from rerank.types import Array, IntArray
@@ -109,9 +110,7 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
     # The index does not depend on the folds, so it can be made before them.
     everything = Part(FINAL, tuple(sorted({*train.ids, *evaluate})), ())
     counting = Graph(recipe, (INDEX,), (everything,), data, store)
-    run_graph(counting)
-    with store.open(counting.task("index").ref) as file:
-        rows = dict(zip(everything.image_ids, file["class_pixels"][()]))
+    rows = dict(zip(everything.image_ids, _counted(counting)))
     if scheme == "auto":
         scheme = "contiguous" if train.ordered else "stratified"
     pixels = np.array([rows[image_id] for image_id in train.ids])
@@ -123,6 +122,22 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
         strata=rarest_class(pixels, train.background),
     )
     return parts_of_folds(train.ids, folds, evaluate)
+
+
+def _counted(graph: Graph) -> IntArray:
+    """The pixels of each class in each image, computed and stored where they are not there."""
+    try:
+        run_graph(graph)
+        task = graph.task("index")
+        contents = task.contents(graph.recipe)
+        with graph.store.open(task.ref, task.part.image_ids, contents) as file:
+            found: IntArray = file["class_pixels"][()]
+            return found
+    except (DamagedArtefactError, UnreadableArtefactError):
+        if isinstance(graph.store, MemoryStore):
+            raise
+        # A run computes it anew, and `verify` says what is wrong with it; both need the folds.
+        return _counted(Graph(graph.recipe, graph.stages, graph.parts, graph.data, MemoryStore()))
 
 
 def run(job: Job, file: h5py.File) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from rerank.config import dump_recipe
 from rerank.engine.hdf5 import read_strings, write_array
+from rerank.engine.manifest import software_versions
 from rerank.engine.stage import Job
-from rerank.engine.store import software_versions
 from rerank.metrics import IntersectionUnion, OracleCurve
 from rerank.reports import Evaluation, analyses, draw_class_iou, evaluation_rows, to_csv, to_png
 from rerank.reports.analyses import AblationRow, in_points

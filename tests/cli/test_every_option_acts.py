@@ -27,8 +27,10 @@ from rerank.applications.mask_ranking import MaskRanking
 from rerank.cli.main import main
 from rerank.config import ProposeSettings
 from rerank.datasets import open_dataset
+from rerank.engine.manifest import ArtefactRef, Header
 from rerank.engine.progress import Progress
 from rerank.engine.scheduler import Execution
+from rerank.engine.store import Store
 from rerank.errors import DataError
 
 #: The module; `rerank.cli` has a function of this name.
@@ -115,7 +117,7 @@ ACTS: dict[str, dict[str, str]] = {
         "--repair": "test_verify",
         **dict.fromkeys(EXECUTION, "test_it_arrives"),
     },
-    "gc": {"--work": "test_gc"},
+    "gc": {"--work": "test_gc", "--dry-run": "test_gc"},
     **{
         name: {"--work": "test_analyses", "--out": "test_analyses"}
         | dict.fromkeys(EXECUTION, "test_it_arrives")
@@ -733,11 +735,19 @@ def test_verify(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_gc(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     artefact = next((copy / "oracle").glob("*/*.h5"))
-    unreached = artefact.parent.parent / ("0" * len(artefact.parent.name)) / artefact.name
-    unreached.parent.mkdir()
-    shutil.copy(artefact, unreached)
+    ref = ArtefactRef("oracle", "all", "0" * 32)
+    with Store(copy).create(ref, Header(1, {})):
+        pass
+    unreached = Store(copy).path(ref)
+    # Without a manifest that says so, it is not ours.
+    stranger = unreached.with_name("mine.h5")
+    shutil.copy(artefact, stranger)
+    assert main(["gc", "--work", str(copy), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert str(unreached) in out and "Would remove 1 files" in out and unreached.exists()
     assert main(["gc", "--work", str(copy)]) == 0
     assert "Removed 1 files" in capsys.readouterr().out
+    assert stranger.exists()
     assert artefact.exists() and not unreached.exists()
 
 
