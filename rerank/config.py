@@ -418,12 +418,14 @@ class CorpusChoiceSettings(Settings):
 class ReportSettings(Settings):
     """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
 
+    `n_examples` images are listed where the choice was worst or best; the gallery holds all.
+
     `generators` and `ablation_groups` are automatic: the former is left out with own maps, the
     latter are the groups of the paper that there are.
     """
 
     n_bootstrap: Count = 1000
-    n_examples: Count = 6
+    n_examples: Count = 10
     dense_crf: bool = True
     generators: bool = True
     ablation: bool = True

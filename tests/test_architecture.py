@@ -113,13 +113,8 @@ def test_a_stage_is_a_file_of_its_name() -> None:
 
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
     names = {stage.name for stage in STAGES}
-    assert files - names == {
-        "__init__",
-        "pipeline",
-        "declarations",
-        "declared_contents",
-        "run_data",
-    }
+    shared = {"__init__", "pipeline", "declarations", "declared_contents", "run_data"}
+    assert files - names == {*shared, "page_facts", "page_images"}
     for stage in STAGES:
         assert stage.run == f"rerank.stages.{stage.name}:run"
         assert tuple(inspect.signature(stage.function()).parameters) == ("job", "file")
