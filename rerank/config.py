@@ -418,12 +418,14 @@ class CorpusChoiceSettings(Settings):
 class ReportSettings(Settings):
     """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
 
+    `n_examples` images are listed where the choice was worst or best; the gallery holds all.
+
     `generators` and `ablation_groups` are automatic: the former is left out with own maps, the
     latter are the groups of the paper that there are.
     """
 
     n_bootstrap: Count = 1000
-    n_examples: Count = 6
+    n_examples: Count = 10
     dense_crf: bool = True
     generators: bool = True
     ablation: bool = True
@@ -672,13 +674,16 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
 def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
     """The settings of `rerank propose`, some of them replaced by `a.b=value`.
 
+    A key may also have the prefix that it has in recipes, as in `proposals.n_proposals=10`.
+
     Raises
     ------
     ConfigError
         If a key is unknown, or a value is of a wrong type or out of range.
     """
-    tree = _with_overrides({}, "--set", overrides)
-    return _validate(ProposeSettings, tree, "--set", overrides)
+    short = [override.strip().removeprefix("proposals.") for override in overrides]
+    tree = _with_overrides({}, "--set", short)
+    return _validate(ProposeSettings, tree, "--set", short)
 
 
 def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:

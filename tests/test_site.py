@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from rerank.config import GateSettings, ProposeSettings, Recipe
-from rerank.stages import declarations
 from rerank.stages.pipeline import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -53,9 +52,8 @@ def test_every_setting_has_its_effect() -> None:
 def test_no_stage_is_missing_from_the_page_of_files() -> None:
     page = PAGES.files_page()
     assert re.findall(r"^## `(\w+)`$", page, re.M) == [stage.name for stage in STAGES]
-    if hasattr(declarations, "contents_of"):
-        empty = re.findall(r"^\| `([^`]+)` \|.*\|  \|$", page, re.M)
-        assert not empty, f"docs/_site/data_sets.yaml does not say what these hold: {empty}"
+    empty = re.findall(r"^\| `([^`]+)` \|.*\|  \|$", page, re.M)
+    assert not empty, f"docs/_site/data_sets.yaml does not say what these hold: {empty}"
 
 
 def test_every_command_has_its_options() -> None:

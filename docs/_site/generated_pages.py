@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
+from rerank.engine.contents import Expected
+
 HERE = Path(__file__).parent
 DOCS = HERE.parent
 OUT = DOCS / "generated"
@@ -178,7 +180,7 @@ def _first_paragraph(text: str) -> str:
 def files_page() -> str:
     """Every stage, what it reads, and every data set of its files."""
     from rerank.config import load_recipe
-    from rerank.stages import declarations
+    from rerank.stages.declarations import contents_of
     from rerank.stages.pipeline import STAGES
 
     recipes = {name: load_recipe(name) for name in ("scenes", "own_maps")}
@@ -187,7 +189,6 @@ def files_page() -> str:
         "own_maps", ["auxiliary.probabilities=[MORE]", "dataset.evaluate=val"]
     )
     said = _read("data_sets.yaml")
-    contents_of = getattr(declarations, "contents_of", None)
     parts = [(HERE / "files_head.md").read_text(encoding="utf-8")]
     for stage in STAGES:
         read = {
@@ -198,24 +199,20 @@ def files_page() -> str:
         once = "One file for each fold, and `final`." if stage.split else "One file, `all`."
         made = ", ".join(f"`{name}`" for name in read) or "nothing"
         parts.append(f"{summary} {once} Made from {made}. Version {stage.version}.\n")
-        rows = []
-        if contents_of is not None:
-            expected: dict[str, Any] = {}
-            for recipe in recipes.values():
-                for path, about in contents_of(stage.name, recipe).items():
-                    # The subsets of the ablation are numbered.
-                    expected.setdefault(re.sub(r"^\d\d/", "#/", path), about)
-            rows = [
-                (path, _shape(about), about.kind, said.get(stage.name, {}).get(path, ""))
-                for path, about in expected.items()
-            ]
-        else:
-            rows = [(path, "", "", text) for path, text in said.get(stage.name, {}).items()]
+        expected: dict[str, Expected] = {}
+        for recipe in recipes.values():
+            for path, about in contents_of(stage.name, recipe).items():
+                # The subsets of the ablation are numbered.
+                expected.setdefault(re.sub(r"^\d\d/", "#/", path), about)
+        rows = [
+            (path, _shape(about), about.kind, said.get(stage.name, {}).get(path, ""))
+            for path, about in expected.items()
+        ]
         parts.append(_table(("data set", "shape", "type", "holds"), rows))
     return "\n".join(parts)
 
 
-def _shape(about: Any) -> str:
+def _shape(about: Expected) -> str:
     if about.shape is None:
         return ""
     return f"({', '.join('any' if side is None else str(side) for side in about.shape)})"

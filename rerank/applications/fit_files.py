@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from rerank.applications.out_folder import check_writable
 from rerank.config import Recipe, load_recipe
 from rerank.datasets import Dataset, check_dataset
 from rerank.datasets.file_pairs import read_lines
 from rerank.datasets.folder import FolderOptions, list_folder
+from rerank.datasets.label_doubts import certain
 from rerank.datasets.problems import FileProblem, file_error, problems_error
 from rerank.engine.scheduler import Execution
 from rerank.engine.store import Store
@@ -85,6 +87,7 @@ def fit_files(
     """
     if out.is_dir() or not out.resolve().parent.is_dir():
         raise file_error(out, "cannot be written", "name a file in a folder that exists")
+    check_writable(out.resolve().parent)
     recipe = _recipe(folders, overrides)
     dataset = open_labelled(folders, classes)
     check_enough_images(len(dataset))
@@ -147,7 +150,7 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
             f"--classes {classes}: {len(names)} classes, and the maps in {folders.probabilities} "
             f"have {found}"
         )
-    problems = list(check_dataset(listing.dataset))
+    problems = list(certain(check_dataset(listing.dataset)))
     if problems:
         raise problems_error(problems)
     return listing.dataset
@@ -172,7 +175,7 @@ def _recipe(folders: FitFolders, overrides: Sequence[str]) -> Recipe:
 def _names_in(classes: str | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
-    if classes.isdigit():
+    if classes.isdecimal():
         if not 1 <= int(classes) <= 255:
             raise ConfigError(f"--classes {classes}: expected 1 to 255 classes")
         return tuple(str(k) for k in range(int(classes)))

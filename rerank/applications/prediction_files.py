@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.image_pairs import ImagePair, check_map_pairs
-from rerank.applications.result_files import write_result, write_summary
+from rerank.applications.out_folder import open_out
+from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.applications.runs import open_models
 from rerank.datasets import read_image, voc_palette
+from rerank.datasets.file_names import name_of
 from rerank.datasets.image_files import list_images
 from rerank.datasets.map_files import MapFile, find_map, read_values
 from rerank.datasets.problems import problems_error
@@ -92,12 +94,14 @@ def predict_files(
     Raises
     ------
     DataError
-        If an image is missing or unreadable, two images have one name, or a map is missing or does
-        not fit; the maps are checked first, and all problems are listed.
+        If `out` cannot be written, an image is missing or unreadable, two images have one name,
+        or a map is missing or does not fit; the maps are checked first, and all problems are
+        listed.
     ConfigError
         If maps are needed and not given, or given and not needed.
     """
     paths = _image_files(images)
+    open_out(out, map(name_of, paths), LONGEST_ENDING)
     task = _Task(Path(models), uuid.uuid4().hex, out, joint)
     try:
         found, palette = _opened(task.models, task.call)
@@ -118,7 +122,7 @@ def predict_files(
         results = choose_jointly([item.judgement for item in done if item.judgement]).results
         names = found.classes.class_names
         written = [
-            write_result(result, read_image(path), path.stem, out, palette, names)
+            write_result(result, read_image(path), name_of(path), out, palette, names)
             for path, result in zip(paths, results)
         ]
     else:
@@ -129,7 +133,7 @@ def predict_files(
 
 def _predict_file(place: int, path: Path, files: Sequence[MapFile], task: _Task) -> _Done:
     found, palette = _opened(task.models, task.call)
-    image, name = read_image(path), path.stem
+    image, name = read_image(path), name_of(path)
     of_image = [read_values(file) for file in files]
     own, where = (of_image[0], str(files[0])) if of_image else (None, name)
     if task.joint:
@@ -152,13 +156,14 @@ def _image_files(given: Sequence[Path]) -> list[Path]:
             paths.append(path)
         else:
             raise DataError(f"{path}: no such image, and no such folder of images")
-    stems = [path.stem for path in paths]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise DataError(
-            f"two images are called {twice[0]}; their results would overwrite each "
-            "other, so predict them into different folders"
-        )
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(name_of(path), path)
+        if other is not path:
+            raise DataError(
+                f"two images are called {name_of(path)}, {other} and {path}; their results would "
+                "overwrite each other, so predict them into different folders"
+            )
     return paths
 
 
@@ -186,7 +191,7 @@ def _find_maps(
     for folder in folders:
         for path in images:
             try:
-                pairs.append(ImagePair(path, find_map(folder, path.stem)))
+                pairs.append(ImagePair(path, find_map(folder, name_of(path))))
             except DataError as error:
                 problems.append(str(error))
     if not folders:

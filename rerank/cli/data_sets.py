@@ -64,6 +64,10 @@ def _check(options: argparse.Namespace) -> int:
         return FAILED if problems else DONE
     for problem in problems:
         print(problem)
-    count = f"{len(problems)} problems found" if problems else "every file is in order"
+    doubts = sum(problem.doubtful for problem in problems)
+    n_wrong = len(problems) - doubts
+    count = f"{n_wrong} problems found" if n_wrong else "every file is in order"
+    if doubts:
+        count += f", and {doubts} to look at"
     print(f"{options.name}: {count}.")
-    return FAILED if problems else DONE
+    return FAILED if n_wrong else DONE

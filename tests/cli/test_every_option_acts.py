@@ -128,8 +128,17 @@ ACTS: dict[str, dict[str, str]] = {
     **{
         name: dict.fromkeys(("--work", "--out", "--json"), "test_analyses")
         | dict.fromkeys(EXECUTION, "test_it_arrives")
-        for name in ("oracle", "ablate", "report")
+        for name in ("oracle", "ablate")
     },
+    "report": {
+        **dict.fromkeys(("--work", "--out", "--json"), "test_analyses"),
+        "--compare": "test_report_takes_runs_to_compare",
+        "--single-file": "test_report_takes_runs_to_compare",
+        **dict.fromkeys(EXECUTION, "test_it_arrives"),
+    },
+    "export": dict.fromkeys(
+        ("--work", "--out", "--rule", "--images", "--kinds", "--json", "--quiet"), "test_export"
+    ),
     "draw": dict.fromkeys(("--work", "image", "--out", "--json"), "test_draw"),
     "data list": {"--json": "test_data_list"},
     "data prepare": {
@@ -287,8 +296,9 @@ EXECUTED = {
     "verify": (["verify", "--work", "w", "--repair"], "rerank.applications.upkeep:repair"),
     **{
         name: ([name, "--work", "w"], "rerank.applications.reports:write_analysis")
-        for name in ("oracle", "ablate", "report")
+        for name in ("oracle", "ablate")
     },
+    "report": (["report", "--work", "w"], "rerank.applications.reports:write_report"),
 }
 EXECUTION_VALUES: dict[str, tuple[list[str], Execution]] = {
     "--jobs": (["--jobs", "3"], Execution(jobs=3)),
@@ -454,6 +464,7 @@ def test_debug_adds_the_traceback(
         "rank": "--masks m --images i --out o",
         "run": "scenes",
         "draw": "--work w --out o",
+        "export": "--work w --out o",
         "data prepare": "camvid",
         "data check": "camvid",
         "reproduce": "zhao-table1",
@@ -876,6 +887,48 @@ def test_analyses(
     assert str(copy / "report" / name) in json.loads(capsys.readouterr().out)["files"]
     assert (copy / "report" / name).exists()
     assert main([kind, "--work", str(tmp_path / "none")]) == 1
+
+
+def test_report_takes_runs_to_compare(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rerank.applications.reports.MOST_INLINE", 0)
+    for name, more in (("many", []), ("one", ["--single-file"])):
+        out = tmp_path / name
+        assert main(["report", "--work", str(finished), "--out", str(out), "--quiet", *more]) == 0
+        assert (out / "report_images").exists() == (not more)
+    other = shutil.copytree(finished, tmp_path / "other")
+    out = str(tmp_path / "both")
+    compare = ["report", "--compare", str(finished), str(other), "--out", out, "--jobs", "1"]
+    assert main(compare) == 0
+    assert (tmp_path / "both" / "comparison.html").is_file()
+    assert main([*compare, "--single-file"]) == 2
+    assert "goes with --work" in capsys.readouterr().err
+
+
+def test_export(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_graph: Any
+) -> None:
+    def export(name: str, *more: str) -> str:
+        status = main(["export", "--work", str(finished), "--out", str(tmp_path / name), *more])
+        assert status == 0
+        return capsys.readouterr().out
+
+    data = make_graph(finished).data
+    text = export("usual")
+    assert text.startswith(f"{len(data.evaluate)} images in") and "overlays" in text
+    assert export("quiet", "--quiet") == ""
+    found = json.loads(export("all", "--json", "--quiet", "--images", "all", "--kinds", "rle"))
+    assert found["images"] == len(data.train) + len(data.evaluate)
+    assert found["written"] == ["choices.csv", "labels.json"]
+    assert not (tmp_path / "all" / "overlays").exists()
+    export("oracle", "--rule", "oracle")
+    one, two = (pictures(tmp_path / name / "segmentations") for name in ("usual", "oracle"))
+    assert set(one) == set(two) and one != two
+    assert main(["export", "--work", str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
 
 
 def test_draw(
