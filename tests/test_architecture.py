@@ -22,6 +22,7 @@ BASE = {
     "files",
     "recipe_defaults",
     "safe_yaml",
+    "suggestions",
     "types",
     "validation",
 }

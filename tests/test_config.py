@@ -141,8 +141,14 @@ def test_settings_that_do_not_go_together() -> None:
     ],
 )
 def test_an_old_key_names_the_new_one(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+    # Blamed is what was typed, or the file where it stands there.
+    with pytest.raises(ConfigError, match=f"^--set {override}: {message}$"):
         build_recipe(TREE, "r.yaml", [override])
+    name, _, value = override.partition("=")
+    section, _, key = name.partition(".")
+    tree = {**TREE, section: {key: yaml.safe_load(value)}}
+    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+        build_recipe(tree, "r.yaml")
 
 
 @pytest.mark.parametrize(
