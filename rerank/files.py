@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Iterator
@@ -31,7 +32,11 @@ def replace_file(path: Path) -> Iterator[Path]:
     OSError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+    owner = f"{platform.node()}.{os.getpid()}.tmp"
+    temporary = path.with_name(f".{path.name}.{owner}")
+    if len(os.fsencode(temporary.name)) > 255:
+        short = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+        temporary = path.with_name(f".{short}.{owner}")
     try:
         # A link of that name would lead elsewhere.
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rerank.config import Recipe, build_recipe, dump_recipe, load_recipe
+from rerank.config import (
+    ProposeSettings,
+    Recipe,
+    SuperpixelSettings,
+    build_propose_settings,
+    build_recipe,
+    dump_recipe,
+    load_recipe,
+)
 from rerank.errors import ConfigError
 
 TREE = {"name": "x", "dataset": {"name": "scenes"}}
@@ -35,6 +43,19 @@ def test_own_maps_need_nothing_more() -> None:
     assert recipe.ranking.groups == ("summary",)
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
     assert load_recipe("own_maps").ranking.groups == ("summary",)
+    assert recipe.crf.preferred == (1.0, 4.0) and not recipe.features.edges
+    usual = ProposeSettings()
+    assert recipe.crf.preferred == (usual.potts_weight, usual.contrast_scale)
+
+
+def test_preferred_settings_are_among_those_that_are_tried() -> None:
+    assert build_recipe(OWN, "x", ["crf.potts_weights=[0.5, 2]"]).crf.preferred is None
+    assert build_recipe(OWN, "x", ["crf.parameters=structured_svm"]).crf.preferred is None
+    assert build_recipe(OWN, "x", ["crf.preferred=null"]).crf.preferred is None
+    with pytest.raises(ConfigError, match="potts_weights must hold 9; add it, or set preferred"):
+        build_recipe(OWN, "x", ["crf.preferred=[9, 4]"])
+    with pytest.raises(ConfigError, match="preferred is of the search; set preferred=null"):
+        build_recipe(TREE, "x", ["crf.parameters=structured_svm", "crf.preferred=[1.0, 1.0]"])
 
 
 def test_weights_bring_deep_features() -> None:
@@ -120,8 +141,14 @@ def test_settings_that_do_not_go_together() -> None:
     ],
 )
 def test_an_old_key_names_the_new_one(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+    # Blamed is what was typed, or the file where it stands there.
+    with pytest.raises(ConfigError, match=f"^--set {override}: {message}$"):
         build_recipe(TREE, "r.yaml", [override])
+    name, _, value = override.partition("=")
+    section, _, key = name.partition(".")
+    tree = {**TREE, section: {key: yaml.safe_load(value)}}
+    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+        build_recipe(tree, "r.yaml")
 
 
 @pytest.mark.parametrize(
@@ -167,3 +194,20 @@ def test_recipes_are_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         recipe.name = "y"  # type: ignore[misc]
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    "size, number",
+    [((375, 500), 937), ((213, 320), 400), ((1024, 2048), 1200), ((48, 64), 102), ((3, 4), 1)],
+)
+def test_automatic_superpixels_follow_the_size_of_the_image(
+    size: tuple[int, int], number: int
+) -> None:
+    assert SuperpixelSettings().number(*size) == number
+    assert SuperpixelSettings(n_segments=7).number(*size) == 7
+
+
+def test_settings_of_propose_may_be_called_as_in_recipes() -> None:
+    long = build_propose_settings(["proposals.n_proposals=3", "proposals.samples.n_samples=9"])
+    assert long == build_propose_settings(["n_proposals=3", "samples.n_samples=9"])
+    assert long.n_proposals == 3 and long.samples.n_samples == 9

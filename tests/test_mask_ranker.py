@@ -12,15 +12,8 @@ import pytest
 from rerank.datasets import open_dataset
 from rerank.engine.sealed_file import read_sealed, write_sealed
 from rerank.errors import DataError, InputError, NotFittedError
-from rerank.mask_ranker import (
-    KIND,
-    MaskRanker,
-    MaskTable,
-    common_sources,
-    describe_masks,
-    joint_regions,
-    padded_counts,
-)
+from rerank.mask_ranker import KIND, MaskRanker, common_sources, padded_counts
+from rerank.mask_table import MaskTable, describe_masks, joint_regions
 from rerank.metrics import (
     confusion_counts,
     generalised_energy_distance,
