@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,27 +12,14 @@ import yaml
 from PIL import Image
 
 from rerank.cli import main
+from rerank.config import Recipe
 from rerank.datasets import open_dataset
-
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "dataset": {"name": "folder", "train": "train", "evaluate": "val"},
-    "folds": {"n_folds": 3},
-    "superpixels": {"n_segments": 40},
-    "backbone": {"architecture": "small"},
-    "classifiers": {"features": "appearance"},
-    "unary": {"features": "appearance", "n_steps": 20, "hidden": 8, "max_per_image": 20},
-    "auxiliary": {"features": "appearance"},
-    "crf": {"potts_weights": [0.5, 1.0]},
-    "proposals": {"n_proposals": 5, "diversities": [0.1, 0.3]},
-    "segnet": {"grid": 5, "epochs_cross_entropy": 1, "epochs_mixed": 1},
-    "ranking": {"candidates": [0.01, 0.1]},
-    "report": {"n_bootstrap": 20, "n_examples": 2},
-}
 
 
 @pytest.mark.slow
-def test_names_that_are_not_ascii_and_classes_nowhere_and_everywhere(tmp_path: Path) -> None:
+def test_names_that_are_not_ascii_and_classes_nowhere_and_everywhere(
+    tmp_path: Path, tiny_recipe: Callable[..., Recipe]
+) -> None:
     """The first class is in every image, and the last in none."""
     for part in ("images", "labels"):
         (tmp_path / part).mkdir()
@@ -47,7 +34,8 @@ def test_names_that_are_not_ascii_and_classes_nowhere_and_everywhere(tmp_path: P
     (tmp_path / "classes.txt").write_bytes("\r\n".join(classes).encode("utf-16"))
     (tmp_path / "train.txt").write_bytes(("\ufeff" + "\r\n".join(names[:9])).encode())
     (tmp_path / "val.txt").write_bytes("\r".join(f"{n}.png" for n in names[9:]).encode())
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+    tiny = tiny_recipe("dataset.name=folder", "dataset.options={}").model_dump(mode="json")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     work = str(tmp_path / "work")
     run = ["run", str(tmp_path / "tiny.yaml"), "--data-root", str(tmp_path), "--work", work]
     assert main([*run, "--jobs", "1", "--quiet"]) == 0
