@@ -379,8 +379,8 @@ _DECLARATIONS = {
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=7, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=9, cost=0.5),
-    "calibration": _Declaration("the gate and its promise", _calibration, cost=0.1),
+    "ranking": _Declaration("the rankers", _ranking, version=10, cost=0.5),
+    "calibration": _Declaration("the gate and its promise", _calibration, version=2, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
         "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, version=2, cost=0.1
@@ -392,7 +392,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=9,
+        version=10,
         cost=0.1,
     ),
 }

@@ -223,6 +223,7 @@ def _ranking(recipe: Recipe) -> Contents:
         "model/lowest": _once("f8|f4", "c"),
         "model/duality_gap": _once("f8"),
         "model/primal_objective": _once("f8"),
+        **{f"models/*/{name}": _some("f8|f4", "c") for name in ("coef", "highest", "lowest")},
     }
 
 
@@ -277,7 +278,11 @@ def _ablation(recipe: Recipe) -> Contents:
 
 
 def _pages(recipe: Recipe) -> Contents:
-    return {"files/report.html": _once("u1", None), "files/*": _some("u1", None)}
+    return {
+        "files/report.json": _once("u1", None),
+        "files/*": _some("u1", None),
+        **_of_images({name: _each("u1", None) for name in ("thumbnail.webp", "view.json")}),
+    }
 
 
 def _of_images(arrays: dict[str, Expected]) -> Contents:

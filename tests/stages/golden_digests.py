@@ -94,7 +94,7 @@ def _numbers(name: str, arrays: list[np.ndarray]) -> list[Any]:
 def _page(name: str, arrays: list[np.ndarray]) -> list[Any]:
     """Pictures by their name alone, tables by their heads, the page without numbers."""
     content = arrays[0].tobytes()
-    if name.endswith(".png"):
+    if name.endswith((".png", ".webp")):
         return ["text", ""]
     text = content.decode()
     if name.endswith(".csv"):
