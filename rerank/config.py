@@ -6,7 +6,6 @@ value out of range are errors that name the file, the key and what was expected.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import typing
@@ -22,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rerank.errors import ConfigError
 from rerank.recipe_defaults import resolve_automatic
 from rerank.safe_yaml import MOST_BYTES, read_yaml
+from rerank.suggestions import did_you_mean
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
 OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
@@ -622,9 +622,8 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     name = str(recipe)
     if isinstance(recipe, str) and not name.endswith((".yaml", ".yml")) and "/" not in name:
         if name not in recipe_names():
-            raise ConfigError(
-                f"{name}: no such recipe; give a YAML file or one of {', '.join(recipe_names())}"
-            )
+            hint = did_you_mean(name, recipe_names(), "the package has")
+            raise ConfigError(f"{name}: no such recipe; {hint}; a YAML file may be given too")
         with resources.as_file(resources.files("rerank") / "recipes" / f"{name}.yaml") as path:
             return load_recipe(path, overrides)
     path = Path(recipe)
@@ -667,20 +666,24 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
         As in `load_recipe`.
     """
     tree = _with_overrides(tree, where, overrides)
-    _refuse_renamed(tree, where)
+    _refuse_renamed(tree, where, overrides)
     resolve_automatic(tree)
-    return _validate(Recipe, tree, where)
+    return _validate(Recipe, tree, where, overrides)
 
 
 def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
     """The settings of `rerank propose`, some of them replaced by `a.b=value`.
+
+    A key may also have the prefix that it has in recipes, as in `proposals.n_proposals=10`.
 
     Raises
     ------
     ConfigError
         If a key is unknown, or a value is of a wrong type or out of range.
     """
-    return _validate(ProposeSettings, _with_overrides({}, "--set", overrides), "--set")
+    short = [override.strip().removeprefix("proposals.") for override in overrides]
+    tree = _with_overrides({}, "--set", short)
+    return _validate(ProposeSettings, tree, "--set", short)
 
 
 def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -695,12 +698,30 @@ def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str
     return found
 
 
-def _validate(model: type[Model], tree: dict[str, Any], where: str) -> Model:
+def _validate(
+    model: type[Model], tree: dict[str, Any], where: str, overrides: Sequence[str]
+) -> Model:
     try:
         return model.model_validate_json(json.dumps(tree))
     except pydantic.ValidationError as error:
-        found = "; ".join(_explain(e, model) for e in error.errors())
-        raise ConfigError(f"{where}: {found}") from None
+        # What the user typed is to blame before the file that it was typed for.
+        found: dict[str, list[str]] = {}
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            place = _typed(name, overrides) or where
+            found.setdefault(place, []).append(_explain(problem, model))
+        raise ConfigError(
+            "; ".join(f"{place}: {'; '.join(texts)}" for place, texts in found.items())
+        ) from None
+
+
+def _typed(name: str, overrides: Sequence[str]) -> str | None:
+    """The last override of a setting, or of what is above or below it; None where there is none."""
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip()
+        if name and (f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")):
+            return f"--set {override}"
+    return None
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -708,16 +729,18 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
-def _refuse_renamed(tree: dict[str, Any], where: str) -> None:
+def _refuse_renamed(tree: dict[str, Any], where: str, overrides: Sequence[str]) -> None:
     for old in sorted(RENAMED_KEYS, key=len, reverse=True):
         value: Any = tree
         for key in old.split("."):
             value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
         if value is not _ABSENT:
-            raise ConfigError(f"{where}: {old} is now called {RENAMED_KEYS[old]}")
+            place = _typed(old, overrides) or where
+            raise ConfigError(f"{place}: {old} is now called {RENAMED_KEYS[old]}")
     unary = tree.get("unary")
     if isinstance(unary, dict) and unary.get("source") == "dense":
-        raise ConfigError(f"{where}: unary.source: dense is now called dense_network")
+        place = _typed("unary.source", overrides) or where
+        raise ConfigError(f"{place}: unary.source: dense is now called dense_network")
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -741,8 +764,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     name = ".".join(location)
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.7)
-        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        hint = did_you_mean(location[-1], known, "known keys:")
         return f"{name}: unknown key ({hint})"
     if error["type"] == "missing":
         return f"{name}: missing"

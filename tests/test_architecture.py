@@ -22,6 +22,7 @@ BASE = {
     "files",
     "recipe_defaults",
     "safe_yaml",
+    "suggestions",
     "types",
     "validation",
 }
@@ -29,6 +30,7 @@ BASE = {
 LEAVES = {"superpixels", "crf", "losses", "layers", "metrics"}
 #: From the command line down: each imports only what comes after it, leaves and base files.
 ORDER = (
+    "hdf5",
     "cli",
     "applications",
     "mask_ranker",
@@ -51,7 +53,7 @@ ORDER = (
     "datasets",
 )
 #: Names that stand in two rooms because they are the same thing.
-SAME_THING = {"__init__.py"}
+SAME_THING = {"__init__.py", "hdf5.py"}
 MOST_PARAMETERS = 8
 
 

@@ -117,7 +117,7 @@ def refine_files(
             progress.note(note)
         arguments = [(pair, out if maps else None, out, settings) for pair in pairs]
         for path in run_tasks(_refine_file, arguments, jobs):
-            progress.stage(path.stem)
+            progress.item(path.stem)
             progress.advance(1)
             written.append(path)
     return sorted(written)

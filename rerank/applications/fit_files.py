@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,12 +37,16 @@ class FitFolders(NamedTuple):
         Masks whose pixel values are the classes, 255 for void.
     auxiliary : tuple of Path
         The maps of further networks.
+    ordered : bool
+        Whether neighbours in the order of the names are alike, as in video; folds are contiguous
+        then.
     """
 
     probabilities: Path
     images: Path
     labels: Path
     auxiliary: tuple[Path, ...] = ()
+    ordered: bool = False
 
 
 def fit_files(
@@ -126,7 +131,8 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
     images, labels = str(folders.images.resolve()), str(folders.labels.resolve())
     # How many classes there are is not known before a map is read.
     some = ("0",) if names is None else names
-    listing = list_folder(images, "all", FolderOptions(images, labels, class_names=some))
+    options = FolderOptions(images, labels, class_names=some, ordered=folders.ordered)
+    listing = list_folder(images, "all", options)
     problems: list[FileProblem | str] = list(listing.problems)
     found = 0
     for folder in (folders.probabilities, *folders.auxiliary):
@@ -138,7 +144,7 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
         raise problems_error(problems)
     if names is None:
         names = tuple(str(k) for k in range(found))
-        listing = list_folder(images, "all", FolderOptions(images, labels, class_names=names))
+        listing = list_folder(images, "all", replace(options, class_names=names))
     elif len(names) != found:
         raise ConfigError(
             f"--classes {classes}: {len(names)} classes, and the maps in {folders.probabilities} "

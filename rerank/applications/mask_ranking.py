@@ -206,7 +206,7 @@ def _describe_all(
     found: list[tuple[int, MaskTable]] = []
     with Progress(len(items), quiet=quiet) as progress:
         for place, table in run_tasks(_describe, tasks, jobs):
-            progress.stage(table.image_id)
+            progress.item(table.image_id)
             progress.advance(1)
             found.append((place, table))
     return [table for _, table in sorted(found, key=lambda pair: pair[0])]

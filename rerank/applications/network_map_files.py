@@ -87,7 +87,7 @@ def network_map_files(
             n_classes = found
             if file is not None:
                 file.create_dataset(name, data=values, compression="gzip", compression_opts=1)
-            progress.stage(name)
+            progress.item(name)
             progress.advance(1)
     return MapsWritten(len(files), n_classes, out if file is None else out / "maps.h5")
 

@@ -129,7 +129,7 @@ def propose_files(
             progress.note(note)
         arguments = [(k, pair, truths.get(pair.image), task) for k, pair in enumerate(pairs)]
         for item in run_tasks(_propose_file, arguments, jobs):
-            progress.stage(str(item.row["image"]))
+            progress.item(str(item.row["image"]))
             progress.advance(1)
             done.append(item)
     done.sort(key=lambda item: item.place)

@@ -12,13 +12,14 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
+from rerank.datasets.catalogue import reads_files
 from rerank.engine.artefact_file import disk_errors, reading
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import ArtefactRef, sealed, unsealed
 from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
 from rerank.engine.store import Store
-from rerank.errors import DataError, StoreError
+from rerank.errors import ConfigError, DataError, StoreError
 from rerank.files import write_text
 from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
@@ -101,6 +102,14 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    # What was typed is checked first, so that a mistake leaves no work folder.
+    part = None if fold is None else _part_of(recipe, str(fold))
+    name = recipe.dataset.name
+    if data_root is None and reads_files(name):
+        raise ConfigError(
+            f"the recipe {recipe.name} reads the images of {name} from files; name their folder "
+            "with --data-root DIR"
+        )
     store = Store(Path("work") / recipe.name if work is None else work)
     root = None if data_root is None else str(Path(data_root).resolve())
     # The pipeline reads every map for its keys and stops at the first problem; this lists all.
@@ -113,7 +122,7 @@ def run(
     write_run_file(graph, root)
     # No stage reads the index: its damage would stay unseen.
     set_aside_if_damaged(store, graph.task(INDEX.name).ref)
-    run_graph(graph, None if fold is None else part_name(str(fold)), execution)
+    run_graph(graph, part, execution)
     write_run_file(graph, root, finished=fold is None)
     return graph
 
@@ -263,6 +272,16 @@ def _read_tree(path: Path) -> dict[str, Any]:
             return unsealed(path.read_bytes()) if path.is_file() else {}
     except ValueError:
         return {}
+
+
+def _part_of(recipe: Recipe, fold: str) -> str:
+    """The part that `--fold` asks for, which the recipe must have."""
+    part, n_folds = part_name(fold), recipe.folds.n_folds
+    if part != FINAL and int(fold) >= n_folds:
+        raise ConfigError(
+            f"--fold {fold}: the recipe has {n_folds} folds; give 0 to {n_folds - 1}, or final"
+        )
+    return part
 
 
 def _model_ref(stage: str, artefacts: dict[str, str]) -> ArtefactRef:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rerank.applications.runs import (
     damaged_run_files,
@@ -55,6 +56,18 @@ def status_lines(work: str | Path, every_fold: bool = False) -> list[str]:
         if every_fold and len(rows) > 1:
             lines += [_status_line(f"  {row.part}", row.state, [row]) for row in rows]
     return lines
+
+
+def status_json(work: str | Path) -> dict[str, Any]:
+    """The graph of stages as plain values: state, bytes and seconds of every artefact."""
+    graph = open_run(work)
+    found = graph.status()
+    return {
+        "recipe": graph.recipe.name,
+        "work": str(work),
+        "finished": all(row.state == "fresh" for row in found),
+        "artefacts": [asdict(row) for row in found],
+    }
 
 
 class Checked(NamedTuple):

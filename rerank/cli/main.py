@@ -8,9 +8,35 @@ import traceback
 from collections.abc import Sequence
 
 from rerank._version import __version__
-from rerank.cli import data_sets, masks, network_file, networks, papers, results, work_folder
+from rerank.cli import (
+    completion,
+    data_sets,
+    machine,
+    masks,
+    network_file,
+    networks,
+    papers,
+    results,
+    work_folder,
+)
 from rerank.cli.error_lines import ended_as_interrupted, explained
 from rerank.cli.options import DONE, FAILED
+from rerank.cli.parsing import Parser, examples_formatter
+
+_EXAMPLES = """\
+examples:
+  rerank demo                          the whole method on drawn scenes, and a page that shows it
+  rerank propose --probabilities maps --images photos --out proposals
+                                       your network's maps: diverse segmentations and a choice
+  rerank fit --probabilities maps --images images --labels labels --out model.h5
+  rerank predict --model model.h5 --probabilities photo_maps photos --out segmented
+                                       learn the choice on labelled images, then use it
+  rerank run msrc21 --data-root data   the whole pipeline on a data set, fold by fold
+  rerank status                        what is done of it
+
+`rerank COMMAND --help` shows the options of a command; `rerank doctor` shows what this
+installation can do.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed, 2 unusable arguments, 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "run", None) is None:
+        getattr(options, "parser", parser).print_help()
+        return DONE
     try:
         with ended_as_interrupted():
             return int(options.run(options) or DONE)
@@ -45,15 +75,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rerank",
         description="Diverse segmentation proposals, and learning to pick among "
         "them (Cogswell et al. 2014).",
+        epilog=_EXAMPLES,
+        formatter_class=examples_formatter,
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (network_file, networks, masks, work_folder, results, data_sets, papers):
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    groups = (network_file, networks, masks, work_folder, results, data_sets, papers, machine)
+    for group in groups:
         group.add(commands)
+    completion.add(commands, _parser)
     return parser
 
 

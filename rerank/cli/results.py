@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rerank.cli.options import (
     DONE,
+    WORK_HELP,
     Commands,
     add_command,
     add_execution,
+    add_json,
     add_quiet,
     add_work,
     execution_of,
+    find_work,
+    show,
+    show_files,
 )
 from rerank.errors import ConfigError
 
@@ -27,14 +31,16 @@ def add(commands: Commands) -> None:
         analysis = add_command(commands, name, _analyse, summary)
         add_work(analysis)
         analysis.add_argument("--out", help="folder for the files [WORK/report]")
+        add_json(analysis)
         add_execution(analysis)
 
     report = add_command(commands, "report", _report, "everything on one self-contained HTML page")
     of_run = report.add_mutually_exclusive_group(required=True)
-    of_run.add_argument("--work", help="work folder of a run")
+    of_run.add_argument("--work", type=find_work, metavar="DIR|NAME", help=WORK_HELP)
     of_run.add_argument(
         "--compare",
         nargs="+",
+        type=find_work,
         metavar="WORK",
         help="work folders of finished runs: one page with their numbers side by side",
     )
@@ -44,12 +50,14 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="keep all images within the page, however many they are",
     )
+    add_json(report)
     add_execution(report)
 
     draw = add_command(commands, "draw", _draw, "what every stage made of an image, as PNG files")
     add_work(draw)
     draw.add_argument("image", nargs="?", metavar="ID", help="[the first evaluated image]")
     draw.add_argument("--out", required=True, help="folder for the pictures")
+    add_json(draw)
 
     export = add_command(
         commands, "export", _export, "the segmentations of a run as PNG, NPZ and COCO's JSON"
@@ -74,28 +82,25 @@ def add(commands: Commands) -> None:
         default=("segmentations", "overlays"),
         help="what is written [segmentations overlays]",
     )
-    export.add_argument("--json", action="store_true", help="print what was written as JSON")
+    add_json(export)
     add_quiet(export)
 
 
 def _analyse(options: argparse.Namespace) -> int:
     from rerank.applications.reports import write_analysis
 
-    for path in write_analysis(options.command, options.work, options.out, execution_of(options)):
-        print(path)
-    return DONE
+    written = write_analysis(options.command, options.work, options.out, execution_of(options))
+    return show_files(options, written)
 
 
 def _report(options: argparse.Namespace) -> int:
     if options.compare is None:
         from rerank.applications.reports import write_report
 
-        print(
-            write_report(
-                options.work, options.out, execution_of(options), single_file=options.single_file
-            )
+        page = write_report(
+            options.work, options.out, execution_of(options), single_file=options.single_file
         )
-        return DONE
+        return show_files(options, [page])
     if options.single_file:
         raise ConfigError("--single-file goes with --work: a comparison holds no images")
     if len(options.compare) < 2:
@@ -103,16 +108,13 @@ def _report(options: argparse.Namespace) -> int:
     from rerank.applications.run_comparison import write_comparison
 
     out = Path(options.out or "comparison")
-    print(write_comparison(options.compare, out, execution_of(options)))
-    return DONE
+    return show_files(options, [write_comparison(options.compare, out, execution_of(options))])
 
 
 def _draw(options: argparse.Namespace) -> int:
     from rerank.applications.stage_pictures import draw_image
 
-    for path in draw_image(options.work, options.image, Path(options.out)):
-        print(path)
-    return DONE
+    return show_files(options, draw_image(options.work, options.image, Path(options.out)))
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -124,9 +126,6 @@ def _export(options: argparse.Namespace) -> int:
         Export(options.rule, options.images, tuple(options.kinds)),
         options.quiet,
     )
-    if options.json:
-        print(json.dumps(found))
-    elif not options.quiet:
-        files = ", ".join(found["written"])
-        print(f"{found['images']} images in {found['out']}: {files}")
+    files = ", ".join(found["written"])
+    show(options, found, f"{found['images']} images in {found['out']}: {files}")
     return DONE

@@ -69,6 +69,7 @@ def find_folder(
     top = Path(root)
     wanted = " and ".join(inside)
     remedy = f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+    problem = f"neither this folder nor '{name}' in it holds {wanted}"
     if name == OWN_FOLDER:
         remedy = f"give the folder that holds {wanted}"
     candidates = [top, *(top / part for part in (name, *below))]
@@ -78,9 +79,17 @@ def find_folder(
         for folder in candidates:
             if all((folder / part).exists() for part in inside):
                 return folder
+        if name == OWN_FOLDER:
+            absent = [part for part in inside if not (top / part).exists()]
+            problem = f"this folder does not hold {' and '.join(absent)}"
+            if inside[0] not in absent:
+                remedy = (
+                    "put a mask for each image there, ID.png, or name the masks' folder with "
+                    "--set dataset.options.labels=DIR (`rerank propose` needs no masks)"
+                )
     except OSError as error:
         raise unreadable_error(top, "data folder", error, remedy) from error
-    raise file_error(top, f"neither this folder nor '{name}' in it holds {wanted}", remedy)
+    raise file_error(top, problem, remedy)
 
 
 def split_names(folder: Path) -> tuple[str, ...]:

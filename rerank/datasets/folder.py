@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ from rerank.datasets.problems import FileProblem, file_error, problem_of
 from rerank.errors import DataError, InputError
 from rerank.types import VOID
 
+#: What to do about a missing file where all files of the folder are taken.
+_WITHOUT_LIST = "put it there, or take the other file of its name away"
 #: Lists that are taken for lists whatever they hold.
 _USUAL_SPLITS = ("train", "val", "test", "trainval")
 #: Lines of another text that are looked at.
@@ -135,7 +137,9 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
         ids, twice = ids_of_lines(text_file(folder, split), lines, every)
         problems.extend(twice)
     pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
-    if len(ids) > 1 and not set(ids) & set(every):
+    if ids is every:
+        missing = [replace(found, remedy=_WITHOUT_LIST) for found in missing]
+    elif len(ids) > 1 and not set(ids) & set(every):
         missing = [_no_list(folder, split, ids)]
     problems.extend(missing)
     if known is None:

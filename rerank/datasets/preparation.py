@@ -18,6 +18,7 @@ from rerank.datasets.problems import file_error, problem_of
 from rerank.datasets.published_layouts import ARRANGERS
 from rerank.download import download_file
 from rerank.errors import DataError, InputError, RerankError
+from rerank.suggestions import did_you_mean
 
 
 def prepare_dataset(
@@ -52,9 +53,8 @@ def prepare_dataset(
     """
     if name not in ARRANGERS:
         reason = "it needs none" if name in dataset_names() else "there is no such data set"
-        raise InputError(
-            f"'{name}' cannot be prepared: {reason}; the names are {', '.join(ARRANGERS)}"
-        )
+        hint = did_you_mean(name, ARRANGERS)
+        raise InputError(f"'{name}' cannot be prepared: {reason}; {hint}")
     if root is None:
         raise InputError(f"give the folder to put '{name}' in as root")
     top = Path(root)

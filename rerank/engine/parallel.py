@@ -90,6 +90,25 @@ def run_tasks(
         ) from error
 
 
+def check_backend(backend: Backend, scheduler: str | None) -> None:
+    """Refuse a Dask scheduler without Dask, and Dask without a scheduler.
+
+    Parameters
+    ----------
+    backend : {"loky", "threading", "dask"}
+    scheduler : str or None
+        Address of the Dask scheduler.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if backend == "dask" and scheduler is None:
+        raise ConfigError("--backend dask needs --scheduler ADDRESS (tcp://host:8786)")
+    if backend != "dask" and scheduler is not None:
+        raise ConfigError("--scheduler goes with --backend dask")
+
+
 @contextmanager
 def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
     """Connect to the Dask scheduler for the length of the block; nothing for other backends.
@@ -106,17 +125,14 @@ def cluster(backend: Backend, scheduler: str | None) -> Iterator[None]:
         If Dask is not installed, its scheduler has no address or does not answer, or another
         backend is given an address.
     """
+    check_backend(backend, scheduler)
     if backend != "dask":
-        if scheduler is not None:
-            raise ConfigError("--scheduler goes with --backend dask")
         yield
         return
     try:
         from dask.distributed import Client
     except ImportError:
         raise ConfigError("the dask backend needs the extra: pip install 'rerank[dask]'") from None
-    if scheduler is None:
-        raise ConfigError("--backend dask needs --scheduler ADDRESS (tcp://host:8786)")
     try:
         client = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:

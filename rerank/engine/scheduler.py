@@ -92,6 +92,8 @@ def run_graph(
         ):
             for stage in graph.stages:
                 waiting = [task for task in todo if task.stage.name == stage.name]
+                if not waiting:
+                    continue
                 # Batch jobs start with their own fold, so that they seldom wait for others; else
                 # the longest task comes first, lest all wait for it in the end.
                 first = FINAL if fold is None else fold

@@ -55,6 +55,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _OLD_MARKER = re.compile(rb'{"format": ([01])}\s*')
 
 
+def is_work_folder(folder: Path) -> bool:
+    """Whether a folder is one that a `Store` made."""
+    return (folder / _MARKER).is_file()
+
+
 class Store:
     """A work folder.
 

@@ -269,7 +269,7 @@ def test_a_leak_is_an_error(copy: Path, make_graph: MakeGraph) -> None:
 
 
 def test_more_folds_than_images(tmp_path: Path, make_graph: MakeGraph) -> None:
-    with pytest.raises(ConfigError, match="n_folds is 50.*12 images"):
+    with pytest.raises(ConfigError, match="50 folds need .* there are 12; set folds.n_folds"):
         make_graph(tmp_path / "w", ["folds.n_folds=50"])
 
 
