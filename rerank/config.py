@@ -26,6 +26,7 @@ Share = typing.Annotated[float, Field(ge=0, le=1)]
 OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
 Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Scales = typing.Annotated[tuple[Positive, ...], Field(min_length=1)]
+Smoothing = typing.Annotated[float, Field(gt=0, lt=0.5)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = typing.Annotated[int, Field(ge=1)]
 _ABSENT = object()
@@ -275,10 +276,27 @@ class ClassifierSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """Columns of the ranker's table; `edges` compares label borders with an edge detector's."""
+    """Columns of the ranker's table; `edges` compares label borders with an edge detector's.
+
+    `classification` says which columns its group has: `paper` are C - 1 scores of classes and those
+    of their sizes (100 columns for VOC), each where a proposal paints that, as in Cogswell et al.
+    2014; `crossed` are further products (280). `kl_smoothing` is that of the columns of divergence,
+    which the ranker weighs; `rule_smoothings` are tried for the rule of Eq. 17.
+    """
 
     edges: bool = True
-    kl_smoothing: typing.Annotated[float, Field(gt=0, lt=0.5)] = 1e-2
+    classification: Literal["crossed", "paper"] = "crossed"
+    kl_smoothing: Smoothing = 1e-2
+    rule_smoothings: typing.Annotated[tuple[Smoothing, ...], Field(min_length=1)] = (
+        1e-6,
+        1e-5,
+        1e-4,
+        1e-3,
+        1e-2,
+        3e-2,
+        1e-1,
+        3e-1,
+    )
 
 
 class RankingSettings(Settings):
@@ -287,6 +305,8 @@ class RankingSettings(Settings):
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
     paper, with columns for each class; `summary` is a compact class-free set for few images. They
     are automatic: `summary` with own maps, else those of the paper.
+    `background_penalties` are tried for the rule of Cogswell et al. 2014, Eq. 17, together with
+    `features.rule_smoothings`, on training images; the paper has 0.02.
     `compared` are rankers that are fitted beside it for the report: `pairwise` with the best of
     `pairwise_C` on at most `max_pairs` pairs per image, `ridge` with the best of `ridge_alphas`.
     """
@@ -313,7 +333,12 @@ class RankingSettings(Settings):
         1e3,
         1e4,
     )
-    background_penalty: float = 0.02
+    background_penalties: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
+        0.02,
+        0.0,
+        0.1,
+        0.5,
+    )
     tol: Positive = 1e-3
     max_iter: Count = 1000
 
@@ -534,6 +559,7 @@ RENAMED_KEYS = {
     "posterior.dense": "auxiliary.dense_network",
     "dense": "dense_network",
     "unary.holdout": "holdout",
+    "ranking.background_penalty": "ranking.background_penalties, values to choose from",
 }
 
 
