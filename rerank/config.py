@@ -30,6 +30,8 @@ Smoothing = typing.Annotated[float, Field(gt=0, lt=0.5)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = typing.Annotated[int, Field(ge=1)]
 _ABSENT = object()
+#: Backbones that rerank itself defines; those of timm are `timm/NAME`.
+ARCHITECTURES = ("small", "caffenet", "alexnet", "squeezenet1_0")
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 
@@ -68,12 +70,23 @@ class SuperpixelSettings(Settings):
 class BackboneSettings(Settings):
     """The pretrained network. `weights` is a file; `small` needs none and is trained here.
 
+    `timm/NAME` is any image model of the library timm, such as timm/tf_efficientnet_lite0.
+
     The `architecture` is automatic: `small` without weights; with them it is what the file's name
     says, `caffenet` for a `.caffemodel`, else `squeezenet1_0`.
     """
 
-    architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "small"
+    architecture: str = "small"
     weights: str | None = None
+
+    @pydantic.field_validator("architecture")
+    @classmethod
+    def _known(cls, architecture: str) -> str:
+        if architecture not in ARCHITECTURES and not re.fullmatch(r"timm/[\w.]+", architecture):
+            raise ValueError(
+                f"expected one of {', '.join(ARCHITECTURES)}, or timm/NAME for a model of timm"
+            )
+        return architecture
 
 
 class UnarySettings(Settings):

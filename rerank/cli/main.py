@@ -8,7 +8,16 @@ import traceback
 from collections.abc import Sequence
 
 from rerank._version import __version__
-from rerank.cli import data_sets, masks, network_file, networks, papers, results, work_folder
+from rerank.cli import (
+    backbones,
+    data_sets,
+    masks,
+    network_file,
+    networks,
+    papers,
+    results,
+    work_folder,
+)
 from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
 from rerank.errors import ConfigError, ManyProblemsError, RerankError
 
@@ -59,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (network_file, networks, masks, work_folder, results, data_sets, papers):
+    groups = (network_file, networks, masks, work_folder, results, data_sets, backbones, papers)
+    for group in groups:
         group.add(commands)
     return parser
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank.config import Recipe, dump_recipe, load_recipe
+from rerank.config import BackboneSettings, Recipe, dump_recipe, load_recipe
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings
 from rerank.engine.scheduler import Execution, run_graph
@@ -80,7 +80,7 @@ class PipelineBench:
         self._weights = (
             None
             if backbone.weights is None
-            else str(find_weights(WEIGHT_FILES[backbone.architecture], scope.data_root))
+            else str(find_weights(weight_files(backbone), scope.data_root))
         )
         self._store = Store(scope.pipeline)
         self._graphs: dict[tuple[str, int], Graph] = {}
@@ -186,6 +186,11 @@ class PipelineBench:
                 seconds,
             )
         return self._populations[key]
+
+
+def weight_files(backbone: BackboneSettings) -> tuple[str, ...]:
+    """Names of files that hold a recipe's weights: the recipe's own, then those known."""
+    return (str(backbone.weights), *WEIGHT_FILES.get(backbone.architecture, ()))
 
 
 def _ablated(graph: Graph, groups: tuple[str, ...]) -> IntArray:

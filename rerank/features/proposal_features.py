@@ -88,6 +88,10 @@ class ColumnSettings(NamedTuple):
     classification: Literal["crossed", "paper"] = "crossed"
 
 
+#: The default.
+COLUMN_SETTINGS = ColumnSettings()
+
+
 def available_groups(evidence: ImageEvidence) -> tuple[str, ...]:
     """The groups of features that the evidence is enough for."""
     has = {
@@ -110,7 +114,7 @@ def proposal_features(
     *,
     similarity: Array | None = None,
     groups: Iterable[str] | None = None,
-    settings: ColumnSettings = ColumnSettings(),
+    settings: ColumnSettings = COLUMN_SETTINGS,
 ) -> FeatureTable:
     """Make the table of one image: one row for each proposal, and the columns of some groups.
 

@@ -8,6 +8,7 @@ by one that notes its arguments, and other tests show what the function does wit
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import inspect
 import json
@@ -124,6 +125,10 @@ ACTS: dict[str, dict[str, str]] = {
     "draw": dict.fromkeys(("--work", "image", "--out"), "test_draw"),
     "data prepare": dict.fromkeys(("name", "--root", "--archive", "--download"), "test_it_arrives"),
     "data check": dict.fromkeys(("name", "--root"), "test_data_check"),
+    "weights list": {"--json": "test_weights_are_listed"},
+    "weights get": dict.fromkeys(
+        ("name", "--out", "--url", "--sha256", "--json", "--quiet"), "test_weights_are_fetched"
+    ),
     "reproduce": dict.fromkeys(
         ("table", "--data-root", "--work", "--seeds", "--full", "--device", "--jobs", "--quiet"),
         "test_it_arrives",
@@ -433,10 +438,11 @@ def test_debug_adds_the_traceback(
         "draw": "--work w --out o",
         "data prepare": "camvid",
         "data check": "camvid",
+        "weights get": "alexnet --out o",
         "reproduce": "zhao-table1",
         "plot": "flips --out x.png",
     }
-    usual = "" if command in ("demo", "data list") else "--work w"
+    usual = "" if command in ("demo", "data list", "weights list") else "--work w"
     arguments = f"{command} {needed.get(command, usual)}".split()
     assert main([*arguments, "--debug"] if debug else arguments) == 1
     errors = capsys.readouterr().err
@@ -795,3 +801,41 @@ def test_plots_are_different(tmp_path: Path) -> None:
         assert main(["plot", *more, "--out", str(out)]) == 0
         found[name] = out.read_bytes()
     assert len(set(found.values())) == 4
+
+
+def test_weights_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["weights", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [line.split()[0] for line in lines] == [row["name"] for row in rows]
+    assert all(row["url"].startswith("http") for row in rows)
+
+
+def test_weights_are_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "net.pth"
+    source.write_bytes(b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    base = ["weights", "get", "alexnet", "--out", str(tmp_path / "w"), "--url", source.as_uri()]
+    assert main([*base, "--sha256", sha256]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'w'}\n"
+    assert (tmp_path / "w").read_bytes() == b"weights"
+    assert main([*base, "--sha256", sha256, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "alexnet", "path": str(tmp_path / "w")}
+    assert main([*base, "--sha256", sha256, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    # Without its digest another source is refused, and so is another digest or name.
+    assert main(base) == 2
+    assert main([*base[:3], "--out", str(tmp_path / "v"), *base[5:], "--sha256", "0" * 64]) == 1
+    assert main(["weights", "get", "other", "--out", str(tmp_path)]) == 2
+    assert "got 'other'" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_reached_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = (tmp_path / "missing.pth").as_uri()
+    given = ["--url", missing, "--sha256", "0" * 64, "--out", str(tmp_path / "w")]
+    assert main(["weights", "get", "alexnet", *given]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("rerank: ") and errors.count("\n") == 1 and missing in errors
