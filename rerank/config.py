@@ -53,11 +53,14 @@ class DatasetSettings(Settings):
 class FoldSettings(Settings):
     """Folds of the training images; `auto` is contiguous for video, else stratified.
 
+    `sequences` keeps each recording of a video in one fold: with as many folds as recordings, each
+    is judged by models that saw the others.
+
     `n_folds` is automatic: 5 with own maps, else 10.
     """
 
     n_folds: typing.Annotated[int, Field(ge=2)] = 10
-    scheme: Literal["auto", "random", "stratified", "contiguous"] = "auto"
+    scheme: Literal["auto", "random", "stratified", "contiguous", "sequences"] = "auto"
 
 
 class SuperpixelSettings(Settings):

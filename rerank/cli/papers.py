@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive
+from rerank.cli.options import DONE, Commands, add_command, add_overrides, add_quiet, positive
 from rerank.errors import ConfigError
 
 
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     )
     table.add_argument("table", metavar="TABLE", help="list names them")
     table.add_argument("--data-root", help="folder of the data set, or the one above it")
+    table.add_argument("--dataset", metavar="NAME", help="measure it on another data set")
     table.add_argument(
         "--work",
         default="work/reproduce",
@@ -33,6 +34,7 @@ def add(commands: Commands) -> None:
     table.add_argument(
         "--jobs", type=positive, default=1, help="threads, or tasks of the pipeline at a time [1]"
     )
+    add_overrides(table, "replace a setting of the recipe, for tables that run one")
     add_quiet(table)
 
     plot = add_command(commands, "plot", _plot, "a paper's figure, as PNG")
@@ -58,25 +60,26 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from rerank.experiments import TABLES, reproduce_table
+    from rerank.experiments import TABLES, Scope, reproduce_table, table_on
 
     if options.table == "list":
         print(
-            "\n".join(f"{name:<24} {table.source}: {table.title}" for name, table in TABLES.items())
+            "\n".join(f"{name:<30} {table.source}: {table.title}" for name, table in TABLES.items())
         )
         return DONE
     if options.data_root is None:
         raise ConfigError("rerank reproduce TABLE needs --data-root, the folder of the data set")
-    written = reproduce_table(
-        options.table,
+    scope = Scope(
         Path(options.data_root),
         Path(options.work),
-        options.seeds,
         options.full,
         options.device,
         options.jobs,
         options.quiet,
+        tuple(options.overrides),
     )
+    name = options.table if options.dataset is None else table_on(options.table, options.dataset)
+    written = reproduce_table(name, scope, options.seeds)
     print(written.text)
     print("\n" + "\n".join(str(path) for path in written.paths))
     return DONE

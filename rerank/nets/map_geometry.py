@@ -15,11 +15,11 @@ from rerank.nets.backbone import LayerGeometry
 aten = torch.ops.aten
 
 
-class _Tracker(TorchDispatchMode):
+class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows stride and first centre through each operation; tensors are known by identity."""
 
     def __init__(self, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         # Tensors are kept, so that an identity is not used twice.
         self.known: dict[int, tuple[Tensor, LayerGeometry]] = {
             id(image): (image, LayerGeometry(1, 0.5))

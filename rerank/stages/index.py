@@ -96,7 +96,7 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
     Raises
     ------
     ConfigError
-        If there are more folds than training images.
+        If there are more folds than training images, or than recordings where they are kept whole.
     LeakError
         If an image is both a training and an evaluation image.
     """
@@ -114,6 +114,8 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
         rows = dict(zip(everything.image_ids, file["class_pixels"][()]))
     if scheme == "auto":
         scheme = "contiguous" if train.ordered else "stratified"
+    if scheme == "sequences":
+        return parts_of_folds(train.ids, _sequence_folds(train, n_folds), evaluate)
     pixels = np.array([rows[image_id] for image_id in train.ids])
     folds = assign_folds(
         len(train),
@@ -123,6 +125,24 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
         strata=rarest_class(pixels, train.background),
     )
     return parts_of_folds(train.ids, folds, evaluate)
+
+
+def _sequence_folds(train: Dataset, n_folds: int) -> IntArray:
+    """Whole recordings in folds of about equal size, the largest recordings first."""
+    sequences = train.sequences()
+    sizes = np.bincount(sequences)
+    if not train.moments or n_folds > len(sizes):
+        found = len(sizes) if train.moments else 0
+        raise ConfigError(
+            f"folds.scheme is sequences with {n_folds} folds, but {train.name}/{train.split} has "
+            f"{found} recordings; set folds.n_folds lower, or another folds.scheme"
+        )
+    fold, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(n_folds, dtype=np.int64)
+    for sequence in np.argsort(-sizes, kind="stable"):
+        fold[sequence] = filled.argmin()
+        filled[fold[sequence]] += sizes[sequence]
+    found_folds: IntArray = fold[sequences]
+    return found_folds
 
 
 def run(job: Job, file: h5py.File) -> None:

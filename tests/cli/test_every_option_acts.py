@@ -31,6 +31,7 @@ from rerank.datasets import open_dataset
 from rerank.engine.progress import Progress
 from rerank.engine.scheduler import Execution
 from rerank.errors import DataError
+from rerank.experiments import Scope
 
 #: The module; `rerank.cli` has a function of this name.
 cli = importlib.import_module("rerank.cli.main")
@@ -130,7 +131,10 @@ ACTS: dict[str, dict[str, str]] = {
         ("name", "--out", "--url", "--sha256", "--json", "--quiet"), "test_weights_are_fetched"
     ),
     "reproduce": dict.fromkeys(
-        ("table", "--data-root", "--work", "--seeds", "--full", "--device", "--jobs", "--quiet"),
+        (
+            *("table", "--data-root", "--work", "--seeds", "--full", "--device", "--jobs"),
+            *("--quiet", "--set", "--dataset"),
+        ),
         "test_it_arrives",
     ),
     "plot": {
@@ -242,17 +246,19 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         },
     ),
     (
-        ["reproduce", "zhao-table1", "--data-root", "d"],
+        ["reproduce", "cogswell-fig6", "--data-root", "d"],
         "rerank.experiments:reproduce_table",
         {
             "table": (["larsson-table1"], "name", "larsson-table1"),
-            "--data-root": (["--data-root", "x"], "data_root", Path("x")),
-            "--work": (["--work", "x"], "work", Path("x")),
+            "--dataset": (["--dataset", "voc2012"], "name", "cogswell-fig6-voc2012"),
+            "--data-root": (["--data-root", "x"], "scope.data_root", Path("x")),
+            "--work": (["--work", "x"], "scope.work", Path("x")),
             "--seeds": (["--seeds", "4,5"], "seeds", (4, 5)),
-            "--full": (["--full"], "full", True),
-            "--device": (["--device", "cuda:1"], "device", "cuda:1"),
-            "--jobs": (["--jobs", "3"], "jobs", 3),
-            "--quiet": (["--quiet"], "quiet", True),
+            "--full": (["--full"], "scope.full", True),
+            "--device": (["--device", "cuda:1"], "scope.device", "cuda:1"),
+            "--jobs": (["--jobs", "3"], "scope.jobs", 3),
+            "--set": (["--set", "a.b=1"], "scope.overrides", ("a.b=1",)),
+            "--quiet": (["--quiet"], "scope.quiet", True),
         },
     ),
     (
@@ -317,6 +323,8 @@ def arrived(monkeypatch: pytest.MonkeyPatch, target: str, arguments: list[str]) 
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         seen.update(bound.arguments)
+        if isinstance(seen.get("scope"), Scope):
+            seen.update({f"scope.{k}": v for k, v in vars(seen.pop("scope")).items()})
         raise Enough
 
     monkeypatch.setattr(module, name, note)
