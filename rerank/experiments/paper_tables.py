@@ -23,6 +23,7 @@ TABLES: dict[str, Table] = {
         nagendar.MSRC_TABLE,
         larsson.TABLE,
         zhao.TABLE,
+        zhao.RIDGE_TABLE,
         *system.TABLES,
     )
 }
