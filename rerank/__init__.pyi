@@ -1,8 +1,8 @@
 from ._version import __version__
 from .applications.runs import open_run, run
 from .config import Recipe, load_recipe
-from .prediction import Proposals, Result
 from .reranker import Reranker, propose
+from .result import Proposals, Result
 
 __all__ = [
     "Proposals",

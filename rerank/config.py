@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank.errors import ConfigError
 from rerank.recipe_defaults import resolve_automatic
@@ -63,11 +63,43 @@ class FoldSettings(Settings):
     scheme: Literal["auto", "random", "stratified", "contiguous", "sequences"] = "auto"
 
 
-class SuperpixelSettings(Settings):
-    """SLIC (Achanta et al. 2012)."""
+def _none_if_auto(value: Any) -> Any:
+    return None if value == "auto" else value
 
-    n_segments: Count = 500
-    compactness: Positive = 10.0
+
+#: Of automatic superpixels: chosen on training images of VOC 2012, MSRC-21 and CamVid.
+PIXELS_PER_SEGMENT, FEWEST_SEGMENTS, MOST_SEGMENTS, LEAST_PIXELS = 200, 400, 1200, 30
+
+
+class SuperpixelSettings(Settings):
+    """SLIC (Achanta et al. 2012).
+
+    `n_segments` is automatic (`auto`, or null): one for 200 pixels of the image, and 400 to 1200
+    of them.
+    """
+
+    n_segments: typing.Annotated[Count | None, BeforeValidator(_none_if_auto)] = None
+    compactness: Positive = 8.0
+
+    def number(self, height: int, width: int) -> int:
+        """How many superpixels an image gets.
+
+        Parameters
+        ----------
+        height, width : int
+            Pixels.
+
+        Returns
+        -------
+        int
+            At least 1.
+        """
+        if self.n_segments is not None:
+            return self.n_segments
+        pixels = height * width
+        wanted = min(max(pixels // PIXELS_PER_SEGMENT, FEWEST_SEGMENTS), MOST_SEGMENTS)
+        # A superpixel of fewer pixels says nothing that they do not say themselves.
+        return max(1, min(wanted, pixels // LEAST_PIXELS))
 
 
 class BackboneSettings(Settings):
@@ -169,7 +201,9 @@ class CRFSettings(Settings):
     `prior_exponents` are class biases: the log-probability of class k gains
     -t log(share of k among the training pixels). With `structured_svm`, the Potts weight and a free
     class bias are learned (`StructuredCRFLearner`) for each of `contrast_scales` and `learner_C`.
-    `holdout_images` is the most images that all this is tried on.
+    `preferred`, a weight and a contrast scale, is used without a class bias unless the best of
+    the search is better on 84 % of resamples of the images. `holdout_images` is the most images
+    that all this is tried on.
     """
 
     parameters: Literal["search", "structured_svm"] = "search"
@@ -196,8 +230,28 @@ class CRFSettings(Settings):
         0.5,
         0.75,
     )
+    preferred: tuple[NonNegative, NonNegative] | None = None
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
     holdout_images: Count = 60
+
+    @pydantic.model_validator(mode="after")
+    def _preferred_is_tried(self) -> CRFSettings:
+        if self.preferred is None:
+            return self
+        if self.parameters != "search":
+            raise ValueError("preferred is of the search; set preferred=null")
+        weight, scale = self.preferred
+        for name, value in (
+            ("potts_weights", weight),
+            ("contrast_scales", scale),
+            ("prior_exponents", 0.0),
+        ):
+            if value not in getattr(self, name):
+                raise ValueError(
+                    f"with preferred={list(self.preferred)} {name} must hold {value:g}; add it, "
+                    "or set preferred=null"
+                )
+        return self
 
 
 class FusionSettings(Settings):
@@ -538,7 +592,7 @@ class ProposeSettings(Settings):
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
-    potts_weight: NonNegative = 1.5
+    potts_weight: NonNegative = 1.0
     contrast_scale: NonNegative = 4.0
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"

@@ -14,6 +14,8 @@ AUTO = "auto"
 #: Potts weights that are tried: with own maps, those around the best ones of several networks.
 _POTTS = [0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
 _FEW_POTTS = [0.5, 1.0, 1.5, 2.5, 4.0]
+#: Potts weight and contrast scale of `rerank propose`.
+_PREFERRED = [1.0, 4.0]
 #: Groups of columns of Cogswell et al. 2014, and the setting that each needs.
 _GROUPS = {"segnet": "segnet.enabled", "classification": "classifiers.enabled", "proposal": None}
 
@@ -70,6 +72,14 @@ def _classifier_c(tree: dict[str, Any]) -> float:
     return 0.01 if _get(tree, "classifiers.features") == "appearance" else 1.0
 
 
+def _preferred(tree: dict[str, Any]) -> list[float] | None:
+    # Few images cannot tell settings that differ little, and these served several networks.
+    tried = zip(("potts_weights", "contrast_scales", "prior_exponents"), (*_PREFERRED, 0.0))
+    known = all(value in (_get(tree, f"crf.{name}") or ()) for name, value in tried)
+    searched = _get(tree, "crf.parameters", "search") == "search"
+    return list(_PREFERRED) if _own_maps(tree) and searched and known else None
+
+
 def _available_groups(tree: dict[str, Any]) -> list[str]:
     return [group for group, needs in _GROUPS.items() if needs is None or _get(tree, needs, True)]
 
@@ -92,10 +102,13 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("crf.potts_weights", lambda t: _FEW_POTTS if _own_maps(t) else _POTTS),
     ("crf.contrast_scales", lambda t: [4.0] if _own_maps(t) else [1.0, 4.0]),
     ("crf.prior_exponents", lambda t: [0.0, 0.25, 0.5] if _own_maps(t) else [0.0, 0.25, 0.5, 0.75]),
+    ("crf.preferred", _preferred),
     ("proposals.generator", lambda t: "mixed" if _own_maps(t) else "pool"),
     ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
     ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),
     ("ranking.groups", _ranking_groups),
+    # They are a quarter of the time of a prediction, and gained nothing to be told from noise.
+    ("features.edges", lambda t: not _own_maps(t)),
     # A study of the pool's generators, of which proposals on own maps use two.
     ("report.generators", lambda t: not _own_maps(t)),
     ("report.ablation_groups", _available_groups),

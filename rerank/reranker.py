@@ -29,8 +29,9 @@ from rerank.files import replace_file
 from rerank.fitting import fit_models, opened, read_about
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
-from rerank.prediction import FinalModels, JointResult, Proposals, Result, region_beliefs
+from rerank.prediction import FinalModels, JointResult
 from rerank.proposals.pool_rows import PoolRow, mixed_rows
+from rerank.result import Proposals, Result, region_beliefs
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData, find_weights

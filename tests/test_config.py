@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rerank.config import Recipe, build_recipe, dump_recipe, load_recipe
+from rerank.config import (
+    ProposeSettings,
+    Recipe,
+    SuperpixelSettings,
+    build_recipe,
+    dump_recipe,
+    load_recipe,
+)
 from rerank.errors import ConfigError
 
 TREE = {"name": "x", "dataset": {"name": "scenes"}}
@@ -35,6 +42,19 @@ def test_own_maps_need_nothing_more() -> None:
     assert recipe.ranking.groups == ("summary",)
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
     assert load_recipe("own_maps").ranking.groups == ("summary",)
+    assert recipe.crf.preferred == (1.0, 4.0) and not recipe.features.edges
+    usual = ProposeSettings()
+    assert recipe.crf.preferred == (usual.potts_weight, usual.contrast_scale)
+
+
+def test_preferred_settings_are_among_those_that_are_tried() -> None:
+    assert build_recipe(OWN, "x", ["crf.potts_weights=[0.5, 2]"]).crf.preferred is None
+    assert build_recipe(OWN, "x", ["crf.parameters=structured_svm"]).crf.preferred is None
+    assert build_recipe(OWN, "x", ["crf.preferred=null"]).crf.preferred is None
+    with pytest.raises(ConfigError, match="potts_weights must hold 9; add it, or set preferred"):
+        build_recipe(OWN, "x", ["crf.preferred=[9, 4]"])
+    with pytest.raises(ConfigError, match="preferred is of the search; set preferred=null"):
+        build_recipe(TREE, "x", ["crf.parameters=structured_svm", "crf.preferred=[1.0, 1.0]"])
 
 
 def test_weights_bring_deep_features() -> None:
@@ -167,3 +187,14 @@ def test_recipes_are_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         recipe.name = "y"  # type: ignore[misc]
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    "size, number",
+    [((375, 500), 937), ((213, 320), 400), ((1024, 2048), 1200), ((48, 64), 102), ((3, 4), 1)],
+)
+def test_automatic_superpixels_follow_the_size_of_the_image(
+    size: tuple[int, int], number: int
+) -> None:
+    assert SuperpixelSettings().number(*size) == number
+    assert SuperpixelSettings(n_segments=7).number(*size) == 7

@@ -10,14 +10,8 @@ import pytest
 
 from rerank.datasets import open_dataset
 from rerank.errors import DataError, InputError, NotFittedError
-from rerank.mask_ranker import (
-    MaskRanker,
-    MaskTable,
-    common_sources,
-    describe_masks,
-    joint_regions,
-    padded_counts,
-)
+from rerank.mask_ranker import MaskRanker, common_sources, padded_counts
+from rerank.mask_table import MaskTable, describe_masks, joint_regions
 from rerank.metrics import (
     confusion_counts,
     generalised_energy_distance,

@@ -18,8 +18,9 @@ from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, StoreError
-from rerank.prediction import FinalModels, Proposals, Result
+from rerank.prediction import FinalModels
 from rerank.ranking import proposal_beliefs
+from rerank.result import Proposals, Result
 from rerank.stages import run_data
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.ranking import load_scores

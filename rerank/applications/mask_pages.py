@@ -10,7 +10,7 @@ import numpy as np
 from rerank.applications.mask_set_files import MaskedImage
 from rerank.datasets import read_image, read_index_mask, voc_palette
 from rerank.files import write_text
-from rerank.mask_ranker import MaskTable
+from rerank.mask_table import MaskTable
 from rerank.metrics import image_iou
 from rerank.reports import (
     Example,

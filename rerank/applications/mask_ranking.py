@@ -24,14 +24,8 @@ from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError
 from rerank.files import write_text
-from rerank.mask_ranker import (
-    FEWEST_IMAGES,
-    MaskRanker,
-    MaskTable,
-    common_sources,
-    describe_masks,
-    padded_counts,
-)
+from rerank.mask_ranker import FEWEST_IMAGES, MaskRanker, common_sources, padded_counts
+from rerank.mask_table import MaskTable, describe_masks
 from rerank.metrics import (
     IntersectionUnion,
     OracleCurve,

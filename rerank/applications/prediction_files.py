@@ -16,7 +16,8 @@ from rerank.errors import ConfigError, DataError
 from rerank.prediction import choose_jointly
 
 if TYPE_CHECKING:
-    from rerank.prediction import FinalModels, Result
+    from rerank.prediction import FinalModels
+    from rerank.result import Result
     from rerank.types import Array
 
 

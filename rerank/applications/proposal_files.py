@@ -24,9 +24,9 @@ from rerank.metrics import (
     region_histogram,
     region_intersection_union,
 )
-from rerank.prediction import Result
 from rerank.reports.proposal_report import ProposalReport, judge_proposals
 from rerank.reranker import propose
+from rerank.result import Result
 from rerank.types import VOID, Array
 
 

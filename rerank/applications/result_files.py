@@ -10,8 +10,8 @@ import numpy as np
 from rerank.applications.result_rows import proposal_rows, summary_row
 from rerank.datasets import overlay, save_labels_png
 from rerank.files import write_text
-from rerank.prediction import Result
 from rerank.reports import to_csv
+from rerank.result import Result
 from rerank.types import Array
 
 #: A row for each image of a folder.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rerank.prediction import Result
+from rerank.result import Result
 from rerank.types import Array, FloatArray
 
 #: Changed regions, and families of columns, that a line names.

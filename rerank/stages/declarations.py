@@ -329,7 +329,8 @@ _DECLARATIONS = {
     "superpixels": _Declaration(
         "SLIC superpixels and their graph",
         lambda recipe: {"superpixels": _plain(recipe.superpixels)},
-        cost=0.3,
+        version=2,
+        cost=0.1,
     ),
     "superpixel_features": _Declaration(
         "features of superpixels", _superpixel_features, version=3, cost=0.5

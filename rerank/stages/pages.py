@@ -294,14 +294,15 @@ def _facts(job: Job) -> dict[str, str]:
     segnet = f"SegNet on {recipe.backbone.architecture}, {grid}x{grid} grid; "
     if not recipe.segnet.enabled:
         segnet = ""
+    n_segments = recipe.superpixels.n_segments
+    superpixels = "superpixels" if n_segments is None else f"about {n_segments} superpixels"
     with job.open("calibration") as file:
         promises = Calibration.load(file["model"], recipe)
     evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
     return {
         "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
         f"evaluation images, {job.data.train.n_classes} classes",
-        "Stage 1": f"about {recipe.superpixels.n_segments} superpixels{split}; unaries from "
-        f"{unaries}; "
+        "Stage 1": f"{superpixels}{split}; unaries from {unaries}; "
         f"{recipe.proposals.n_proposals} proposals {drawn_by}",
         "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
         "Folds": f"{recipe.folds.n_folds}",

@@ -52,7 +52,7 @@ def segment(
         `region_values` (n, 4) float32, named by `VALUE_NAMES`; `network` (n,) uint8, the network's
         own labeling of the regions, where it was given.
     """
-    superpixels = slic_superpixels(image, settings.n_segments, settings.compactness)
+    superpixels = slic_superpixels(image, settings.number(*image.shape[:2]), settings.compactness)
     if network_labels is not None:
         superpixels = split_at_borders(superpixels, network_labels)
     arrays = describe_regions(image, superpixels)

@@ -5,12 +5,13 @@ everything after this room works on the n superpixels and returns to pixels with
 """
 
 from rerank.superpixels.adjacency_graph import RegionGraph, adjacency_graph
+from rerank.superpixels.cie_lab import lab_image
 from rerank.superpixels.drawing import draw_boundaries
 from rerank.superpixels.label_borders import labels_of_regions, split_at_borders
 from rerank.superpixels.positions import POSITION_NAMES, superpixel_positions
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.region_mean import region_mean, to_pixels
-from rerank.superpixels.slic import check_image, lab_image, slic_superpixels
+from rerank.superpixels.slic import check_image, slic_superpixels
 
 __all__ = [
     "POSITION_NAMES",

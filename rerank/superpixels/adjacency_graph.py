@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.superpixels.cie_lab import lab_image
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.region_mean import region_mean
-from rerank.superpixels.slic import check_image, lab_image
+from rerank.superpixels.slic import check_image
 from rerank.types import Array, FloatArray, IntArray
 
 
@@ -93,15 +95,6 @@ def adjacency_graph(
     n = count_superpixels(superpixels)
     if contrast_of not in ("mean", "boundary"):
         raise InputError(f"contrast_of must be 'mean' or 'boundary', got {contrast_of!r}")
-    flat = superpixels.ravel().astype(np.int64)
-    left, right = _neighbour_pixels(*superpixels.shape)
-    across = flat[left] != flat[right]
-    left, right = left[across], right[across]
-    low = np.minimum(flat[left], flat[right])
-    high = np.maximum(flat[left], flat[right])
-    keys, edge_of_pair, pairs = np.unique(low * n + high, return_inverse=True, return_counts=True)
-    edges = np.stack([keys // n, keys % n], axis=1).astype(np.int32)
-    contrast: FloatArray | None = None
     if image is not None:
         image = check_image(image)
         if image.shape[:2] != superpixels.shape:
@@ -109,25 +102,68 @@ def adjacency_graph(
                 f"image and superpixel map must be of one size, got {image.shape[:2]} and "
                 f"{superpixels.shape}"
             )
-        lab = (lab_image(image) if lab is None else lab).astype(np.float64)
-        if contrast_of == "mean":
-            means = region_mean(lab, superpixels)
-            contrast = np.square(means[edges[:, 0]] - means[edges[:, 1]]).sum(axis=1)
-        else:
-            pixel_lab = lab.reshape(-1, 3)
-            squared = np.square(pixel_lab[left] - pixel_lab[right]).sum(axis=1)
-            contrast = np.bincount(edge_of_pair, squared, minlength=keys.size) / pairs
+        lab = lab_image(image) if lab is None else lab
+    across = lab if image is not None and contrast_of == "boundary" else None
+    edges, boundary_length, squared = _touching(
+        np.ascontiguousarray(superpixels, dtype=np.int32),
+        n,
+        np.empty((0, 0, 0)) if across is None else np.ascontiguousarray(across, dtype=np.float64),
+    )
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, boundary_length = edges[order], boundary_length[order]
+    contrast: FloatArray | None = None
+    if across is not None:
+        contrast = squared[order] / boundary_length
+    elif image is not None and lab is not None:
+        means = region_mean(lab, superpixels)
+        contrast = np.square(means[edges[:, 0]] - means[edges[:, 1]]).sum(axis=1)
     return RegionGraph(
         edges=edges,
-        boundary_length=pairs.astype(np.float64),
+        boundary_length=boundary_length,
         contrast=contrast,
-        areas=np.bincount(flat, minlength=n).astype(np.float64),
+        areas=np.bincount(superpixels.ravel(), minlength=n).astype(np.float64),
     )
 
 
-def _neighbour_pixels(height: int, width: int) -> tuple[IntArray, IntArray]:
-    """Flat indices of both pixels of each 4-neighbour pair."""
-    index = np.arange(height * width).reshape(height, width)
-    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
-    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
-    return first, second
+@numba.njit(cache=True)
+def _touching(
+    superpixels: IntArray, n: int, lab: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Pairs (i, j), i < j, of touching superpixels in the order in which they are met: (m, 2).
+
+    Also the number of pixel pairs of each, and their sum of squared differences of Lab if it has
+    pixels. The edges of each superpixel to later ones are a linked list, the latest edge first.
+    """
+    height, width = superpixels.shape
+    first = np.full(n, -1, dtype=np.int32)
+    most = (superpixels[1:] != superpixels[:-1]).sum()
+    most += (superpixels[:, 1:] != superpixels[:, :-1]).sum()
+    following = np.empty(most, dtype=np.int32)
+    edges = np.empty((most, 2), dtype=np.int32)
+    length = np.zeros(most)
+    squared = np.zeros(most)
+    m = 0
+    for down in range(2):
+        for y in range(height - down):
+            for x in range(width - 1 + down):
+                v, u = y + down, x + 1 - down
+                i, j = superpixels[y, x], superpixels[v, u]
+                if i == j:
+                    continue
+                i, j = min(i, j), max(i, j)
+                e = first[i]
+                while e >= 0 and edges[e, 1] != j:
+                    e = following[e]
+                if e < 0:
+                    e = m
+                    m += 1
+                    edges[e, 0], edges[e, 1] = i, j
+                    following[e] = first[i]
+                    first[i] = e
+                length[e] += 1
+                if lab.size:
+                    between = 0.0
+                    for d in range(lab.shape[2]):
+                        between += (lab[y, x, d] - lab[v, u, d]) ** 2
+                    squared[e] += between
+    return edges[:m], length[:m], squared[:m]

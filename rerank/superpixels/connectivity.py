@@ -5,10 +5,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from rerank.superpixels.local_kmeans import sums_over_regions
 from rerank.types import FloatArray, IntArray
 
 
-def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -> IntArray:
+def merge_fragments(assignment: IntArray, planes: FloatArray, min_area: float) -> IntArray:
     """Split an assignment into 4-connected pieces and merge the small ones away.
 
     A piece smaller than `min_area` joins the neighbouring piece of the most similar mean colour,
@@ -20,7 +21,7 @@ def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -
     ----------
     assignment : (H, W) int32
         Cluster of each pixel; clusters may be in several pieces.
-    colour : (H, W, D) float32
+    planes : (3, H, W) float32
         Colour by which neighbours are compared.
     min_area : float
         Least area of a superpixel in pixels.
@@ -33,10 +34,10 @@ def merge_fragments(assignment: IntArray, colour: FloatArray, min_area: float) -
     # scikit-image's own merging (`enforce_connectivity`) ignores colour.
     pieces, n_pieces = _connected_pieces(np.ascontiguousarray(assignment, dtype=np.int32))
     parent = _merge_small(
-        pieces, np.ascontiguousarray(colour, dtype=np.float32), n_pieces, float(min_area)
+        pieces, np.ascontiguousarray(planes, dtype=np.float32), n_pieces, float(min_area)
     )
-    numbered: IntArray = _renumber(pieces, parent)
-    return numbered
+    _renumber(pieces, parent)
+    return pieces
 
 
 @numba.njit(cache=True)
@@ -49,80 +50,99 @@ def _find(parent: IntArray, i: int) -> int:
 
 @numba.njit(cache=True)
 def _connected_pieces(assignment: IntArray) -> tuple[IntArray, int]:
+    """Number the pieces in raster order, by union-find over one sweep of the pixels."""
     height, width = assignment.shape
-    pieces = np.full((height, width), -1, dtype=np.int32)
-    stack = np.empty((height * width, 2), dtype=np.int32)
+    pieces = np.empty((height, width), dtype=np.int32)
+    parent = np.empty(height * width, dtype=np.int32)
+    n_labels = 0
+    for y in range(height):
+        for x in range(width):
+            cluster = assignment[y, x]
+            left = x > 0 and assignment[y, x - 1] == cluster
+            above = y > 0 and assignment[y - 1, x] == cluster
+            if left:
+                pieces[y, x] = pieces[y, x - 1]
+                if above and assignment[y - 1, x - 1] != cluster:
+                    i = _find(parent, pieces[y, x - 1])
+                    j = _find(parent, pieces[y - 1, x])
+                    parent[max(i, j)] = min(i, j)
+            elif above:
+                pieces[y, x] = pieces[y - 1, x]
+            else:
+                pieces[y, x] = n_labels
+                parent[n_labels] = n_labels
+                n_labels += 1
     n_pieces = 0
-    for y0 in range(height):
-        for x0 in range(width):
-            if pieces[y0, x0] >= 0:
-                continue
-            cluster = assignment[y0, x0]
-            pieces[y0, x0] = n_pieces
-            stack[0, 0] = y0
-            stack[0, 1] = x0
-            top = 1
-            while top > 0:
-                top -= 1
-                y = stack[top, 0]
-                x = stack[top, 1]
-                for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                    v = y + dy
-                    u = x + dx
-                    if v < 0 or u < 0 or v >= height or u >= width:
-                        continue
-                    if pieces[v, u] < 0 and assignment[v, u] == cluster:
-                        pieces[v, u] = n_pieces
-                        stack[top, 0] = v
-                        stack[top, 1] = u
-                        top += 1
+    number = np.empty(n_labels, dtype=np.int32)
+    for i in range(n_labels):
+        # the root of a piece is the label of its first pixel, hence the lowest
+        root = _find(parent, i)
+        if root == i:
+            number[i] = n_pieces
             n_pieces += 1
+        else:
+            number[i] = number[root]
+    for y in range(height):
+        for x in range(width):
+            pieces[y, x] = number[pieces[y, x]]
     return pieces, n_pieces
 
 
 @numba.njit(cache=True)
-def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: float) -> IntArray:
+def _small_pairs(pieces: IntArray, area: FloatArray, min_area: float) -> IntArray:
+    """Pairs (i, j) of touching pieces of which one is too small, some more than once: (m, 2)."""
     height, width = pieces.shape
-    depth = colour.shape[2]
-    area = np.zeros(n_pieces)
-    total = np.zeros((n_pieces, depth))
+    pairs = np.empty((2 * pieces.size, 2), dtype=np.int32)
+    m = 0
     for y in range(height):
         for x in range(width):
             i = pieces[y, x]
-            area[i] += 1.0
-            for d in range(depth):
-                total[i, d] += colour[y, x, d]
+            for step in range(2):
+                v = y + step
+                u = x + 1 - step
+                if v == height or u == width or pieces[v, u] == i:
+                    continue
+                j = pieces[v, u]
+                if area[i] < min_area or area[j] < min_area:
+                    pairs[m, 0] = i
+                    pairs[m, 1] = j
+                    m += 1
+    return pairs[:m]
+
+
+@numba.njit(cache=True)
+def _merge_small(pieces: IntArray, planes: FloatArray, n_pieces: int, min_area: float) -> IntArray:
+    area, sums = sums_over_regions(planes, pieces, n_pieces)
+    total = sums[:, 2:]
+    pairs = _small_pairs(pieces, area, min_area)
     parent = np.arange(n_pieces)
     best = np.empty(n_pieces, dtype=np.int64)
     distance = np.empty(n_pieces)
     while True:
         best[:] = -1
         distance[:] = np.inf
-        for y in range(height):
-            for x in range(width):
-                for step in range(2):
-                    v = y + step
-                    u = x + 1 - step
-                    if v >= height or u >= width or pieces[y, x] == pieces[v, u]:
-                        continue
-                    i = _find(parent, pieces[y, x])
-                    j = _find(parent, pieces[v, u])
-                    if i == j or (area[i] >= min_area and area[j] >= min_area):
-                        continue
-                    between = 0.0
-                    for d in range(depth):
-                        difference = total[i, d] / area[i] - total[j, d] / area[j]
-                        between += difference * difference
-                    if area[i] < min_area and (
-                        between < distance[i] or (between == distance[i] and j < best[i])
-                    ):
-                        distance[i] = between
-                        best[i] = j
-                    if area[j] < min_area and (
-                        between < distance[j] or (between == distance[j] and i < best[j])
-                    ):
-                        distance[j] = between
-                        best[j] = i
+        left = 0
+        for m in range(pairs.shape[0]):
+            i = _find(parent, pairs[m, 0])
+            j = _find(parent, pairs[m, 1])
+            if i == j or (area[i] >= min_area and area[j] >= min_area):
+                continue
+            # no other pair matters in a later round: pieces only grow
+            pairs[left, 0] = i
+            pairs[left, 1] = j
+            left += 1
+            between = 0.0
+            for d in range(3):
+                difference = total[i, d] / area[i] - total[j, d] / area[j]
+                between += difference * difference
+            for small, other in ((i, j), (j, i)):
+                if area[small] < min_area and (
+                    between < distance[small]
+                    or (between == distance[small] and other < best[small])
+                ):
+                    distance[small] = between
+                    best[small] = other
+        pairs = pairs[:left]
         waiting = np.flatnonzero(best >= 0)
         if waiting.size == 0:
             return parent
@@ -135,21 +155,22 @@ def _merge_small(pieces: IntArray, colour: FloatArray, n_pieces: int, min_area: 
                 continue
             parent[i] = other
             area[other] += area[i]
-            for d in range(depth):
+            for d in range(3):
                 total[other, d] += total[i, d]
 
 
 @numba.njit(cache=True)
-def _renumber(pieces: IntArray, parent: IntArray) -> IntArray:
+def _renumber(pieces: IntArray, parent: IntArray) -> None:
     height, width = pieces.shape
     number = np.full(parent.size, -1, dtype=np.int32)
-    numbered = np.empty((height, width), dtype=np.int32)
     n_used = 0
     for y in range(height):
         for x in range(width):
-            root = _find(parent, pieces[y, x])
-            if number[root] < 0:
-                number[root] = n_used
-                n_used += 1
-            numbered[y, x] = number[root]
-    return numbered
+            i = pieces[y, x]
+            if number[i] < 0:
+                root = _find(parent, i)
+                if number[root] < 0:
+                    number[root] = n_used
+                    n_used += 1
+                number[i] = number[root]
+            pieces[y, x] = number[i]

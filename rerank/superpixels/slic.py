@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from skimage.color import rgb2lab
-from skimage.segmentation import slic
 
 from rerank.errors import InputError
+from rerank.superpixels.cie_lab import lab_planes
 from rerank.superpixels.connectivity import merge_fragments
+from rerank.superpixels.local_kmeans import Grid, local_kmeans
 from rerank.types import Array, FloatArray, IntArray
 
 
 def slic_superpixels(
     image: Array,
     n_segments: int = 600,
-    compactness: float = 10.0,
+    compactness: float = 8.0,
     sigma: float = 0.7,
-    n_iterations: int = 5,
+    n_iterations: int = 7,
     min_area_fraction: float = 0.25,
 ) -> IntArray:
     """Cut an image into about `n_segments` superpixels of similar colour.
 
     The clustering is SLIC (Achanta et al. 2012: k-means over Lab colour and position, each centre
-    searching its own neighbourhood) as scikit-image implements it. The pieces that it leaves
-    disconnected are not given to whichever neighbour comes first but kept where they are large
-    enough and otherwise joined to the neighbour of the most similar colour, which at the same
-    number of superpixels follows thin objects better.
+    searching its own neighbourhood), on Lab as it is: unlike scikit-image's, it does not stretch
+    the image's own range of values first, so a superpixel does not depend on pixels far away.
+    The pieces that it leaves disconnected are not given to whichever neighbour comes first but
+    kept where they are large enough and otherwise joined to the neighbour of the most similar
+    colour, which at the same number of superpixels follows thin objects better.
 
     Parameters
     ----------
@@ -35,9 +37,10 @@ def slic_superpixels(
         Number of superpixels asked for, at least 1; the result has about as many, and never more
         than it has pixels.
     compactness : float
-        Weight of position against colour, greater than 0; higher gives rounder superpixels.
+        Weight of position against colour, greater than 0; higher gives rounder superpixels. The
+        distance of one cell's side weighs as much as a difference of this much in Lab.
     sigma : float
-        Width of the Gaussian that smooths the image first, in pixels; 0 for none.
+        Width of the Gaussian that smooths Lab first, in pixels; 0 for none.
     n_iterations : int
         Rounds of k-means, at least 1.
     min_area_fraction : float
@@ -81,19 +84,19 @@ def slic_superpixels(
     height, width = image.shape[:2]
     if n_segments == 1 or height * width == 1:
         return np.zeros((height, width), dtype=np.int32)
-    assignment = slic(
-        image,
-        n_segments=min(n_segments, height * width),
-        compactness=compactness,
-        sigma=sigma,
-        max_num_iter=n_iterations,
-        enforce_connectivity=False,
-        start_label=0,
-        channel_axis=-1,
-    )
-    return merge_fragments(
-        assignment, lab_image(image), min_area_fraction * image[..., 0].size / n_segments
-    )
+    planes = _smoothed(lab_planes(image), sigma)
+    grid = Grid.of(height, width, min(n_segments, height * width))
+    assignment = local_kmeans(planes, grid, compactness, n_iterations)
+    return merge_fragments(assignment, planes, min_area_fraction * height * width / n_segments)
+
+
+def _smoothed(planes: FloatArray, sigma: float) -> FloatArray:
+    """Put planes (D, H, W) under a Gaussian that ends at four sigma, in place."""
+    size = 2 * int(4 * sigma + 0.5) + 1
+    if size > 1:
+        for plane in planes:
+            cv2.GaussianBlur(plane, (size, size), sigma, plane, borderType=cv2.BORDER_REFLECT)
+    return planes
 
 
 def check_image(image: Array, where: str = "") -> Array:
@@ -122,9 +125,3 @@ def check_image(image: Array, where: str = "") -> Array:
             f"got shape {image.shape} of {image.dtype}"
         )
     return image
-
-
-def lab_image(image: Array) -> FloatArray:
-    """CIE Lab of an RGB image: (H, W, 3) uint8 in, float32 out (L 0..100, a and b about ±100)."""
-    lab: FloatArray = rgb2lab(np.asarray(image).astype(np.float32) / np.float32(255))
-    return lab

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rerank.applications.result_rows import largest_changes, proposal_rows, summary_row
-from rerank.prediction import Proposals, Result
+from rerank.result import Proposals, Result
 
 NAMES = ("sky", "cow", "dog")
 

@@ -10,6 +10,7 @@ from rerank.datasets import open_dataset
 from rerank.errors import InputError
 from rerank.metrics import majority_labels, region_histogram
 from rerank.superpixels import slic_superpixels, to_pixels
+from rerank.superpixels.slic import _smoothed
 
 
 def noise_over_gradient(height: int, width: int, seed: int) -> np.ndarray:
@@ -66,6 +67,34 @@ def test_follows_a_straight_edge():
     image[:, 17:] = (200, 40, 40)
     superpixels = slic_superpixels(image, n_segments=20, sigma=0.0)
     assert not set(superpixels[:, :17].ravel()) & set(superpixels[:, 17:].ravel())
+
+
+def test_far_pixels_change_nothing():
+    # scikit-image stretches the image's own range to 0..1 before its Lab
+    flat = np.random.default_rng(0).integers(120, 123, (96, 160, 3), dtype=np.uint8)
+    marked = flat.copy()
+    marked[0, 0], marked[-1, -1] = 0, 255
+    plain, other = slic_superpixels(flat, 60), slic_superpixels(marked, 60)
+    assert 50 <= plain.max() + 1 <= 80
+    middle = np.s_[:, 60:100]
+    for axis in (0, 1):
+        np.testing.assert_array_equal(
+            np.diff(plain[middle], axis=axis) != 0, np.diff(other[middle], axis=axis) != 0
+        )
+
+
+def test_more_superpixels_than_pixels_gives_each_its_own():
+    image = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7
+    superpixels = slic_superpixels(image, n_segments=100, sigma=0.0)
+    assert superpixels.tolist() == np.arange(12).reshape(3, 4).tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 5), (17, 23)])
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 3.0])
+def test_smooths_as_scipy_does(shape, sigma):
+    planes = np.random.default_rng(1).normal(size=(3, *shape)).astype(np.float32)
+    expected = ndimage.gaussian_filter(planes, (0, sigma, sigma))
+    np.testing.assert_allclose(_smoothed(planes.copy(), sigma), expected, atol=1e-5)
 
 
 def test_is_deterministic_and_leaves_the_image_alone():

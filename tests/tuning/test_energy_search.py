@@ -8,6 +8,7 @@ from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.superpixels import adjacency_graph
+from rerank.tuning import energy_search
 from rerank.tuning.energy_search import HoldoutImage, choose_energy, prior_bias
 
 CELLS, CLASSES = 14, 3
@@ -70,6 +71,25 @@ def test_chosen_settings_help_on_other_images(parameters):
     if parameters == "structured_svm":
         # The class that the probabilities underrate is the one that gains.
         assert int(np.argmax(found.class_bias)) == 2
+
+
+@pytest.mark.parametrize("better_on, chosen", [([], 0), ([3], 0), (range(8), 1), (range(12), 1)])
+def test_usual_settings_stay_where_images_cannot_tell(better_on, chosen):
+    """One image in twelve is not drawn in a third of the resamples."""
+    unions = np.full((12, 2), 100)
+    usual = IntersectionUnion(np.full((12, 2), 50), unions)
+    other = IntersectionUnion(usual.intersections.copy(), unions)
+    other.intersections[list(better_on)] += 5
+    assert energy_search._best([usual, other], 0) == chosen
+    assert energy_search._best([other, usual], 1) == 1 - chosen
+    assert energy_search._best([usual, other], None) == int(len(better_on) > 0)
+
+
+def test_preferred_settings_give_way_to_clearly_better_ones():
+    crf = {"potts_weights": [0.0, 1.0], "contrast_scales": [1.0], "preferred": [0.0, 1.0]}
+    recipe = build_recipe({"name": "x", "dataset": {"name": "scenes"}, "crf": crf}, "test")
+    choice = choose_energy(noisy_images(12), "unary", np.array([0.7, 0.15, 0.15]), recipe.crf)
+    assert choice.settings.potts_weight == 1.0
 
 
 def test_prior_bias_favours_rare_classes_and_spares_absent_ones():
