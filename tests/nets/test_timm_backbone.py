@@ -6,7 +6,13 @@ import torch
 
 from rerank.config import build_recipe
 from rerank.errors import ConfigError, DataError, InputError
-from rerank.nets import build_backbone, multi_layer_activations
+from rerank.nets import (
+    CoarseSegNet,
+    DenseFCN,
+    DenseNetworkSettings,
+    build_backbone,
+    multi_layer_activations,
+)
 
 timm = pytest.importorskip("timm", reason="extra timm is not installed")
 
@@ -116,3 +122,14 @@ def test_recipes_name_them():
     for wrong in ("resnet18", "timm/", "timm/../x"):
         with pytest.raises(ConfigError, match="or timm/NAME for a model of timm"):
             build_recipe(tree, "a", [f"backbone.architecture={wrong}"])
+
+
+def test_networks_are_built_on_them():
+    images = torch.randint(0, 256, (2, 3, 64, 96), generator=torch.Generator().manual_seed(1))
+    dense = DenseFCN(3, NAME, random_state=0).eval()
+    assert not dense.backbone_trains and dense(images).shape == (2, 3, 64, 96)
+    coarse = CoarseSegNet(3, NAME, grid=(3, 3), random_state=0).eval()
+    assert coarse.input_size == (96, 96)
+    assert coarse(torch.zeros(1, 3, 96, 96)).shape == (1, 3, 3, 3)
+    settings = DenseNetworkSettings(architecture=NAME, size=(64, 96))
+    assert settings.architecture == NAME
