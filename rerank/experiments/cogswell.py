@@ -50,13 +50,20 @@ def cogswell_bench(
         "features.classification=paper",
     ]
     if not scope.full:
-        # Four folds, and no rankers or baselines that no row shows.
-        chosen += ["folds.n_folds=4", "report.dense_crf=false", "ranking.compared=[]"]
-    mix = (f"segnet.uoi_weight={_UOI['mix']}",)
+        # Four folds, four values of C, and no rankers or baselines that no row shows.
+        chosen += [
+            *("folds.n_folds=4", "ranking.candidates=[1e-5, 1e-4, 1e-3, 1e-2]"),
+            *("report.dense_crf=false", "ranking.compared=[]"),
+        ]
+    loss = {name: f"segnet.uoi_weight={weight}" for name, weight in _UOI.items()}
+    # The ablation is shown of the combination alone.
+    without = "report.ablation=false"
     variants = {
-        **{loss: (f"segnet.uoi_weight={weight}",) for loss, weight in _UOI.items()},
-        "crossed": (*mix, "features.classification=crossed"),
-        "pool": (*mix, "proposals.generator=pool"),
+        "ce": (loss["ce"], without),
+        "uoi": (loss["uoi"], without),
+        "mix": (loss["mix"],),
+        "crossed": (loss["mix"], "features.classification=crossed"),
+        "pool": (loss["mix"], "proposals.generator=pool", without),
     }
     return PipelineBench(scope, name, variants, [*chosen, *overrides])
 
