@@ -22,10 +22,11 @@ def test_terms_are_those_of_the_maps(finished: Path, make_graph) -> None:
     recipe, part = job.recipe, folds[0]
     smoothings = recipe.features.rule_smoothings
     grid = (recipe.segnet.grid, recipe.segnet.grid)
+    own = make_graph(finished).job("features", part.name)
     with (
-        job.open("superpixels", part.name) as regions,
-        job.open("proposals", part.name) as proposals,
-        job.open("segnet", part.name) as segnet,
+        own.open("superpixels") as regions,
+        own.open("proposals") as proposals,
+        own.open("segnet") as segnet,
     ):
         overlap = cell_overlap(read_image(regions, 0)["superpixels"], grid)
         labelings = read_image(proposals, 0)["labelings"]
