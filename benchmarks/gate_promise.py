@@ -3,9 +3,13 @@
     OMP_NUM_THREADS=1 python benchmarks/gate_promise.py --images JPEGImages \
         --labels SegmentationClass --ids val.txt --maps MAPS [--cache FILE.npz] [--splits 200]
 
-Proposals and scores are those of `rerank.propose`, which learns nothing from labels, so that all
-images are alike to the gate. Settings of gate, sets and beliefs were chosen on the training images
-of VOC 2012 with the maps of two networks; give images that are not among these.
+    OMP_NUM_THREADS=1 python benchmarks/gate_promise.py --work WORK [--work WORK...]
+
+With maps, proposals and scores are those of `rerank.propose`, which learns nothing from labels, so
+that all images are alike to the gate. With work folders of `rerank run own_maps` (one a seed) they
+are those of the ranking SVM, for each image by a ranker that was not fitted on it. Settings of
+gate, sets and beliefs were chosen on the training images of VOC 2012 with the maps of two networks;
+give images that are not among these.
 
 The promise is about the images that the calibration images are drawn from. So calibration images
 are drawn with replacement from all images, and the share of falls is that among all images: a
@@ -24,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from rerank import propose
+from rerank.applications.runs import open_run
 from rerank.datasets.map_files import find_map, read_values
 from rerank.metrics import (
     IntersectionUnion,
@@ -45,6 +50,7 @@ from rerank.ranking import (
     marginal_counts,
     proposal_beliefs,
 )
+from rerank.stages.calibration import Judged, read_judged
 from rerank.superpixels import region_mean
 
 
@@ -88,12 +94,16 @@ def read_problem(a: argparse.Namespace) -> dict[str, Any]:
 class Images:
     """All images, and what gate and sets read of some of them."""
 
-    def __init__(self, problem: dict[str, Any], temperature: float, marginal_share: float) -> None:
-        self.counts = IntersectionUnion(problem["intersections"], problem["unions"])
-        self.scores, self.network = problem["scores"], problem["network"]
-        self.similarity = problem["similarity"]
-        self._problem = problem
-        self.expected = self.expect(temperature, marginal_share)
+    def __init__(
+        self,
+        counts: IntersectionUnion,
+        scores: Any,
+        network: Any,
+        similarity: Any,
+        expected: ExpectedCounts,
+    ) -> None:
+        self.counts, self.scores, self.network = counts, scores, network
+        self.similarity, self.expected = similarity, expected
         rows = np.arange(len(self.scores))
         self.change = np.clip(1 - self.similarity[rows, :, self.network], 0, 1)
         self.quality = image_iou(self.counts)
@@ -101,15 +111,25 @@ class Images:
         self.own = self.quality[rows, self.network]
         self.gain = self.quality[rows, self.choice] - self.own
 
-    def expect(self, temperature: float, marginal_share: float) -> ExpectedCounts:
-        """Expected counts of all proposals, (N, M, C), under some beliefs."""
-        names = ("pair_intersections", "pair_unions", "marginal_intersections", "marginal_unions")
-        found = []
-        for scores, inter, union, *marginal in zip(self.scores, *(self._problem[n] for n in names)):
-            beliefs = proposal_beliefs(scores, temperature)
-            pairs = IntersectionUnion(inter, union)
-            found.append(expected_counts(pairs, beliefs, ExpectedCounts(*marginal), marginal_share))
-        return ExpectedCounts(*(np.stack(arrays) for arrays in zip(*found)))
+    @classmethod
+    def of_maps(cls, problem: dict[str, Any], temperature: float, marginal_share: float) -> Images:
+        """What `rerank.propose` makes of all images."""
+        return cls(
+            IntersectionUnion(problem["intersections"], problem["unions"]),
+            problem["scores"],
+            problem["network"],
+            problem["similarity"],
+            expect(problem, temperature, marginal_share),
+        )
+
+    @classmethod
+    def of_run(cls, work: str) -> Images:
+        """What a run made of its training images, each judged without having been seen."""
+        job = open_run(work).job("calibration")
+        judged = Judged.join([read_judged(job, part.name) for part in job.folds])
+        # The joint choice uses the first of the beliefs that a recipe chooses among.
+        expected = judged.expected[0]
+        return cls(judged.counts, judged.scores, judged.network, judged.similarity, expected)
 
     def fit_gate(self, gate: Gate, i: Any) -> Gate:
         return gate.fit(self.scores[i], self.quality[i], self.network[i], self.change[i])
@@ -133,6 +153,17 @@ class Images:
             f"{name:26} {100 * corpus_iou(counts).mean:5.2f} / {100 * mean_image_iou(counts):5.2f}"
             f"   over argmax {gains[0]} / {gains[1]}"
         )
+
+
+def expect(problem: dict[str, Any], temperature: float, marginal_share: float) -> ExpectedCounts:
+    """Expected counts of all proposals, (N, M, C), under some beliefs."""
+    names = ("pair_intersections", "pair_unions", "marginal_intersections", "marginal_unions")
+    found = []
+    for scores, inter, union, *marginal in zip(problem["scores"], *(problem[n] for n in names)):
+        beliefs = proposal_beliefs(scores, temperature)
+        pairs = IntersectionUnion(inter, union)
+        found.append(expected_counts(pairs, beliefs, ExpectedCounts(*marginal), marginal_share))
+    return ExpectedCounts(*(np.stack(arrays) for arrays in zip(*found)))
 
 
 def cross_fitted(images: Images, level: float, n_folds: int = 5) -> Any:
@@ -172,12 +203,12 @@ def show_rules(images: Images) -> None:
         )
 
 
-def show_beliefs(images: Images) -> None:
+def show_beliefs(images: Images, problem: dict[str, Any]) -> None:
     """Print what the joint choice gives under many beliefs, to choose them on training images."""
     images.row("choice", images.choice)
     for temperature in (0.03, 0.1, 0.3, 0.5, 1.0):
         for share in (0.0, 0.1, 0.3, 0.6):
-            expected = images.expect(temperature, share)
+            expected = expect(problem, temperature, share)
             joint = choose_corpus(*expected, [images.choice], max_nodes=0)
             images.row(f"T {temperature:g}, share {share:g}", joint.choice)
 
@@ -268,20 +299,34 @@ def show_sets(images: Images, n_splits: int, alpha: float = 0.1) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name in ("images", "labels", "ids", "maps"):
-        parser.add_argument(f"--{name}", required=True)
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--work", action="append", help="of a finished run, instead of the maps")
     parser.add_argument("--cache", help="file of the counts, written if absent")
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--temperature", type=float, default=0.5, help="of the joint choice")
     parser.add_argument("--marginal-share", type=float, default=0.3, help="of the joint choice")
     parser.add_argument("--beliefs", action="store_true", help="only try beliefs, on other images")
     a = parser.parse_args()
-    images = Images(read_problem(a), a.temperature, a.marginal_share)
-    if a.beliefs:
-        show_beliefs(images)
+    for work in a.work or ():
+        print(work)
+        show(Images.of_run(work), a.splits)
+    if a.work:
         return
+    if None in (a.images, a.labels, a.ids, a.maps):
+        parser.error("give --images, --labels, --ids and --maps, or --work")
+    problem = read_problem(a)
+    images = Images.of_maps(problem, a.temperature, a.marginal_share)
+    if a.beliefs:
+        show_beliefs(images, problem)
+        return
+    show(images, a.splits)
+
+
+def show(images: Images, n_splits: int) -> None:
+    """Print all three tables."""
     show_rules(images)
-    show_promise(images, a.splits)
-    show_sets(images, a.splits)
+    show_promise(images, n_splits)
+    show_sets(images, n_splits)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from rerank.crf import PottsEnergy
+from rerank.engine.manifest import ArtefactRef
 from rerank.engine.stage import read_image
-from rerank.engine.store import ArtefactRef, Store
+from rerank.engine.store import Store
 from rerank.stages.superpixels import graph_of
 from rerank.tuning.energy_search import EnergySettings, potts_energy
 

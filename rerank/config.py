@@ -6,7 +6,6 @@ value out of range are errors that name the file, the key and what was expected.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import typing
@@ -21,6 +20,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank.errors import ConfigError
 from rerank.recipe_defaults import resolve_automatic
+from rerank.safe_yaml import MOST_BYTES, read_yaml
+from rerank.suggestions import did_you_mean
 
 Share = typing.Annotated[float, Field(ge=0, le=1)]
 OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
@@ -39,6 +40,15 @@ class Settings(BaseModel):
     """Base of all settings: frozen, no unknown keys, no silent conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _as_file_name(name: str) -> str:
+    """The name, if a folder can have it: the work folder is called by it where none is named."""
+    if len(name) > 100 or re.fullmatch(r"\w[\w .+-]*", name) is None:
+        raise ValueError(
+            "a name is of at most 100 letters, digits, spaces and _ . + -, and begins with a letter"
+        )
+    return name
 
 
 class DatasetSettings(Settings):
@@ -449,12 +459,14 @@ class CorpusChoiceSettings(Settings):
 class ReportSettings(Settings):
     """Which analyses are made, and their sizes; `dense_crf` adds a row to the tables.
 
+    `n_examples` images are listed where the choice was worst or best; the gallery holds all.
+
     `generators` and `ablation_groups` are automatic: the former is left out with own maps, the
     latter are the groups of the paper that there are.
     """
 
     n_bootstrap: Count = 1000
-    n_examples: Count = 6
+    n_examples: Count = 10
     dense_crf: bool = True
     generators: bool = True
     ablation: bool = True
@@ -471,7 +483,7 @@ class Recipe(Settings):
     fold, each as the models of its own fold predict it, and nothing is fitted twice.
     """
 
-    name: str
+    name: typing.Annotated[str, pydantic.AfterValidator(_as_file_name)]
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
@@ -613,16 +625,6 @@ class ProposeSettings(Settings):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number, as YAML 1.2 and JSON do; YAML 1.1 reads it as a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
 #: Keys of earlier versions and what they are called now.
 RENAMED_KEYS = {
     "posterior": "auxiliary",
@@ -662,21 +664,25 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     name = str(recipe)
     if isinstance(recipe, str) and not name.endswith((".yaml", ".yml")) and "/" not in name:
         if name not in recipe_names():
-            raise ConfigError(
-                f"{name}: no such recipe; give a YAML file or one of {', '.join(recipe_names())}"
-            )
+            hint = did_you_mean(name, recipe_names(), "the package has")
+            raise ConfigError(f"{name}: no such recipe; {hint}; a YAML file may be given too")
         with resources.as_file(resources.files("rerank") / "recipes" / f"{name}.yaml") as path:
             return load_recipe(path, overrides)
     path = Path(recipe)
+    if path.is_dir():
+        raise ConfigError(f"{path}: a folder; a recipe is a YAML file")
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such recipe") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: a folder; a recipe is a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such recipe")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        tree = read_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     return build_recipe(tree, str(path), overrides)
 
@@ -702,37 +708,62 @@ def build_recipe(tree: Any, where: str, overrides: Sequence[str] = ()) -> Recipe
         As in `load_recipe`.
     """
     tree = _with_overrides(tree, where, overrides)
-    _refuse_renamed(tree, where)
+    _refuse_renamed(tree, where, overrides)
     resolve_automatic(tree)
-    return _validate(Recipe, tree, where)
+    return _validate(Recipe, tree, where, overrides)
 
 
 def build_propose_settings(overrides: Sequence[str] = ()) -> ProposeSettings:
     """The settings of `rerank propose`, some of them replaced by `a.b=value`.
+
+    A key may also have the prefix that it has in recipes, as in `proposals.n_proposals=10`.
 
     Raises
     ------
     ConfigError
         If a key is unknown, or a value is of a wrong type or out of range.
     """
-    return _validate(ProposeSettings, _with_overrides({}, "--set", overrides), "--set")
+    short = [override.strip().removeprefix("proposals.") for override in overrides]
+    tree = _with_overrides({}, "--set", short)
+    return _validate(ProposeSettings, tree, "--set", short)
 
 
 def _with_overrides(tree: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: a recipe is a mapping of settings, got {type(tree).__name__}")
-    found: dict[str, Any] = json.loads(json.dumps(tree, default=str))
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(tree, default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: not settings ({error})") from None
     for override in overrides:
         _apply(found, override)
     return found
 
 
-def _validate(model: type[Model], tree: dict[str, Any], where: str) -> Model:
+def _validate(
+    model: type[Model], tree: dict[str, Any], where: str, overrides: Sequence[str]
+) -> Model:
     try:
         return model.model_validate_json(json.dumps(tree))
     except pydantic.ValidationError as error:
-        found = "; ".join(_explain(e, model) for e in error.errors())
-        raise ConfigError(f"{where}: {found}") from None
+        # What the user typed is to blame before the file that it was typed for.
+        found: dict[str, list[str]] = {}
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            place = _typed(name, overrides) or where
+            found.setdefault(place, []).append(_explain(problem, model))
+        raise ConfigError(
+            "; ".join(f"{place}: {'; '.join(texts)}" for place, texts in found.items())
+        ) from None
+
+
+def _typed(name: str, overrides: Sequence[str]) -> str | None:
+    """The last override of a setting, or of what is above or below it; None where there is none."""
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip()
+        if name and (f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")):
+            return f"--set {override}"
+    return None
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -740,16 +771,18 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
-def _refuse_renamed(tree: dict[str, Any], where: str) -> None:
+def _refuse_renamed(tree: dict[str, Any], where: str, overrides: Sequence[str]) -> None:
     for old in sorted(RENAMED_KEYS, key=len, reverse=True):
         value: Any = tree
         for key in old.split("."):
             value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
         if value is not _ABSENT:
-            raise ConfigError(f"{where}: {old} is now called {RENAMED_KEYS[old]}")
+            place = _typed(old, overrides) or where
+            raise ConfigError(f"{place}: {old} is now called {RENAMED_KEYS[old]}")
     unary = tree.get("unary")
     if isinstance(unary, dict) and unary.get("source") == "dense":
-        raise ConfigError(f"{where}: unary.source: dense is now called dense_network")
+        place = _typed("unary.source", overrides) or where
+        raise ConfigError(f"{place}: unary.source: dense is now called dense_network")
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -758,8 +791,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected KEY.KEY=VALUE, such as ranking.C=0.1")
     try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except ValueError:
         raise ConfigError(f"--set {override}: the value is not YAML") from None
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
@@ -773,8 +806,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     name = ".".join(location)
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.7)
-        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        hint = did_you_mean(location[-1], known, "known keys:")
         return f"{name}: unknown key ({hint})"
     if error["type"] == "missing":
         return f"{name}: missing"

@@ -34,7 +34,15 @@ class StoreError(RerankError):
 
 
 class DamagedArtefactError(StoreError):
-    """An artefact that is truncated, fails its checksum, or is of another schema."""
+    """An artefact whose bytes or manifest are not what was written."""
+
+
+class MissingArtefactError(StoreError):
+    """An artefact that is not there."""
+
+
+class UnreadableArtefactError(StoreError):
+    """An artefact that cannot be read now, for a reason that says nothing about its bytes."""
 
 
 class LeakError(RerankError):

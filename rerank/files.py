@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Iterator
@@ -31,8 +32,14 @@ def replace_file(path: Path) -> Iterator[Path]:
     OSError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+    owner = f"{platform.node()}.{os.getpid()}.tmp"
+    temporary = path.with_name(f".{path.name}.{owner}")
+    if len(os.fsencode(temporary.name)) > 255:
+        short = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+        temporary = path.with_name(f".{short}.{owner}")
     try:
+        # A link of that name would lead elsewhere.
+        temporary.unlink(missing_ok=True)
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
@@ -56,12 +63,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a temporary file of `replace_file` was left by a process of this machine that ended.
+    """Whether a file is a temporary one of `replace_file` whose process ended on this machine.
 
     Files of other machines are never called abandoned: their processes cannot be seen from here.
     """
-    name, pid = path.name.removesuffix(".tmp").rsplit(".", 1)
-    return name.endswith(f".{platform.node()}") and not _is_alive(int(pid))
+    name, _, pid = path.name.removesuffix(".tmp").rpartition(".")
+    ours = path.name.startswith(".") and path.name.endswith(".tmp") and pid.isdecimal()
+    return ours and name.endswith(f".{platform.node()}") and not is_alive(int(pid))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:
@@ -70,13 +89,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -14,7 +14,7 @@ import numpy as np
 from rerank.config import Recipe, build_recipe
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
-from rerank.engine.hdf5 import read_strings, write_strings
+from rerank.engine.hdf5 import new_file, read_strings, write_array, write_strings
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution, run_graph
 from rerank.engine.store import Store
 from rerank.errors import InputError
@@ -31,15 +31,14 @@ from rerank.stages.ranking import load_scores
 from rerank.stages.run_data import RunData
 from rerank.types import Array
 
-#: Version of the layout of a file of fitted models.
-FORMAT = 1
+#: The kind of a file of fitted models, and the version of its layout: see `write_sealed`.
+KIND = ("reranker", 2)
 #: Fewer labelled images say nothing about the choice.
 LEAST_IMAGES = 20
 #: With fewer, the gain of the ranker over MAP is seldom beyond its interval.
 FEW_IMAGES = 60
 #: What stages write besides their models.
 _OF_SINGLE_IMAGES = {
-    "header",
     "holdout",
     "holdout_maps",
     "images",
@@ -114,23 +113,10 @@ def fit_models(
     return FittedModels(content, _report(graph, open_stage))
 
 
-def opened(content: bytes) -> h5py.File:
-    """The file of fitted models, from its bytes."""
-    return h5py.File(io.BytesIO(content), "r")
-
-
 def read_about(file: h5py.File) -> tuple[Recipe, Classes]:
-    """The recipe and the classes of a file of fitted models.
-
-    Raises
-    ------
-    ValueError
-        If the file has another layout.
-    """
-    if file.attrs["format"] != FORMAT:
-        raise ValueError(f"format {file.attrs['format']}, expected {FORMAT}")
-    recipe = build_recipe(json.loads(file.attrs["recipe"]), "recipe")
-    background = int(file.attrs["background"])
+    """The recipe and the classes of a file of fitted models."""
+    recipe = build_recipe(json.loads(read_strings(file["recipe"])[0]), "recipe")
+    background = int(file["background"][()])
     names = read_strings(file["class_names"])
     return recipe, Classes(names, None if background < 0 else background)
 
@@ -138,10 +124,9 @@ def read_about(file: h5py.File) -> tuple[Recipe, Classes]:
 def _pack(open_stage: OpenStage, recipe: Recipe, classes: Classes) -> bytes:
     """The models of all stages as one HDF5 file, without their results for single images."""
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["recipe"] = json.dumps(recipe.model_dump(mode="json"))
-        file.attrs["background"] = -1 if classes.background is None else classes.background
+    with new_file(buffer) as file:
+        write_strings(file, "recipe", [json.dumps(recipe.model_dump(mode="json"))])
+        write_array(file, "background", -1 if classes.background is None else classes.background)
         write_strings(file, "class_names", classes.class_names)
         for name in MODEL_STAGES:
             group = file.create_group(name)

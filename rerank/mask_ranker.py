@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from rerank.config import Recipe, build_recipe
 from rerank.engine.folds import assign_folds, fold_name
-from rerank.engine.hdf5 import read_arrays, write_arrays
+from rerank.engine.hdf5 import new_file, read_arrays, write_arrays
+from rerank.engine.sealed_file import open_content, read_sealed, write_sealed
 from rerank.errors import DataError, InputError, NotFittedError
 from rerank.features import FeatureTable
-from rerank.files import replace_file
 from rerank.mask_table import MaskTable
 from rerank.metrics import IntersectionUnion
 from rerank.ranking import Ranker
@@ -24,8 +24,8 @@ from rerank.ranking.ranking_table import ImageRows, RankingTable, join, padded_t
 from rerank.tuning.ranker_choice import choose_ranker, fit_ranker, rank_candidates, ranker_scores
 from rerank.types import FloatArray
 
-#: Version of the layout of a saved `MaskRanker`.
-FORMAT = 1
+#: The kind of a saved `MaskRanker`, and the version of its layout: see `write_sealed`.
+KIND = ("mask_ranker", 2)
 #: Fewest labelled images that a ranker is fitted on.
 FEWEST_IMAGES = 20
 #: Group of the columns that say where a mask comes from.
@@ -145,19 +145,19 @@ class MaskRanker(BaseEstimator):
         """
         if not hasattr(self, "coef_"):
             raise NotFittedError("this MaskRanker is not fitted; call fit first")
-        with replace_file(Path(path)) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["kind"] = "mask_ranker"
-            arrays = {
-                "columns": self.columns_,
-                "coef": self.coef_,
-                "lowest": self.lowest_,
-                "highest": self.highest_,
-                "sources": self.sources_,
-                "class_names": tuple(class_names),
-                "C": self.C_,
-            }
+        arrays = {
+            "columns": self.columns_,
+            "coef": self.coef_,
+            "lowest": self.lowest_,
+            "highest": self.highest_,
+            "sources": self.sources_,
+            "class_names": tuple(class_names),
+            "C": self.C_,
+        }
+        buffer = io.BytesIO()
+        with new_file(buffer) as file:
             write_arrays(file, arrays)
+        write_sealed(Path(path), *KIND, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> tuple[MaskRanker, tuple[str, ...]]:
@@ -170,13 +170,11 @@ class MaskRanker(BaseEstimator):
         Raises
         ------
         DataError
-            If the file is missing or not a saved ranker of masks.
+            If the file is missing, damaged, or not a saved ranker of masks.
         """
-        found = cls()
+        found, content = cls(), read_sealed(Path(path), *KIND)
         try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("kind") != "mask_ranker" or file.attrs["format"] != FORMAT:
-                    raise ValueError("of another kind or version")
+            with open_content(content) as file:
                 arrays: Mapping[str, Any] = read_arrays(file)
             for name in ("columns", "coef", "lowest", "highest", "sources"):
                 setattr(found, f"{name}_", arrays[name])
@@ -188,10 +186,10 @@ class MaskRanker(BaseEstimator):
             if len(found.columns_) != len(found.coef_):
                 raise ValueError("its arrays disagree")
             return found, tuple(arrays["class_names"])
-        except (OSError, KeyError, ValueError) as error:
+        except Exception as error:  # what a stranger's file holds may raise anything
             raise DataError(
                 f"{path}: not a ranker that `rerank rank --labels` wrote ({error}); make it again"
-            ) from None
+            ) from error
 
     def _parts(self, tables: Sequence[MaskTable]) -> tuple[tuple[str, ...], list[RankingTable]]:
         """Sources that are columns, and the folds, without columns of one value."""

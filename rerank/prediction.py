@@ -13,7 +13,7 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays, read_strings
-from rerank.errors import ConfigError, InputError, StoreError
+from rerank.errors import ConfigError, InputError
 from rerank.evidence import ImageEvidence, region_signals
 from rerank.features import detect_edges, family_scores
 from rerank.potentials import SuperpixelClassifier
@@ -118,11 +118,6 @@ class _Ranking:
 
     @classmethod
     def load(cls, model: h5py.Group) -> _Ranking:
-        if "lowest" not in model:
-            raise StoreError(
-                f"{model.file.filename}: made by an older rerank, whose ranker kept no ranges; "
-                "finish the run again with `rerank run`"
-            )
         names = ("coef", "lowest", "highest")
         return cls(read_strings(model["columns"]), *(model[name][()] for name in names))
 

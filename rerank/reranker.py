@@ -22,11 +22,11 @@ from rerank.datasets.map_layout import map_layout
 from rerank.engine.memory_store import MemoryStore
 from rerank.engine.parallel import available_cores
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution
+from rerank.engine.sealed_file import open_content, read_sealed, write_sealed
 from rerank.engine.store import Store
-from rerank.errors import ConfigError, DataError, InputError, StoreError
+from rerank.errors import ConfigError, DataError, InputError
 from rerank.features import departs_too_far, similarity_matrix, untrained_scores
-from rerank.files import replace_file
-from rerank.fitting import fit_models, opened, read_about
+from rerank.fitting import KIND, fit_models, read_about
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.prediction import FinalModels, JointResult
@@ -382,10 +382,11 @@ class Reranker(BaseEstimator):
         ------
         NotFittedError
             Before `fit`.
+        DataError
+            If it cannot be written.
         """
         self._check_fitted()
-        with replace_file(Path(path)) as temporary:
-            temporary.write_bytes(self._models_file)
+        write_sealed(Path(path), *KIND, self._models_file)
 
     @classmethod
     def load(cls, path: str | Path) -> Reranker:
@@ -398,20 +399,18 @@ class Reranker(BaseEstimator):
         Raises
         ------
         DataError
-            If the file is missing or not a saved reranker.
+            If the file is missing, damaged, or not a saved reranker.
         """
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         found = cls()
-        found._models_file = content
+        found._models_file = read_sealed(Path(path), *KIND)
         try:
             found._load_models()
-        except (OSError, KeyError, ValueError, StoreError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # what a stranger's file holds may raise anything
             raise DataError(
                 f"{path}: not a reranker that `Reranker.save` wrote ({error}); save it again"
-            ) from None
+            ) from error
         recipe, classes = found.recipe_, found.models_.classes
         found.n_proposals, found.n_folds = recipe.proposals.n_proposals, recipe.folds.n_folds
         found.class_names, found.background = classes.class_names, classes.background
@@ -419,7 +418,7 @@ class Reranker(BaseEstimator):
         return found
 
     def _load_models(self) -> None:
-        with opened(self._models_file) as file:
+        with open_content(self._models_file) as file:
             recipe, classes = read_about(file)
 
             @contextmanager

@@ -21,6 +21,8 @@ BASE = {
     "errors",
     "files",
     "recipe_defaults",
+    "safe_yaml",
+    "suggestions",
     "types",
     "validation",
 }
@@ -28,6 +30,7 @@ BASE = {
 LEAVES = {"superpixels", "crf", "losses", "layers", "metrics"}
 #: From the command line down: each imports only what comes after it, leaves and base files.
 ORDER = (
+    "hdf5",
     "cli",
     "applications",
     "mask_ranker",
@@ -50,7 +53,7 @@ ORDER = (
     "datasets",
 )
 #: Names that stand in two rooms because they are the same thing.
-SAME_THING = {"__init__.py"}
+SAME_THING = {"__init__.py", "hdf5.py"}
 MOST_PARAMETERS = 8
 
 
@@ -111,7 +114,8 @@ def test_a_stage_is_a_file_of_its_name() -> None:
 
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
     names = {stage.name for stage in STAGES}
-    assert files - names == {"__init__", "pipeline", "declarations", "run_data"}
+    shared = {"__init__", "pipeline", "declarations", "declared_contents", "run_data"}
+    assert files - names == {*shared, "page_facts", "page_images"}
     for stage in STAGES:
         assert stage.run == f"rerank.stages.{stage.name}:run"
         assert tuple(inspect.signature(stage.function()).parameters) == ("job", "file")

@@ -11,6 +11,7 @@ from rerank.config import (
     ProposeSettings,
     Recipe,
     SuperpixelSettings,
+    build_propose_settings,
     build_recipe,
     dump_recipe,
     load_recipe,
@@ -140,8 +141,14 @@ def test_settings_that_do_not_go_together() -> None:
     ],
 )
 def test_an_old_key_names_the_new_one(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+    # Blamed is what was typed, or the file where it stands there.
+    with pytest.raises(ConfigError, match=f"^--set {override}: {message}$"):
         build_recipe(TREE, "r.yaml", [override])
+    name, _, value = override.partition("=")
+    section, _, key = name.partition(".")
+    tree = {**TREE, section: {key: yaml.safe_load(value)}}
+    with pytest.raises(ConfigError, match=f"^r.yaml: {message}$"):
+        build_recipe(tree, "r.yaml")
 
 
 @pytest.mark.parametrize(
@@ -198,3 +205,9 @@ def test_automatic_superpixels_follow_the_size_of_the_image(
 ) -> None:
     assert SuperpixelSettings().number(*size) == number
     assert SuperpixelSettings(n_segments=7).number(*size) == 7
+
+
+def test_settings_of_propose_may_be_called_as_in_recipes() -> None:
+    long = build_propose_settings(["proposals.n_proposals=3", "proposals.samples.n_samples=9"])
+    assert long == build_propose_settings(["n_proposals=3", "samples.n_samples=9"])
+    assert long.n_proposals == 3 and long.samples.n_samples == 9

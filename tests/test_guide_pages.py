@@ -168,7 +168,9 @@ def test_few_images_give_no_promise() -> None:
 PENDING: set[tuple[str, str]] = set()
 
 
-@pytest.mark.parametrize("page", ["../README.md", "guide.md", "own_network.md", "networks.md"])
+@pytest.mark.parametrize(
+    "page", ["../README.md", "guide.md", "own_network.md", "networks.md", "first_quarter_hour.md"]
+)
 def test_commands_of_the_pages_have_these_options(
     page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

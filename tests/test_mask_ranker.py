@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import h5py
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from rerank.datasets import open_dataset
+from rerank.engine.sealed_file import read_sealed, write_sealed
 from rerank.errors import DataError, InputError, NotFittedError
-from rerank.mask_ranker import MaskRanker, common_sources, padded_counts
+from rerank.mask_ranker import KIND, MaskRanker, common_sources, padded_counts
 from rerank.mask_table import MaskTable, describe_masks, joint_regions
 from rerank.metrics import (
     confusion_counts,
@@ -194,7 +196,7 @@ def test_bad_input_is_refused(tables: list[MaskTable], tmp_path: Path) -> None:
         MaskRanker().save(tmp_path / "r.h5", CLASSES)
 
 
-@pytest.mark.parametrize("spoil", ["missing", "text", "other", "lengths"])
+@pytest.mark.parametrize("spoil", ["missing", "text", "other", "lengths", "strange"])
 def test_files_that_are_no_ranker(spoil: str, tables: list[MaskTable], tmp_path: Path) -> None:
     path = tmp_path / "r.h5"
     if spoil == "text":
@@ -207,5 +209,19 @@ def test_files_that_are_no_ranker(spoil: str, tables: list[MaskTable], tmp_path:
         with h5py.File(path, "a") as file:
             del file["coef"]
             file["coef"] = np.zeros(2)
-    with pytest.raises(DataError, match=r"r\.h5: not a ranker that `rerank rank --labels` wrote"):
+    elif spoil == "strange":
+        MaskRanker().fit(tables).save(path, CLASSES)
+        content = io.BytesIO(read_sealed(path, *KIND))
+        with h5py.File(content, "a") as file:
+            del file["coef"]
+            file["coef"] = np.zeros(2)
+        write_sealed(path, *KIND, content.getvalue())
+    problem = {
+        "missing": "cannot be read",
+        "text": "not a saved mask_ranker",
+        "other": "an earlier version",
+        "lengths": "damaged",
+        "strange": "not a ranker that `rerank rank --labels` wrote",
+    }
+    with pytest.raises(DataError, match=rf"r\.h5: .*{problem[spoil]}"):
         MaskRanker.load(path)

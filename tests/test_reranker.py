@@ -150,7 +150,7 @@ def test_files_that_are_no_reranker(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent.h5: cannot be read"):
         rerank.Reranker.load(tmp_path / "absent.h5")
     (tmp_path / "bad.h5").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="bad.h5: not a reranker"):
+    with pytest.raises(DataError, match="bad.h5: not a saved reranker"):
         rerank.Reranker.load(tmp_path / "bad.h5")
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from rerank.applications.image_pairs import ImagePair, check_pairs
+from rerank.applications.out_folder import open_out, write_map
+from rerank.applications.result_files import LONGEST_ENDING
 from rerank.datasets import read_image, save_labels_png, voc_palette
+from rerank.datasets.file_names import name_of
 from rerank.datasets.map_files import read_values
 from rerank.datasets.map_values import fit_map
 from rerank.engine.parallel import run_tasks
@@ -99,22 +102,22 @@ def refine_files(
     Raises
     ------
     DataError
-        If a folder is missing or empty, a map has no image or an image no map, or a file cannot
-        be used.
+        If `out` cannot be written, a folder is missing or empty, a map has no image or an image
+        no map, or a file cannot be used.
     """
     pairs, found = check_pairs(probabilities, images)
     if maps and out.resolve() == probabilities.resolve():
         raise DataError(
             f"{out}: holds the maps, which would be overwritten; give --out another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    open_out(out, (name_of(pair.image) for pair in pairs), LONGEST_ENDING)
     written = []
     with Progress(len(pairs), quiet=quiet) as progress:
         for note in found.notes():
             progress.note(note)
         arguments = [(pair, out if maps else None, out, settings) for pair in pairs]
         for path in run_tasks(_refine_file, arguments, jobs):
-            progress.stage(path.stem)
+            progress.item(path.stem)
             progress.advance(1)
             written.append(path)
     return sorted(written)
@@ -124,9 +127,9 @@ def _refine_file(pair: ImagePair, maps: Path | None, out: Path, settings: DenseC
     image = read_image(pair.image)
     values, where = read_values(pair.probabilities), str(pair.probabilities)
     refined, labels = refine_map(values, image, settings, where)
-    name = pair.image.stem
+    name = name_of(pair.image)
     if maps is not None:
-        np.save(maps / f"{name}.npy", refined.astype(np.float16))
+        write_map(maps / f"{name}.npy", refined.astype(np.float16))
     segmentation = out / f"{name}_segmentation.png"
     save_labels_png(segmentation, labels, voc_palette())
     return segmentation

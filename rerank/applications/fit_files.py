@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from rerank.applications.out_folder import check_writable
 from rerank.config import Recipe, load_recipe
 from rerank.datasets import Dataset, check_dataset
 from rerank.datasets.file_pairs import read_lines
 from rerank.datasets.folder import FolderOptions, list_folder
+from rerank.datasets.label_doubts import certain
 from rerank.datasets.problems import FileProblem, file_error, problems_error
 from rerank.engine.scheduler import Execution
 from rerank.engine.store import Store
@@ -34,12 +37,16 @@ class FitFolders(NamedTuple):
         Masks whose pixel values are the classes, 255 for void.
     auxiliary : tuple of Path
         The maps of further networks.
+    ordered : bool
+        Whether neighbours in the order of the names are alike, as in video; folds are contiguous
+        then.
     """
 
     probabilities: Path
     images: Path
     labels: Path
     auxiliary: tuple[Path, ...] = ()
+    ordered: bool = False
 
 
 def fit_files(
@@ -80,6 +87,7 @@ def fit_files(
     """
     if out.is_dir() or not out.resolve().parent.is_dir():
         raise file_error(out, "cannot be written", "name a file in a folder that exists")
+    check_writable(out.resolve().parent)
     recipe = _recipe(folders, overrides)
     dataset = open_labelled(folders, classes)
     check_enough_images(len(dataset))
@@ -123,7 +131,8 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
     images, labels = str(folders.images.resolve()), str(folders.labels.resolve())
     # How many classes there are is not known before a map is read.
     some = ("0",) if names is None else names
-    listing = list_folder(images, "all", FolderOptions(images, labels, class_names=some))
+    options = FolderOptions(images, labels, class_names=some, ordered=folders.ordered)
+    listing = list_folder(images, "all", options)
     problems: list[FileProblem | str] = list(listing.problems)
     found = 0
     for folder in (folders.probabilities, *folders.auxiliary):
@@ -135,13 +144,13 @@ def open_labelled(folders: FitFolders, classes: str | None = None) -> Dataset:
         raise problems_error(problems)
     if names is None:
         names = tuple(str(k) for k in range(found))
-        listing = list_folder(images, "all", FolderOptions(images, labels, class_names=names))
+        listing = list_folder(images, "all", replace(options, class_names=names))
     elif len(names) != found:
         raise ConfigError(
             f"--classes {classes}: {len(names)} classes, and the maps in {folders.probabilities} "
             f"have {found}"
         )
-    problems = list(check_dataset(listing.dataset))
+    problems = list(certain(check_dataset(listing.dataset)))
     if problems:
         raise problems_error(problems)
     return listing.dataset
@@ -166,7 +175,7 @@ def _recipe(folders: FitFolders, overrides: Sequence[str]) -> Recipe:
 def _names_in(classes: str | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
-    if classes.isdigit():
+    if classes.isdecimal():
         if not 1 <= int(classes) <= 255:
             raise ConfigError(f"--classes {classes}: expected 1 to 255 classes")
         return tuple(str(k) for k in range(int(classes)))

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rerank.applications.out_folder import open_out
+from rerank.datasets.file_names import without_suffix
 from rerank.datasets.file_pairs import read_lines
 from rerank.datasets.image_files import read_index_mask
 from rerank.datasets.mask_folders import (
@@ -17,7 +19,6 @@ from rerank.datasets.mask_folders import (
     match_endings,
     read_class_names,
     read_ids,
-    without_suffix,
 )
 from rerank.datasets.problems import file_error, problems_error, some_names
 from rerank.engine.parallel import run_tasks
@@ -106,7 +107,7 @@ def evaluate_folders(
     Raises
     ------
     DataError
-        If a folder is missing or empty, or a file cannot be used.
+        If a folder is missing or empty, a file cannot be used, or `out` cannot be written.
     ManyProblemsError
         If masks are missing, or do not fit their labels: a line for each, of twenty at most.
     """
@@ -114,6 +115,8 @@ def evaluate_folders(
     truth, folders, left_out = _paired(labels, predictions, chosen)
     ids = tuple(truth.paths)
     names = read_class_names(labels, chosen.classes)
+    if out is not None:
+        open_out(out)
     tasks = [
         (k, truth.paths[name], [f.paths[name] for f in folders], len(names or ()), chosen.void)
         for k, name in enumerate(ids)
@@ -168,7 +171,6 @@ def evaluate_folders(
         0 if group_of is None else int(group_of.max()) + 1,
     )
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         for file, text in comparison_csv(result).items():
             write_text(out / file, text)
     return result
@@ -188,8 +190,9 @@ def _paired(
         # The first folder decides what follows the names of the labels.
         truth = own
         folders.append(matched)
-    wanted = list(truth.paths) if settings.only is None else read_ids(settings.only)
     every = [truth, *folders]
+    known = set(truth.paths).union(*(masks.paths for masks in folders))
+    wanted = list(truth.paths) if settings.only is None else read_ids(settings.only, known)
     left_out = 0
     if settings.common:
         kept = [name for name in wanted if all(name in masks.paths for masks in every)]
@@ -334,7 +337,7 @@ def _read_groups(path: Path, ids: Sequence[str]) -> IntArray:
         parts = line.split()
         if len(parts) != 2:
             raise file_error(path, f"the line {line!r} is not `name group`", "write two words")
-        name = without_suffix(parts[0])
+        name = without_suffix(parts[0], ids)
         if group.setdefault(name, parts[1]) != parts[1]:
             raise file_error(path, f"{name} is in two groups", "delete one of its lines")
     missing = difference(ids, group)

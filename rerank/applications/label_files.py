@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rerank.datasets import read_index_mask
+from rerank.datasets.file_names import name_of
 from rerank.datasets.image_files import image_size
+from rerank.datasets.label_doubts import only_void
 from rerank.datasets.mask_folders import MaskFolder, list_masks, match_endings, read_class_names
 from rerank.datasets.problems import file_error, problems_error, some_names
 from rerank.errors import DataError
+from rerank.types import Array
 
 
 def find_labels(
@@ -38,11 +43,12 @@ def find_labels(
     ManyProblemsError
         If masks are missing or do not fit their images: a line for each, of twenty at most.
     """
-    pictures = MaskFolder(images[0].parent, "", {path.stem: path for path in images})
+    pictures = MaskFolder(images[0].parent, "", {name_of(path): path for path in images})
     masks, _ = match_endings(list_masks(folder, "labels"), pictures)
-    found = {path: masks.paths[path.stem] for path in images if path.stem in masks.paths}
+    names = {path: name_of(path) for path in images}
+    found = {path: masks.paths[name] for path, name in names.items() if name in masks.paths}
     if not found:
-        own = next(iter(sorted(folder.iterdir()))).name
+        own = next(iter(masks.paths.values())).name
         raise file_error(
             folder,
             f"no mask is called like an image: expected such as {images[0].stem}.png, found such "
@@ -50,17 +56,22 @@ def find_labels(
             "rename them, or give the folder that belongs to the images",
         )
     problems = [
-        f"{path}: no label; expected {folder / masks.called(path.stem)}"
+        f"{path}: no label; expected {folder / masks.called(names[path])}"
         for path in images
         if path not in found
     ]
+    seen: set[int] = set()
     for image, label in found.items():
         try:
-            problem = _unfit(label, image, n_classes, void)
+            values = read_index_mask(label)
+            problem = _unfit(label, values, image, n_classes, void)
+            seen.update(np.unique(values).tolist())
         except DataError as error:
             problem = str(error)
         if problem:
             problems.append(problem)
+    if not problems and n_classes > 1 and seen == {0, void}:
+        raise file_error(folder, *only_void(void))
     if problems:
         raise problems_error(problems)
     return found
@@ -95,9 +106,9 @@ def class_names_of(labels: Path | None, n_classes: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _unfit(label: Path, image: Path, n_classes: int, void: int | None) -> str:
+def _unfit(label: Path, values: Array, image: Path, n_classes: int, void: int | None) -> str:
     """Why a label cannot be used, or nothing."""
-    values, (height, width) = read_index_mask(label), image_size(image)
+    height, width = image_size(image)
     if values.shape != (height, width):
         return (
             f"{label}: {values.shape[1]}x{values.shape[0]} pixels, and {image} has "

@@ -9,6 +9,7 @@ import numpy as np
 
 from rerank.applications.mask_set_files import MaskedImage
 from rerank.datasets import read_image, read_index_mask, voc_palette
+from rerank.datasets.file_names import name_of
 from rerank.files import write_text
 from rerank.mask_table import MaskTable
 from rerank.metrics import image_iou
@@ -151,7 +152,8 @@ def _example(item: MaskedImage, table: MaskTable, scores: FloatArray) -> Example
     panels = [Panel("image", data_uri(photograph(read_image(item.image), PANEL_WIDTH)))]
     several = len(item.labels) > 1
     panels += [
-        Panel(f"label {path.stem}" if several else "label", drawn(path)) for path in item.labels[:3]
+        Panel(f"label {name_of(path)}" if several else "label", drawn(path))
+        for path in item.labels[:3]
     ]
     name = table.names[chosen]
     panels.append(Panel(f"chosen ({name})", drawn(item.masks[chosen]), note(chosen), "chosen"))

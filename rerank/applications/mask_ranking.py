@@ -15,6 +15,8 @@ from rerank.applications.mask_set_files import (
     pair_masks,
     read_labels,
 )
+from rerank.applications.out_folder import open_out
+from rerank.applications.result_files import LONGEST_ENDING
 from rerank.datasets import read_image, read_index_mask, save_labels_png, voc_palette
 from rerank.datasets.file_pairs import read_lines
 from rerank.datasets.mask_folders import difference, read_class_names
@@ -124,7 +126,7 @@ def rank_files(
     ConfigError
         If labels and a model are given, or `baseline` is no name of masks.
     DataError
-        If a folder or a file cannot be used.
+        If a folder or a file cannot be used, or `out` cannot be written.
     ManyProblemsError
         If several files cannot be used: a line for each, of twenty at most.
     """
@@ -143,8 +145,8 @@ def rank_files(
         names = read_class_names(chosen.labels or masks, chosen.classes)
     n_classes = check_masked_images(items, chosen.void, None if names is None else len(names), jobs)
     class_names = tuple(str(k) for k in range(n_classes)) if names is None else tuple(names)
+    open_out(out, (item.image_id for item in items), LONGEST_ENDING)
     tables = _describe_all(items, class_names, chosen, jobs, quiet)
-    out.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
     rule, scores = CONSENSUS, [table.consensus for table in tables]
     if ranker is not None:
@@ -204,7 +206,7 @@ def _describe_all(
     found: list[tuple[int, MaskTable]] = []
     with Progress(len(items), quiet=quiet) as progress:
         for place, table in run_tasks(_describe, tasks, jobs):
-            progress.stage(table.image_id)
+            progress.item(table.image_id)
             progress.advance(1)
             found.append((place, table))
     return [table for _, table in sorted(found, key=lambda pair: pair[0])]

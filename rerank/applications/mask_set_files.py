@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rerank.datasets.file_names import folders_in
 from rerank.datasets.image_files import read_image, read_index_mask
+from rerank.datasets.label_doubts import only_void
 from rerank.datasets.mask_folders import (
     MOST_CLASSES,
     MaskFolder,
@@ -69,7 +71,8 @@ def pair_masks(
     """
     sets, pictures = list_mask_sets(masks, "masks"), list_images(images)
     truths = None if labels is None else _labels(labels, sets)
-    wanted = sorted(set(sets) | set(pictures)) if only is None else read_ids(only)
+    known = set(sets) | set(pictures)
+    wanted = sorted(known) if only is None else read_ids(only, known)
     folders: dict[Path, Mapping[str, object]] = {
         masks: {name: paths for name, paths in sets.items() if paths},
         images: pictures,
@@ -102,7 +105,7 @@ def pair_masks(
 
 
 def _labels(labels: Path, sets: MaskSets) -> MaskSets:
-    if labels.is_dir() and any(path.is_dir() for path in labels.iterdir()):
+    if folders_in(labels):
         return {name: paths for name, paths in list_mask_sets(labels, "labels").items() if paths}
     names = MaskFolder(labels, "", dict.fromkeys(sets, labels))
     return {
@@ -160,6 +163,9 @@ def check_masked_images(
     if problems:
         raise problems_error(problems)
     highest = max(value for _, value, _ in found)
+    labels = [path for item in images for path in item.labels]
+    if _hold_only_void(labels, void):
+        raise file_error(labels[0].parent, *only_void(void))
     if n_classes is None and highest == 0:
         raise file_error(
             images[0].masks[0].parent.parent,
@@ -167,6 +173,16 @@ def check_masked_images(
             "give the number of --classes if this is meant",
         )
     return highest + 1 if n_classes is None else n_classes
+
+
+def _hold_only_void(labels: Sequence[Path], void: int | None) -> bool:
+    """Whether masks hold 0 and void and nothing else; reading ends at the first other value."""
+    seen: set[int | None] = set()
+    for path in labels:
+        seen.update(np.unique(read_index_mask(path)).tolist())
+        if seen - {0, void}:
+            return False
+    return seen == {0, void}
 
 
 def _check(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rerank.applications.out_folder import open_out, write_map
 from rerank.datasets import read_image
 from rerank.datasets.image_files import list_images
 from rerank.datasets.problems import problems_error
@@ -76,7 +77,7 @@ def network_map_files(
     if problems:
         raise problems_error(problems)
     opened = _opened(network, settings.output)
-    out.mkdir(parents=True, exist_ok=True)
+    open_out(out, files, ".npy")
     n_classes = 0
     folder = out if kind == "npy" else None
     tasks = [(network, settings, name, path, folder) for name, path in files.items()]
@@ -86,7 +87,7 @@ def network_map_files(
             n_classes = found
             if file is not None:
                 file.create_dataset(name, data=values, compression="gzip", compression_opts=1)
-            progress.stage(name)
+            progress.item(name)
             progress.advance(1)
     return MapsWritten(len(files), n_classes, out if file is None else out / "maps.h5")
 
@@ -104,7 +105,7 @@ def _write_map(
     n_classes = values.shape[2]
     if folder is None:
         return name, n_classes, values
-    np.save(folder / f"{name}.npy", values)
+    write_map(folder / f"{name}.npy", values)
     return name, n_classes, None
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerank.applications.image_pairs import ImagePair, check_map_pairs
-from rerank.applications.result_files import write_result, write_summary
+from rerank.applications.out_folder import open_out
+from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.applications.runs import open_models
 from rerank.datasets import read_image, voc_palette
+from rerank.datasets.file_names import name_of
+from rerank.datasets.image_files import list_images
 from rerank.datasets.map_files import MapFile, find_map, read_values
+from rerank.datasets.problems import problems_error
+from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError, DataError
 from rerank.prediction import choose_jointly
 
 if TYPE_CHECKING:
-    from rerank.prediction import FinalModels
-    from rerank.result import Result
+    from rerank.prediction import FinalModels, Judgement
     from rerank.types import Array
 
 
@@ -36,6 +42,22 @@ class PredictionMaps(NamedTuple):
     auxiliary: tuple[Path, ...] = ()
 
 
+class _Task(NamedTuple):
+    models: Path
+    call: str
+    out: Path
+    joint: bool
+
+
+class _Done(NamedTuple):
+    """What became of one image: its files, or its proposals for the joint choice."""
+
+    place: int
+    name: str
+    written: tuple[Path, dict[str, object]] | None
+    judgement: Judgement | None = None
+
+
 def predict_files(
     models: str | Path,
     images: Sequence[Path],
@@ -43,6 +65,7 @@ def predict_files(
     maps: PredictionMaps = PredictionMaps(),  # noqa: B008
     quiet: bool = False,
     joint: bool = False,
+    jobs: int = 1,
 ) -> list[Path]:
     """Segment image files and write their results; returns the segmentations' paths.
 
@@ -51,6 +74,7 @@ def predict_files(
     models : path
         Work folder of a finished run, or the file that `rerank fit` wrote.
     images : sequence of Path
+        Files, and folders whose images are taken in the order of their names.
     out : Path
         The folder for the results, see `write_result` and `write_summary`.
     maps : PredictionMaps
@@ -59,6 +83,8 @@ def predict_files(
     joint : bool
         Choose for all images together, for the highest expected corpus IoU. The results of all
         images are in memory then.
+    jobs : int
+        Images at a time.
 
     Returns
     -------
@@ -68,19 +94,81 @@ def predict_files(
     Raises
     ------
     DataError
-        If an image is missing or unreadable, two images have one name, or a map is missing or does
-        not fit; the maps are checked first, and all problems are listed.
+        If `out` cannot be written, an image is missing or unreadable, two images have one name,
+        or a map is missing or does not fit; the maps are checked first, and all problems are
+        listed.
     ConfigError
         If maps are needed and not given, or given and not needed.
     """
-    stems = [path.stem for path in images]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise DataError(
-            f"two images are called {twice[0]}; their results would overwrite each "
-            "other, so predict them into different folders"
-        )
-    found, palette = _open(Path(models))
+    paths = _image_files(images)
+    open_out(out, map(name_of, paths), LONGEST_ENDING)
+    task = _Task(Path(models), uuid.uuid4().hex, out, joint)
+    try:
+        found, palette = _opened(task.models, task.call)
+        files, notes = _find_maps(_map_folders(maps, found), paths, found.classes.n_classes)
+        done: list[_Done] = []
+        with Progress(len(paths), quiet=quiet) as progress:
+            for note in notes:
+                progress.note(note)
+            arguments = [(k, path, files.get(path, []), task) for k, path in enumerate(paths)]
+            for item in run_tasks(_predict_file, arguments, jobs):
+                progress.item(item.name)
+                progress.advance(1)
+                done.append(item)
+    finally:
+        _opened.cache_clear()
+    done.sort(key=lambda item: item.place)
+    if joint:
+        results = choose_jointly([item.judgement for item in done if item.judgement]).results
+        names = found.classes.class_names
+        written = [
+            write_result(result, read_image(path), name_of(path), out, palette, names)
+            for path, result in zip(paths, results)
+        ]
+    else:
+        written = [item.written for item in done if item.written is not None]
+    write_summary([row for _, row in written], out)
+    return [segmentation for segmentation, _ in written]
+
+
+def _predict_file(place: int, path: Path, files: Sequence[MapFile], task: _Task) -> _Done:
+    found, palette = _opened(task.models, task.call)
+    image, name = read_image(path), name_of(path)
+    of_image = [read_values(file) for file in files]
+    own, where = (of_image[0], str(files[0])) if of_image else (None, name)
+    if task.joint:
+        return _Done(place, name, None, found.judge(image, own, where, of_image[1:]))
+    result = found.predict(image, own, where, of_image[1:])
+    names = found.classes.class_names
+    return _Done(place, name, write_result(result, image, name, task.out, palette, names))
+
+
+def _image_files(given: Sequence[Path]) -> list[Path]:
+    """The images of files and folders, each name once."""
+    paths: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found, problems = list_images(path)
+            if problems:
+                raise problems_error(problems)
+            paths += found.values()
+        elif path.exists():
+            paths.append(path)
+        else:
+            raise DataError(f"{path}: no such image, and no such folder of images")
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(name_of(path), path)
+        if other is not path:
+            raise DataError(
+                f"two images are called {name_of(path)}, {other} and {path}; their results would "
+                "overwrite each other, so predict them into different folders"
+            )
+    return paths
+
+
+def _map_folders(maps: PredictionMaps, found: FinalModels) -> tuple[Path, ...]:
+    """The folders of maps, which must be what the models need."""
     given = () if maps.probabilities is None else (maps.probabilities, *maps.auxiliary)
     if maps.auxiliary and not given:
         raise ConfigError("--auxiliary goes with --probabilities: give the network's own maps too")
@@ -89,38 +177,10 @@ def predict_files(
             "this run has models of its own and does not use probability maps; leave "
             "--probabilities away"
         )
-    files, notes = _find_maps(given, images, found.classes.n_classes)
-    written: list[Path] = []
-    rows: list[dict[str, object]] = []
-    pending = []
-
-    def write(result: Result, image: Array, path: Path) -> None:
-        names = found.classes.class_names
-        segmentation, row = write_result(result, image, path.stem, out, palette, names)
-        written.append(segmentation)
-        rows.append(row)
-
-    with Progress(len(images), quiet=quiet) as progress:
-        for note in notes:
-            progress.note(note)
-        for path in images:
-            progress.stage(path.stem)
-            image, where = read_image(path), path.stem
-            of_image = [read_values(file) for file in files.get(path, ())]
-            own = None
-            if of_image:
-                own, where = of_image[0], str(files[path][0])
-            if joint:
-                pending.append(found.judge(image, own, where, of_image[1:]))
-            else:
-                write(found.predict(image, own, where, of_image[1:]), image, path)
-            progress.advance(1)
-    if joint:
-        results = choose_jointly(pending).results
-        for path, result in zip(images, results):
-            write(result, read_image(path), path)
-    write_summary(rows, out)
-    return written
+    for folder in given:
+        if not folder.exists():
+            raise DataError(f"{folder}: no such folder of probability maps")
+    return given
 
 
 def _find_maps(
@@ -131,7 +191,7 @@ def _find_maps(
     for folder in folders:
         for path in images:
             try:
-                pairs.append(ImagePair(path, find_map(folder, path.stem)))
+                pairs.append(ImagePair(path, find_map(folder, name_of(path))))
             except DataError as error:
                 problems.append(str(error))
     if not folders:
@@ -143,7 +203,9 @@ def _find_maps(
     return found, notes
 
 
-def _open(models: Path) -> tuple[FinalModels, Array]:
+@functools.lru_cache(maxsize=1)
+def _opened(models: Path, call: str) -> tuple[FinalModels, Array]:
+    """The models and the palette of their classes, read once in each process for a call."""
     if not models.is_file():
         return open_models(models)
     from rerank.reranker import Reranker

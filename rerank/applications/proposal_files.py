@@ -11,9 +11,11 @@ import numpy as np
 from rerank.applications.dense_crf_files import DEFAULTS, refine_map
 from rerank.applications.image_pairs import ImagePair, check_pairs
 from rerank.applications.label_files import class_names_of, find_labels
-from rerank.applications.result_files import write_result, write_summary
+from rerank.applications.out_folder import open_out
+from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.config import ProposeSettings, build_propose_settings
 from rerank.datasets import read_image, read_index_mask, voc_palette
+from rerank.datasets.file_names import name_of
 from rerank.datasets.map_files import read_values
 from rerank.engine.parallel import run_tasks
 from rerank.engine.progress import Progress
@@ -109,12 +111,13 @@ def propose_files(
     ConfigError
         If a setting is unknown or out of range.
     DataError
-        If a folder is missing or empty, an image has no map or label or a map no image, or a file
-        cannot be used. Maps are checked by their headers first, then labels, before anything is
-        computed, and all problems are listed.
+        If `out` cannot be written, a folder is missing or empty, an image has no map or label or
+        a map no image, or a file cannot be used. Maps are checked by their headers first, then
+        labels, before anything is computed, and all problems are listed.
     """
     settings = build_propose_settings(overrides)
     pairs, found = check_pairs(probabilities, images)
+    open_out(out, (name_of(pair.image) for pair in pairs), LONGEST_ENDING)
     truths: dict[Path, Path] = {}
     if labels is not None:
         truths = find_labels(labels, [pair.image for pair in pairs], found.n_classes, void)
@@ -126,7 +129,7 @@ def propose_files(
             progress.note(note)
         arguments = [(k, pair, truths.get(pair.image), task) for k, pair in enumerate(pairs)]
         for item in run_tasks(_propose_file, arguments, jobs):
-            progress.stage(str(item.row["image"]))
+            progress.item(str(item.row["image"]))
             progress.advance(1)
             done.append(item)
     done.sort(key=lambda item: item.place)
@@ -137,7 +140,7 @@ def propose_files(
 
 
 def _propose_file(place: int, pair: ImagePair, label: Path | None, task: _Task) -> _Done:
-    image, name = read_image(pair.image), pair.image.stem
+    image, name = read_image(pair.image), name_of(pair.image)
     network_map, where = read_values(pair.probabilities), str(pair.probabilities)
     result = propose(image, network_map, task.settings, where)
     written = write_result(result, image, name, task.out, voc_palette(), task.class_names)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rerank.applications.result_rows import proposal_rows, summary_row
-from rerank.datasets import overlay, save_labels_png
+from rerank.datasets import painted_classes, save_labels_png
 from rerank.files import write_text
 from rerank.reports import to_csv
 from rerank.result import Result
@@ -16,6 +16,8 @@ from rerank.types import Array
 
 #: A row for each image of a folder.
 SUMMARY = "scores.csv"
+#: What follows an image's name in the longest name of a file.
+LONGEST_ENDING = "_segmentation.png"
 
 
 def write_result(
@@ -54,7 +56,7 @@ def write_result(
     labels, disagreement = result.labels, result.disagreement
     segmentation = out / f"{name}_segmentation.png"
     save_labels_png(segmentation, labels, palette)
-    save_picture(out / f"{name}_overlay.png", _painted(image, labels, palette))
+    save_picture(out / f"{name}_overlay.png", painted_classes(image, labels, palette))
     if disagreement is not None:
         grey = np.rint(255 * disagreement.clip(0, 1)).astype(np.uint8)
         save_picture(out / f"{name}_disagreement.png", grey)
@@ -66,12 +68,6 @@ def write_result(
         save_labels_png(folder / f"{m:02d}.png", proposals.labels(m), palette)
     write_text(out / f"{name}_scores.csv", to_csv(proposal_rows(result, class_names)))
     return segmentation, summary_row(result, name, class_names)
-
-
-def _painted(image: Array, labels: Array, palette: Array) -> Array:
-    """The image in its labels' colours; a class that is black, such as background, stays clear."""
-    coloured = np.asarray(palette.any(axis=1))[labels]
-    return np.where(coloured[..., None], overlay(image, labels, palette), image)
 
 
 def write_summary(rows: Sequence[dict[str, object]], out: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +12,16 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
+from rerank.datasets.catalogue import reads_files
+from rerank.engine.artefact_file import disk_errors, reading
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
-from rerank.engine.scheduler import Execution, part_name, run_graph
-from rerank.engine.store import ArtefactRef, Store, disk_errors
-from rerank.errors import DataError, StoreError
+from rerank.engine.manifest import ArtefactRef, sealed, unsealed
+from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
+from rerank.engine.store import Store
+from rerank.errors import ConfigError, DataError, StoreError
 from rerank.files import write_text
+from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.run_data import RunData, open_data
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Names what was run last in a work folder, and all that a prediction needs of it.
 RUN_FILE = "run.json"
+#: The same, in case the file is damaged: nothing else in a work folder says it.
+_COPY = "run.copy.json"
 
 
 class Run(NamedTuple):
@@ -43,6 +48,8 @@ class Run(NamedTuple):
     classes : dict
         Names, colours and background of the classes, as plain values.
     artefacts : mapping of `stage/part` to key
+    finished : bool
+        Whether all its artefacts were computed.
     """
 
     recipe: Recipe
@@ -50,6 +57,7 @@ class Run(NamedTuple):
     weights: str | None
     classes: dict[str, Any]
     artefacts: dict[str, str]
+    finished: bool
 
 
 def run(
@@ -94,6 +102,14 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    # What was typed is checked first, so that a mistake leaves no work folder.
+    part = None if fold is None else _part_of(recipe, str(fold))
+    name = recipe.dataset.name
+    if data_root is None and reads_files(name):
+        raise ConfigError(
+            f"the recipe {recipe.name} reads the images of {name} from files; name their folder "
+            "with --data-root DIR"
+        )
     store = Store(Path("work") / recipe.name if work is None else work)
     root = None if data_root is None else str(Path(data_root).resolve())
     # The pipeline reads every map for its keys and stops at the first problem; this lists all.
@@ -104,7 +120,10 @@ def run(
         for note in notes:
             print(note, file=sys.stderr)
     write_run_file(graph, root)
-    run_graph(graph, None if fold is None else part_name(str(fold)), execution)
+    # No stage reads the index: its damage would stay unseen.
+    set_aside_if_damaged(store, graph.task(INDEX.name).ref)
+    run_graph(graph, part, execution)
+    write_run_file(graph, root, finished=fold is None)
     return graph
 
 
@@ -116,7 +135,11 @@ def open_run(work: str | Path) -> Graph:
     StoreError
         If the folder holds no run.
     """
-    store = Store(work, create=False)
+    return open_run_of(Store(work, create=False))
+
+
+def open_run_of(store: Store) -> Graph:
+    """The artefacts of what was run last in an open work folder: see `open_run`."""
     found = read_run_file(store)
     return open_pipeline(found.recipe, store, found.data_root)
 
@@ -164,7 +187,7 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
     return FinalModels(open_stage, found.recipe, classes, weights), palette
 
 
-def write_run_file(graph: Graph, data_root: str | None) -> None:
+def write_run_file(graph: Graph, data_root: str | None, finished: bool = False) -> None:
     """Note in the work folder what was run last, and all that a prediction needs of it.
 
     Parameters
@@ -172,6 +195,8 @@ def write_run_file(graph: Graph, data_root: str | None) -> None:
     graph : Graph
         Of the whole pipeline.
     data_root : str or None
+    finished : bool
+        Whether all its artefacts are there.
     """
     data: RunData = graph.data
     train = data.train
@@ -187,29 +212,76 @@ def write_run_file(graph: Graph, data_root: str | None) -> None:
         "artefacts": {
             str(task.ref): task.ref.key for task in graph.tasks if task.part.name in (FINAL, ALL)
         },
+        "finished": finished,
     }
-    path = graph.store.root / RUN_FILE
-    with disk_errors(path):
-        write_text(path, json.dumps(content) + "\n")
+    _write_run_files(graph.store, sealed(content))
 
 
 def read_run_file(store: Store) -> Run:
-    """What `write_run_file` noted.
+    """What `write_run_file` noted; from the copy, where the file itself is damaged.
 
     Raises
     ------
+    UnreadableArtefactError
+        If it cannot be read now.
     StoreError
-        If it is missing or not readable.
+        If it is missing, or damaged like its copy.
     """
     path = store.root / RUN_FILE
+    found = [tree for tree in (_read_tree(path), _read_tree(store.root / _COPY)) if tree]
+    if found:
+        try:
+            recipe = build_recipe(found[0]["recipe"], str(path))
+            return Run(recipe, *(found[0][name] for name in Run._fields[1:]))
+        except (KeyError, TypeError):
+            raise StoreError(f"{path}: not a run file; run the recipe again to write it") from None
+    if path.exists():
+        raise StoreError(f"{path}: damaged; run the recipe again to write it")
+    raise StoreError(f"{path}: missing; run a recipe in this work folder first")
+
+
+def damaged_run_files(store: Store) -> list[str]:
+    """What is wrong with the run file and its copy where one of both is whole; one line each."""
+    paths = [store.root / name for name in (RUN_FILE, _COPY)]
+    trees = [_read_tree(path) for path in paths]
+    if not any(trees):
+        return []
+    return [
+        f"{path}: {'damaged' if path.exists() else 'missing'}; `rerank verify --repair` mends it"
+        for path, tree in zip(paths, trees)
+        if not tree or tree != next(filter(None, trees))
+    ]
+
+
+def mend_run_files(store: Store) -> None:
+    """Write the run file and its copy from the one that is whole."""
+    trees = [_read_tree(store.root / name) for name in (RUN_FILE, _COPY)]
+    _write_run_files(store, sealed(next(filter(None, trees))))
+
+
+def _write_run_files(store: Store, content: bytes) -> None:
+    for name in (_COPY, RUN_FILE):
+        with disk_errors(store.root / name):
+            write_text(store.root / name, content.decode())
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    """The content of a run file; empty where it is missing or damaged."""
     try:
-        found = json.loads(path.read_text())
-        recipe = build_recipe(found["recipe"], str(path))
-        return Run(recipe, *(found[name] for name in Run._fields[1:]))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: missing; run a recipe in this work folder first") from None
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path}: not readable; run the recipe again to write it") from None
+        with reading(path):
+            return unsealed(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        return {}
+
+
+def _part_of(recipe: Recipe, fold: str) -> str:
+    """The part that `--fold` asks for, which the recipe must have."""
+    part, n_folds = part_name(fold), recipe.folds.n_folds
+    if part != FINAL and int(fold) >= n_folds:
+        raise ConfigError(
+            f"--fold {fold}: the recipe has {n_folds} folds; give 0 to {n_folds - 1}, or final"
+        )
+    return part
 
 
 def _model_ref(stage: str, artefacts: dict[str, str]) -> ArtefactRef:

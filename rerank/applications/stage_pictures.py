@@ -81,7 +81,7 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
     with job.open("proposals", part) as file:
         proposals = read_image(file, index)
     labelings, generators = proposals["labelings"], list(proposals["generators"])
-    with job.open("segnet", part) as file:
+    with graph.job("features", part).open("segnet") as file:
         coarse = read_map(file, index)
     with job.open("ranking", ALL) as file:
         chosen = int(load_scores(file, part)["svm"][index].argmax())

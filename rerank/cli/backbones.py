@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from rerank.cli.options import DONE, Commands, add_command, add_quiet
+from rerank.cli.options import DONE, Commands, add_command, add_json, add_quiet, show
 
 
 def add(commands: Commands) -> None:
@@ -20,22 +19,22 @@ def add(commands: Commands) -> None:
     get.add_argument("--url", help="another source of the file; needs --sha256")
     get.add_argument("--sha256", help="its digest, or the first 8 digits or more [published]")
     for action in (listing, get):
-        action.add_argument("--json", action="store_true", help="print as JSON")
+        add_json(action)
     add_quiet(get)
 
 
 def _list(options: argparse.Namespace) -> int:
     from rerank.nets import PUBLISHED_WEIGHTS
 
-    if options.json:
-        rows = [
-            {"name": name, "url": found.url, found.digest.algorithm: found.digest.digits}
-            for name, found in PUBLISHED_WEIGHTS.items()
-        ]
-        print(json.dumps(rows, indent=1))
-        return DONE
-    for name, found in PUBLISHED_WEIGHTS.items():
-        print(f"{name:<28}{found.digest.algorithm} {found.digest.digits:<42}{found.url}")
+    rows = [
+        {"name": name, "url": found.url, found.digest.algorithm: found.digest.digits}
+        for name, found in PUBLISHED_WEIGHTS.items()
+    ]
+    lines = [
+        f"{name:<28}{found.digest.algorithm} {found.digest.digits:<42}{found.url}"
+        for name, found in PUBLISHED_WEIGHTS.items()
+    ]
+    show(options, rows, "\n".join(lines))
     return DONE
 
 
@@ -52,8 +51,5 @@ def _get(options: argparse.Namespace) -> int:
     )
     if shown is not None:
         print(file=sys.stderr)
-    if options.json:
-        print(json.dumps({"name": options.name, "path": str(path)}))
-    elif not options.quiet:
-        print(path)
+    show(options, {"name": options.name, "path": str(path)}, str(path))
     return DONE

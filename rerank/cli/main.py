@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from rerank._version import __version__
 from rerank.cli import (
     backbones,
+    completion,
     data_sets,
+    machine,
     masks,
     network_file,
     networks,
@@ -18,8 +20,24 @@ from rerank.cli import (
     results,
     work_folder,
 )
-from rerank.cli.options import DONE, FAILED, INTERRUPTED, UNUSABLE
-from rerank.errors import ConfigError, ManyProblemsError, RerankError
+from rerank.cli.error_lines import ended_as_interrupted, explained
+from rerank.cli.options import DONE, FAILED
+from rerank.cli.parsing import Parser, examples_formatter
+
+_EXAMPLES = """\
+examples:
+  rerank demo                          the whole method on drawn scenes, and a page that shows it
+  rerank propose --probabilities maps --images photos --out proposals
+                                       your network's maps: diverse segmentations and a choice
+  rerank fit --probabilities maps --images images --labels labels --out model.h5
+  rerank predict --model model.h5 --probabilities photo_maps photos --out segmented
+                                       learn the choice on labelled images, then use it
+  rerank run msrc21 --data-root data   the whole pipeline on a data set, fold by fold
+  rerank status                        what is done of it
+
+`rerank COMMAND --help` shows the options of a command; `rerank doctor` shows what this
+installation can do.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,42 +53,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed, 2 unusable arguments, 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "run", None) is None:
+        getattr(options, "parser", parser).print_help()
+        return DONE
     try:
-        return int(options.run(options) or DONE)
-    except KeyboardInterrupt:
-        print("rerank: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
-    except RerankError as error:
+        with ended_as_interrupted():
+            return int(options.run(options) or DONE)
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return FAILED
         if getattr(options, "debug", False):
             traceback.print_exc()
-        many = isinstance(error, ManyProblemsError)
-        for line in str(error).splitlines() if many else [str(error)]:
+        status, lines = explained(error)
+        for line in lines:
             print(f"rerank: {' '.join(line.split())}", file=sys.stderr)
-        return UNUSABLE if isinstance(error, ConfigError) else FAILED
-    except MemoryError:
-        print(
-            "rerank: out of memory; use fewer --jobs or fewer superpixels "
-            "(--set superpixels.n_segments=300)",
-            file=sys.stderr,
-        )
-        return FAILED
+        return status
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rerank",
         description="Diverse segmentation proposals, and learning to pick among "
         "them (Cogswell et al. 2014).",
+        epilog=_EXAMPLES,
+        formatter_class=examples_formatter,
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    groups = (network_file, networks, masks, work_folder, results, data_sets, backbones, papers)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    groups = (
+        *(network_file, networks, masks, work_folder, results, data_sets, backbones, papers),
+        machine,
+    )
     for group in groups:
         group.add(commands)
+    completion.add(commands, _parser)
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive, void_label
+from rerank.cli.options import DONE, Commands, add_command, add_quiet, count, positive, void_label
 
 
 def add(commands: Commands) -> None:
@@ -41,9 +41,9 @@ def add(commands: Commands) -> None:
         help="lines `name group`; the bootstrap draws whole groups, such as videos",
     )
     judge.add_argument(
-        "--bootstrap", type=_count, default=2000, metavar="N", help="resamples; 0 for none [2000]"
+        "--bootstrap", type=count, default=2000, metavar="N", help="resamples; 0 for none [2000]"
     )
-    judge.add_argument("--seed", type=_count, default=0, help="of the bootstrap [0]")
+    judge.add_argument("--seed", type=count, default=0, help="of the bootstrap [0]")
     judge.add_argument("--out", help="folder for folders.csv, classes.csv and images.csv")
     judge.add_argument("--json", action="store_true", help="print JSON")
     judge.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
@@ -81,18 +81,12 @@ def add(commands: Commands) -> None:
     )
     rank.add_argument("--common", action="store_true", help="take the images that all folders have")
     rank.add_argument(
-        "--bootstrap", type=_count, default=2000, metavar="N", help="resamples; 0 for none [2000]"
+        "--bootstrap", type=count, default=2000, metavar="N", help="resamples; 0 for none [2000]"
     )
-    rank.add_argument("--seed", type=_count, default=0, help="of folds and bootstrap [0]")
+    rank.add_argument("--seed", type=count, default=0, help="of folds and bootstrap [0]")
     rank.add_argument("--json", action="store_true", help="print JSON")
     rank.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(rank)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
-    return int(text)
 
 
 def _path(text: str | None) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_quiet, positive
+from rerank.cli.options import DONE, Commands, add_command, add_json, add_quiet, positive, show
 
 
 def add(commands: Commands) -> None:
@@ -63,6 +63,7 @@ def add(commands: Commands) -> None:
         default="npy",
         help="ID.npy for each image, or one compressed maps.h5 [npy]; both in float16",
     )
+    add_json(maps)
     maps.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(maps)
 
@@ -89,8 +90,9 @@ def _maps(options: argparse.Namespace) -> int:
         jobs=options.jobs,
         quiet=options.quiet,
     )
-    if not options.quiet:
-        print(f"{found.n_maps} maps of {found.n_classes} classes, float16, in {found.path}")
+    about = {"n_maps": found.n_maps, "n_classes": found.n_classes, "out": str(found.path)}
+    text = f"{found.n_maps} maps of {found.n_classes} classes, float16, in {found.path}"
+    show(options, about, text)
     return DONE
 
 

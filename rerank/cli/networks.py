@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rerank.cli.options import (
     DONE,
+    WORK_HELP,
     Commands,
     add_command,
+    add_json,
     add_overrides,
     add_quiet,
+    count,
+    find_work,
     positive,
+    show,
     void_label,
 )
 from rerank.errors import ConfigError, DataError
@@ -43,8 +49,8 @@ def add(commands: Commands) -> None:
     )
     models = predict.add_mutually_exclusive_group(required=True)
     models.add_argument("--model", help="file that `rerank fit` wrote")
-    models.add_argument("--work", help="work folder of a run")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    models.add_argument("--work", type=find_work, metavar="DIR|NAME", help=WORK_HELP)
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="image, or folder of images")
     predict.add_argument("--out", required=True, help="folder for the results")
     predict.add_argument(
         "--probabilities",
@@ -56,6 +62,8 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="choose for all images together, for the highest expected corpus IoU",
     )
+    add_json(predict)
+    predict.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(predict)
 
     refine = add_command(
@@ -86,6 +94,7 @@ def add(commands: Commands) -> None:
     refine.add_argument(
         "--maps", action="store_true", help="write the refined maps too, ID.npy in float16"
     )
+    add_json(refine)
     refine.add_argument("--jobs", type=positive, default=1, help="images at a time [1]")
     add_quiet(refine)
 
@@ -100,9 +109,14 @@ def _add_fit(commands: Commands) -> None:
     fit.add_argument(
         "--classes", metavar="FILE|N", help="names of the classes, one a line, or their number"
     )
-    fit.add_argument("--folds", type=positive, metavar="K", help="folds of the images [5]")
+    fit.add_argument("--folds", type=_folds, metavar="K", help="folds of the images [5]")
+    fit.add_argument(
+        "--ordered",
+        action="store_true",
+        help="neighbours in the order of the names are alike, as in video: folds are contiguous",
+    )
     fit.add_argument("--weights", metavar="FILE", help="of a backbone, for deep features")
-    fit.add_argument("--seed", type=int, metavar="N", help="of everything random [0]")
+    fit.add_argument("--seed", type=count, metavar="N", help="of everything random [0]")
     fit.add_argument("--json", action="store_true", help="print the table as JSON")
     add_overrides(fit, "replace a setting of the recipe own_maps; may be given several times")
     fit.add_argument("--jobs", type=positive, help="tasks at a time [one a core]")
@@ -143,6 +157,7 @@ def _fit(options: argparse.Namespace) -> int:
         Path(options.images),
         Path(options.labels),
         tuple(map(Path, options.auxiliary)),
+        options.ordered,
     )
     overrides = [
         f"{name}={json.dumps(value)}"
@@ -194,7 +209,7 @@ def _propose(options: argparse.Namespace) -> int:
         return DONE
     if found.report is not None and not options.quiet:
         print(f"{found.report}\n")
-    return _done(options, f"{len(found.segmentations)} images: ID_segmentation.png, {_BESIDE}")
+    return _done(options, found.segmentations, f": ID_segmentation.png, {_BESIDE}")
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -214,8 +229,9 @@ def _predict(options: argparse.Namespace) -> int:
         maps,
         options.quiet,
         options.joint,
+        options.jobs,
     )
-    return _done(options, f"{len(written)} images: ID_segmentation.png, {_BESIDE}")
+    return _done(options, written, f": ID_segmentation.png, {_BESIDE}")
 
 
 def _dense_crf(options: argparse.Namespace) -> int:
@@ -237,11 +253,17 @@ def _dense_crf(options: argparse.Namespace) -> int:
         quiet=options.quiet,
     )
     more = " and the refined ID.npy" if options.maps else ""
-    return _done(options, f"{len(written)} images: ID_segmentation.png{more}")
+    return _done(options, written, f": ID_segmentation.png{more}")
 
 
-def _done(options: argparse.Namespace, what: str) -> int:
+def _done(options: argparse.Namespace, written: Sequence[Path], what: str) -> int:
     """Say in one line what was written, and where."""
-    if not options.quiet:
-        print(f"{what} in {options.out}")
+    text = f"{len(written)} images{what} in {options.out}"
+    show(options, {"out": options.out, "segmentations": [str(path) for path in written]}, text)
     return DONE
+
+
+def _folds(text: str) -> int:
+    if not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"expected at least 2 folds, got {text}")
+    return int(text)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rerank.engine.scheduler import Execution
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+#: Where `rerank run` puts its work folders, one for each recipe.
+WORK = Path("work")
+WORK_HELP = "work folder of a run, or the recipe's name for work/NAME"
 #: What `add_subparsers` returns.
 Commands = Any
 
@@ -23,7 +29,8 @@ def add_command(
     commands : what `add_subparsers` returned
     name : str
     function : callable
-        Given the parsed options; returns an exit status.
+        Given the parsed options; returns an exit status. None for a command that only has others
+        below it.
     summary : str
         One line for `--help`.
 
@@ -41,13 +48,64 @@ def add_command(
         default=argparse.SUPPRESS,
         help="show the traceback of an error",
     )
-    parser.set_defaults(run=function)
+    parser.set_defaults(run=function, parser=parser)
     return parser
 
 
 def add_work(parser: argparse.ArgumentParser) -> None:
     """Add `--work`."""
-    parser.add_argument("--work", required=True, help="work folder of a run")
+    parser.add_argument("--work", required=True, type=find_work, metavar="DIR|NAME", help=WORK_HELP)
+
+
+def find_work(text: str) -> str:
+    """The work folder that is meant: as given, or else `work/NAME`, as `rerank run NAME` makes it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    return text if Path(text).exists() or not (WORK / text).is_dir() else str(WORK / text)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def show(options: argparse.Namespace, found: object, text: str) -> None:
+    """Print results as JSON where `--json` is given, else as text unless `--quiet` is.
+
+    Parameters
+    ----------
+    options : Namespace
+    found : what JSON can hold
+    text : str
+    """
+    if options.json:
+        print(json.dumps(found, indent=1))
+    elif not getattr(options, "quiet", False):
+        print(text)
+
+
+def show_files(options: argparse.Namespace, paths: Sequence[Path]) -> int:
+    """Print the files that a command wrote, one a line, or as JSON; returns the exit status.
+
+    Parameters
+    ----------
+    options : Namespace
+    paths : sequence of Path
+
+    Returns
+    -------
+    int
+    """
+    names = [str(path) for path in paths]
+    show(options, {"files": names}, "\n".join(names))
+    return DONE
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +142,10 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
 
 def execution_of(options: argparse.Namespace) -> Execution:
     """Where tasks run, from the options of `add_execution`."""
+    from rerank.engine.parallel import check_backend
     from rerank.engine.scheduler import Execution
 
+    check_backend(options.backend, options.scheduler)
     return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
 
 
@@ -104,3 +164,10 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
     return value
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0; the error is argparse's."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return int(text)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rerank.cli.options import DONE, Commands, add_command, add_overrides, add_quiet, positive
+from rerank.cli.options import (
+    DONE,
+    Commands,
+    add_command,
+    add_json,
+    add_overrides,
+    add_quiet,
+    count,
+    positive,
+    show,
+    show_files,
+)
 from rerank.errors import ConfigError
 
 
@@ -35,6 +46,7 @@ def add(commands: Commands) -> None:
         "--jobs", type=positive, default=1, help="threads, or tasks of the pipeline at a time [1]"
     )
     add_overrides(table, "replace a setting of the recipe, for tables that run one")
+    add_json(table)
     add_quiet(table)
 
     plot = add_command(commands, "plot", _plot, "a paper's figure, as PNG")
@@ -49,7 +61,8 @@ def add(commands: Commands) -> None:
         "[Gaussian kernels on drawn scenes]",
     )
     plot.add_argument("--data-root", help="crfgrad-energy: folder of the horses")
-    plot.add_argument("--seed", type=int, default=0)
+    plot.add_argument("--seed", type=count, default=0, help="of the drawing [0]")
+    add_json(plot)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -63,9 +76,10 @@ def _reproduce(options: argparse.Namespace) -> int:
     from rerank.experiments import TABLES, Scope, reproduce_table, table_on
 
     if options.table == "list":
-        print(
-            "\n".join(f"{name:<30} {table.source}: {table.title}" for name, table in TABLES.items())
-        )
+        known = [(name, table.source, table.title) for name, table in TABLES.items()]
+        rows = [{"name": name, "source": source, "title": title} for name, source, title in known]
+        text = "\n".join(f"{name:<30} {source}: {title}" for name, source, title in known)
+        show(options, rows, text)
         return DONE
     if options.data_root is None:
         raise ConfigError("rerank reproduce TABLE needs --data-root, the folder of the data set")
@@ -80,8 +94,9 @@ def _reproduce(options: argparse.Namespace) -> int:
     )
     name = options.table if options.dataset is None else table_on(options.table, options.dataset)
     written = reproduce_table(name, scope, options.seeds)
-    print(written.text)
-    print("\n" + "\n".join(str(path) for path in written.paths))
+    paths = [str(path) for path in written.paths]
+    text = "\n".join([written.text, "", *paths])
+    show(options, {"table": name, "text": written.text, "files": paths}, text)
     return DONE
 
 
@@ -92,5 +107,5 @@ def _plot(options: argparse.Namespace) -> int:
         None if path is None else Path(path)
         for path in (options.labels, options.work, options.data_root)
     )
-    print(draw_plot(options.name, Path(options.out), labels, work, data_root, options.seed))
-    return DONE
+    path = draw_plot(options.name, Path(options.out), labels, work, data_root, options.seed)
+    return show_files(options, [path])

@@ -9,7 +9,13 @@ from rerank.datasets.dataset_check import check_dataset
 from rerank.datasets.image_files import read_image, read_index_mask
 from rerank.datasets.map_values import NetworkMap, fit_map
 from rerank.datasets.network_maps import find_map, read_map
-from rerank.datasets.palettes import colourize, overlay, save_labels_png, voc_palette
+from rerank.datasets.palettes import (
+    colourize,
+    overlay,
+    painted_classes,
+    save_labels_png,
+    voc_palette,
+)
 from rerank.datasets.preparation import prepare_dataset
 from rerank.datasets.problems import FileProblem
 
@@ -27,6 +33,7 @@ __all__ = [
     "fit_map",
     "open_dataset",
     "overlay",
+    "painted_classes",
     "prepare_dataset",
     "read_image",
     "read_index_mask",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from types import MappingProxyType
 
 from rerank.datasets.problems import file_error
 from rerank.download import Digest, file_digest
+from rerank.errors import RerankError
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def unpack(path: Path, folder: Path) -> None:
     Raises
     ------
     DataError
-        The file is missing, no archive, damaged, or has a member outside of the folder.
+        The file is missing, no archive, damaged, larger than the disk has room for when it is
+        unpacked, or has a member outside of the folder.
         Python is too old to unpack tar archives safely.
     """
     try:
@@ -129,6 +132,7 @@ def unpack(path: Path, folder: Path) -> None:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
                 _check_members(path, packed.namelist())
+                _check_room(path, folder, sum(member.file_size for member in packed.infolist()))
                 packed.extractall(folder)
         elif tarfile.is_tarfile(path):
             if not hasattr(tarfile, "data_filter"):
@@ -140,6 +144,7 @@ def unpack(path: Path, folder: Path) -> None:
             with tarfile.open(path) as bundle:
                 members = [m for m in bundle.getmembers() if m.isfile() or m.isdir()]
                 _check_members(path, (member.name for member in members))
+                _check_room(path, folder, sum(member.size for member in members))
                 bundle.extractall(folder, members, filter="data")
         else:
             raise file_error(
@@ -147,12 +152,26 @@ def unpack(path: Path, folder: Path) -> None:
                 "it is neither a zip nor a tar archive",
                 "give the downloaded archive or the folder that it was unpacked to",
             )
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, RuntimeError) as error:
+    except RerankError:
+        raise
+    # Archives fail in many ways: BadZipFile, TarError, zlib.error, LZMAError, ...
+    except Exception as error:
         raise file_error(
             path,
             f"it cannot be unpacked ({str(error) or type(error).__name__})",
             f"download it again, and see that there is room in {folder}",
         ) from error
+
+
+def _check_room(path: Path, folder: Path, size: int) -> None:
+    """Refuse an archive of a few bytes that would fill the disk."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise file_error(
+            path,
+            f"unpacked, it has {size} bytes, and the disk of {folder} has room for {free}",
+            "make room, or get the archive from its publisher",
+        )
 
 
 def _check_members(path: Path, names: Iterable[str]) -> None:

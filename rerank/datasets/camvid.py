@@ -8,9 +8,10 @@ names, SEQUENCE_FRAME, count frames at 30 a second.
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from rerank.datasets.dataset import Dataset, Moment
+from rerank.datasets.file_names import name_of, text_file
 from rerank.datasets.file_pairs import Listing, find_folder, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
 from rerank.datasets.image_files import PathLike
@@ -68,13 +69,23 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
         if len(parts) != 2:
             problems.append(
                 FileProblem(
-                    str(folder / f"{split}.txt"),
+                    str(text_file(folder, split)),
                     f"the line '{line}' does not name two files",
                     "write the image's and the mask's path in each line",
                 )
             )
             continue
-        image, mask = (_inside(folder, part) for part in parts)
+        if any(".." in _parts(part)[-2:] for part in parts):
+            problems.append(
+                FileProblem(
+                    str(text_file(folder, split)),
+                    f"the line '{line}' names a file outside of the folder",
+                    "write paths such as train/ID.png",
+                )
+            )
+            continue
+        image, mask = (folder.joinpath(*_parts(part)[-2:]) for part in parts)
+        image_id = name_of(image)
         present = True
         for path, what in ((image, "image"), (mask, "mask")):
             if not path.is_file():
@@ -84,16 +95,16 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
                         str(path), f"the {what} is missing", "put it there or delete its line"
                     )
                 )
-        if image.stem in pairs:
+        if image_id in pairs:
             problems.append(
                 FileProblem(
-                    str(folder / f"{split}.txt"),
-                    f"'{image.stem}' is listed twice",
+                    str(text_file(folder, split)),
+                    f"'{image_id}' is listed twice",
                     "delete one of the lines",
                 )
             )
         elif present:
-            pairs[image.stem] = FilePair(str(image), str(mask))
+            pairs[image_id] = FilePair(str(image), str(mask))
     dataset = Dataset(
         name="camvid",
         split=split,
@@ -117,6 +128,6 @@ def _moment(image_id: str) -> Moment | None:
     return None if found is None else Moment(found[1], int(found[2]) / FRAMES_PER_SECOND)
 
 
-def _inside(folder: Path, written: str) -> Path:
-    """Keep the last folder and the name of a path, which may come from another machine."""
-    return folder.joinpath(*PurePosixPath(written).parts[-2:])
+def _parts(written: str) -> tuple[str, ...]:
+    """The parts of a path, of which the last folder and the name count: it is from anywhere."""
+    return PurePosixPath(written.replace("\\", "/")).parts

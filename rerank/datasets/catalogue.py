@@ -18,6 +18,7 @@ from rerank.datasets.scenes import list_scenes, scenes_splits
 from rerank.datasets.voc2012 import list_voc2012, voc2012_splits
 from rerank.datasets.weizmann_horse import list_weizmann_horse, weizmann_horse_splits
 from rerank.errors import InputError
+from rerank.suggestions import did_you_mean
 
 
 class _Reader(NamedTuple):
@@ -49,6 +50,9 @@ _READERS: Mapping[str, _Reader] = MappingProxyType(
     }
 )
 
+#: Data sets that are drawn by the program.
+_DRAWN = ("scenes",)
+
 
 def dataset_names() -> tuple[str, ...]:
     """Return the names that `open_dataset` knows.
@@ -59,6 +63,17 @@ def dataset_names() -> tuple[str, ...]:
     ('scenes', 'msrc21', 'camvid', 'weizmann_horse', 'voc2012', 'folder')
     """
     return tuple(_READERS)
+
+
+def reads_files(name: str) -> bool:
+    """Whether a data set is read from a folder; False for one that is drawn, or is not known.
+
+    Examples
+    --------
+    >>> reads_files("camvid"), reads_files("scenes")
+    (True, False)
+    """
+    return name in _READERS and name not in _DRAWN
 
 
 def dataset_splits(name: str, root: PathLike | None = None, **options: Any) -> tuple[str, ...]:
@@ -129,7 +144,8 @@ def open_dataset(
         first, more = listing.problems[0], len(listing.problems) - 1
         remedy = first.remedy
         if more:
-            remedy += f" ({more} more such: `rerank data check {name}` lists them all)"
+            command = f"rerank data check {name} --root {root}"
+            remedy += f" ({more} more such: `{command}` lists them all)"
         raise file_error(first.path, first.problem, remedy)
     return listing.dataset
 
@@ -159,12 +175,10 @@ def list_dataset(name: str, root: PathLike | None, split: str, **options: Any) -
 def _reader(name: str, options: Mapping[str, Any]) -> _Reader:
     """Look a data set up and check the names of its options."""
     if name not in _READERS:
-        raise InputError(f"there is no data set '{name}'; the names are {', '.join(_READERS)}")
+        raise InputError(f"there is no data set '{name}'; {did_you_mean(name, _READERS)}")
     reader = _READERS[name]
     for option in options:
         if option not in reader.options:
-            known = ", ".join(reader.options) or "none"
-            raise InputError(
-                f"the data set '{name}' has no option '{option}'; its options are: {known}"
-            )
+            hint = did_you_mean(option, reader.options or ("none",), "its options are:")
+            raise InputError(f"the data set '{name}' has no option '{option}'; {hint}")
     return reader

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from rerank.datasets.catalogue import dataset_splits, list_dataset
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_pairs import OWN_FOLDER
 from rerank.datasets.image_files import PathLike
+from rerank.datasets.label_doubts import doubts_of_labels, doubts_of_turns
 from rerank.datasets.problems import FileProblem, problem_of
 from rerank.errors import DataError, InputError
 
@@ -22,6 +26,9 @@ def check_dataset(
     **options: Any,
 ) -> list[FileProblem]:
     """Find missing, unreadable, mis-sized and mislabelled files, and errors in the lists.
+
+    What may be meant is found too, and marked as `doubtful`: classes that no mask of a user's
+    folder holds, and EXIF data that turn an image and its mask in different ways.
 
     Parameters
     ----------
@@ -76,27 +83,33 @@ def check_dataset(
 
 def _check_files(datasets: Iterable[Dataset], n_threads: int) -> list[FileProblem]:
     """Read every image and mask once, also where several splits share it."""
+    opened = list(datasets)
     seen: set[str] = set()
     work: list[tuple[Dataset, str]] = []
-    for dataset in datasets:
+    for dataset in opened:
         for image_id in dataset.ids:
             if image_id not in seen:
                 work.append((dataset, image_id))
         seen.update(dataset.ids)
+    problems: list[FileProblem] = []
+    labels: set[int] = set()
     with ThreadPoolExecutor(n_threads) as pool:
-        found = pool.map(lambda item: _check_sample(*item), work)
-        return [problem for problems in found for problem in problems]
+        for found, present in pool.map(lambda item: _check_sample(*item), work):
+            problems += found
+            labels |= present
+    if opened and opened[0].name == OWN_FOLDER:
+        problems += doubts_of_labels(opened[0], labels)
+    return problems
 
 
-def _check_sample(dataset: Dataset, image_id: str) -> list[FileProblem]:
-    """Find what is wrong with an image, with its mask, and with the two together."""
+def _check_sample(dataset: Dataset, image_id: str) -> tuple[list[FileProblem], set[int]]:
+    """What is wrong with an image, its mask, and the two together; and the labels of the mask."""
     source = dataset.source
     try:
-        source.sample(image_id)
+        labels = set(np.unique(source.sample(image_id).labels).tolist())
+        return doubts_of_turns(dataset, image_id), labels
     except DataError as error:
         first = problem_of(error)
-    else:
-        return []
     problems = []
     for read in (source.image, source.labels):
         try:
@@ -104,7 +117,7 @@ def _check_sample(dataset: Dataset, image_id: str) -> list[FileProblem]:
         except DataError as error:
             problems.append(problem_of(error))
     # Where each of the two can be read, the first error is that they do not fit together.
-    return problems or [first]
+    return problems or [first], set()
 
 
 def _shared_ids(datasets: Sequence[Dataset]) -> list[FileProblem]:

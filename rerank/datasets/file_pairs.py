@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_names import (
+    IMAGE_SUFFIXES,
+    files_in,
+    lines_of,
+    name_of,
+    text_file,
+    without_suffix,
+)
 from rerank.datasets.file_source import FilePair
-from rerank.datasets.image_files import IMAGE_SUFFIXES
-from rerank.datasets.problems import FileProblem, file_error, missing_file
+from rerank.datasets.problems import FileProblem, file_error, missing_file, unreadable_error
 from rerank.errors import InputError
 
 #: What the data set of a user's own folder is called.
 OWN_FOLDER = "folder"
-#: Text files beside the lists of splits that are no such list.
-NOT_A_SPLIT = frozenset({"classes", "README", "readme", "LICENSE", "requirements"})
+#: Text files beside the lists of splits that are no such list, in lower case.
+NOT_A_SPLIT = frozenset(
+    {"classes", "labels", "labelmap", "label_map", "readme", "license", "licence", "copying"}
+    | {"notes", "notice", "changelog", "requirements", "citation"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,21 +69,33 @@ def find_folder(
     top = Path(root)
     wanted = " and ".join(inside)
     remedy = f"give the folder that holds {name}, or make it with `rerank data prepare {name}`"
+    problem = f"neither this folder nor '{name}' in it holds {wanted}"
     if name == OWN_FOLDER:
         remedy = f"give the folder that holds {wanted}"
-    if not top.is_dir():
-        raise file_error(top, "the data folder does not exist", remedy)
     candidates = [top, *(top / part for part in (name, *below))]
-    for folder in candidates:
-        if all((folder / part).exists() for part in inside):
-            return folder
-    raise file_error(top, f"neither this folder nor '{name}' in it holds {wanted}", remedy)
+    try:
+        if not top.is_dir():
+            raise file_error(top, "the data folder does not exist", remedy)
+        for folder in candidates:
+            if all((folder / part).exists() for part in inside):
+                return folder
+        if name == OWN_FOLDER:
+            absent = [part for part in inside if not (top / part).exists()]
+            problem = f"this folder does not hold {' and '.join(absent)}"
+            if inside[0] not in absent:
+                remedy = (
+                    "put a mask for each image there, ID.png, or name the masks' folder with "
+                    "--set dataset.options.labels=DIR (`rerank propose` needs no masks)"
+                )
+    except OSError as error:
+        raise unreadable_error(top, "data folder", error, remedy) from error
+    raise file_error(top, problem, remedy)
 
 
 def split_names(folder: Path) -> tuple[str, ...]:
     """Return the splits that have a list `<split>.txt` in a folder, sorted by name."""
-    stems = (path.stem for path in folder.glob("*.txt"))
-    return tuple(sorted(stem for stem in stems if stem not in NOT_A_SPLIT))
+    stems = {name_of(path) for path in files_in(folder, (".txt",))}
+    return tuple(sorted(stem for stem in stems if stem.lower() not in NOT_A_SPLIT))
 
 
 def read_split(folder: Path, split: str) -> tuple[list[str], list[FileProblem]]:
@@ -98,8 +120,8 @@ def read_split(folder: Path, split: str) -> tuple[list[str], list[FileProblem]]:
     DataError
         There is no such list, or it cannot be read as text.
     """
-    path = folder / f"{split}.txt"
-    parts = [folder / "train.txt", folder / "val.txt"]
+    path = text_file(folder, split)
+    parts = [text_file(folder, "train"), text_file(folder, "val")]
     if not path.exists() and split == "trainval" and all(part.exists() for part in parts):
         return read_lines(parts)
     if not path.is_file():
@@ -112,34 +134,95 @@ def read_split(folder: Path, split: str) -> tuple[list[str], list[FileProblem]]:
     return read_lines([path])
 
 
+def split_ids(folder: Path, split: str, images: Path) -> tuple[list[str], list[FileProblem]]:
+    """The images that `<split>.txt` lists: `read_split` and `ids_of_lines`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder with the lists.
+    split : str
+    images : Path
+        The folder of the images.
+
+    Returns
+    -------
+    ids : list of str
+    problems : list of FileProblem
+
+    Raises
+    ------
+    DataError
+        As `read_split`.
+    """
+    lines, problems = read_split(folder, split)
+    ids, twice = ids_of_lines(text_file(folder, split), lines, files_by_stem(images))
+    return ids, problems + twice
+
+
 def read_lines(paths: Iterable[Path]) -> tuple[list[str], list[FileProblem]]:
     """Read several lists as if they were one; see `read_split`."""
     lines: dict[str, None] = {}
     problems = []
     for path in paths:
-        before = len(lines)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = str(error).split("\n")[0]
-            raise file_error(
-                path,
-                f"the list cannot be read as text ({reason})",
-                "write it as UTF-8, one image a line",
-            ) from error
-        for line in filter(None, (raw.strip() for raw in text.splitlines())):
+        found = lines_of(path)
+        for line in found:
             if line in lines:
                 problems.append(
                     FileProblem(str(path), f"'{line}' is listed twice", "delete one of the lines")
                 )
             lines[line] = None
-        if len(lines) == before:
+        if not found:
             problems.append(
                 FileProblem(
                     str(path), "the list is empty", "write the images' names in it, one a line"
                 )
             )
     return list(lines), problems
+
+
+def ids_of_lines(
+    where: Path, lines: Iterable[str], known: Collection[str]
+) -> tuple[list[str], list[FileProblem]]:
+    """The images that the lines of a list mean, whether or not they name files' endings.
+
+    Parameters
+    ----------
+    where : Path
+        The list, for messages.
+    lines : iterable of str
+    known : collection of str
+        Names of the files that are there, without endings.
+
+    Returns
+    -------
+    ids : list of str
+        Each once, in the lines' order.
+    problems : list of FileProblem
+        Images that are listed twice, such as `a` and `a.png`, and lines that mean two images.
+    """
+    ids: dict[str, str] = {}
+    problems = []
+    for line in lines:
+        image_id, plain = without_suffix(line, known), without_suffix(line)
+        if plain != image_id and plain in known:
+            problems.append(
+                FileProblem(
+                    str(where),
+                    f"'{line}' is the name of two images, with and without its ending",
+                    f"rename one of '{plain}' and '{line}'",
+                )
+            )
+        elif image_id in ids:
+            problems.append(
+                FileProblem(
+                    str(where),
+                    f"'{image_id}' is listed twice, as '{ids[image_id]}' and as '{line}'",
+                    "delete one of the lines",
+                )
+            )
+        ids.setdefault(image_id, line)
+    return list(ids), problems
 
 
 def pair_by_name(
@@ -182,9 +265,8 @@ def pair_by_name(
 def files_by_stem(folder: Path) -> dict[str, list[str]]:
     """Return the paths of a folder's images by file name without ending, sorted."""
     files: dict[str, list[str]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            files.setdefault(path.stem, []).append(str(path))
+    for path in files_in(folder, IMAGE_SUFFIXES):
+        files.setdefault(name_of(path), []).append(str(path))
     return files
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets.dataset import Sample
-from rerank.datasets.image_files import image_size, read_image, read_index_mask
-from rerank.datasets.problems import file_error
+from rerank.datasets.image_files import image_orientation, image_size, read_image, read_index_mask
+from rerank.datasets.problems import file_error, unreadable_error
 from rerank.errors import InputError
 from rerank.types import VOID, Array
 from rerank.validation import check_label_range
@@ -77,9 +77,10 @@ class FileSource:
         try:
             check_label_range(values, self.n_classes, self.void_value)
         except InputError as error:
-            raise file_error(
-                pair.labels, str(error), "correct the mask, or the number of classes"
-            ) from error
+            remedy = "correct the mask, or the number of classes"
+            if np.isin(values, (0, 255)).all():
+                remedy += "; if 255 is the foreground, save 1 in its place"
+            raise file_error(pair.labels, str(error), remedy) from error
         labels = values.astype(np.uint8)
         if self.void_value is not None and self.void_value != VOID:
             labels[values == self.void_value] = VOID
@@ -95,11 +96,14 @@ class FileSource:
         labels = self.labels(image_id)
         if image.shape[:2] != labels.shape:
             if not (self.image_takes_mask_size and _same_shape(image.shape[:2], labels.shape)):
+                upright = image_orientation(pair.image) == 1
                 raise file_error(
                     pair.labels or image_id,
                     f"the mask is {labels.shape[1]}x{labels.shape[0]} (width x height) and its "
-                    f"image {pair.image} is {image.shape[1]}x{image.shape[0]}",
-                    "make them the same size",
+                    f"image {pair.image} is {image.shape[1]}x{image.shape[0]}"
+                    + ("" if upright else " as its EXIF data turn it"),
+                    "make them the same size"
+                    + ("" if upright else ", and save the image without an orientation"),
                 )
             size = (labels.shape[1], labels.shape[0])
             picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
@@ -144,8 +148,5 @@ def _read_bytes(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise file_error(
-            path,
-            f"the file cannot be read ({error.strerror or error})",
-            "put it there or take its id off the list",
-        ) from error
+        remedy = "put it there or take its id off the list"
+        raise unreadable_error(path, "file", error, remedy) from error

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_names import IMAGE_SUFFIXES, lines_of, text_file, without_suffix
 from rerank.datasets.file_pairs import (
     Listing,
     files_by_stem,
     find_folder,
+    ids_of_lines,
     pair_by_name,
     read_lines,
     read_split,
     split_names,
 )
 from rerank.datasets.file_source import FileSource
-from rerank.datasets.image_files import IMAGE_SUFFIXES, PathLike, read_index_mask
+from rerank.datasets.image_files import PathLike, read_index_mask
+from rerank.datasets.label_doubts import only_void
 from rerank.datasets.problems import FileProblem, file_error, problem_of
 from rerank.errors import DataError, InputError
 from rerank.types import VOID
+
+#: What to do about a missing file where all files of the folder are taken.
+_WITHOUT_LIST = "put it there, or take the other file of its name away"
+#: Lists that are taken for lists whatever they hold.
+_USUAL_SPLITS = ("train", "val", "test", "trainval")
+#: Lines of another text that are looked at.
+_MOST_LINES = 100_000
 
 
 @dataclass(frozen=True)
@@ -120,12 +130,17 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
             "put images there or name another subfolder with the option images",
         )
     problems: list[FileProblem] = []
-    if split == "all" or (split == "train" and not split_names(folder)):
+    if split == "all" or (split == "train" and not _lists(folder, every)):
         ids = every
     else:
         lines, problems = read_split(folder, split)
-        ids = [_stem(line) for line in lines]
+        ids, twice = ids_of_lines(text_file(folder, split), lines, every)
+        problems.extend(twice)
     pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
+    if ids is every:
+        missing = [replace(found, remedy=_WITHOUT_LIST) for found in missing]
+    elif len(ids) > 1 and not set(ids) & set(every):
+        missing = [_no_list(folder, split, ids)]
     problems.extend(missing)
     if known is None:
         stems = (stem + suffix for stem in every)
@@ -164,14 +179,41 @@ def folder_splits(root: PathLike | None, options: FolderOptions) -> tuple[str, .
     -------
     tuple of str
     """
-    return split_names(options.find(root)) or ("all",)
+    folder = options.find(root)
+    return _lists(folder, files_by_stem(folder / options.images)) or ("all",)
+
+
+def _lists(folder: Path, stems: Collection[str]) -> tuple[str, ...]:
+    """The texts of a folder that list images; any other text that lies there is none of them."""
+    return tuple(
+        name
+        for name in split_names(folder)
+        if name in _USUAL_SPLITS or _names_an_image(text_file(folder, name), stems)
+    )
+
+
+def _names_an_image(path: Path, stems: Collection[str]) -> bool:
+    try:
+        return any(
+            line in stems or without_suffix(line) in stems for line in lines_of(path)[:_MOST_LINES]
+        )
+    except DataError:
+        return False
+
+
+def _no_list(folder: Path, split: str, ids: Sequence[str]) -> FileProblem:
+    return FileProblem(
+        str(text_file(folder, split)),
+        f"none of the {len(ids)} lines names an image of the folder, such as '{ids[0][:60]}'",
+        "write the images' names there, or move the file away if it is no list",
+    )
 
 
 def _classes(folder: Path, options: FolderOptions) -> tuple[str, ...] | None:
     """Take the classes from the options or from `classes.txt`; None where neither has them."""
     n_classes = options.n_classes
     names = None if options.class_names is None else tuple(options.class_names)
-    listed = folder / "classes.txt"
+    listed = text_file(folder, "classes")
     if names is None and listed.is_file():
         lines, problems = read_lines([listed])
         if problems:
@@ -191,27 +233,28 @@ def _classes_of_masks(
     if labels is None:
         return ()
     files = files_by_stem(labels)
-    highest = -1
+    highest, void = -1, False
     for path in (path for stem in stems for path in files.get(stem, [])[:1]):
         try:
             values = np.unique(read_index_mask(path))
         except DataError as error:
             problems.append(problem_of(error))
             continue
-        values = values[values != ignore_index] if ignore_index is not None else values
+        if ignore_index is not None:
+            void = void or bool((values == ignore_index).any())
+            values = values[values != ignore_index]
         highest = max([highest, *values.tolist()])
-    if not 0 <= highest <= 254:
+    if highest == 0 and void:
+        problem, remedy = only_void(ignore_index)
+        remedy += "; if they are right, name the classes in classes.txt, or give n_classes"
+        problems.append(FileProblem(str(labels), problem, remedy))
+    elif not 0 <= highest <= 254:
         problems.append(
             FileProblem(
                 str(labels),
                 f"the masks' highest label is {highest}, so the classes can't be counted",
-                "write their names in classes.txt, one a line, or give n_classes",
+                "write their names in classes.txt, one a line, or give n_classes"
+                + ("; if 255 is the foreground, save 1 in its place" if highest == 255 else ""),
             )
         )
-    return tuple(f"class_{index}" for index in range(min(highest, 254) + 1))
-
-
-def _stem(line: str) -> str:
-    """Strip a known file ending, which lists of other programs may have."""
-    path = Path(line)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else line
+    return tuple(f"class_{index}" for index in range(max(0, min(highest, 254)) + 1))

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import struct
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ImageOps
+from PIL.Image import Image
 
-from rerank.datasets.problems import file_error, missing_file
+from rerank.datasets.file_names import IMAGE_SUFFIXES, files_in, name_of
+from rerank.datasets.mat_file import read_mat
+from rerank.datasets.picture_files import PathLike, opened_picture
+from rerank.datasets.problems import file_error
+from rerank.datasets.stored_labels import SIXTEEN_BIT, is_inverted, stored_labels
 from rerank.errors import DataError
 from rerank.types import Array
 
-PathLike = str | os.PathLike[str]
-
-#: Endings of files that are taken for images.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "PathLike",
+    "image_orientation",
+    "image_size",
+    "list_images",
+    "read_image",
+    "read_index_mask",
+    "read_sbd_mask",
+    "read_threshold_mask",
+]
 
 #: The tag of EXIF data that says how an image is turned, and its values for a quarter turn.
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    Image.DecompressionBombError,
-)
 
 
 def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
@@ -51,7 +45,7 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     path : path
-        A file in a format that Pillow reads.
+        A PNG, JPEG, WebP, BMP, TIFF, GIF, PPM or PGM, whatever its ending is.
 
     Returns
     -------
@@ -61,12 +55,19 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
     ------
     DataError
         The file is missing.
-        The file is not an image, is truncated or damaged.
+        The file is not an image, is truncated or damaged, or has more than 179 million pixels.
         The image holds floating-point or 32-bit values, which have no agreed full scale.
     """
-    picture = _open(path, "image")
+    with opened_picture(path, "image") as opened:
+        inverted = is_inverted(opened) and opened.mode in SIXTEEN_BIT
+        opened.load()
+        picture = ImageOps.exif_transpose(opened)
+        return _as_rgb(path, picture, inverted)
+
+
+def _as_rgb(path: PathLike, picture: Image, inverted: bool) -> npt.NDArray[np.uint8]:
     mode = picture.mode
-    if mode in _SIXTEEN_BIT or mode == "I":
+    if mode in SIXTEEN_BIT or mode == "I":
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise file_error(
@@ -75,7 +76,7 @@ def read_image(path: PathLike) -> npt.NDArray[np.uint8]:
                 f"have no agreed full scale",
                 "save it with 8 or 16 bits a channel",
             )
-        grey = np.rint(values / 257.0).astype(np.uint8)
+        grey = np.rint((65535 - values if inverted else values) / 257.0).astype(np.uint8)
         return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     if mode == "F":
         raise file_error(
@@ -98,15 +99,28 @@ def image_size(path: PathLike) -> tuple[int, int]:
     DataError
         The file is missing or not an image.
     """
-    if not Path(path).is_file():
-        raise _missing(path, "image")
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
-    except _UNREADABLE as error:
-        raise _damaged(path, "image", error) from error
-    return (width, height) if turned else (height, width)
+    with opened_picture(path, "image") as picture:
+        width, height = picture.size
+        # Pillow has turned the size of a TIFF already.
+        turned = picture.format != "TIFF" and _orientation(picture) in _ON_ITS_SIDE
+        return (width, height) if turned else (height, width)
+
+
+def image_orientation(path: PathLike) -> int:
+    """How a picture is to be turned by its EXIF data: 1 is as it is, 2 to 8 are others.
+
+    Raises
+    ------
+    DataError
+        The file is missing or not an image.
+    """
+    with opened_picture(path, "image") as picture:
+        return _orientation(picture)
+
+
+def _orientation(picture: Image) -> int:
+    found = picture.getexif().get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -131,11 +145,10 @@ def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
         raise DataError(f"{folder}: no such folder of images")
     found: dict[str, Path] = {}
     problems = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            other = found.setdefault(path.stem, path)
-            if other != path:
-                problems.append(f"{path}: {other.name} has the same name; keep one of them")
+    for path in files_in(folder, IMAGE_SUFFIXES):
+        other = found.setdefault(name_of(path), path)
+        if other != path:
+            problems.append(f"{path}: {other.name} has the same name; keep one of them")
     if not found:
         raise DataError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
     return found, problems
@@ -144,7 +157,10 @@ def list_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
 def read_index_mask(path: PathLike) -> Array:
     """Read a mask whose pixel values are the labels (palette, greyscale or 16-bit PNG).
 
-    The colours of a palette are not used. Of three equal channels one is taken.
+    The values are those in the file, whatever its depth: a palette's colours are not used, and
+    greyscale of 1, 2 or 4 bits is not stretched. Of three equal channels one is taken, and opaque
+    alpha is dropped. The mask is rotated as its EXIF data say, and of several frames the first is
+    taken.
 
     Parameters
     ----------
@@ -158,24 +174,12 @@ def read_index_mask(path: PathLike) -> Array:
     Raises
     ------
     DataError
-        The file is missing, not an image, truncated or damaged.
-        The mask is coded by colours and not by labels.
+        The file is missing, not an image, truncated or damaged, or too large.
+        The mask is coded by colours and not by labels, or is partly transparent.
+        Its values cannot be had exactly: JPEG and lossy WebP, colours of 16 bits, inverted TIFF.
     """
-    picture = _open(path, "mask", turn=False)
-    if picture.mode in ("L", "P", "I") or picture.mode in _SIXTEEN_BIT:
-        values = np.array(picture)
-        return values if picture.mode in ("L", "P") else values.astype(np.int32)
-    if picture.mode == "1":
-        return np.array(picture).astype(np.uint8)
-    if picture.mode == "RGB":
-        channels = np.array(picture)
-        if (channels == channels[:, :, :1]).all():
-            return channels[:, :, 0]
-    raise file_error(
-        path,
-        f"a mask must hold one label a pixel, and this one is a {picture.mode} picture",
-        "save it as a greyscale or palette PNG whose pixel values are the labels",
-    )
+    with opened_picture(path, "mask") as picture:
+        return stored_labels(path, picture)
 
 
 def read_threshold_mask(path: PathLike) -> npt.NDArray[np.uint8]:
@@ -196,8 +200,9 @@ def read_threshold_mask(path: PathLike) -> npt.NDArray[np.uint8]:
     DataError
         The file is missing, not an image, truncated or damaged.
     """
-    picture = _open(path, "mask", turn=False)
-    return (np.asarray(picture.convert("L")) > 127).astype(np.uint8)
+    with opened_picture(path, "mask") as picture:
+        grey = ImageOps.exif_transpose(picture).convert("L")
+        return (np.asarray(grey) > 127).astype(np.uint8)
 
 
 def read_sbd_mask(path: PathLike) -> Array:
@@ -220,58 +225,28 @@ def read_sbd_mask(path: PathLike) -> Array:
     DataError
         The file is missing, is not a MATLAB file, or has no `GTcls.Segmentation`.
     """
-    # Only SBD needs it, and it takes as long to import as all else here.
-    import scipy.io
-
-    if not Path(path).is_file():
-        raise _missing(path, "mask")
-    try:
-        content: dict[str, Any] = scipy.io.loadmat(
-            path, struct_as_record=False, squeeze_me=True, variable_names=["GTcls"]
-        )
-    except (*_UNREADABLE, RuntimeError, scipy.io.matlab.MatReadError) as error:
-        raise _damaged(path, "mask", error) from error
-    segmentation = getattr(content.get("GTcls"), "Segmentation", None)
-    if segmentation is None:
+    content = read_mat(path, "mask", ("GTcls",))
+    holder = content.get("GTcls")
+    values = holder.get("Segmentation") if isinstance(holder, dict) else None
+    if values is None:
         raise file_error(
             path,
             "the file has no GTcls.Segmentation",
             "take the files of SBD's folder `cls`, not those of `inst`",
         )
-    values = np.atleast_2d(np.asarray(segmentation))
-    if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
+    if (
+        not isinstance(values, np.ndarray)
+        or values.ndim != 2
+        or not np.issubdtype(values.dtype, np.integer)
+    ):
+        about = (
+            f"{values.dtype} of shape {values.shape}"
+            if isinstance(values, np.ndarray)
+            else "a structure"
+        )
         raise file_error(
             path,
-            f"GTcls.Segmentation must be integers of shape (H, W), got {values.dtype} of "
-            f"shape {values.shape}",
+            f"GTcls.Segmentation must be integers of shape (H, W), got {about}",
             "fetch the file again",
         )
     return values
-
-
-def _open(path: PathLike, what: str, turn: bool = True) -> Image.Image:
-    """Decode the first frame whole, so that a truncated file is found here and not later."""
-    if not Path(path).is_file():
-        raise _missing(path, what)
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            turned = ImageOps.exif_transpose(picture) if turn else picture
-            return turned.copy()
-    except _UNREADABLE as error:
-        raise _damaged(path, what, error) from error
-
-
-def _missing(path: PathLike, what: str) -> DataError:
-    if Path(path).exists():
-        return file_error(path, f"the {what} is not a file", "put a file of that name there")
-    return DataError(missing_file(path, what))
-
-
-def _damaged(path: PathLike, what: str, error: BaseException) -> DataError:
-    reason = (str(error) or type(error).__name__).split("\n")[0].replace(str(path), "file")
-    return file_error(
-        path,
-        f"the {what} cannot be read ({reason})",
-        "replace the file or take its id off the list",
-    )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rerank.datasets.file_names import composed, files_in, folders_in, name_of
+from rerank.datasets.map_collections import data_set, data_sets, holds, opened_maps, read_data_set
 from rerank.datasets.map_pictures import class_pictures, pictures_header, read_pictures
+from rerank.datasets.numpy_files import NumpyArchive, npy_header, read_npy
+from rerank.datasets.problems import unreadable_error
 from rerank.errors import DataError
 from rerank.types import Array
 
@@ -25,7 +29,6 @@ KINDS = (
     "one per class"
 )
 _HDF5 = (".h5", ".hdf5")
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 class MapFile(NamedTuple):
@@ -71,16 +74,11 @@ def find_map(folder: Path, image_id: str) -> MapFile:
     DataError
         If there is none, or more than one.
     """
-    found = []
-    if folder.is_dir():
-        single = (folder / f"{image_id}{suffix}" for suffix in MAP_SUFFIXES)
-        found = [MapFile(path) for path in single if path.is_file()]
-        if class_pictures(folder / image_id):
-            found.append(MapFile(folder / image_id))
+    found = _files_of(folder, image_id)
     for path in _collections(folder):
-        with _opened(path) as file:
-            if image_id in file:
-                found.append(MapFile(path, image_id))
+        with opened_maps(path) as file:
+            names = [form for form in _forms(image_id) if holds(file, form)]
+            found += [MapFile(path, name) for name in names]
     if not found:
         raise DataError(
             f"{folder / image_id}.npy: no probability map for image {image_id}; {folder} may hold "
@@ -110,18 +108,12 @@ def list_maps(folder: Path) -> dict[str, list[MapFile]]:
         If an HDF5 file cannot be read.
     """
     found: dict[str, list[MapFile]] = {}
-    collections = _collections(folder)
-    for path in collections:
-        with _opened(path) as file:
-            for name in _data_sets(file):
-                found.setdefault(name, []).append(MapFile(path, name))
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path in collections or path.name.startswith("."):
-            continue
-        if path.suffix.lower() in MAP_SUFFIXES and path.is_file():
-            found.setdefault(path.stem, []).append(MapFile(path))
-        elif path.is_dir() and class_pictures(path):
-            found.setdefault(path.name, []).append(MapFile(path))
+    for path in _collections(folder):
+        with opened_maps(path) as file:
+            for name in data_sets(file):
+                found.setdefault(composed(name), []).append(MapFile(path, name))
+    for name, files in _single_maps(folder).items():
+        found.setdefault(name, []).extend(files)
     return found
 
 
@@ -136,17 +128,15 @@ def read_header(source: MapFile) -> MapHeader:
     path = source.path
     if path.is_dir():
         return MapHeader(*pictures_header(path))
-    with _readable(path):
-        if path.suffix.lower() in _HDF5:
-            with _opened(path) as file:
-                data = file[source.item or _only(path, _data_sets(file))]
-                return MapHeader(tuple(data.shape), data.dtype)
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays, zipfile.ZipFile(path) as archive:
-                with archive.open(f"{_only(path, arrays.files)}.npy") as member:
-                    return _npy_header(member)
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        return MapHeader(mapped.shape, mapped.dtype)
+    suffix = path.suffix.lower()
+    if suffix in _HDF5:
+        with opened_maps(path) as file:
+            data = data_set(path, file, source.item or _only(path, data_sets(file)))
+            return MapHeader(tuple(data.shape), data.dtype)
+    if suffix == ".npz":
+        archive = NumpyArchive(path)
+        return MapHeader(*archive.header(_only(path, archive.names)))
+    return MapHeader(*npy_header(path))
 
 
 def read_values(source: MapFile) -> Array:
@@ -160,17 +150,14 @@ def read_values(source: MapFile) -> Array:
     path = source.path
     if path.is_dir():
         return read_pictures(path)
-    with _readable(path):
-        if path.suffix.lower() in _HDF5:
-            with _opened(path) as file:
-                found: Array = file[source.item or _only(path, _data_sets(file))][()]
-                return found
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            found = loaded[_only(path, loaded.files)]
-            return found
+    suffix = path.suffix.lower()
+    if suffix in _HDF5:
+        with opened_maps(path) as file:
+            return read_data_set(path, file, source.item or _only(path, data_sets(file)))
+    if suffix == ".npz":
+        archive = NumpyArchive(path)
+        return archive.read(_only(path, archive.names))
+    return read_npy(path)
 
 
 def map_digest(source: MapFile) -> str:
@@ -189,18 +176,72 @@ def map_digest(source: MapFile) -> str:
         return digest.hexdigest()
     files = class_pictures(source.path) if source.path.is_dir() else [source.path]
     for path in files:
-        if len(files) > 1:
-            digest.update(f"{path.name} {path.stat().st_size} ".encode())
-        with _readable(path), open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        try:
+            with open(path, "rb") as file:
+                if len(files) > 1:
+                    digest.update(f"{path.name} {path.stat().st_size} ".encode())
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise unreadable_error(path, "map", error) from error
     return digest.hexdigest()
+
+
+def _files_of(folder: Path, image_id: str) -> list[MapFile]:
+    """The files and folders of an image's map; of an odd ending, by a look at all of them."""
+    forms = _forms(image_id)
+    try:
+        found = [MapFile(p) for p in _there(folder, (f + e for f in forms for e in MAP_SUFFIXES))]
+        pictured = next((form for form in forms if class_pictures(folder / form)), None)
+        changed = folder.stat().st_mtime_ns if folder.exists() else 0
+    except OSError as error:
+        raise unreadable_error(folder, "folder of maps", error) from error
+    if pictured is not None:
+        found.append(MapFile(folder / pictured))
+    return found or _single_maps_at(folder, changed).get(composed(image_id), [])
+
+
+def _there(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Which files of these names are there, with their endings in lower or in upper case."""
+    found: dict[tuple[int, int], Path] = {}
+    for name in names:
+        stem, point, ending = name.rpartition(".")
+        for path in (folder / name, folder / f"{stem}{point}{ending.upper()}"):
+            if path.is_file():
+                # Where a disk makes no difference of these names, they are one file.
+                about = path.stat()
+                found.setdefault((about.st_dev, about.st_ino), path)
+    return list(found.values())
+
+
+@functools.lru_cache(maxsize=8)
+def _single_maps_at(folder: Path, changed: int) -> dict[str, list[MapFile]]:
+    """`_single_maps`, looked up once for each time at which the folder changed."""
+    return _single_maps(folder)
+
+
+def _single_maps(folder: Path) -> dict[str, list[MapFile]]:
+    """The maps of a folder that are files or folders of their own, by the name of their image."""
+    found: dict[str, list[MapFile]] = {}
+    for path in files_in(folder, MAP_SUFFIXES):
+        if path.name.lower() not in COLLECTIONS:
+            found.setdefault(name_of(path), []).append(MapFile(path))
+    for path in folders_in(folder):
+        if class_pictures(path):
+            found.setdefault(composed(path.name), []).append(MapFile(path))
+    return found
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """A name as it is, with accents joined to their letters, and apart from them."""
+    apart = unicodedata.normalize("NFD", name)
+    return tuple(dict.fromkeys((name, composed(name), apart)))
 
 
 def _collections(folder: Path) -> list[Path]:
     if folder.suffix.lower() in _HDF5 and folder.is_file():
         return [folder]
-    return [folder / name for name in COLLECTIONS if (folder / name).is_file()]
+    return _there(folder, COLLECTIONS)
 
 
 def _only(path: Path, names: list[str]) -> str:
@@ -209,46 +250,3 @@ def _only(path: Path, names: list[str]) -> str:
     some = f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
     remedy = "; the file of all images is called maps.h5" if path.suffix.lower() in _HDF5 else ""
     raise DataError(f"{path}: holds {len(names)} arrays{some}; keep one{remedy}")
-
-
-def _npy_header(member: Any) -> MapHeader:
-    version = np.lib.format.read_magic(member)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(member)
-    return MapHeader(shape, dtype)
-
-
-def _data_sets(file: Any) -> list[str]:
-    import h5py
-
-    names: list[str] = []
-
-    def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            names.append(name)
-
-    file.visititems(note)
-    return names
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    import h5py
-
-    with _readable(path), h5py.File(path, "r") as file:
-        yield file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        what = "an HDF5 file" if path.suffix.lower() in _HDF5 else "a NumPy array"
-        remedy = "h5py" if path.suffix.lower() in _HDF5 else "numpy.save"
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: not {what} ({reason}); write it with {remedy}") from None

@@ -72,6 +72,11 @@ def map_layout(
         MapLayout(given[1], given[2], given[0], True),
     ]
     fitting = [x for x in layouts if has_aspect((x.height, x.width), size)]
+    if not fitting and n_classes not in (None, given[0], given[2]):
+        raise InputError(
+            f"{prefix}{_expected(size, n_classes)}, or of the same aspect, got {given}; neither "
+            f"end has the {n_classes} classes that are wanted, in the data set's order"
+        )
     if not fitting:
         raise InputError(
             f"{prefix}{_expected(size, n_classes)}, or of the same aspect, got {shape}; "

@@ -5,24 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from rerank.datasets.file_names import files_in, lines_of, name_of
+from rerank.datasets.map_bounds import check_bytes
+from rerank.datasets.picture_files import opened_picture
 from rerank.errors import DataError
 from rerank.types import Array
 
+_ORIENTATION = 0x0112
 #: Modes of Pillow, and the type of their pixels.
 _DTYPES = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.uint16}
 
 
 def class_pictures(folder: Path) -> list[Path]:
     """The PNGs of a folder, by name; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() == ".png" and not path.name.startswith(".")
-    )
+    return files_in(folder, (".png",))
 
 
 def pictures_header(folder: Path) -> tuple[tuple[int, int, int], np.dtype[np.generic]]:
@@ -36,7 +33,11 @@ def pictures_header(folder: Path) -> tuple[tuple[int, int, int], np.dtype[np.gen
     found = []
     paths = _in_class_order(folder)
     for path in paths:
-        with _open(path) as picture:
+        with opened_picture(path, "map", "not a PNG") as picture:
+            if picture.format != "PNG":
+                raise DataError(f"{path}: not a PNG but a {picture.format}; write it again")
+            if picture.getexif().get(_ORIENTATION, 1) != 1:
+                raise DataError(f"{path}: is turned by its EXIF data; write it without them")
             found.append((picture.size, _DTYPES.get(picture.mode)))
             if found[-1][1] is None:
                 raise DataError(
@@ -49,6 +50,7 @@ def pictures_header(folder: Path) -> tuple[tuple[int, int, int], np.dtype[np.gen
                 "image alike"
             )
     (width, height), dtype = found[0]
+    check_bytes(folder, (len(found), height, width), np.dtype(dtype).itemsize)
     return (len(found), height, width), np.dtype(dtype)
 
 
@@ -63,15 +65,19 @@ def read_pictures(folder: Path) -> Array:
     shape, dtype = pictures_header(folder)
     values = np.empty(shape, dtype)
     for index, path in enumerate(_in_class_order(folder)):
-        with _open(path) as picture:
+        with opened_picture(path, "map", "not a PNG") as picture:
             values[index] = np.asarray(picture)
     return values
 
 
 def _in_class_order(folder: Path) -> list[Path]:
     paths = class_pictures(folder)
-    by_name = {path.stem: path for path in paths}
-    if all(name.isdecimal() for name in by_name):
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(name_of(path), path)
+        if other != path:
+            raise DataError(f"{path}: {other.name} has the same name; keep one of them")
+    if all(name.isascii() and name.isdecimal() and len(name) < 6 for name in by_name):
         numbers = {int(name): path for name, path in by_name.items()}
         missing = [k for k in range(max(numbers) + 1) if k not in numbers]
         if missing or len(numbers) < len(by_name):
@@ -87,7 +93,7 @@ def _in_class_order(folder: Path) -> list[Path]:
             f"{listing}: missing, and the PNGs of {folder.name} are named by class; list the "
             "classes there in their order, one per line"
         )
-    names = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    names = lines_of(listing, "list of classes")
     for name in names:
         if name not in by_name:
             raise DataError(f"{folder / name}.png: missing; {listing} lists this class")
@@ -95,11 +101,3 @@ def _in_class_order(folder: Path) -> list[Path]:
     if extra:
         raise DataError(f"{by_name[extra[0]]}: no class of {listing}; add it there or remove it")
     return [by_name[name] for name in names]
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: not a PNG ({reason}); write it again") from None

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rerank.datasets.file_names import files_in, folders_in, name_of, text_file, without_suffix
 from rerank.datasets.file_pairs import read_lines
-from rerank.datasets.image_files import IMAGE_SUFFIXES
 from rerank.datasets.problems import file_error, some_names
 from rerank.errors import DataError
 
@@ -83,14 +83,12 @@ def list_masks(folder: Path, what: str) -> MaskFolder:
     if not folder.is_dir():
         raise file_error(folder, "no such folder", f"give the folder of the {what}")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in MASK_SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                other = found[path.stem].name
-                raise file_error(path, f"{other} has the same name", "keep one of them")
-            found[path.stem] = path
+    for path in files_in(folder, MASK_SUFFIXES):
+        other = found.setdefault(name_of(path), path)
+        if other != path:
+            raise file_error(path, f"{other.name} has the same name", "keep one of them")
     if not found:
-        below = next((path.name for path in sorted(folder.iterdir()) if path.is_dir()), None)
+        below = next((path.name for path in folders_in(folder)), None)
         there = "" if below is None else f"; it holds folders such as {below}"
         raise file_error(
             folder,
@@ -129,8 +127,18 @@ def match_endings(labels: MaskFolder, predictions: MaskFolder) -> tuple[MaskFold
     return labels, predictions.without(best_prediction)
 
 
-def read_ids(path: Path) -> list[str]:
+def read_ids(path: Path, known: Collection[str] = ()) -> list[str]:
     """Read a list of images' names, one a line; endings such as .jpg are dropped.
+
+    Parameters
+    ----------
+    path : Path
+    known : collection of str
+        Names of the files that are there: a line that is one of them is kept as it is.
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
@@ -140,7 +148,7 @@ def read_ids(path: Path) -> list[str]:
     lines, problems = read_lines([path])
     if problems:
         raise DataError(problems[0])
-    ids = [without_suffix(line) for line in lines]
+    ids = [without_suffix(line, known) for line in lines]
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise file_error(path, f"{some_names(twice)} stands twice", "delete one of the lines")
@@ -167,7 +175,7 @@ def read_class_names(folder: Path, given: str | None) -> list[str] | None:
     DataError
         If the number is not in 1..255, or the file cannot be read or is empty.
     """
-    if given is not None and given.isdigit():
+    if given is not None and given.isdecimal():
         count = int(given)
         if not 1 <= count <= MOST_CLASSES:
             raise DataError(f"--classes {given}: expected 1 to {MOST_CLASSES} classes")
@@ -175,9 +183,9 @@ def read_class_names(folder: Path, given: str | None) -> list[str] | None:
     if given is not None:
         listed = Path(given)
     else:
-        listed = folder / "classes.txt"
+        listed = text_file(folder, "classes")
         if not listed.is_file():
-            listed = folder.parent / "classes.txt"
+            listed = text_file(folder.parent, "classes")
             if not listed.is_file():
                 return None
     lines, problems = read_lines([listed])
@@ -186,12 +194,6 @@ def read_class_names(folder: Path, given: str | None) -> list[str] | None:
     if len(lines) > MOST_CLASSES:
         raise file_error(listed, f"{len(lines)} classes", f"name at most {MOST_CLASSES}")
     return lines
-
-
-def without_suffix(name: str) -> str:
-    """A file's name without the ending of an image or a mask; other endings stay."""
-    path = Path(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def difference(wanted: Sequence[str], there: Collection[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerank.datasets.image_files import IMAGE_SUFFIXES
+from rerank.datasets.file_names import IMAGE_SUFFIXES, composed, files_in, folders_in, name_of
 from rerank.datasets.mask_folders import MASK_SUFFIXES
 from rerank.datasets.problems import file_error
 
@@ -36,30 +36,28 @@ def list_mask_sets(folder: Path, what: str) -> MaskSets:
     if not folder.is_dir():
         raise file_error(folder, "no such folder", f"give the folder of the {what}")
     found: MaskSets = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        name = path.name if path.is_dir() else path.stem
-        if path.is_dir():
-            masks = tuple(p for p in sorted(path.iterdir()) if _is_mask(p))
-            names = [p.stem for p in masks]
-            if len(set(names)) < len(names):
-                twice = next(n for n in names if names.count(n) > 1)
-                raise file_error(path, f"two masks are called {twice}", "keep one of them")
-        elif _is_mask(path):
-            masks = (path,)
-        else:
-            continue
+    for path in folders_in(folder):
+        masks = tuple(files_in(path, MASK_SUFFIXES))
+        by_name: dict[str, Path] = {}
+        for mask in masks:
+            other = by_name.setdefault(name_of(mask), mask)
+            if other is not mask:
+                about = f"two masks are called {name_of(mask)}, {other.name} and {mask.name}"
+                raise file_error(path, about, "keep one of them")
+        if found.setdefault(composed(path.name), masks) is not masks:
+            raise file_error(path, f"there are several folders for {path.name}", "keep one of them")
+    for path in files_in(folder, MASK_SUFFIXES):
+        name = name_of(path)
         if name in found:
             raise file_error(path, f"there are several files for {name}", "keep one of them")
-        found[name] = masks
+        found[name] = (path,)
     if not any(found.values()):
         raise file_error(
             folder,
             f"the folder holds no masks ({', '.join(MASK_SUFFIXES)})",
             f"put the {what} there as ID/NAME.png",
         )
-    return found
+    return dict(sorted(found.items()))
 
 
 def list_images(folder: Path) -> dict[str, Path]:
@@ -73,12 +71,10 @@ def list_images(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise file_error(folder, "no such folder", "give the folder of the images")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                other = found[path.stem].name
-                raise file_error(path, f"{other} has the same name", "keep one of them")
-            found[path.stem] = path
+    for path in files_in(folder, IMAGE_SUFFIXES):
+        other = found.setdefault(name_of(path), path)
+        if other != path:
+            raise file_error(path, f"{other.name} has the same name", "keep one of them")
     if not found:
         raise file_error(
             folder, f"no images ({', '.join(IMAGE_SUFFIXES)})", "give the folder of the images"
@@ -88,8 +84,4 @@ def list_images(folder: Path) -> dict[str, Path]:
 
 def source_names(paths: Sequence[Path]) -> tuple[str, ...]:
     """Names of an image's masks, without their endings."""
-    return tuple(path.stem for path in paths)
-
-
-def _is_mask(path: Path) -> bool:
-    return path.suffix.lower() in MASK_SUFFIXES and not path.name.startswith(".")
+    return tuple(name_of(path) for path in paths)

@@ -7,7 +7,7 @@ horse and mountain of the database are void, as in the literature on its 21 clas
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, split_ids, split_names
 from rerank.datasets.file_source import FileSource
 from rerank.datasets.image_files import PathLike
 from rerank.datasets.palettes import palette_of
@@ -64,7 +64,7 @@ def list_msrc21(root: PathLike | None, split: str) -> Listing:
         The data set or the split's list is not there.
     """
     folder = find_folder(root, "msrc21", PARTS)
-    ids, list_problems = read_split(folder, split)
+    ids, list_problems = split_ids(folder, split, folder / "images")
     pairs, missing = pair_by_name(ids, folder / "images", folder / "labels")
     source = FileSource(pairs, n_classes=len(COLOURS))
     dataset = Dataset(

@@ -141,11 +141,19 @@ def check_maps(
     found, layouts = list(problems), []
     for pair in pairs:
         try:
-            layouts.append((pair, _layout(pair)))
+            layouts.append((pair, _layout(pair, n_classes)))
         except (DataError, InputError) as error:
             found.append(str(error))
     counts = Counter(layout.n_classes for _, layout in layouts)
     wanted = n_classes or (counts.most_common(1)[0][0] if counts else 0)
+    if layouts and len(counts) == 1 and wanted not in counts:
+        pair, layout = layouts[0]
+        more = f", like the other {len(layouts) - 1} maps" if len(layouts) > 1 else ""
+        found.append(
+            f"{pair.source}: {layout.n_classes} classes{more}, and {wanted} are wanted; give maps "
+            "of the data set's classes, in its order"
+        )
+        layouts = []
     found += [
         f"{pair.source}: {layout.n_classes} classes, and "
         + (f"{wanted} are wanted" if n_classes else f"most maps have {wanted}")
@@ -170,7 +178,11 @@ def check_maps(
     return MapsFound(len(layouts), wanted, len(other), example, scores)
 
 
-def _layout(pair: MapCheck) -> MapLayout:
+def _layout(pair: MapCheck, n_classes: int | None) -> MapLayout:
     header = read_header(pair.source)
     check_dtype(header.dtype, str(pair.source))
-    return map_layout(header.shape, pair.size, None, str(pair.source))
+    try:
+        return map_layout(header.shape, pair.size, None, str(pair.source))
+    except InputError:
+        # With the number of classes, the layout may be clear after all, or the error clearer.
+        return map_layout(header.shape, pair.size, n_classes, str(pair.source))

@@ -115,6 +115,25 @@ def overlay(
     return np.rint(mixed).astype(np.uint8)
 
 
+def painted_classes(
+    image: Array, labels: IntArray, palette: Palette, alpha: float = 0.5
+) -> npt.NDArray[np.uint8]:
+    """An overlay in which a class that is black, such as background, stays clear.
+
+    Parameters
+    ----------
+    image, labels, palette, alpha
+        As in `overlay`.
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+    """
+    coloured = np.asarray(palette.any(axis=1))[labels]
+    found = np.where(coloured[..., None], overlay(image, labels, palette, alpha), image)
+    return np.asarray(found, dtype=np.uint8)
+
+
 def save_labels_png(path: str | os.PathLike[str], labels: IntArray, palette: Palette) -> None:
     """Write a mask as a PNG whose pixel values are the labels, with a palette to show them in.
 

@@ -13,10 +13,12 @@ from rerank.datasets.archives import PUBLISHED, Archive, unpack, verify
 from rerank.datasets.catalogue import dataset_names, dataset_splits, list_dataset
 from rerank.datasets.dataset_check import check_dataset
 from rerank.datasets.image_files import PathLike
+from rerank.datasets.label_doubts import certain
 from rerank.datasets.problems import file_error, problem_of
 from rerank.datasets.published_layouts import ARRANGERS
 from rerank.download import download_file
 from rerank.errors import DataError, InputError, RerankError
+from rerank.suggestions import did_you_mean
 
 
 def prepare_dataset(
@@ -51,9 +53,8 @@ def prepare_dataset(
     """
     if name not in ARRANGERS:
         reason = "it needs none" if name in dataset_names() else "there is no such data set"
-        raise InputError(
-            f"'{name}' cannot be prepared: {reason}; the names are {', '.join(ARRANGERS)}"
-        )
+        hint = did_you_mean(name, ARRANGERS)
+        raise InputError(f"'{name}' cannot be prepared: {reason}; {hint}")
     if root is None:
         raise InputError(f"give the folder to put '{name}' in as root")
     top = Path(root)
@@ -176,7 +177,7 @@ def _check(name: str, folder: Path) -> list[str]:
     lines = []
     for split in dataset_splits(name, folder):
         lines.append(f"{name} {split}: {len(list_dataset(name, folder, split).dataset)} images")
-    problems = check_dataset(name, folder)
+    problems = certain(check_dataset(name, folder))
     if problems:
         lines.append(
             f"{len(problems)} files are wrong, the first: {problems[0]} "

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank.errors import DataError, ManyProblemsError
+
+#: Characters of a decoder's message that an error shows.
+_LONGEST_REASON = 160
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +25,8 @@ class FileProblem:
         What was expected and what is there.
     remedy : str
         What to do about it.
+    doubtful : bool
+        Whether it may be meant: the files can be used as they are.
 
     Examples
     --------
@@ -31,6 +37,7 @@ class FileProblem:
     path: str
     problem: str
     remedy: str
+    doubtful: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}; {self.remedy}"
@@ -71,6 +78,64 @@ def file_error(path: str | os.PathLike[str], problem: str, remedy: str) -> DataE
     DataError
     """
     return DataError(FileProblem(os.fspath(path), problem, remedy))
+
+
+#: Errors of the system that say nothing of what a file holds.
+_PASSING = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EIO,
+        errno.ENOMEM,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+def unreadable_error(
+    path: str | os.PathLike[str],
+    kind: str,
+    error: BaseException,
+    remedy: str = "replace the file or take its id off the list",
+    problem: str = "",
+) -> DataError:
+    """Make the error of a file that could not be read, whatever its decoder raised.
+
+    An error of the system, such as no permission or too many open files, does not call the file
+    damaged.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What the file is, such as "image".
+    error : exception
+    remedy : str
+        What to do where the file itself is wrong.
+    problem : str
+        What is wrong with it then; that it cannot be read by default.
+
+    Returns
+    -------
+    DataError
+    """
+    code = error.errno if isinstance(error, OSError) else None
+    if code in _PASSING:
+        assert code is not None
+        return file_error(
+            path,
+            f"the {kind} cannot be opened ({os.strerror(code)})",
+            "see that you may read it and that its disk answers, and try again",
+        )
+    lines = str(error).replace(str(path), "file").split("\n")
+    reason = (lines[0].strip() or type(error).__name__)[:_LONGEST_REASON]
+    problem = problem or f"the {kind} cannot be read"
+    return file_error(path, f"{problem} ({reason})", remedy)
 
 
 def problem_of(error: DataError) -> FileProblem:

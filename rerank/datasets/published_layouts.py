@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rerank.datasets import msrc21
+from rerank.datasets.file_names import files_in, name_of
 from rerank.datasets.file_pairs import read_lines, split_names
 from rerank.datasets.image_files import PathLike, read_image
 from rerank.datasets.palettes import palette_of, save_labels_png
@@ -68,7 +69,7 @@ def _arrange_weizmann_horse(folders: Sequence[Path], built: Path, scratch: Path)
     source = _require_parts(folders, "rgb", "figure_ground")
     lists = _lists(folders)
     if not lists:
-        ids = sorted(path.stem for path in (source / "rgb").iterdir() if path.suffix == ".jpg")
+        ids = sorted(name_of(path) for path in files_in(source / "rgb", (".jpg",)))
         lists = {"train": [i for k, i in enumerate(ids) if k % 4 != 3], "val": ids[3::4]}
     for split, ids in lists.items():
         _write_list(built / f"{split}.txt", ids)

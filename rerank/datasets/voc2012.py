@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rerank.datasets.dataset import Dataset
+from rerank.datasets.file_names import files_in, name_of
 from rerank.datasets.file_pairs import Listing, find_folder, read_lines, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
 from rerank.datasets.image_files import PathLike, read_index_mask, read_sbd_mask
@@ -60,7 +61,7 @@ SBD_BELOW = tuple(
 
 def read_voc_mask(path: PathLike) -> Array:
     """Read a mask of VOC, or of SBD where the file's name ends in `.mat`."""
-    return read_sbd_mask(path) if str(path).endswith(".mat") else read_index_mask(path)
+    return read_sbd_mask(path) if str(path).lower().endswith(".mat") else read_index_mask(path)
 
 
 def list_voc2012(root: PathLike | None, split: str, *, sbd_root: PathLike | None = None) -> Listing:
@@ -180,6 +181,4 @@ def _find_sbd(devkit: Path, root: PathLike | None, sbd_root: PathLike | None) ->
 
 
 def _names(folder: Path, suffix: str) -> dict[str, str]:
-    if not folder.is_dir():
-        return {}
-    return {path.stem: str(path) for path in folder.iterdir() if path.suffix.lower() == suffix}
+    return {name_of(path): str(path) for path in files_in(folder, (suffix,))}

@@ -8,7 +8,7 @@ resampled to the size of their masks, so that the ground truth stays as it was d
 from __future__ import annotations
 
 from rerank.datasets.dataset import Dataset
-from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, read_split, split_names
+from rerank.datasets.file_pairs import Listing, find_folder, pair_by_name, split_ids, split_names
 from rerank.datasets.file_source import FileSource
 from rerank.datasets.image_files import PathLike, read_threshold_mask
 from rerank.datasets.palettes import palette_of
@@ -41,7 +41,7 @@ def list_weizmann_horse(root: PathLike | None, split: str) -> Listing:
         The data set or the split's list is not there.
     """
     folder = find_folder(root, "weizmann_horse", PARTS, BELOW)
-    ids, list_problems = read_split(folder, split)
+    ids, list_problems = split_ids(folder, split, folder / "rgb")
     pairs, missing = pair_by_name(ids, folder / "rgb", folder / "figure_ground")
     source = FileSource(
         pairs, n_classes=2, void_value=None, decode=read_threshold_mask, image_takes_mask_size=True

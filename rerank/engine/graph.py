@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from rerank.config import Recipe
+from rerank.engine.artefact_file import REMEDY, as_json_has_it
+from rerank.engine.contents import Contents
 from rerank.engine.folds import ALL, FINAL, Part
+from rerank.engine.locks import held_artefacts
+from rerank.engine.manifest import ArtefactRef, Header, digest
 from rerank.engine.stage import ExternalData, Job, Reach, Stage
-from rerank.engine.store import ArtefactRef, Header, Store, digest
-from rerank.errors import ConfigError
+from rerank.engine.store import Store
+from rerank.errors import (
+    ConfigError,
+    DamagedArtefactError,
+    MissingArtefactError,
+    StoreError,
+    UnreadableArtefactError,
+)
 
-State = Literal["fresh", "stale", "missing", "damaged"]
+State = Literal["fresh", "stale", "missing", "damaged", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,25 @@ class Task:
             inputs=tuple(f"{ref}/{ref.key}" for ref in self.inputs.values()),
             random_state=recipe.random_state,
         )
+
+    def contents(self, recipe: Recipe) -> Contents | None:
+        """What the artefact must hold; None where the stage does not say."""
+        return self.stage.contents(recipe) if self.stage.contents is not None else None
+
+
+class Problem(NamedTuple):
+    """An artefact that is not whole, and one line that says why and what mends it."""
+
+    task: Task
+    verdict: Literal["damaged", "missing", "unreadable"]
+    text: str
+
+
+class Garbage(NamedTuple):
+    """What a recipe does not reach: files, and their bytes."""
+
+    paths: list[Path]
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -117,8 +147,21 @@ class Graph:
 
     def job_of(self, task: Task) -> Job:
         """What the function of a task's stage is given."""
+        read = {stage for stage, _ in task.inputs}
+        contents = {
+            other.stage.name: other.contents(self.recipe)
+            for other in self.tasks
+            if other.stage.name in read
+        }
         return Job(
-            self.recipe, task.stage.name, task.part, self.parts, self.data, self.store, task.inputs
+            self.recipe,
+            task.stage.name,
+            task.part,
+            self.parts,
+            self.data,
+            self.store,
+            task.inputs,
+            contents,
         )
 
     def needed_for(self, fold: str | None) -> list[Task]:
@@ -161,35 +204,71 @@ class Graph:
             found.append(TaskStatus(task.stage.name, task.part.name, state, size, seconds))
         return found
 
-    def verify(self, repair: bool = False) -> list[str]:
-        """Read every byte of every artefact of the recipe; returns what is wrong, one line each.
+    def verify(self, finished: bool = False) -> list[Problem]:
+        """Read every byte of every artefact of the recipe; what is not whole, in order.
 
-        With `repair`, damaged files are removed, so that the next run computes them.
+        Parameters
+        ----------
+        finished : bool
+            Whether everything must be there; else only what another artefact was made from.
         """
-        problems = []
+        found: list[Problem] = []
+        there = [task for task in self.tasks if self.store.state(task.ref) != "missing"]
+        used = {ref for task in there for ref in task.inputs.values()}
         for task in self.tasks:
-            if self.store.state(task.ref) == "missing":
-                continue
-            problem = self.store.verify(task.ref)
-            if problem is not None:
-                problems.append(problem)
-                if repair:
-                    self.store.remove(task.ref)
-        return problems
+            try:
+                self._check_origin(task)
+                self.store.verify(task.ref, task.contents(self.recipe))
+            except MissingArtefactError as error:
+                if finished or task.ref in used:
+                    found.append(Problem(task, "missing", str(error)))
+            except DamagedArtefactError as error:
+                found.append(Problem(task, "damaged", str(error)))
+            except UnreadableArtefactError as error:
+                found.append(Problem(task, "unreadable", str(error)))
+        return found
 
-    def collect_garbage(self) -> tuple[int, int]:
-        """Remove what this recipe does not reach; returns the number of files and bytes."""
-        keep = {task.ref for task in self.tasks}
-        files = freed = 0
-        for ref in list(self.store.artefacts()):
-            if ref not in keep:
-                freed += self.store.remove(ref)
-                files += 1
-        for path in self.store.temporaries():
-            freed += path.stat().st_size
-            path.unlink()
-            files += 1
-        return files, freed
+    def collect_garbage(self, dry_run: bool = False) -> Garbage:
+        """Remove what neither this recipe nor a living run reaches.
+
+        Only what a manifest says is an artefact is removed, and what killed runs left behind.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Only say what would be removed.
+        """
+        store, paths, freed = self.store, [], 0
+        with held_artefacts(store.root) as held:
+            keep = {task.ref for task in self.tasks} | held
+            for ref in [ref for ref in store.artefacts() if ref not in keep]:
+                paths.append(store.path(ref))
+                freed += store.size(ref) if dry_run else store.remove(ref)
+            for path in store.leavings():
+                paths.append(path)
+                freed += path.stat().st_size
+                if not dry_run:
+                    path.unlink(missing_ok=True)
+        return Garbage(paths, freed)
+
+    def _check_origin(self, task: Task) -> None:
+        """Check that an artefact is what the recipe asks for, and made from what is there."""
+        found, wanted = self.store.header(task.ref), task.header(self.recipe)
+        path = self.store.path(task.ref)
+        for name in ("version", "image_ids", "trained_on", "inputs"):
+            if getattr(found, name) != getattr(wanted, name):
+                raise DamagedArtefactError(f"{path}: its {name} are others; {REMEDY}")
+        if dict(found.settings) != as_json_has_it(wanted.settings):
+            raise DamagedArtefactError(f"{path}: its settings are others; {REMEDY}")
+        for ref, digest_then in zip(task.inputs.values(), found.input_digests):
+            if self._digest_now(ref) not in (None, digest_then):
+                raise DamagedArtefactError(f"{path}: made from another {ref}; {REMEDY}")
+
+    def _digest_now(self, ref: ArtefactRef) -> str | None:
+        try:
+            return self.store.manifest(ref).digest
+        except StoreError:
+            return None
 
     def _plan(self) -> list[Task]:
         # Sorted, since what works on all images is the same whatever the folds are.

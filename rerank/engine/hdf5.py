@@ -1,23 +1,62 @@
-"""Arrays and strings in HDF5 files: checksummed, begun only where the disk has room."""
+"""Arrays and texts in HDF5 files: the same bytes for the same arrays, begun only where they fit."""
 
 from __future__ import annotations
 
 import errno
+import io
+import math
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
+
+from rerank.engine.guarded_file import guard_of, guarded
 
 _CHUNK_BYTES = 1 << 20
-#: Room that is left on a disk: HDF5 crashes where it cannot write what it has buffered.
+#: Room that is left on a disk, for manifests and for others.
 RESERVE_BYTES = 16 << 20
+#: What files may hold, and how: numbers and texts, in the file, plain or compressed by gzip.
+_LETTERS = {h5t.INTEGER: "i", h5t.FLOAT: "f", h5t.STRING: "S"}
+_LAYOUTS = (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED)
+_FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE)
+#: Most bytes that the arrays of a file may have: this many, and this many for each byte of it.
+_FREE_BYTES, _MOST_EXPANSION = 64 << 20, 200
+#: Most groups within groups.
+_MOST_DEPTH = 8
+
+
+@contextmanager
+def new_file(place: Path | io.BytesIO) -> Iterator[h5py.File]:
+    """A new, empty file whose bytes are decided by what is written to it alone.
+
+    Parameters
+    ----------
+    place : Path or BytesIO
+        What is there is replaced.
+
+    Yields
+    ------
+    HDF5 file
+
+    Raises
+    ------
+    OSError
+        If anything could not be written.
+    """
+    with nullcontext(place) if isinstance(place, io.BytesIO) else guarded(place) as raw:
+        with h5py.File(raw, "w", libver=("earliest", "v110")) as file:
+            yield file
 
 
 def write_array(group: h5py.Group, name: str, values: Any) -> None:
-    """Write an array with a checksum.
+    """Write an array.
 
     Integers are compressed. Floats are not: they hardly shrink.
 
@@ -35,18 +74,9 @@ def write_array(group: h5py.Group, name: str, values: Any) -> None:
         If the disk has no room for them.
     """
     array = np.asarray(values)
-    if array.dtype.kind in "UO":
+    if array.dtype.kind in "UOS":
         raise TypeError("strings are written by write_strings")
-    _check_room(group.file.filename, array.nbytes)
-    if array.size == 0 or array.ndim == 0:
-        group.create_dataset(name, data=array)
-        return
-    rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
-    chunks = (min(rows, len(array)), *array.shape[1:])
-    compress: dict[str, Any] = {}
-    if array.dtype.kind in "iub" and array.nbytes > 64:
-        compress = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    group.create_dataset(name, data=array, chunks=chunks, fletcher32=True, **compress)
+    _create(group, name, array, array.dtype.kind in "iub")
 
 
 def write_arrays(group: h5py.Group, arrays: Mapping[str, Any]) -> None:
@@ -78,7 +108,7 @@ def read_arrays(group: h5py.Group) -> dict[str, Any]:
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
-    """Write a list of strings.
+    """Write a list of strings as texts of one length, in UTF-8.
 
     Parameters
     ----------
@@ -86,24 +116,135 @@ def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
     name : str
     values : sequence of str
     """
-    group.create_dataset(
-        name,
-        data=np.array(list(values), dtype=object).reshape(len(values)),
-        dtype=h5py.string_dtype(),
-    )
+    encoded = [value.encode("utf-8", "surrogatepass") for value in values]
+    length = max([1, *map(len, encoded)])
+    array = np.array(encoded, dtype=f"S{length}").reshape(len(encoded))
+    _create(group, name, array.astype(h5py.string_dtype("utf-8", length)), True)
 
 
 def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
     """Read a list of strings."""
-    return tuple(str(value) for value in dataset.asstr()[()])
+    values = np.atleast_1d(dataset[()])
+    return tuple(bytes(value).decode("utf-8", "surrogatepass") for value in values)
 
 
-def _check_room(path: str, size: int) -> None:
-    if shutil.disk_usage(os.path.dirname(path) or ".").free < size + RESERVE_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+class StoredArray(NamedTuple):
+    """Type and shape of a data set; `kind` is `f4`, `i8`, `u1`, `b1`, ... or `S` for texts."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+def check_structure(file: h5py.File, n_bytes: int) -> dict[str, StoredArray]:
+    """Every data set of a file by its path, if the file holds arrays alone.
+
+    Files come from strangers too: nothing in one may lead out of it, or grow without a bound when
+    it is read.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    n_bytes : int
+        Its size.
+
+    Returns
+    -------
+    dict of path to StoredArray
+
+    Raises
+    ------
+    ValueError
+        If it holds a link to elsewhere, an object twice, an attribute, data outside the file, a
+        type that is neither a number nor a text of fixed length, a filter other than gzip's, or
+        more than it may.
+    """
+    found: dict[str, StoredArray] = {}
+    top = h5o.open(file.id, b"/")
+    left, seen = _FREE_BYTES + _MOST_EXPANSION * n_bytes, {h5o.get_info(top).addr}
+    groups = [("", top)]
+    while groups:
+        prefix, group = groups.pop()
+        if h5a.get_num_attrs(group):
+            raise ValueError(f"{prefix or 'it'} has attributes")
+        for name, kind, address in _links(group):
+            path = f"{prefix}{name.decode()}"
+            if kind != h5l.TYPE_HARD:
+                raise ValueError(f"{path} is a link to elsewhere")
+            if address in seen:
+                raise ValueError(f"{path} is another name of something else")
+            seen.add(address)
+            item = h5o.open(group, name)
+            if isinstance(item, h5g.GroupID) and path.count("/") < _MOST_DEPTH:
+                groups.append((f"{path}/", item))
+                continue
+            if not isinstance(item, h5d.DatasetID) or h5a.get_num_attrs(item):
+                raise ValueError(f"{path} is no array, or has attributes")
+            found[path] = _checked(path, item)
+            left -= math.prod(found[path].shape) * item.get_type().get_size()
+            if left < 0:
+                raise ValueError(f"{path} holds more than a file of {n_bytes} bytes may")
+    return found
 
 
 def is_full(error: OSError) -> bool:
     """Whether an error says that the disk or the user's share of it is full."""
-    # HDF5 tells the system's error number in its text alone.
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}," in str(error)
+    return error_number(error) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def error_number(error: OSError) -> int | None:
+    """The system's number of an error, which HDF5 tells in its text alone; None without one."""
+    if error.errno is not None:
+        return error.errno
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else None
+
+
+def _create(group: h5py.Group, name: str, array: Any, compress: bool) -> None:
+    _check_room(group.file.filename, array.nbytes)
+    if array.size == 0 or array.ndim == 0:
+        group.create_dataset(name, data=array, track_times=False)
+        return
+    rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
+    chunks = (min(rows, len(array)), *array.shape[1:])
+    settings: dict[str, Any] = {}
+    if compress and array.nbytes > 64:
+        settings = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    group.create_dataset(name, data=array, chunks=chunks, track_times=False, **settings)
+
+
+def _check_room(name: str, size: int) -> None:
+    """Raise what was wrong with the writes before, or that the next has no room."""
+    guard = guard_of(name)
+    if guard is None:
+        return
+    if guard.error is not None:
+        raise guard.error
+    if shutil.disk_usage(guard.path.parent).free < size + RESERVE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(guard.path))
+
+
+def _links(group: h5g.GroupID) -> list[tuple[bytes, int, Any]]:
+    """Name, kind and address of each link of a group."""
+    found: list[tuple[bytes, int, Any]] = []
+    group.links.iterate(lambda name, info: found.append((name, info.type, info.u)), info=True)
+    return found
+
+
+def _checked(path: str, item: h5d.DatasetID) -> StoredArray:
+    """Type and shape of a data set, if it is a plain array in the file."""
+    settings = item.get_create_plist()
+    if settings.get_external_count() or settings.get_layout() not in _LAYOUTS:
+        raise ValueError(f"{path} keeps its values in other files")
+    if any(settings.get_filter(i)[0] not in _FILTERS for i in range(settings.get_nfilters())):
+        raise ValueError(f"{path} is packed in an unknown way")
+    kind = item.get_type()
+    letter = _LETTERS.get(kind.get_class())
+    if letter == "i" and kind.get_sign() == h5t.SGN_NONE:
+        letter = "u"
+    if kind.get_class() == h5t.ENUM and item.dtype == bool:
+        letter = "b"
+    if letter is None or (letter == "S" and kind.is_variable_str()):
+        raise ValueError(f"{path} is neither of numbers nor of texts")
+    if item.get_space().get_simple_extent_type() == h5s.NULL:
+        raise ValueError(f"{path} has no values")
+    return StoredArray(letter if letter == "S" else f"{letter}{kind.get_size()}", item.shape)

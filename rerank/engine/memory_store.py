@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import h5py
 
-from rerank.engine.store import ArtefactRef, Header, Store, check_artefact, completed
-from rerank.errors import StoreError
+from rerank.engine.artefact_file import check_file, measured
+from rerank.engine.contents import Contents
+from rerank.engine.hdf5 import new_file
+from rerank.engine.manifest import ArtefactRef, Header, Manifest, digest_of_bytes
+from rerank.engine.store import Store
+from rerank.errors import DamagedArtefactError, MissingArtefactError
 
 
 class MemoryStore(Store):
@@ -19,44 +22,78 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self.root = Path("memory")
-        self._files: dict[ArtefactRef, bytes] = {}
+        self._files: dict[ArtefactRef, tuple[bytes, Manifest]] = {}
 
-    def state(self, ref: ArtefactRef) -> Literal["fresh", "missing", "damaged"]:
-        """`fresh` or `missing`."""
-        return "fresh" if ref in self._files else "missing"
+    def manifest(self, ref: ArtefactRef) -> Manifest:
+        """The manifest of an artefact: see `Store.manifest`."""
+        if ref not in self._files:
+            raise MissingArtefactError(f"{self.path(ref)}: missing")
+        return self._files[ref][1]
 
     def size(self, ref: ArtefactRef) -> int:
         """Bytes of an artefact; 0 where there is none."""
-        return len(self._files[ref]) if ref in self._files else 0
+        return len(self._files[ref][0]) if ref in self._files else 0
+
+    def check(self, ref: ArtefactRef, anew: bool = False) -> Manifest:
+        """The manifest: no other process writes to this store.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        anew : bool
+            Without meaning here.
+
+        Returns
+        -------
+        Manifest
+        """
+        return self.manifest(ref)
 
     @contextmanager
-    def open(self, ref: ArtefactRef, image_ids: Sequence[str] | None = None) -> Iterator[h5py.File]:
+    def open(
+        self,
+        ref: ArtefactRef,
+        image_ids: Sequence[str] | None = None,
+        contents: Contents | None = None,
+    ) -> Iterator[h5py.File]:
         """Open an artefact for reading: see `Store.open`."""
-        if ref not in self._files:
-            raise StoreError(f"{self.path(ref)}: missing")
+        ids = self.manifest(ref).header.image_ids
+        if image_ids is not None and ids != tuple(image_ids):
+            raise DamagedArtefactError(f"{self.path(ref)}: holds other images than asked for")
         # A view of its own, so that an artefact may be open twice.
-        with h5py.File(io.BytesIO(self._files[ref]), "r") as file:
-            check_artefact(file, self.path(ref), ref, image_ids)
+        with h5py.File(io.BytesIO(self._files[ref][0]), "r") as file:
             yield file
 
     @contextmanager
-    def create(self, ref: ArtefactRef, header: Header) -> Iterator[h5py.File]:
+    def create(
+        self, ref: ArtefactRef, header: Header, contents: Contents | None = None
+    ) -> Iterator[h5py.File]:
         """Write an artefact: see `Store.create`."""
-        buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file, completed(file, ref, header):
+        buffer, headers = io.BytesIO(), list[Header]()
+        with measured(header, headers), new_file(buffer) as file:
             yield file
-        self._files[ref] = buffer.getvalue()
+        content = buffer.getvalue()
+        found = digest_of_bytes(content)
+        manifest = self._complete(ref, headers[0], found, len(content))
+        with h5py.File(io.BytesIO(content), "r") as file:
+            check_file(file, self.path(ref), manifest, contents)
+        self._files[ref] = (content, manifest)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
         """Nothing to wait for: no other process sees this store."""
         yield
 
+    @contextmanager
+    def lease(self, refs: Iterable[ArtefactRef]) -> Iterator[None]:
+        """Nothing to hold."""
+        yield
+
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts, in the order of their names."""
         yield from sorted(self._files, key=str)
 
-    def temporaries(self) -> list[Path]:
+    def leavings(self) -> list[Path]:
         """None."""
         return []
 
@@ -65,3 +102,6 @@ class MemoryStore(Store):
         size = self.size(ref)
         self._files.pop(ref, None)
         return size
+
+    def _sized(self, ref: ArtefactRef) -> None:
+        self.manifest(ref)

@@ -11,9 +11,11 @@ from typing import Any, Literal, Protocol
 import h5py
 
 from rerank.config import Recipe
+from rerank.engine.contents import Contents
 from rerank.engine.folds import ALL, FINAL, Part, check_no_leak
 from rerank.engine.hdf5 import read_arrays, write_arrays
-from rerank.engine.store import ArtefactRef, Store, read_header
+from rerank.engine.manifest import ArtefactRef
+from rerank.engine.store import Store
 
 #: Which files of another stage a stage reads: that of its own fold; those of the other folds, which
 #: its models are fitted on; both; its own and, for `final`, all folds, whose predictions are out of
@@ -71,6 +73,8 @@ class Stage:
         Whether it fits a model on the part's training images.
     cost : float
         Rough seconds per image, used only to weigh the progress bar.
+    contents : callable, optional
+        What its file must hold, from the recipe; without it, any arrays.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Stage:
     split: bool = True
     fits: bool = False
     cost: float = 0.05
+    contents: Callable[[Recipe], Contents] | None = None
 
     def inputs_with(self, recipe: Recipe) -> Inputs:
         """What it reads of other stages with that recipe."""
@@ -115,6 +120,8 @@ class Job:
     store : Store
     inputs : mapping
         The artefacts that the stage declared, by (stage, part).
+    contents : mapping
+        What the files of each of their stages must hold; None for any arrays.
     """
 
     recipe: Recipe
@@ -124,6 +131,7 @@ class Job:
     data: Any
     store: Store
     inputs: Mapping[tuple[str, str], ArtefactRef]
+    contents: Mapping[str, Contents | None]
 
     @property
     def is_final(self) -> bool:
@@ -156,19 +164,19 @@ class Job:
 
         Raises
         ------
-        StoreError
-            If the artefact is missing.
+        MissingArtefactError, UnreadableArtefactError
+            If the artefact is missing, or cannot be read now.
         DamagedArtefactError
-            If it cannot be read, or holds other images.
+            If its bytes are not those that were written, or it holds other images or arrays.
         LeakError
             If its models were trained on its own images.
         """
         name = self.part.name if part is None else part
         ref = self.inputs[stage, name]
         expected = None if name == ALL else self.ids(name)
-        with self.store.open(ref, image_ids=expected) as file:
-            header = read_header(file)
-            check_no_leak(header.image_ids, header.trained_on, str(self.store.path(ref)))
+        header = self.store.header(ref)
+        check_no_leak(header.image_ids, header.trained_on, str(self.store.path(ref)))
+        with self.store.open(ref, expected, self.contents[stage]) as file:
             yield file
 
 

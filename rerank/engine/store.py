@@ -1,102 +1,63 @@
-"""The work folder: one HDF5 file per stage and fold, written atomically and checked when read.
+"""The work folder: an HDF5 file and a manifest per stage and fold, written whole, and checked.
 
-A file is written under a temporary name, flushed to disk and renamed into place, so that a
-reader sees either nothing or a complete artefact. Every data set carries a fletcher32
-checksum. The name of the folder that holds a file is a digest of everything that the file
-depends on, so that a changed setting makes a new artefact and an old one is never mistaken
-for it.
+A file is written under a temporary name, flushed to disk and renamed into place, and its manifest
+follows the same way: an artefact without one does not exist. A file is used only if its bytes have
+the digest of the manifest, which is checked when a process first opens it. The name of the folder
+that holds a file is a digest of everything that the file depends on, so that a changed setting
+makes a new artefact and an old one is never mistaken for it.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
-import platform
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from importlib import metadata
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import filelock
 import h5py
 
 from rerank._version import __version__
-from rerank.engine.hdf5 import is_full, read_strings, write_strings
-from rerank.errors import DamagedArtefactError, StoreError
+from rerank.engine import artefact_file, locks
+from rerank.engine.artefact_file import REMEDY, disk_errors
+from rerank.engine.contents import Contents
+from rerank.engine.hdf5 import new_file
+from rerank.engine.manifest import (
+    FORMAT,
+    ArtefactRef,
+    Header,
+    Manifest,
+    digest_of_file,
+    from_bytes,
+    manifest_path,
+    sealed,
+    to_bytes,
+    unsealed,
+)
+from rerank.errors import (
+    DamagedArtefactError,
+    MissingArtefactError,
+    StoreError,
+    UnreadableArtefactError,
+)
 from rerank.files import is_abandoned, replace_file, write_text
 
-#: Version of the layout of a work folder.
-FORMAT = 1
+#: What can be said of an artefact.
+State = Literal["fresh", "missing", "damaged", "unreadable"]
+#: Folder of a work folder where what was damaged is kept.
+QUARANTINE = "quarantine"
 _MARKER = "rerank-work.json"
-_REMEDY = "`rerank verify --repair` recomputes it"
+#: Names of stages, parts and keys.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+#: What formats before this one had in it.
+_OLD_MARKER = re.compile(rb'{"format": ([01])}\s*')
 
 
-@dataclass(frozen=True)
-class ArtefactRef:
-    """An artefact: its stage, its part (a fold, `final` or `all`), the digest of its inputs."""
-
-    stage: str
-    part: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.stage}/{self.part}"
-
-
-@dataclass(frozen=True)
-class Header:
-    """The description of an artefact, kept in the attributes of its file.
-
-    Attributes
-    ----------
-    version : int
-        Version of the stage that wrote it.
-    settings : mapping
-        The resolved settings that it depends on.
-    image_ids : tuple of str
-        Images that it holds results for.
-    trained_on : tuple of str
-        Images that any model behind these results was fitted on.
-    inputs : tuple of str
-        `stage/part/key` of each artefact that it was made from.
-    random_state : int
-        Seed of the stage.
-    seconds, cpu_seconds, peak_mib : float
-        Wall time, processor time and peak resident memory of the process that wrote it.
-    """
-
-    version: int
-    settings: Mapping[str, Any]
-    image_ids: tuple[str, ...] = ()
-    trained_on: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    random_state: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_mib: float = 0.0
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-def digest(value: Any) -> str:
-    """Digest of a JSON-serialisable value, 32 hexadecimal digits, the same on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers can depend on; imports none of them."""
-    packages = ("numpy", "torch", "scikit-learn", "scikit-image", "opencv-python-headless", "h5py")
-    found = {"rerank": __version__, "python": platform.python_version()}
-    for name in packages:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+def is_work_folder(folder: Path) -> bool:
+    """Whether a folder is one that a `Store` made."""
+    return (folder / _MARKER).is_file()
 
 
 class Store:
@@ -108,6 +69,8 @@ class Store:
         The folder; made if `create` and absent.
     create : bool
         Whether a missing or empty folder may be made a work folder.
+    any_marker : bool
+        Whether the file that marks a work folder may be damaged.
 
     Raises
     ------
@@ -116,22 +79,15 @@ class Store:
         another format.
     """
 
-    def __init__(self, root: str | os.PathLike[str], create: bool = True) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str], create: bool = True, any_marker: bool = False
+    ) -> None:
         self.root = Path(root)
         marker = self.root / _MARKER
         if marker.is_file():
-            try:
-                found = json.loads(marker.read_text())["format"]
-            except (ValueError, KeyError, TypeError):
-                raise StoreError(
-                    f"{marker}: not readable; restore it or choose another --work folder"
-                ) from None
-            if found != FORMAT:
-                raise StoreError(
-                    f"{self.root}: a work folder of format {found}, this version of rerank "
-                    f"({__version__}) reads format {FORMAT}; choose another --work folder"
-                )
-        elif not create:
+            if not any_marker:
+                check_marker(self.root)
+        elif not create and not any_marker:
             raise StoreError(
                 f"{self.root}: not a work folder; `rerank run NAME --work {self.root}` makes one"
             )
@@ -140,33 +96,56 @@ class Store:
                 f"{self.root}: holds files that are not rerank's; choose an empty or "
                 "new --work folder"
             )
-        else:
-            with disk_errors(self.root):
+        elif create:
+            with disk_errors(marker):
                 self.root.mkdir(parents=True, exist_ok=True)
-                write_text(marker, json.dumps({"format": FORMAT}) + "\n")
+            write_marker(self.root)
 
     def path(self, ref: ArtefactRef) -> Path:
-        """Where the file of an artefact lies, whether it exists or not."""
+        """Where the file of an artefact lies, whether it exists or not.
+
+        Raises
+        ------
+        StoreError
+            If a name is none of a stage, a part or a key: names come from files too.
+        """
+        if not all(_NAME.fullmatch(name) for name in ref):
+            raise StoreError(f"{self.root}: no artefact is called {'/'.join(ref)!r:.100}")
         return self.root / ref.stage / ref.key / f"{ref.part}.h5"
 
     def has(self, ref: ArtefactRef) -> bool:
-        """Whether a complete artefact is in place; a damaged one counts as absent."""
-        return self.state(ref) == "fresh"
+        """Whether an artefact is in place; a damaged one counts as absent.
 
-    def state(self, ref: ArtefactRef) -> Literal["fresh", "missing", "damaged"]:
-        """`fresh`, `missing` or `damaged`, from the header alone."""
-        if not self.path(ref).exists():
-            return "missing"
+        Raises
+        ------
+        UnreadableArtefactError
+            If that cannot be told now.
+        """
         try:
-            self.header(ref)
+            self._sized(ref)
+        except (MissingArtefactError, DamagedArtefactError):
+            return False
+        return True
+
+    def state(self, ref: ArtefactRef) -> State:
+        """What its manifest and the size of its file say of an artefact."""
+        try:
+            self._sized(ref)
+        except MissingArtefactError:
+            return "missing"
         except DamagedArtefactError:
             return "damaged"
+        except UnreadableArtefactError:
+            return "unreadable"
         return "fresh"
 
+    def manifest(self, ref: ArtefactRef) -> Manifest:
+        """The manifest of an artefact: see `read_manifest` for what it raises."""
+        return artefact_file.read_manifest(self.path(ref), ref)
+
     def header(self, ref: ArtefactRef) -> Header:
-        """The header of an artefact; raises `DamagedArtefactError` if it is not complete."""
-        with self.open(ref) as file:
-            return read_header(file)
+        """The header of an artefact: see `read_manifest` for what it raises."""
+        return self.manifest(ref).header
 
     def size(self, ref: ArtefactRef) -> int:
         """Bytes of an artefact's file; 0 where there is none."""
@@ -174,7 +153,12 @@ class Store:
         return path.stat().st_size if path.exists() else 0
 
     @contextmanager
-    def open(self, ref: ArtefactRef, image_ids: Sequence[str] | None = None) -> Iterator[h5py.File]:
+    def open(
+        self,
+        ref: ArtefactRef,
+        image_ids: Sequence[str] | None = None,
+        contents: Contents | None = None,
+    ) -> Iterator[h5py.File]:
         """Open an artefact for reading.
 
         Parameters
@@ -182,6 +166,8 @@ class Store:
         ref : ArtefactRef
         image_ids : sequence of str, optional
             The images that it must hold, in their order; any by default.
+        contents : Contents, optional
+            What it must hold; any arrays by default.
 
         Yields
         ------
@@ -189,42 +175,80 @@ class Store:
 
         Raises
         ------
-        StoreError
+        MissingArtefactError
             If it does not exist.
         DamagedArtefactError
-            If it is truncated, incomplete, fails a checksum while it is read, is of another
-            stage, or holds other images than `image_ids`.
+            If its bytes are not those that were written, or it is not what is asked for.
+        UnreadableArtefactError
+            If it cannot be read now.
         """
-        path = self.path(ref)
-        if not path.exists():
-            raise StoreError(f"{path}: missing; `rerank run` computes it")
+        path, manifest = self.path(ref), self.check(ref)
+        if image_ids is not None and manifest.header.image_ids != tuple(image_ids):
+            raise DamagedArtefactError(f"{path}: holds other images than asked for; {REMEDY}")
+        with artefact_file.opened(path, manifest, contents) as file:
+            yield file
+
+    def check(self, ref: ArtefactRef, anew: bool = False) -> Manifest:
+        """Check the bytes of an artefact against its manifest, once in a process.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        anew : bool
+            Read every byte, whatever this process has checked before.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        MissingArtefactError, DamagedArtefactError, UnreadableArtefactError
+            As `open` does.
+        """
+        manifest = self.manifest(ref)
         try:
-            file = h5py.File(path, "r", locking=False)
-        except OSError as error:
-            raise DamagedArtefactError(
-                f"{path}: cannot be read ({_first_line(error)}); {_REMEDY}"
-            ) from error
-        with file:
-            check_artefact(file, path, ref, image_ids)
-            try:
-                yield file
-            except OSError as error:
-                if is_full(error):
-                    # What is written from this artefact has no room; the artefact itself is whole.
-                    raise
-                raise DamagedArtefactError(
-                    f"{path}: damaged ({_first_line(error)}); {_REMEDY}"
-                ) from error
+            artefact_file.check_bytes(self.path(ref), manifest, anew)
+        except DamagedArtefactError:
+            # Where there are no locks, another run may have written it anew in between.
+            again = self.manifest(ref)
+            if again == manifest:
+                raise
+            artefact_file.check_bytes(self.path(ref), again, anew)
+            return again
+        return manifest
+
+    def verify(self, ref: ArtefactRef, contents: Contents | None = None) -> None:
+        """Read every byte of an artefact.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        contents : Contents, optional
+            What it must hold.
+
+        Raises
+        ------
+        MissingArtefactError, DamagedArtefactError, UnreadableArtefactError
+            As `open` does.
+        """
+        manifest, path = self.check(ref, anew=True), self.path(ref)
+        with artefact_file.open_hdf5(path) as file:
+            artefact_file.check_file(file, path, manifest, contents)
 
     @contextmanager
-    def create(self, ref: ArtefactRef, header: Header) -> Iterator[h5py.File]:
+    def create(
+        self, ref: ArtefactRef, header: Header, contents: Contents | None = None
+    ) -> Iterator[h5py.File]:
         """Write an artefact: it appears under its name when the block ends without an error.
 
         Parameters
         ----------
         ref : ArtefactRef
         header : Header
-            Its description; times, memory and versions are filled in here.
+            Its description; costs, versions and digests of inputs are filled in here.
+        contents : Contents, optional
+            What the block must write.
 
         Yields
         ------
@@ -234,13 +258,23 @@ class Store:
         ------
         StoreError
             If the disk is full, or the folder cannot be written.
+        DamagedArtefactError
+            If the block wrote something else than `contents`.
         """
-        path = self.path(ref)
+        path, headers = self.path(ref), list[Header]()
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replace_file(path) as temporary, h5py.File(temporary, "w") as file:
-                with completed(file, ref, header):
+            self._make_folder(path.parent)
+            with replace_file(path) as temporary:
+                with artefact_file.measured(header, headers), new_file(temporary) as file:
                     yield file
+                with temporary.open("rb", buffering=0) as written:
+                    found = digest_of_file(written)
+                manifest = self._complete(ref, headers[0], found, temporary.stat().st_size)
+                with artefact_file.open_hdf5(temporary) as file:
+                    artefact_file.check_file(file, path, manifest, contents)
+            with replace_file(manifest_path(path)) as temporary:
+                temporary.write_bytes(to_bytes(manifest))
+            artefact_file.note_written(path, manifest, contents)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
@@ -258,156 +292,140 @@ class Store:
             If another process still holds it after `timeout` seconds.
         """
         path = self.path(ref).with_suffix(".lock")
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with filelock.FileLock(path, timeout=timeout):
-                yield
-        except filelock.Timeout:
-            raise StoreError(
-                f"{path}: another run is computing {ref}; wait for it, or end it"
-            ) from None
+        with ExitStack() as stack:
+            with disk_errors(path):
+                self._make_folder(path.parent)
+                try:
+                    stack.enter_context(locks.hold(path, timeout))
+                except TimeoutError:
+                    raise StoreError(
+                        f"{path}: another run is computing {ref}; wait for it, or end it"
+                    ) from None
+            yield
+
+    @contextmanager
+    def lease(self, refs: Iterable[ArtefactRef]) -> Iterator[None]:
+        """Hold artefacts for the length of the block, so that `gc` removes none of them."""
+        with ExitStack() as stack:
+            with disk_errors(self.root / locks.LEASES / "all.lock"):
+                stack.enter_context(locks.lease(self.root, refs))
+            yield
 
     def artefacts(self) -> Iterator[ArtefactRef]:
-        """All artefacts on disk, complete or not, in the order of their names."""
-        for path in sorted(self.root.glob("*/*/*.h5")):
-            if not path.name.startswith("."):
-                yield ArtefactRef(path.parts[-3], path.stem, path.parts[-2])
+        """All artefacts whose manifest is whole, in the order of their names."""
+        for place in sorted(self.root.glob("*/*/*.json")):
+            ref = ArtefactRef(place.parts[-3], place.stem, place.parts[-2])
+            with suppress(StoreError):
+                self.manifest(ref)
+                yield ref
 
-    def temporaries(self) -> list[Path]:
-        """Files that killed runs on this machine left behind; other machines may still write."""
-        return [path for path in sorted(self.root.glob("*/*/.*.tmp")) if is_abandoned(path)]
+    def leavings(self) -> list[Path]:
+        """Files that killed runs on this machine left behind; other machines may still write.
+
+        A file whose manifest was never renamed is among them.
+        """
+        found: list[Path] = []
+        for folder in (self.root, self.root / locks.LEASES, *self._folders()):
+            for path in sorted(folder.glob(".*.tmp")):
+                if is_abandoned(path) and path.is_file() and not path.is_symlink():
+                    orphan = self._orphan(path)
+                    found += [path] if orphan is None else [orphan, path]
+        return found
+
+    def clear_leavings(self) -> None:
+        """Remove what killed runs left behind."""
+        for path in self.leavings():
+            path.unlink(missing_ok=True)
 
     def remove(self, ref: ArtefactRef) -> int:
-        """Remove an artefact and its folder if that is empty then; returns the bytes freed."""
+        """Remove an artefact, and its folder if that is empty then; returns the bytes freed."""
         path, size = self.path(ref), self.size(ref)
-        path.unlink(missing_ok=True)
-        if not any(path.parent.glob("*.h5")):
-            shutil.rmtree(path.parent, ignore_errors=True)
+        # The manifest first: without it the artefact is not there.
+        for file in (manifest_path(path), path, path.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
         return size
 
-    def verify(self, ref: ArtefactRef) -> str | None:
-        """Read every byte of an artefact; returns what is wrong with it, or None."""
-        try:
-            with self.open(ref) as file:
-                file.visititems(_read_all)
-        except (DamagedArtefactError, StoreError) as error:
-            return str(error)
+    def set_aside(self, ref: ArtefactRef) -> Path:
+        """Move what is left of a damaged artefact to the quarantine; returns where it is then."""
+        path = self.path(ref)
+        folder, tries = self.root / QUARANTINE / ref.stage / ref.key, 0
+        while any((folder / f"{ref.part}.{tries}{end}").exists() for end in (".h5", ".json")):
+            tries += 1
+        with disk_errors(path):
+            self._make_folder(folder)
+            for file in (manifest_path(path), path):
+                if file.exists() or file.is_symlink():
+                    os.replace(file, folder / f"{ref.part}.{tries}{file.suffix}")
+        return folder / f"{ref.part}.{tries}.h5"
+
+    def _sized(self, ref: ArtefactRef) -> None:
+        artefact_file.check_size(self.path(ref), self.manifest(ref))
+
+    def _complete(self, ref: ArtefactRef, header: Header, found: str, size: int) -> Manifest:
+        """The manifest of a file that was just written."""
+        inputs = [ArtefactRef(*name.split("/")) for name in header.inputs]
+        digests = tuple(self.manifest(other).digest for other in inputs)
+        return Manifest(ref, found, size, replace(header, input_digests=digests))
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, *folder.parents):
+            if place == self.root:
+                return
+            if place.is_symlink():
+                raise StoreError(f"{place}: a link; a work folder holds plain folders, remove it")
+
+    def _folders(self) -> list[Path]:
+        return [path for path in sorted(self.root.glob("*/*")) if path.is_dir()]
+
+    def _orphan(self, temporary: Path) -> Path | None:
+        """The file whose manifest a killed run has written and not renamed."""
+        with suppress(ValueError, OSError):
+            manifest = from_bytes(temporary.read_bytes())
+            path = self.path(manifest.ref)
+            if path.parent == temporary.parent and not manifest_path(path).exists():
+                return path if path.is_file() else None
         return None
 
 
-def check_artefact(
-    file: h5py.File, path: Path, ref: ArtefactRef, image_ids: Sequence[str] | None
-) -> None:
-    """Raise `DamagedArtefactError` unless an open file is that artefact, of those images.
+def check_marker(root: Path) -> None:
+    """Check the file that marks a work folder.
 
-    Parameters
-    ----------
-    file : HDF5 file
-    path : Path
-        Names it in errors.
-    ref : ArtefactRef
-    image_ids : sequence of str or None
-        None for any.
+    Raises
+    ------
+    DamagedArtefactError
+        If it is not what was written.
+    UnreadableArtefactError
+        If it cannot be read now.
+    StoreError
+        If the folder is of another format.
     """
-    attributes = file.attrs
-    if (
-        not attributes.get("complete", False)
-        or attributes.get("stage") != ref.stage
-        or attributes.get("key") != ref.key
-    ):
-        raise DamagedArtefactError(f"{path}: incomplete or of another stage; {_REMEDY}")
-    if image_ids is not None and read_header(file).image_ids != tuple(image_ids):
-        raise DamagedArtefactError(f"{path}: holds other images than asked for; {_REMEDY}")
-
-
-@contextmanager
-def completed(file: h5py.File, ref: ArtefactRef, header: Header) -> Iterator[None]:
-    """Write the header when the block that fills the file has ended.
-
-    Parameters
-    ----------
-    file : HDF5 file
-        Open for writing.
-    ref : ArtefactRef
-    header : Header
-        Its `seconds`, `cpu_seconds`, `peak_mib` and `versions` are measured here instead.
-    """
-    start, cpu_start = time.perf_counter(), time.process_time()
-    yield
-    attributes = file.attrs
-    attributes["stage"], attributes["part"] = ref.stage, ref.part
-    attributes["key"] = ref.key
-    attributes["version"] = header.version
-    attributes["settings"] = json.dumps(header.settings, sort_keys=True)
-    attributes["random_state"] = header.random_state
-    attributes["versions"] = json.dumps(software_versions(), sort_keys=True)
-    attributes["seconds"] = time.perf_counter() - start
-    attributes["cpu_seconds"] = time.process_time() - cpu_start
-    attributes["peak_mib"] = peak_memory_mib()
-    ids = file.create_group("header")
-    write_strings(ids, "image_ids", header.image_ids)
-    write_strings(ids, "trained_on", header.trained_on)
-    write_strings(ids, "inputs", header.inputs)
-    attributes["complete"] = True
-
-
-def read_header(file: h5py.File) -> Header:
-    """The header of an open artefact."""
-    attributes = file.attrs
-    return Header(
-        version=int(attributes["version"]),
-        settings=json.loads(attributes["settings"]),
-        image_ids=read_strings(file["header/image_ids"]),
-        trained_on=read_strings(file["header/trained_on"]),
-        inputs=read_strings(file["header/inputs"]),
-        random_state=int(attributes["random_state"]),
-        seconds=float(attributes["seconds"]),
-        cpu_seconds=float(attributes["cpu_seconds"]),
-        peak_mib=float(attributes["peak_mib"]),
-        versions=json.loads(attributes["versions"]),
-    )
-
-
-def peak_memory_mib() -> float:
-    """Peak resident memory of this process in MiB (0 where the system does not tell)."""
+    marker = root / _MARKER
+    with artefact_file.reading(marker):
+        content = marker.read_bytes()
     try:
-        import resource
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
+        old = _OLD_MARKER.fullmatch(content)
+        found = int(old[1]) if old is not None else unsealed(content)["format"]
+    except (ValueError, KeyError):
+        raise DamagedArtefactError(
+            f"{marker}: damaged; `rerank verify --repair` mends it"
+        ) from None
+    if found != FORMAT:
+        raise StoreError(
+            f"{root}: a work folder of format {found}, this version of rerank "
+            f"({__version__}) reads format {FORMAT}; run the recipe in another --work folder"
+        )
+
+
+def write_marker(root: Path) -> None:
+    """Write the file that marks a work folder."""
+    with disk_errors(root / _MARKER):
+        write_text(root / _MARKER, sealed({"format": FORMAT}).decode())
 
 
 def _holds_others(root: Path) -> bool:
     # Another run may be making this work folder, or was killed while it did.
     others = any(not item.name.startswith(f".{_MARKER}") for item in root.iterdir())
     return others and not (root / _MARKER).is_file()
-
-
-def _read_all(_: str, item: Any) -> None:
-    if isinstance(item, h5py.Dataset):
-        item[()]
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn errors of a full or write-protected disk into `StoreError`, which names `path`."""
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise StoreError(
-                f"{path}: the disk is full; free some space and run the same command "
-                "again, what is finished is kept"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(
-                f"{path}: cannot be written ({error.strerror}); choose another --work "
-                "folder or mend its permissions"
-            ) from error
-        raise
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

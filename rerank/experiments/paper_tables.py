@@ -13,6 +13,7 @@ from rerank.experiments import cogswell, larsson, nagendar, system, zhao
 from rerank.experiments.rendering import to_text, write_reproduction
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.table_definition import Scope, Table
+from rerank.suggestions import did_you_mean
 
 #: Every table, by the name that `rerank reproduce` takes.
 TABLES: dict[str, Table] = {
@@ -63,7 +64,7 @@ def reproduce_table(name: str, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -
         If images, weights or a kept result cannot be read.
     """
     if name not in TABLES:
-        raise ConfigError(f"{name}: no such table; the tables are {', '.join(TABLES)}")
+        raise ConfigError(f"{name}: no such table; {did_you_mean(name, TABLES, 'the tables are')}")
     device = scope.device or ("cuda" if scope.full and torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"--device {device}: there is no CUDA device here; leave it out")

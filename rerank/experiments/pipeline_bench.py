@@ -216,7 +216,7 @@ def weight_files(backbone: BackboneSettings) -> tuple[str, ...]:
 def _ablated(graph: Graph, groups: tuple[str, ...]) -> IntArray:
     with graph.job("pages").open("ablation") as file:
         for key in file:
-            if key != "header" and set(read_strings(file[key]["groups"])) == set(groups):
+            if set(read_strings(file[key]["groups"])) == set(groups):
                 found: IntArray = file[key]["choice"][()]
                 return found
     raise DataError(f"the run's ablation has no subset {' + '.join(groups)}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rerank.engine.store import software_versions
+from rerank.engine.manifest import software_versions
 from rerank.experiments.reproduction import Figures, Reproduction
 from rerank.experiments.table_definition import Row
 from rerank.files import write_text

@@ -18,7 +18,8 @@ class PixelTarget:
     Attributes
     ----------
     logits : (B, C, H, W) float32 or float64 tensor
-        Half precision is widened to float32; the gradient flows back through the widening.
+        Half precision is widened to float32; the gradient flows back through the widening. Where
+        a pixel that does not count holds NaN or infinity, 0 stands in its place.
     labels : (B, H, W) int64 tensor or None
         Labels, 0 where void; None where the target is a distribution.
     distribution : (B, C, H, W) tensor of the logits' dtype, or None
@@ -73,6 +74,11 @@ def prepare_target(
     Returns
     -------
     PixelTarget
+
+    Notes
+    -----
+    The logits of void pixels and of pixels of weight 0 may be anything, NaN and infinity too: they
+    take part in no loss, and their gradient is 0.
 
     Raises
     ------
@@ -131,7 +137,15 @@ def prepare_target(
         if not bool(((weights >= 0) & torch.isfinite(weights)).all()):
             raise InputError("weights must be finite and at least 0")
         pixel_weights = pixel_weights * weights.detach().to(wide.dtype)
-    return PixelTarget(wide, labels, distribution, pixel_weights)
+    return PixelTarget(_without_void(wide, pixel_weights), labels, distribution, pixel_weights)
+
+
+def _without_void(logits: Tensor, weights: Tensor) -> Tensor:
+    """The logits, with 0 at the pixels that do not count where one of them is not finite."""
+    # A weight of 0 is not enough: 0 * NaN is NaN. A sum is the cheapest look at all values.
+    if bool(torch.isfinite(logits.detach().sum())):
+        return logits
+    return logits.masked_fill((weights == 0).unsqueeze(1), 0.0)
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:

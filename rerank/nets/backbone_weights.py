@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rerank.datasets.numpy_files import NumpyArchive
 from rerank.errors import ConfigError, DataError
 from rerank.nets.backbone import new_backbone
 from rerank.nets.caffemodel import read_caffemodel
 from rerank.nets.preprocessing import PREPROCESSINGS, Preprocessing, preprocessing_by_name
+from rerank.nets.tensor_files import load_tensors
 
 PathLike = str | Path
 
@@ -140,11 +141,10 @@ def save_backbone_weights(path: PathLike, weights: BackboneWeights) -> None:
 
 
 def _read_npz(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: unreadable weights file: {error}") from error
+    archive = NumpyArchive(file, "weights file", "unreadable weights file")
+    arrays: dict[str, Any] = {}
+    for name in archive.names:
+        arrays[name] = archive.read(name, text=True)
     text = arrays.pop("preprocessing", None)
     if text is None:
         return arrays, None
@@ -155,16 +155,13 @@ def _read_npz(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
 
 
 def _read_torch(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds, depending on how a file is damaged
-        raise DataError(f"{file}: unreadable weights file: {str(error)[:200]}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: expected a state dict, got {type(content).__name__}")
+    content = load_tensors(file, "weights file", "get it again")
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not isinstance(state, dict):
+        raise DataError(f"{file}: expected a state dict, got {type(state).__name__}")
     record = content.get("preprocessing")
-    state = content.get("state_dict", content)
     arrays = {
-        re.sub("^module\\.", "", str(name)): tensor.detach().float().numpy()
+        re.sub("^module\\.", "", str(name)): _values(file, str(name), tensor)
         for name, tensor in state.items()
         if isinstance(tensor, Tensor)
     }
@@ -174,6 +171,17 @@ def _read_torch(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:
         return arrays, _as_preprocessing(record)
     except ConfigError as error:
         raise DataError(f"{file}: {error}") from error
+
+
+def _values(file: Path, name: str, tensor: Tensor) -> Any:
+    """A tensor's numbers; a file can say that a few bytes are a tensor of any size."""
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    plain = plain and not tensor.is_quantized and not tensor.is_complex()
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise DataError(
+            f"{file}: layer {name} is no plain tensor; save a state dict of CPU tensors"
+        )
+    return tensor.detach().float().numpy()
 
 
 def _read_caffe(file: Path) -> tuple[dict[str, Any], Preprocessing | None]:

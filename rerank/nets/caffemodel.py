@@ -7,7 +7,7 @@ fields); the field numbers are those of Caffe's `NetParameter`, `LayerParameter`
 
 from __future__ import annotations
 
-import struct
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # NetParameter: (field of the layers, field of the name in a layer, field of its blobs)
 _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
 _V0_LAYER, _V0_NAME, _V0_BLOBS = 1, 1, 50
+
+_MOST_AXES = 32
 
 _Value = int | memoryview
 
@@ -70,8 +72,8 @@ def read_caffemodel(path: str | Path) -> list[CaffeLayer]:
                 layer = _read_layer(file, value, *_LAYER_FIELDS[number])
                 if layer.blobs:
                     layers.append(layer)
-    except (_Malformed, UnicodeDecodeError, struct.error) as error:
-        raise DataError(f"{file}: not a readable caffemodel: {error}") from error
+    except (_Malformed, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not a readable caffemodel: {error}; get it again") from error
     if not layers:
         raise DataError(f"{file}: holds no layer with filters; is it a caffemodel?")
     return layers
@@ -108,14 +110,23 @@ def _read_blob(file: Path, layer: str, message: memoryview) -> FloatArray:
     data = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if not shape and any(old_shape.values()):
         shape = tuple(old_shape[number] for number in (1, 2, 3, 4))
-    if int(np.prod(shape, dtype=np.int64)) != data.size:
-        raise DataError(f"{file}: layer {layer}: a blob of shape {shape} holds {data.size} values")
+    # A side of more than all values is left when another is 0.
+    if (
+        len(shape) > _MOST_AXES
+        or math.prod(shape) != data.size
+        or max(shape, default=0) > max(data.size, 1)
+    ):
+        raise DataError(
+            f"{file}: layer {layer}: a blob of shape {shape[:_MOST_AXES]} holds {data.size} values"
+        )
     return data.reshape(shape)
 
 
 def _read_numbers(value: _Value, width: int) -> FloatArray:
     if isinstance(value, int):
         # An unpacked number arrives as the bits of a fixed word.
+        if value >> 8 * width:
+            raise _Malformed(f"a number that is wider than {width} bytes")
         value = memoryview(value.to_bytes(width, "little"))
     if len(value) % width:
         raise _Malformed(f"packed numbers of {width} bytes in a field of {len(value)}")

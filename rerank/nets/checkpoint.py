@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rerank.errors import DataError
 from rerank.files import replace_file
+from rerank.nets.tensor_files import load_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +56,14 @@ def load_checkpoint(path: Path, signature: str) -> Checkpoint:
     DataError
         If the file is unreadable, or belongs to a training with another signature.
     """
+    remedy = "delete it to start anew"
     try:
-        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises many kinds, depending on how a file is damaged
-        raise DataError(
-            f"{path}: unreadable checkpoint ({str(error)[:200]}); delete it to start anew"
-        ) from error
+        checkpoint = Checkpoint(**load_tensors(path, "checkpoint", remedy))
+    except TypeError as error:
+        raise DataError(f"{path}: unreadable checkpoint (not of rerank); {remedy}") from error
     if checkpoint.signature != signature:
         raise DataError(
-            f"{path}: is of another training; delete it or choose another file.\n"
-            f"  there: {checkpoint.signature}\n  here:  {signature}"
+            f"{path}: is of another training; delete it or choose another file; it is of "
+            f"{checkpoint.signature!r:.2000}, and this one of {signature!r}"
         )
     return checkpoint

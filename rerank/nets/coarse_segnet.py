@@ -193,7 +193,7 @@ class CoarseSegNet(nn.Module):
         self.n_classes = n_classes
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, C, gh, gw) for RGB images (B, 3, *input_size) in 0..255.
+        """Return logits (B, C, gh, gw) for RGB images (B, 3, height, width) in 0..255.
 
         Raises
         ------

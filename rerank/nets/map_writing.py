@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rerank.datasets.file_names import name_of
 from rerank.datasets.image_files import list_images, read_image
 from rerank.datasets.map_values import NetworkMap, fit_values
 from rerank.errors import DataError, InputError
@@ -147,6 +148,6 @@ def _files(images: str | Path | Iterable[str | Path]) -> dict[str, Path]:
         return found
     files: dict[str, Path] = {}
     for path in map(Path, images):
-        if files.setdefault(path.stem, path) != path:
-            raise DataError(f"{path}: {files[path.stem]} has the same name; keep one of them")
+        if files.setdefault(name_of(path), path) != path:
+            raise DataError(f"{path}: {files[name_of(path)]} has the same name; keep one of them")
     return files

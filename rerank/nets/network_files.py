@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rerank.datasets.map_values import NetworkMap
-from rerank.errors import ConfigError, DataError, InputError
+from rerank.errors import ConfigError, DataError, InputError, RerankError
 from rerank.nets.network_input import (
     IMAGENET,
     NetworkSettings,
@@ -74,15 +74,23 @@ def open_network(path: Path, output: str | None = None) -> NetworkFile:
         )
     if not path.is_file():
         raise DataError(f"{path}: no such file; --network names one")
-    if suffix == ".onnx":
-        from rerank.nets.onnx_network import OnnxNetwork
+    try:
+        if suffix == ".onnx":
+            from rerank.nets.onnx_network import OnnxNetwork
 
-        return OnnxNetwork(path, output)
-    if suffix == ".tflite":
-        from rerank.nets.tflite_network import TFLiteNetwork
+            return OnnxNetwork(path, output)
+        if suffix == ".tflite":
+            from rerank.nets.tflite_network import TFLiteNetwork
 
-        return TFLiteNetwork(path, output)
-    return TorchScriptNetwork(path, output)
+            return TFLiteNetwork(path, output)
+        return TorchScriptNetwork(path, output)
+    except RerankError:
+        raise
+    # A damaged network can be read and then lack what every network has.
+    except Exception as error:
+        raise DataError(
+            f"{path}: not a sound network ({_reason(error)}); export it again"
+        ) from None
 
 
 def network_map(
@@ -109,7 +117,7 @@ def network_map(
     ConfigError
         If the settings ask for another size than the network's.
     InputError
-        If the output is neither of scores nor of probabilities.
+        If the network fails, or its output is neither of scores nor of probabilities.
     """
     if network.size is not None and settings.size not in (None, network.size):
         height, width = network.size
@@ -118,7 +126,19 @@ def network_map(
     pixels = canvas.pixels[..., ::-1] if settings.channels == "bgr" else canvas.pixels
     scaling = settings.scaling(network.usual)
     seen = np.ascontiguousarray(pixels if scaling is None else scaling.apply(pixels))
-    return map_of_output(network.output(seen), canvas, image.shape[:2], where)
+    try:
+        scores = network.output(seen)
+    except RerankError:
+        raise
+    # The errors of the libraries that run networks share no base but this.
+    except Exception as error:
+        about = f"the network ({network.about}) fails on it ({_reason(error)})"
+        raise InputError(f"{where}: {about}; export the network again") from None
+    return map_of_output(scores, canvas, image.shape[:2], where)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def choose_output(path: Path, outputs: Sequence[str], wanted: str | None) -> int | None:

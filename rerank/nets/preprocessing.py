@@ -82,7 +82,7 @@ class Preprocessing:
                 _triple(record["mean"]),
                 _triple(record["std"]),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"preprocessing: {error}") from error
 
     @classmethod
@@ -96,7 +96,7 @@ class Preprocessing:
         """
         try:
             record = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ConfigError(f"preprocessing: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise ConfigError(f"preprocessing: expected a JSON object, got {text[:80]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,23 @@ from rerank.nets.network_files import choose_output, no_scores
 from rerank.nets.network_input import SYMMETRIC, PixelScaling
 from rerank.types import Array, FloatArray
 
+#: What is run in the other process: reading, and one image of zeros.
+_TRIAL = """
+import sys
+import numpy
+from ai_edge_litert.interpreter import Interpreter
+network = Interpreter(sys.argv[1], num_threads=1, experimental_preserve_all_tensors=True)
+network.allocate_tensors()
+taken = network.get_input_details()[0]
+network.set_tensor(taken["index"], numpy.zeros(taken["shape"], taken["dtype"]))
+network.invoke()
+for tensor in network.get_tensor_details():
+    try:
+        network.get_tensor(tensor["index"])
+    except ValueError:
+        pass
+"""
+_TRIAL_SECONDS = 120
 #: Operations that only bring scores to another size or type.
 _AFTER_THE_SCORES = {"RESIZE_BILINEAR", "DEQUANTIZE", "QUANTIZE", "CAST", "RESHAPE"}
 _ARGMAX = "ARG_MAX"
@@ -42,6 +60,8 @@ class TFLiteNetwork:
             raise ConfigError(
                 f'{path}: TensorFlow Lite needs an optional package; pip install "rerank[tflite]"'
             ) from None
+
+        _try_elsewhere(path)
 
         def opened(inside: bool) -> Any:
             with _without_messages():
@@ -147,6 +167,28 @@ def _are_scores(tensor: dict[str, Any]) -> bool:
     shape = tuple(int(side) for side in tensor["shape"])
     small = np.issubdtype(tensor["dtype"], np.floating) or tensor["quantization"][0] > 0
     return len(shape) == 4 and min(shape[1:3]) > 1 and shape[3] > 1 and bool(small)
+
+
+def _try_elsewhere(path: Path) -> None:
+    """Run the network once in a process of its own: a damaged file takes LiteRT's process down."""
+    places = os.pathsep.join(place for place in sys.path if place)
+    try:
+        status = subprocess.run(
+            [sys.executable, "-c", _TRIAL, str(path)],
+            env={**os.environ, "PYTHONPATH": places},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_TRIAL_SECONDS,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        raise DataError(
+            f"{path}: LiteRT gives no answer in {_TRIAL_SECONDS} s; export it again"
+        ) from None
+    except OSError:
+        return  # No process can be started here; the file is opened as it is.
+    if status < 0:
+        raise DataError(f"{path}: LiteRT ends on it by signal {-status}; export it again")
 
 
 @contextmanager

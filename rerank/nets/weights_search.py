@@ -47,6 +47,26 @@ def find_weights(
     DataError
         If there is no such file; the message lists the places.
     """
+    places = weight_places(names, data_root)
+    for place in places:
+        if place.is_file():
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise DataError(f"{' or '.join(names)}: no such weights file (looked for {looked}); {remedy}")
+
+
+def weight_places(names: Sequence[str], data_root: Path | None) -> list[Path]:
+    """The files that `find_weights` looks for, in its order.
+
+    Parameters
+    ----------
+    names : sequence of str
+    data_root : Path or None
+
+    Returns
+    -------
+    list of Path
+    """
     places = [Path(name) for name in names]
     if data_root is not None:
         root = data_root.resolve()
@@ -57,8 +77,4 @@ def find_weights(
             for name in names
             if not Path(name).is_absolute()
         ]
-    for place in places:
-        if place.is_file():
-            return place
-    looked = ", ".join(str(place) for place in places)
-    raise DataError(f"{' or '.join(names)}: no such weights file (looked for {looked}); {remedy}")
+    return places

@@ -19,6 +19,8 @@ from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 #: What a gate can measure its confidence by.
 STATISTICS = ("relative_margin", "margin", "margin_per_change")
+#: What is kept where the gate is shut, in words.
+REFERENCES = {"network": "the network's", "map": "the MAP"}
 #: Exponent of the change that a margin is divided by, chosen on training images of VOC 2012.
 CHANGE_EXPONENT = 0.75
 
@@ -146,6 +148,8 @@ class Gate(StoredFit):
     on_shortfall : {"network", "choice"}
         What to do where there are too few images for any promise: keep the network's labeling
         everywhere, or make every choice without a promise.
+    reference : {"network", "map"}
+        What explanations call the labeling that is kept; it is MAP where there is no network.
 
     Attributes
     ----------
@@ -196,12 +200,14 @@ class Gate(StoredFit):
         tolerance: float = 0.01,
         statistic: str = "relative_margin",
         on_shortfall: str = "network",
+        reference: str = "network",
     ) -> None:
         self.level = level
         self.delta = delta
         self.tolerance = tolerance
         self.statistic = statistic
         self.on_shortfall = on_shortfall
+        self.reference = reference
 
     def fit(self, scores: Any, quality: Any, network: Any = 0, change: Any | None = None) -> Gate:
         """Calibrate the threshold.
@@ -321,6 +327,8 @@ class Gate(StoredFit):
             )
         if self.on_shortfall not in ("network", "choice"):
             raise InputError(f"on_shortfall must be network or choice, got {self.on_shortfall!r}")
+        if self.reference not in REFERENCES:
+            raise InputError(f"reference must be network or map, got {self.reference!r}")
         tolerance = float(self.tolerance)
         if not 0 <= tolerance < 1:
             raise InputError(f"tolerance must be in [0, 1), got {self.tolerance!r}")
@@ -329,9 +337,10 @@ class Gate(StoredFit):
     def _explain(self, all_falls: int, all_changed: int) -> str:
         points = f"{100 * self.tolerance:g} IoU points"
         level, sure = f"{100 * self.level:g} %", f"{100 * (1 - self.delta):g} %"
+        own = f"{REFERENCES[self.reference]} labeling"
         if not self.promised_:
             then = (
-                "the network's labeling is kept everywhere"
+                f"{own} is kept everywhere"
                 if self.on_shortfall == "network"
                 else "every choice is made, without a promise"
             )
@@ -341,8 +350,9 @@ class Gate(StoredFit):
                 f"takes {self.n_needed_}, even if none falls. So {then}."
             )
         text = (
-            f"Of {self.n_images_} labelled images {self.n_changed_} get another labeling than the "
-            f"network's, and {self.n_falls_} fall by more than {points} "
+            f"Of {self.n_images_} labelled images {self.n_changed_} get another labeling than "
+            f"{'MAP' if self.reference == 'map' else REFERENCES['network']}, and "
+            f"{self.n_falls_} fall by more than {points} "
             f"({100 * self.share_:.1f} %). With {sure} confidence at most "
             f"{100 * self.bound_:.1f} % of new images fall so; the level is {level}."
         )

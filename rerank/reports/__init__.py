@@ -10,25 +10,13 @@ from rerank.reports.figures import (
     draw_pictures,
     to_png,
 )
-from rerank.reports.page import (
-    TIMINGS,
-    Example,
-    Page,
-    Panel,
-    Section,
-    TextTable,
-    render_page,
-    render_text_tables,
-    render_timings,
-)
+from rerank.reports.page import Example, Panel, TextTable, render_text_tables
+from rerank.reports.run_page import render_run_page
 
 __all__ = [
-    "TIMINGS",
     "Evaluation",
     "Example",
-    "Page",
     "Panel",
-    "Section",
     "TextTable",
     "data_uri",
     "draw_bars",
@@ -39,9 +27,8 @@ __all__ = [
     "evaluation_rows",
     "label_picture",
     "photograph",
-    "render_page",
+    "render_run_page",
     "render_text_tables",
-    "render_timings",
     "to_csv",
     "to_png",
 ]

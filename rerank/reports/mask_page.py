@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import jinja2
-
 from rerank.reports.page import Example, Panel, TextTable
+from rerank.reports.templates import render
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,8 @@ class MaskPage:
 
 def render_mask_page(page: MaskPage) -> str:
     """The page as HTML, which needs nothing from outside."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rerank", "reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("masks.html").render(
+    return render(
+        "masks.html",
         title=page.title,
         lead=page.lead,
         facts=page.facts,

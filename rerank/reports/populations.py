@@ -23,6 +23,8 @@ RULES = {
 NETWORK_ROW = "network"
 FUSION = "fusion (MAP of all signals)"
 DENSE_CRF = "dense CRF"
+#: The rule that predictions use.
+CHOICE = RULES["svm"]
 GATED = "gated choice"
 JOINT = "corpus-level choice"
 #: Rules that are drawn beside the oracle curve; all of them would be too many lines to tell apart.
@@ -69,10 +71,21 @@ class Population:
     fixed: Mapping[str, IntersectionUnion]
     network: IntersectionUnion | None = None
 
+    def counts_of(self, rule: str) -> IntersectionUnion:
+        """Counts of a rule, a baseline or the network, arrays (n_images, n_classes)."""
+        if rule == NETWORK_ROW and self.network is not None:
+            return self.network
+        if rule in self.fixed:
+            return self.fixed[rule]
+        return chosen_counts(self.counts, self.choices[rule])
+
     @property
     def lead(self) -> str:
         """What is said before its table."""
-        return LEADS[self.name] + ("" if self.network is None else NETWORK_LEAD)
+        lead = LEADS[self.name]
+        if self.name == "cross_fitted" and "final" not in self.parts:
+            lead = "Each image is judged by models and by a ranker that never saw it."
+        return lead + ("" if self.network is None else NETWORK_LEAD)
 
 
 def evaluations(population: Population, n_bootstrap: int, random_state: int) -> list[Evaluation]:

@@ -204,6 +204,7 @@ def _unfitted(recipe: Recipe) -> tuple[Gate, ConformalSet]:
         delta=recipe.gate.delta,
         tolerance=recipe.gate.tolerance,
         statistic="margin_per_change",
+        reference="network" if recipe.unary.source == "probabilities" else "map",
     )
     return gate, ConformalSet(
         alpha=recipe.conformal_set.alpha, min_iou=recipe.conformal_set.min_iou

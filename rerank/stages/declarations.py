@@ -6,10 +6,12 @@ Nothing here imports a model, so that `rerank status` is quick.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe, Settings
+from rerank.engine.contents import Contents
 from rerank.engine.stage import Inputs, Reach, Stage
 
 #: What scores, counts and beliefs of the calibration come from.
@@ -52,8 +54,26 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         inputs=inputs,
         fits=about.fits,
         cost=about.cost,
+        contents=partial(contents_of, name),
         **more,
     )
+
+
+def contents_of(name: str, recipe: Recipe) -> Contents:
+    """What the file of a stage must hold.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+
+    Returns
+    -------
+    Contents
+    """
+    from rerank.stages.declared_contents import CONTENTS
+
+    return CONTENTS[name](recipe)
 
 
 def own(*names: str) -> tuple[tuple[str, Reach], ...]:
@@ -361,8 +381,8 @@ _DECLARATIONS = {
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=8, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=10, cost=0.5),
-    "calibration": _Declaration("the gate and its promise", _calibration, cost=0.1),
+    "ranking": _Declaration("the rankers", _ranking, version=11, cost=0.5),
+    "calibration": _Declaration("the gate and its promise", _calibration, version=2, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
         "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, version=2, cost=0.1
@@ -374,7 +394,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=9,
+        version=10,
         cost=0.1,
     ),
 }

@@ -10,14 +10,16 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset
+from rerank.datasets.problems import some_names
 from rerank.engine.folds import FINAL, Part, assign_folds
 from rerank.engine.folds import make_parts as parts_of_folds
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import write_array
+from rerank.engine.memory_store import MemoryStore
 from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import Job
 from rerank.engine.store import Store
-from rerank.errors import ConfigError
+from rerank.errors import ConfigError, DamagedArtefactError, DataError, UnreadableArtefactError
 from rerank.stages.declarations import stage
 from rerank.stages.run_data import RunData
 from rerank.types import Array, IntArray
@@ -101,22 +103,23 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
         If an image is both a training and an evaluation image.
     """
     train, n_folds, scheme = data.train, recipe.folds.n_folds, recipe.folds.scheme
-    if n_folds > len(train):
-        raise ConfigError(
-            f"folds.n_folds is {n_folds}, but {train.name}/{train.split} has {len(train)} images"
-        )
+    check_enough_for_folds(len(train), n_folds, recipe.holdout > 0)
     evaluate = data.evaluate.ids if data.evaluate is not None else ()
     # The index does not depend on the folds, so it can be made before them.
     everything = Part(FINAL, tuple(sorted({*train.ids, *evaluate})), ())
     counting = Graph(recipe, (INDEX,), (everything,), data, store)
-    run_graph(counting)
-    with store.open(counting.task("index").ref) as file:
-        rows = dict(zip(everything.image_ids, file["class_pixels"][()]))
+    rows = dict(zip(everything.image_ids, _counted(counting)))
     if scheme == "auto":
         scheme = "contiguous" if train.ordered else "stratified"
+    pixels = np.array([rows[image_id] for image_id in train.ids])
+    empty = [image_id for image_id, row in zip(train.ids, pixels) if not row.any()]
+    if empty:
+        raise DataError(
+            f"{some_names(empty)}: a mask without a labelled pixel; take such images out of the "
+            "training images, or label a part of each"
+        )
     if scheme == "sequences":
         return parts_of_folds(train.ids, _sequence_folds(train, n_folds), evaluate)
-    pixels = np.array([rows[image_id] for image_id in train.ids])
     folds = assign_folds(
         len(train),
         n_folds,
@@ -143,6 +146,52 @@ def _sequence_folds(train: Dataset, n_folds: int) -> IntArray:
         filled[fold[sequence]] += sizes[sequence]
     found_folds: IntArray = fold[sequences]
     return found_folds
+
+
+def check_enough_for_folds(n_images: int, n_folds: int, holds_out: bool) -> None:
+    """Refuse fewer training images than the folds need.
+
+    Parameters
+    ----------
+    n_images, n_folds : int
+    holds_out : bool
+        Whether settings are chosen on some of a fold's training images, and models fitted on the
+        others. There must be two at least then.
+
+    Raises
+    ------
+    ConfigError
+        If there are too few; the message says how many are needed.
+
+    Examples
+    --------
+    >>> check_enough_for_folds(4, 2, True)
+    >>> check_enough_for_folds(3, 2, True)
+    Traceback (most recent call last):
+    rerank.errors.ConfigError: 2 folds need at least 4 training images, and there are 3; ...
+    """
+    # The largest fold leaves the fewest images to the models.
+    least = next(n for n in range(n_folds, n_folds + 3) if n - -(-n // n_folds) > holds_out)
+    if n_images < least:
+        few = f"; set folds.n_folds to {n_images} or less" if 2 < n_images < n_folds else ""
+        raise ConfigError(
+            f"{n_folds} folds need at least {least} training images, and there are {n_images}"
+            f"{few or '; label more images'}"
+        )
+
+
+def _counted(graph: Graph) -> IntArray:
+    """The pixels of each class in each image, computed and stored where they are not there."""
+    task = graph.task("index")
+    if graph.store.state(task.ref) == "missing":
+        run_graph(graph)
+    try:
+        with graph.store.open(task.ref, task.part.image_ids, task.contents(graph.recipe)) as file:
+            found: IntArray = file["class_pixels"][()]
+            return found
+    except (DamagedArtefactError, UnreadableArtefactError):
+        # `verify` says what is wrong with it, and a run mends it; both need the folds.
+        return _counted(Graph(graph.recipe, graph.stages, graph.parts, graph.data, MemoryStore()))
 
 
 def run(job: Job, file: h5py.File) -> None:

@@ -1,56 +1,43 @@
-"""The report: tables, plots and the HTML page, made from finished artefacts alone."""
+"""The report: tables, plots, and what its page shows, made from finished artefacts alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 
-from rerank.config import Recipe, dump_recipe
+from rerank.config import dump_recipe
 from rerank.engine.hdf5 import read_strings, write_array
-from rerank.engine.stage import Job, read_image
-from rerank.engine.store import software_versions
-from rerank.evidence.grid_cells import enlarge
-from rerank.metrics import IntersectionUnion, OracleCurve, image_iou
-from rerank.reports import (
-    Example,
-    Page,
-    Panel,
-    Section,
-    analyses,
-    data_uri,
-    draw_class_iou,
-    evaluation_rows,
-    label_picture,
-    photograph,
-    render_page,
-    to_csv,
-    to_png,
-)
+from rerank.engine.manifest import software_versions
+from rerank.engine.stage import Job
+from rerank.metrics import IntersectionUnion, OracleCurve
+from rerank.reports import Evaluation, analyses, draw_class_iou, evaluation_rows, to_csv, to_png
 from rerank.reports.analyses import AblationRow, in_points
+from rerank.reports.image_record import gallery_record, thumbnail, view_record
 from rerank.reports.populations import (
+    CHOICE,
     DENSE_CRF,
     FUSION,
     GATED,
     JOINT,
     NETWORK_ROW,
     RULES,
-    TITLES,
     Population,
     evaluations,
 )
+from rerank.reports.run_numbers import ablation_record, gate_record, population_record
+from rerank.reports.run_page import NUMBERS, THUMBNAIL, VIEW
+from rerank.reports.tallies import Tally
+from rerank.reports.templates import to_json
 from rerank.stages.calibration import Calibration
 from rerank.stages.dense_crf import read_dense_crf
 from rerank.stages.generators import MEASURES
 from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read_counts
-from rerank.stages.proposals import NETWORK
+from rerank.stages.page_facts import run_facts
+from rerank.stages.page_images import page_images
 from rerank.stages.ranking import load_scores
-from rerank.stages.segnet import read_map
-from rerank.superpixels import to_pixels
-from rerank.types import Array, FloatArray
-
-PANEL_WIDTH, THUMB_WIDTH = 320, 110
 
 
 def load_population(job: Job, name: str) -> Population:
@@ -134,12 +121,10 @@ def generator_files(job: Job) -> dict[str, bytes]:
     return {"generators.csv": analyses.generator_csv(names, MEASURES, tables, network).encode()}
 
 
-def ablation_files(job: Job) -> dict[str, bytes]:
-    """The ablation: `ablation.csv` and `ablation.png`; empty where the recipe leaves it out."""
-    parts = population_parts(job, _populations(job)[0])
-    counts = read_counts(job, parts)
+def read_ablation(job: Job) -> list[AblationRow]:
+    """The ranker's choices by its groups of columns; empty where the recipe leaves them out."""
     with job.open("ablation") as file:
-        rows = [
+        return [
             AblationRow(
                 read_strings(group["groups"]),
                 group["choice"][()],
@@ -149,80 +134,39 @@ def ablation_files(job: Job) -> dict[str, bytes]:
             for key, group in file.items()
             if key != "header"
         ]
-    report = job.recipe.report
+
+
+def ablation_files(job: Job) -> dict[str, bytes]:
+    """The ablation: `ablation.csv` and `ablation.png`; empty where the recipe leaves it out."""
+    parts = population_parts(job, _populations(job)[0])
     return analyses.ablation_files(
-        counts, rows, report.n_bootstrap, job.recipe.random_state, read_network(job, parts)
+        read_counts(job, parts),
+        read_ablation(job),
+        job.recipe.report.n_bootstrap,
+        job.recipe.random_state,
+        read_network(job, parts),
     )
 
 
-def report_files(job: Job) -> dict[str, bytes]:
-    """All files of the report, `report.html` among them."""
-    files = {**oracle_files(job), **generator_files(job), **ablation_files(job)}
-    sections = []
-    populations = [load_population(job, name) for name in _populations(job)]
-    for population in populations:
-        found = evaluations(population, job.recipe.report.n_bootstrap, job.recipe.random_state)
-        first = "unary alone" if population.network is None else NETWORK_ROW
-        rules = [
-            e for e in found if e.name in (first, "MAP", "ranking SVM", "oracle of each image")
-        ]
-        files[f"rules_{population.name}.csv"] = to_csv(
+def _tables(job: Job, population: Population, found: Sequence[Evaluation]) -> dict[str, bytes]:
+    names = job.data.train.class_names
+    first = "unary alone" if population.network is None else NETWORK_ROW
+    drawn = {
+        e.name: e.per_class
+        for e in found
+        if e.name in (first, "MAP", CHOICE, "oracle of each image")
+    }
+    classes = [
+        {"class": name, **{e.name: in_points(e.per_class[k]) for e in found}}
+        for k, name in enumerate(names)
+    ]
+    return {
+        f"rules_{population.name}.csv": to_csv(
             evaluation_rows({e.name: e for e in found})
-        ).encode()
-        files[f"classes_{population.name}.csv"] = to_csv(
-            [
-                {"class": name, **{e.name: in_points(e.per_class[k]) for e in found}}
-                for k, name in enumerate(job.data.train.class_names)
-            ]
-        ).encode()
-        classes_png = to_png(
-            draw_class_iou(job.data.train.class_names, {e.name: e.per_class for e in rules})
-        )
-        files[f"classes_{population.name}.png"] = classes_png
-        figures = [
-            Panel(
-                "Oracle accuracy against the number of proposals, with each rule as a line.",
-                data_uri(files[f"oracle_{population.name}.png"]),
-            ),
-            Panel("IoU of each class.", data_uri(classes_png)),
-        ]
-        sections.append(
-            Section(
-                f"{TITLES[population.name]} ({len(population.counts.unions)})",
-                population.lead,
-                found,
-                figures,
-                job.data.train.class_names,
-                found,
-            )
-        )
-    if "ablation.png" in files:
-        sections.append(
-            Section(
-                "Feature ablation",
-                "The ranking SVM on every subset of its groups of features, as in "
-                "section 5 of Cogswell et al. 2014; intervals are bootstrapped over images.",
-                (),
-                [Panel("Corpus mIoU of each subset.", data_uri(files["ablation.png"]))],
-            )
-        )
-    page = Page(
-        f"rerank: {job.recipe.name}",
-        "Stage 1 draws diverse labelings of each image from a CRF over superpixels; stage 2 scores "
-        "them and picks one. IoU is given in points and counted over all images of a section, "
-        "void left out.",
-        _facts(job),
-        [
-            (name, "rgb({}, {}, {})".format(*job.data.train.palette[k]))
-            for k, name in enumerate(job.data.train.class_names)
-        ],
-        sections,
-        _examples(job, populations[0]),
-        dump_recipe(job.recipe),
-        software_versions(),
-    )
-    files["report.html"] = render_page(page).encode()
-    return files
+        ).encode(),
+        f"classes_{population.name}.csv": to_csv(classes).encode(),
+        f"classes_{population.name}.png": to_png(draw_class_iou(names, drawn)),
+    }
 
 
 def _populations(job: Job) -> list[str]:
@@ -252,165 +196,80 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
     }
 
 
-def _features(kind: str) -> str:
-    return ("appearance and deep" if kind == "both" else kind) + " features"
+def run(job: Job, file: h5py.File) -> None:
+    """Write the report's files as bytes (`files`), and of each image a picture and a view
+    (`images`)."""
+    with job.open("calibration") as calibration:
+        promises = Calibration.load(calibration["model"], job.recipe)
+    group, images = file.create_group("files"), file.create_group("images")
+    tallies: dict[str, Tally] = {}
+    gallery: list[dict[str, Any]] = []
+    parts = population_parts(job, "cross_fitted")
+    for part in parts:
+        tallies[part] = Tally.empty(job.data.n_classes)
+        for shown in page_images(job, part, promises, tallies[part]):
+            own = images.create_group(f"{len(gallery):06d}")
+            _write(own, THUMBNAIL, thumbnail(shown.seen, shown.chosen, shown.palette))
+            _write(own, VIEW, to_json(view_record(shown.seen)))
+            gallery.append(gallery_record(shown.seen, shown.chosen))
+    files = {}
+    populations = []
+    for name in _populations(job):
+        population = load_population(job, name)
+        found = evaluations(population, job.recipe.report.n_bootstrap, job.recipe.random_state)
+        files.update(_tables(job, population, found))
+        tally = Tally.empty(job.data.n_classes)
+        for part in population.parts:
+            tally.merge(tallies[part])
+        with job.open("ranking") as ranking:
+            scores = [load_scores(ranking, part)["svm"] for part in population.parts]
+        record = population_record(
+            population, found, _read_curve(job, name), np.concatenate(scores), tally
+        )
+        # The evaluation images are the last of all.
+        first = len(gallery) - record["n_images"]
+        populations.append({**record, "first": first})
+    files.update({**oracle_files(job), **generator_files(job), **ablation_files(job)})
+    files[NUMBERS] = to_json(_numbers(job, promises, populations, gallery))
+    for name, content in files.items():
+        _write(group, name, content)
 
 
-def _dense_network(recipe: Recipe) -> str:
-    return (
-        f"a dense network on {recipe.backbone.architecture}"
-        + (", trained as a whole" if recipe.dense_network.train_backbone else "")
-        + (" with a CRF layer" if recipe.dense_network.crf_layer else "")
-    )
-
-
-def _facts(job: Job) -> dict[str, str]:
-    recipe = job.recipe
-    unaries = {
-        "classifier": _features(recipe.unary.features),
-        "dense_network": _dense_network(recipe),
-        "probabilities": "the network's maps",
-    }[recipe.unary.source]
-    own_maps = recipe.unary.source == "probabilities"
-    split = ", split along the borders of the network's labels" if own_maps else ""
-    if recipe.unary.dense_crf:
-        unaries += ", refined by the dense CRF"
-    drawn_by = {
-        "pool": "from a pool of all generators",
-        "mixed": "by DivMBest and as samples of the CRF",
-        "div_mbest": "by DivMBest",
-    }[recipe.proposals.generator]
-    auxiliary = ""
-    if recipe.auxiliary.features is not None:
-        auxiliary = f"an auxiliary classifier on {_features(recipe.auxiliary.features)}"
-        if recipe.auxiliary.scales is not None:
-            auxiliary += f" at scales {', '.join(f'{s:g}' for s in recipe.auxiliary.scales)}"
-        auxiliary += "; "
-    if recipe.auxiliary.dense_network:
-        auxiliary += f"{_dense_network(recipe)}; "
-    if recipe.auxiliary.probabilities:
-        auxiliary += f"maps of further networks ({len(recipe.auxiliary.probabilities)}); "
-    grid = recipe.segnet.grid
-    segnet = f"SegNet on {recipe.backbone.architecture}, {grid}x{grid} grid; "
-    if not recipe.segnet.enabled:
-        segnet = ""
-    n_segments = recipe.superpixels.n_segments
-    superpixels = "superpixels" if n_segments is None else f"about {n_segments} superpixels"
-    with job.open("calibration") as file:
-        promises = Calibration.load(file["model"], recipe)
-    evaluate_images = 0 if job.data.evaluate is None else len(job.data.evaluate)
+def _numbers(
+    job: Job,
+    promises: Calibration,
+    populations: Sequence[dict[str, Any]],
+    gallery: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    train, report = job.data.train, job.recipe.report
+    counts = read_counts(job, population_parts(job, populations[0]["name"]))
+    own_maps = job.recipe.unary.source == "probabilities"
+    network = read_network(job, population_parts(job, populations[0]["name"]))
+    baseline = IntersectionUnion(counts.intersections[:, 0], counts.unions[:, 0])
     return {
-        "Data set": f"{recipe.dataset.name}, {len(job.data.train)} training and {evaluate_images} "
-        f"evaluation images, {job.data.train.n_classes} classes",
-        "Stage 1": f"{superpixels}{split}; unaries from {unaries}; "
-        f"{recipe.proposals.n_proposals} proposals {drawn_by}",
-        "Stage 2": f"{segnet}{auxiliary}ranking SVM on {', '.join(recipe.ranking.groups)}",
-        "Folds": f"{recipe.folds.n_folds}",
-        "Gate": promises.gate.explanation_,
-        "Sets of proposals": promises.sets.explanation_,
+        "name": job.recipe.name,
+        "reference": "the network" if own_maps else "MAP",
+        "classes": list(train.class_names),
+        "palette": np.asarray(train.palette)[: train.n_classes].tolist(),
+        "void": train.ignore_index,
+        "n_proposals": job.recipe.proposals.n_proposals,
+        "choice": GATED if job.recipe.gate.enabled else CHOICE,
+        "n_worst": report.n_examples,
+        "facts": run_facts(job, promises),
+        "gate": gate_record(promises.gate, job.recipe.gate.enabled),
+        "populations": populations,
+        "ablation": ablation_record(
+            read_ablation(job),
+            counts,
+            baseline if network is None else network,
+            report.n_bootstrap,
+            job.recipe.random_state,
+        ),
+        "images": gallery,
+        "recipe": dump_recipe(job.recipe),
+        "versions": software_versions(),
     }
 
 
-def _examples(job: Job, population: Population) -> dict[str, list[Example]]:
-    ious = image_iou(population.counts)
-    chosen = population.choices[RULES["svm"]]
-    rows = np.arange(len(chosen))
-    network = population.network
-    before = ious[:, 0] if network is None else image_iou(network)
-    baseline = "MAP" if network is None else "the network"
-    gain = np.nan_to_num(ious[rows, chosen] - before)
-    count = min(job.recipe.report.n_examples, len(rows))
-    sample = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))
-    order = np.argsort(-gain, kind="stable")
-    half = max(1, count // 2)
-    best = [i for i in order[:half] if gain[i] > 0]
-    worst = [i for i in order[::-1][:half] if gain[i] < 0]
-    found = {"A sample of images": [_example(job, population, ious, i) for i in sample]}
-    if best:
-        found[f"Choices that gained most over {baseline}"] = [
-            _example(job, population, ious, i) for i in best
-        ]
-    if worst:
-        found[f"Choices that lost most against {baseline}"] = [
-            _example(job, population, ious, i) for i in worst
-        ]
-    return found
-
-
-def _example(job: Job, population: Population, ious: FloatArray, row: int) -> Example:
-    part, index = _locate(job, population.parts, row)
-    image_id = job.ids(part)[index]
-    dataset = job.data.train if image_id in job.data.train.ids else job.data.evaluate
-    assert dataset is not None
-    sample = dataset[image_id]
-    with job.open("superpixels", part) as file:
-        superpixels = read_image(file, index, ("superpixels",))["superpixels"]
-    with job.open("proposals", part) as file:
-        proposals = read_image(file, index)
-    labelings = proposals["labelings"]
-    with job.open("segnet", part) as file:
-        coarse = read_map(file, index)
-    with job.open("ranking") as file:
-        scores = load_scores(file, part)["svm"][index]
-    chosen = int(population.choices[RULES["svm"]][row])
-    best = int(population.choices["oracle of each image"][row])
-
-    def drawn(labels: Array, width: int = PANEL_WIDTH) -> str:
-        return data_uri(label_picture(labels, dataset.palette, width))
-
-    def labeling(m: int, width: int = PANEL_WIDTH) -> str:
-        return drawn(to_pixels(labelings[m], superpixels), width)
-
-    def note(m: int) -> str:
-        return f"IoU {100 * ious[row, m]:.1f}"
-
-    panels = [
-        Panel("image", data_uri(photograph(sample.image, PANEL_WIDTH))),
-        Panel("ground truth", drawn(sample.labels)),
-        Panel("MAP", labeling(0), note(0)),
-        Panel(f"chosen (proposal {chosen})", labeling(chosen), note(chosen), "chosen"),
-        Panel(f"oracle (proposal {best})", labeling(best), note(best), "oracle"),
-    ]
-    if coarse is not None:
-        coarse_labels = enlarge(coarse.argmax(axis=-1), sample.labels.shape)
-        panels.insert(3, Panel("coarse SegNet", drawn(coarse_labels)))
-    summary = (
-        f"MAP {100 * ious[row, 0]:.1f}, chosen {100 * ious[row, chosen]:.1f}, "
-        f"oracle {100 * ious[row, best]:.1f} (mean IoU of this image)"
-    )
-    if NETWORK in proposals["generators"]:
-        own = list(proposals["generators"]).index(NETWORK)
-        panels.insert(2, Panel(NETWORK_ROW, labeling(own), note(own)))
-        summary = f"{NETWORK_ROW} {100 * ious[row, own]:.1f}, {summary}"
-    thumbs = [
-        Panel(
-            f"{m}: {scores[m]:.2f}",
-            labeling(m, THUMB_WIDTH),
-            f"{note(m)}, {proposals['generators'][m].replace('_', ' ')}",
-            _mark(m, chosen, best),
-        )
-        for m in range(len(labelings))
-    ]
-    return Example(image_id, summary, panels, thumbs)
-
-
-def _mark(m: int, chosen: int, best: int) -> str:
-    if m == chosen:
-        return "both" if m == best else "chosen"
-    return "oracle" if m == best else ""
-
-
-def _locate(job: Job, parts: Sequence[str], row: int) -> tuple[str, int]:
-    for part in parts:
-        count = len(job.ids(part))
-        if row < count:
-            return part, row
-        row -= count
-    raise IndexError(row)
-
-
-def run(job: Job, file: h5py.File) -> None:
-    """Write the report's files as bytes, in the group `files`."""
-    group = file.create_group("files")
-    for name, content in report_files(job).items():
-        write_array(group, name, np.frombuffer(content, dtype=np.uint8))
+def _write(group: h5py.Group, name: str, content: bytes) -> None:
+    write_array(group, name, np.frombuffer(content, dtype=np.uint8))

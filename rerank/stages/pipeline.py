@@ -55,8 +55,8 @@ STAGES = (
     stage("ablation", every("features", "quality", "proposals"), split=False),
     stage(
         "pages",
-        every("superpixels", "proposals", "quality", "segnet", "upsampling", "ranking", "oracle")
-        + every("calibration", "dense_crf", "generators", "ablation"),
+        every("superpixels", "unaries", "proposals", "quality", "features", "upsampling")
+        + every("ranking", "calibration", "oracle", "dense_crf", "generators", "ablation"),
         reads=("images",),
         split=False,
     ),

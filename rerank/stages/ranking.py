@@ -12,11 +12,12 @@ import h5py
 import numpy as np
 
 from rerank.engine.folds import FINAL
-from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
+from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays
 from rerank.engine.stage import Job, read_image
-from rerank.features import FeatureTable
+from rerank.features import FeatureTable, family_scores
 from rerank.metrics import IntersectionUnion
 from rerank.ranking import StructuredRankSVM
+from rerank.ranking.bounded_ranker import BoundedRanker
 from rerank.ranking.ranking_table import RankingTable, join, proposal_quality
 from rerank.tuning.ranker_choice import (
     bayes_risk_scores,
@@ -26,7 +27,7 @@ from rerank.tuning.ranker_choice import (
     ranker_scores,
     rule_scores,
 )
-from rerank.types import Array
+from rerank.types import Array, FloatArray
 
 
 def load_part(job: Job, part: str) -> RankingTable:
@@ -83,7 +84,8 @@ def load_parts(job: Job) -> tuple[list[RankingTable], RankingTable | None]:
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the `scores` of every rule for every part, and the final ranking SVM."""
+    """Write the `scores` of every rule for every part, and the ranking SVM of each fold (`models`)
+    and of all folds (`model`)."""
     recipe, groups = job.recipe, job.recipe.ranking.groups
     folds, final = load_parts(job)
     judged = folds if final is None else [*folds, final]
@@ -98,7 +100,10 @@ def run(job: Job, file: h5py.File) -> None:
         scores = {name: rule_scores(train, part, name, recipe) for name in part.kl}
         scores["mbr"] = bayes_risk_scores(train, part, recipe)
         for kind, ranker in rankers.items():
-            scores[kind] = ranker_scores(fit_ranker(train, groups, ranker, recipe), part, groups)
+            fitted = fit_ranker(train, groups, ranker, recipe)
+            scores[kind] = ranker_scores(fitted, part, groups)
+            if kind == "svm" and part is not final:
+                write_arrays(file.create_group(f"models/{part.name}"), _weights(fitted))
         write_arrays(file.create_group(f"scores/{part.name}"), scores)
     fitted = fit_ranker(join(folds), groups, rankers["svm"], recipe)
     model = fitted.ranker
@@ -106,14 +111,45 @@ def run(job: Job, file: h5py.File) -> None:
     write_arrays(
         file.create_group("model"),
         {
-            "coef": model.coef_,
-            "lowest": fitted.lowest,
-            "highest": fitted.highest,
+            **_weights(fitted),
             "columns": folds[0].table.select(groups=groups).columns,
             "primal_objective": model.primal_objective_,
             "duality_gap": model.duality_gap_,
         },
     )
+
+
+def _weights(fitted: BoundedRanker) -> dict[str, FloatArray]:
+    """A weight per column, and the range in which columns count."""
+    model = fitted.ranker
+    assert isinstance(model, StructuredRankSVM)
+    return {"coef": model.coef_, "lowest": fitted.lowest, "highest": fitted.highest}
+
+
+def load_family_scores(file: h5py.File, table: RankingTable) -> dict[str, FloatArray]:
+    """What each family of columns adds to the ranking SVM's scores of a part.
+
+    Parameters
+    ----------
+    file : HDF5 file
+        Of the stage `ranking`.
+    table : RankingTable
+        Of `load_part`.
+
+    Returns
+    -------
+    mapping of family to (n_images, n_proposals) float array
+        They sum to the scores `svm` of the part.
+    """
+    # A fold is judged by the ranker of the other folds, `final` by that of all.
+    name = f"models/{table.name}"
+    model = file[name if name in file else "model"]
+    columns = read_strings(file["model"]["columns"])
+    values = table.table.select(columns=columns).values
+    clipped = np.clip(values, model["lowest"][()], model["highest"][()])
+    shape = table.counts.unions.shape[:2]
+    found = family_scores(columns, clipped, model["coef"][()])
+    return {family: scores.reshape(shape) for family, scores in found.items()}
 
 
 def load_scores(file: h5py.File, part: str) -> dict[str, Array]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rerank.applications.prediction_files import predict_files
+from rerank.applications.prediction_files import PredictionMaps, predict_files
 from rerank.datasets import open_dataset
-from rerank.errors import DataError
+from rerank.errors import ConfigError, DataError
 
 
 def test_files(finished: Path, tmp_path: Path) -> None:
@@ -45,9 +45,34 @@ def test_bad_files(finished: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DataError, match="broken.png"):
         predict_files(finished, [broken], tmp_path / "out", quiet=True)
-    with pytest.raises(DataError, match="absent.png"):
+    with pytest.raises(DataError, match="absent.png: no such image, and no such folder"):
         predict_files(finished, [tmp_path / "absent.png"], tmp_path / "out", quiet=True)
+    (tmp_path / "x").mkdir()
+    for folder in (tmp_path, tmp_path / "x"):
+        (folder / "a.png").touch()
     with pytest.raises(DataError, match="two images are called a"):
         predict_files(
             finished, [tmp_path / "x" / "a.png", tmp_path / "a.png"], tmp_path / "out", quiet=True
         )
+    (tmp_path / "x" / "a.jpg").touch()
+    with pytest.raises(DataError, match="a.jpg.*keep one of them|a.png.*keep one of them"):
+        predict_files(finished, [tmp_path / "x"], tmp_path / "out", quiet=True)
+    with pytest.raises(ConfigError, match="--auxiliary goes with --probabilities"):
+        maps = PredictionMaps(None, (tmp_path,))
+        predict_files(finished, [tmp_path / "a.png"], tmp_path / "out", maps, quiet=True)
+
+
+def test_a_folder_by_two_processes_gives_the_same_files(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, sample in enumerate(open_dataset("scenes", None, "test", n_images=3, size=(32, 40))):
+        Image.fromarray(sample.image).save(folder / f"{'cab'[index]}.png")
+    (folder / "notes.txt").touch()
+    found = []
+    for given, jobs in (([folder / "b.png", folder / "c.png", folder / "a.png"], 1), ([folder], 2)):
+        out = tmp_path / f"out{jobs}"
+        written = predict_files(finished, given, out, quiet=True, jobs=jobs)
+        assert len(written) == 3
+        found.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*.png")})
+    assert [path.name[0] for path in written] == ["a", "b", "c"]
+    assert found[0] == found[1]

@@ -16,10 +16,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pydantic import BaseModel
 
@@ -28,8 +30,10 @@ from rerank.applications.mask_ranking import MaskRanking
 from rerank.cli.main import main
 from rerank.config import ProposeSettings
 from rerank.datasets import open_dataset
+from rerank.engine.manifest import ArtefactRef, Header
 from rerank.engine.progress import Progress
 from rerank.engine.scheduler import Execution
+from rerank.engine.store import Store
 from rerank.errors import DataError
 from rerank.experiments import Scope
 
@@ -54,6 +58,7 @@ ACTS: dict[str, dict[str, str]] = {
     "maps": {
         **dict.fromkeys(("--network", "--images", "--out", "--quiet", "--jobs"), "test_it_arrives"),
         "--format": "test_it_arrives",
+        "--json": "test_commands_print_json",
         **dict.fromkeys(
             ("--size", "--scale", "--mean", "--std", "--channels", "--output", "--fit"),
             "test_settings_of_maps_act",
@@ -69,7 +74,7 @@ ACTS: dict[str, dict[str, str]] = {
     },
     "fit": {
         **dict.fromkeys(("--probabilities", "--images", "--labels", "--auxiliary"), "test_fit"),
-        **dict.fromkeys(("--folds", "--weights", "--seed", "--json"), "test_fit"),
+        **dict.fromkeys(("--folds", "--weights", "--seed", "--json", "--ordered"), "test_fit"),
         **dict.fromkeys(("--out", "--classes", "--set", "--jobs", "--quiet"), "test_fit"),
     },
     "predict": {
@@ -79,17 +84,16 @@ ACTS: dict[str, dict[str, str]] = {
         "--model": "test_predict_takes_models_and_maps",
         "--probabilities": "test_predict_takes_models_and_maps",
         "--auxiliary": "test_predict_takes_models_and_maps",
-        "--joint": "test_it_arrives",
-        "--quiet": "test_it_arrives",
+        **dict.fromkeys(("--joint", "--jobs", "--quiet"), "test_it_arrives"),
+        "--json": "test_commands_print_json",
     },
     "dense-crf": {
         "--probabilities": "test_dense_crf_reads_its_folders",
         "--images": "test_dense_crf_reads_its_folders",
         "--out": "test_dense_crf_reads_its_folders",
         **dict.fromkeys(DENSE_CRF, "test_settings_of_the_dense_crf_act"),
-        "--maps": "test_it_arrives",
-        "--jobs": "test_it_arrives",
-        "--quiet": "test_it_arrives",
+        **dict.fromkeys(("--maps", "--jobs", "--quiet"), "test_it_arrives"),
+        "--json": "test_commands_print_json",
     },
     "evaluate": {
         **dict.fromkeys(
@@ -106,37 +110,56 @@ ACTS: dict[str, dict[str, str]] = {
         "--jobs": "test_it_arrives",
         **dict.fromkeys(("--json", "--quiet"), "test_rank_prints"),
     },
-    "demo": dict.fromkeys(("--out", *EXECUTION), "test_it_arrives"),
+    "demo": {
+        **dict.fromkeys(("--out", *EXECUTION), "test_it_arrives"),
+        "--json": "test_commands_print_json",
+    },
     "run": {
         **dict.fromkeys(("recipe", "--data-root", "--work", "--fold", "--set"), "test_it_arrives"),
         **dict.fromkeys(EXECUTION, "test_it_arrives"),
+        "--json": "test_commands_print_json",
     },
-    "status": {"--work": "test_status", "--all": "test_status"},
+    "status": dict.fromkeys(("recipe", "--work", "--all", "--json"), "test_status"),
     "verify": {
         "--work": "test_verify",
         "--repair": "test_verify",
+        "--json": "test_verify",
         **dict.fromkeys(EXECUTION, "test_it_arrives"),
     },
-    "gc": {"--work": "test_gc"},
+    "gc": dict.fromkeys(("--work", "--dry-run", "--json"), "test_gc"),
     **{
-        name: {"--work": "test_analyses", "--out": "test_analyses"}
+        name: dict.fromkeys(("--work", "--out", "--json"), "test_analyses")
         | dict.fromkeys(EXECUTION, "test_it_arrives")
-        for name in ("oracle", "ablate", "report")
+        for name in ("oracle", "ablate")
     },
-    "draw": dict.fromkeys(("--work", "image", "--out"), "test_draw"),
-    "data prepare": dict.fromkeys(("name", "--root", "--archive", "--download"), "test_it_arrives"),
-    "data check": dict.fromkeys(("name", "--root"), "test_data_check"),
+    "report": {
+        **dict.fromkeys(("--work", "--out", "--json"), "test_analyses"),
+        "--compare": "test_report_takes_runs_to_compare",
+        "--single-file": "test_report_takes_runs_to_compare",
+        **dict.fromkeys(EXECUTION, "test_it_arrives"),
+    },
+    "export": dict.fromkeys(
+        ("--work", "--out", "--rule", "--images", "--kinds", "--json", "--quiet"), "test_export"
+    ),
+    "draw": dict.fromkeys(("--work", "image", "--out", "--json"), "test_draw"),
+    "data list": {"--json": "test_data_list"},
+    "data prepare": {
+        **dict.fromkeys(("name", "--root", "--archive", "--download"), "test_it_arrives"),
+        "--json": "test_commands_print_json",
+    },
+    "data check": dict.fromkeys(("name", "--root", "--json"), "test_data_check"),
+    "reproduce": {
+        **dict.fromkeys(("table", "--data-root", "--work", "--seeds"), "test_it_arrives"),
+        **dict.fromkeys(("--full", "--device", "--jobs", "--quiet"), "test_it_arrives"),
+        **dict.fromkeys(("--dataset", "--set"), "test_it_arrives"),
+        "--json": "test_commands_print_json",
+    },
     "weights list": {"--json": "test_weights_are_listed"},
     "weights get": dict.fromkeys(
         ("name", "--out", "--url", "--sha256", "--json", "--quiet"), "test_weights_are_fetched"
     ),
-    "reproduce": dict.fromkeys(
-        (
-            *("table", "--data-root", "--work", "--seeds", "--full", "--device", "--jobs"),
-            *("--quiet", "--set", "--dataset"),
-        ),
-        "test_it_arrives",
-    ),
+    "doctor": dict.fromkeys(("--data-root", "--json"), "test_doctor"),
+    "completion": {"shell": "test_completion"},
     "plot": {
         "name": "test_plots_are_different",
         "--out": "test_plots_are_different",
@@ -144,6 +167,7 @@ ACTS: dict[str, dict[str, str]] = {
         "--seed": "test_plots_are_different",
         "--work": "test_it_arrives",
         "--data-root": "test_it_arrives",
+        "--json": "test_commands_print_json",
     },
 }
 
@@ -175,7 +199,11 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
     (
         ["predict", "--work", "w", "--out", "o", "a.png"],
         "rerank.applications.prediction_files:predict_files",
-        {"--joint": (["--joint"], "joint", True), "--quiet": (["--quiet"], "quiet", True)},
+        {
+            "--joint": (["--joint"], "joint", True),
+            "--jobs": (["--jobs", "3"], "jobs", 3),
+            "--quiet": (["--quiet"], "quiet", True),
+        },
     ),
     (
         ["dense-crf", "--probabilities", "p", "--images", "i", "--out", "o"],
@@ -277,13 +305,17 @@ EXECUTED = {
     "verify": (["verify", "--work", "w", "--repair"], "rerank.applications.upkeep:repair"),
     **{
         name: ([name, "--work", "w"], "rerank.applications.reports:write_analysis")
-        for name in ("oracle", "ablate", "report")
+        for name in ("oracle", "ablate")
     },
+    "report": (["report", "--work", "w"], "rerank.applications.reports:write_report"),
 }
 EXECUTION_VALUES: dict[str, tuple[list[str], Execution]] = {
     "--jobs": (["--jobs", "3"], Execution(jobs=3)),
     "--backend": (["--backend", "threading"], Execution(backend="threading")),
-    "--scheduler": (["--scheduler", "tcp://h:1"], Execution(scheduler="tcp://h:1")),
+    "--scheduler": (
+        ["--backend", "dask", "--scheduler", "tcp://h:1"],
+        Execution(backend="dask", scheduler="tcp://h:1"),
+    ),
     "--quiet": (["--quiet"], Execution(quiet=True)),
 }
 
@@ -302,7 +334,7 @@ def options(
     if below:
         for name, child in below.items():
             yield from options(child, f"{command} {name}".strip())
-    if command and not (below and names == ["--debug"]):
+    if command and not (below and set(names) <= {"--debug"}):
         yield command, parser, names
 
 
@@ -367,8 +399,7 @@ def picture(own: Path) -> Path:
 
 def test_every_option_has_its_line() -> None:
     assert {c: sorted(set(names) - {"--debug"}) for c, names in COMMANDS.items()} == {
-        **{c: sorted(acts) for c, acts in ACTS.items()},
-        "data list": [],
+        c: sorted(acts) for c, acts in ACTS.items()
     }
     for test in {test for acts in ACTS.values() for test in acts.values()}:
         assert callable(globals()[test]), test
@@ -444,13 +475,15 @@ def test_debug_adds_the_traceback(
         "rank": "--masks m --images i --out o",
         "run": "scenes",
         "draw": "--work w --out o",
+        "export": "--work w --out o",
         "data prepare": "camvid",
         "data check": "camvid",
         "weights get": "alexnet --out o",
         "reproduce": "zhao-table1",
         "plot": "flips --out x.png",
+        "completion": "bash",
     }
-    usual = "" if command in ("demo", "data list", "weights list") else "--work w"
+    usual = "" if command in ("demo", "data list", "weights list", "doctor") else "--work w"
     arguments = f"{command} {needed.get(command, usual)}".split()
     assert main([*arguments, "--debug"] if debug else arguments) == 1
     errors = capsys.readouterr().err
@@ -476,14 +509,15 @@ FIT = ["fit", "--probabilities", "p", "--images", "i", "--labels", "l", "--out",
 @pytest.mark.parametrize(
     "given, name, value",
     [
-        (["--probabilities", "x"], "folders", (Path("x"), Path("i"), Path("l"), ())),
-        (["--images", "x"], "folders", (Path("p"), Path("x"), Path("l"), ())),
-        (["--labels", "x"], "folders", (Path("p"), Path("i"), Path("x"), ())),
+        (["--probabilities", "x"], "folders", (Path("x"), Path("i"), Path("l"), (), False)),
+        (["--images", "x"], "folders", (Path("p"), Path("x"), Path("l"), (), False)),
+        (["--labels", "x"], "folders", (Path("p"), Path("i"), Path("x"), (), False)),
         (
             ["--auxiliary", "x", "--auxiliary", "y"],
             "folders",
-            (Path("p"), Path("i"), Path("l"), (Path("x"), Path("y"))),
+            (Path("p"), Path("i"), Path("l"), (Path("x"), Path("y")), False),
         ),
+        (["--ordered"], "folders", (Path("p"), Path("i"), Path("l"), (), True)),
         (["--out", "x"], "out", Path("x")),
         (["--classes", "4"], "classes", "4"),
         (["--folds", "3"], "overrides", ["folds.n_folds=3"]),
@@ -716,12 +750,104 @@ def test_verify_alone_runs_nothing(
     assert f"{option[0]} goes with --repair" in capsys.readouterr().err
 
 
-def test_status(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status(
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert main(["status", "--work", str(finished)]) == 0
     short = capsys.readouterr().out
     assert main(["status", "--work", str(finished), "--all"]) == 0
     assert "fold-01" in capsys.readouterr().out and "fold-01" not in short
+    assert main(["status", "--work", str(finished), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["finished"] and {"fold-01", "final"} < {a["part"] for a in found["artefacts"]}
     assert main(["status", "--work", str(tmp_path)]) == 1
+    # As `rerank run` leaves it: work/NAME, which the name finds, and no name where it is alone.
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 2
+    assert "no run below work/" in capsys.readouterr().err
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine").symlink_to(finished)
+    for given in (["mine"], ["--work", "mine"], []):
+        assert main(["status", *given]) == 0
+        assert "work/mine: " in capsys.readouterr().out
+    assert main(["status", "mine", "--work", "mine"]) == 2
+    (tmp_path / "demo").symlink_to(finished)
+    capsys.readouterr()
+    assert main(["status"]) == 2
+    assert "There are demo, work/mine: name one" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_commands_print_json(
+    finished: Path,
+    own: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = tmp_path / "n.pt"
+    torch.jit.trace(torch.nn.Conv2d(3, 2, 1).eval(), torch.zeros(1, 3, 8, 8)).save(str(network))
+    out, images, maps = str(tmp_path / "out"), str(own / "images"), str(own / "maps")
+    graph = SimpleNamespace(store=SimpleNamespace(root=tmp_path))
+    monkeypatch.setattr("rerank.applications.runs.run", lambda *a, **k: graph)
+    monkeypatch.setattr(
+        "rerank.applications.reports.export_report", lambda g, path: path / "r.html"
+    )
+    monkeypatch.setattr("rerank.datasets.prepare_dataset", lambda *a, **k: ["moved a to b"])
+    written = SimpleNamespace(text="a table", paths=[Path("t.md")])
+    monkeypatch.setattr("rerank.experiments.reproduce_table", lambda *a, **k: written)
+    report = str(tmp_path / "report" / "r.html")
+    pair = ["--probabilities", maps, "--images", images, "--out", out]
+    segmented = {"out": out, "segmentations": [f"{out}/a_segmentation.png"]}
+    for arguments, found in (
+        (["demo"], {"work": str(tmp_path), "report": report}),
+        (["run", "scenes"], {"work": str(tmp_path), "report": report}),
+        (["run", "scenes", "--fold", "1"], {"work": str(tmp_path), "fold": "1"}),
+        (["data", "prepare", "camvid"], {"done": ["moved a to b"]}),
+        (
+            ["reproduce", "zhao-table4", "--data-root", "d"],
+            {"table": "zhao-table4", "text": "a table", "files": ["t.md"]},
+        ),
+        (["plot", "flips", "--out", f"{out}.png"], {"files": [f"{out}.png"]}),
+        (
+            ["maps", "--network", str(network), "--images", images, "--out", f"{out}_maps"],
+            {"n_maps": 1, "n_classes": 2, "out": f"{out}_maps"},
+        ),
+        (["dense-crf", *pair], segmented),
+        (["predict", "--work", str(finished), "--out", out, str(picture)], segmented),
+    ):
+        assert main(arguments) == 0
+        assert not capsys.readouterr().out.startswith(("{", "["))
+        assert main([*arguments, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == found, arguments
+    assert main(["reproduce", "list", "--json"]) == 0
+    assert {"zhao-table4"} < {row["name"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "GPU" in text and "not found: alexnet.pth" in text and str(tmp_path) not in text
+    (tmp_path / "weights").mkdir()
+    weights = tmp_path / "weights" / "alexnet.pth"
+    weights.write_bytes(b"")
+    assert main(["doctor", "--data-root", str(tmp_path)]) == 0
+    assert str(weights) in capsys.readouterr().out
+    assert main(["doctor", "--data-root", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"path": str(weights), "found": True} in found["weights"]["alexnet"]
+
+
+def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
+    scripts = set()
+    for shell in ("bash", "zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        scripts.add(capsys.readouterr().out)
+    assert len(scripts) == 3
 
 
 def test_verify(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -730,17 +856,31 @@ def test_verify(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged.write_bytes(b"")
     assert main(["verify", "--work", str(copy)]) == 1
     assert str(damaged) in capsys.readouterr().out and damaged.read_bytes() == b""
+    assert main(["verify", "--work", str(copy), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["mended"] == [] and str(damaged) in found["problems"][0]
     assert main(["verify", "--work", str(copy), "--repair", "--jobs", "1"]) == 0
     assert damaged.stat().st_size > 0
 
 
 def test_gc(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     artefact = next((copy / "oracle").glob("*/*.h5"))
-    unreached = artefact.parent.parent / ("0" * len(artefact.parent.name)) / artefact.name
-    unreached.parent.mkdir()
-    shutil.copy(artefact, unreached)
+    ref = ArtefactRef("oracle", "all", "0" * 32)
+    with Store(copy).create(ref, Header(1, {})):
+        pass
+    unreached = Store(copy).path(ref)
+    # Without a manifest that says so, it is not ours.
+    stranger = unreached.with_name("mine.h5")
+    shutil.copy(artefact, stranger)
+    assert main(["gc", "--work", str(copy), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert str(unreached) in out and "Would remove 1 files" in out and unreached.exists()
+    assert main(["gc", "--work", str(copy), "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dry_run"] and found["files"] == [str(unreached)]
     assert main(["gc", "--work", str(copy)]) == 0
     assert "Removed 1 files" in capsys.readouterr().out
+    assert stranger.exists()
     assert artefact.exists() and not unreached.exists()
 
 
@@ -748,13 +888,59 @@ def test_gc(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     "kind, name",
     [("oracle", "oracle_cross_fitted.csv"), ("ablate", "ablation.csv"), ("report", "report.html")],
 )
-def test_analyses(copy: Path, tmp_path: Path, kind: str, name: str) -> None:
+def test_analyses(
+    copy: Path, tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(copy / "report", ignore_errors=True)
     assert main([kind, "--work", str(copy), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
     assert (tmp_path / "out" / name).exists() and not (copy / "report" / name).exists()
-    assert main([kind, "--work", str(copy), "--jobs", "1"]) == 0
+    capsys.readouterr()
+    assert main([kind, "--work", str(copy), "--jobs", "1", "--json"]) == 0
+    assert str(copy / "report" / name) in json.loads(capsys.readouterr().out)["files"]
     assert (copy / "report" / name).exists()
     assert main([kind, "--work", str(tmp_path / "none")]) == 1
+
+
+def test_report_takes_runs_to_compare(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rerank.applications.reports.MOST_INLINE", 0)
+    for name, more in (("many", []), ("one", ["--single-file"])):
+        out = tmp_path / name
+        assert main(["report", "--work", str(finished), "--out", str(out), "--quiet", *more]) == 0
+        assert (out / "report_images").exists() == (not more)
+    other = shutil.copytree(finished, tmp_path / "other")
+    out = str(tmp_path / "both")
+    compare = ["report", "--compare", str(finished), str(other), "--out", out, "--jobs", "1"]
+    assert main(compare) == 0
+    assert (tmp_path / "both" / "comparison.html").is_file()
+    assert main([*compare, "--single-file"]) == 2
+    assert "goes with --work" in capsys.readouterr().err
+
+
+def test_export(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_graph: Any
+) -> None:
+    def export(name: str, *more: str) -> str:
+        status = main(["export", "--work", str(finished), "--out", str(tmp_path / name), *more])
+        assert status == 0
+        return capsys.readouterr().out
+
+    data = make_graph(finished).data
+    text = export("usual")
+    assert text.startswith(f"{len(data.evaluate)} images in") and "overlays" in text
+    assert export("quiet", "--quiet") == ""
+    found = json.loads(export("all", "--json", "--quiet", "--images", "all", "--kinds", "rle"))
+    assert found["images"] == len(data.train) + len(data.evaluate)
+    assert found["written"] == ["choices.csv", "labels.json"]
+    assert not (tmp_path / "all" / "overlays").exists()
+    export("oracle", "--rule", "oracle")
+    one, two = (pictures(tmp_path / name / "segmentations") for name in ("usual", "oracle"))
+    assert set(one) == set(two) and one != two
+    assert main(["export", "--work", str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
 
 
 def test_draw(
@@ -770,6 +956,9 @@ def test_draw(
         assert main(["draw", "--work", str(finished), "--out", str(out), *image]) == 0
         found.append(sorted(pictures(out).values()))
     assert found[0] == found[1] != found[2]
+    capsys.readouterr()
+    assert main(["draw", "--work", str(finished), "--out", str(tmp_path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["files"]) == len(found[0])
     assert main(["draw", "--work", str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
 
 
@@ -782,7 +971,9 @@ def test_data_check(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main(["data", "check", "folder", "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "folder: every file is in order.\n"
-    assert main(["data", "check", "camvid", "--root", str(tmp_path)]) == 1
+    assert main(["data", "check", "camvid", "--root", str(tmp_path), "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["path"] == str(tmp_path)
 
 
 def test_debug_may_stand_before_the_action(capsys: pytest.CaptureFixture[str]) -> None:
@@ -793,6 +984,8 @@ def test_debug_may_stand_before_the_action(capsys: pytest.CaptureFixture[str]) -
 def test_data_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "list"]) == 0
     assert "scenes" in capsys.readouterr().out
+    assert main(["data", "list", "--json"]) == 0
+    assert {"name": "folder", "recipe": False} in json.loads(capsys.readouterr().out)
 
 
 def test_plots_are_different(tmp_path: Path) -> None:

@@ -102,3 +102,28 @@ def test_the_page_of_the_data_sets_states_the_digests() -> None:
     for archive in (archive for archives in PUBLISHED.values() for archive in archives):
         assert f"`{archive.file_name}`" in page
         assert archive.digest is None or f"`{archive.digest.digits}`" in page
+
+
+def test_an_archive_that_would_fill_the_disk(tmp_path: Path) -> None:
+    """A zip may say of a few bytes that they are terabytes."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for k in range(3):
+            packed.writestr(f"x{k}", bytes(1000))
+    free = type("Usage", (), {"free": 2999})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rerank.datasets.archives.shutil.disk_usage", lambda _: free)
+        with pytest.raises(DataError, match="a.zip: unpacked, it has 3000 bytes.*room for 2999"):
+            unpack(path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_members_that_cannot_be_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("x", bytes(range(256)) * 9)
+    content = bytearray(path.read_bytes())
+    content[40:60] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="a.zip: it cannot be unpacked"):
+        unpack(path, tmp_path / "out")

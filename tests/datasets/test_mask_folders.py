@@ -56,6 +56,7 @@ def test_a_list_of_names(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a.jpg\nb\n2007_1.5\n")
     assert read_ids(tmp_path / "l.txt") == ["a", "b", "2007_1.5"]
     assert without_suffix("x.PNG") == "x"
+    assert read_ids(tmp_path / "l.txt", ["a.jpg"]) == ["a.jpg", "b", "2007_1.5"]
     (tmp_path / "l.txt").write_text("a.jpg\na.png\n")
     with pytest.raises(DataError, match="a stands twice"):
         read_ids(tmp_path / "l.txt")

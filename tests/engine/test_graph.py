@@ -8,15 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 
 from rerank.config import load_recipe
 from rerank.engine.folds import FINAL
 from rerank.engine.graph import Graph
+from rerank.engine.manifest import manifest_path, to_bytes
 from rerank.engine.scheduler import Execution, part_name, run_graph
 from rerank.engine.stage import Stage
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakError
@@ -201,25 +201,28 @@ def test_damage_is_found_and_repaired(
     assert_equal_contents: Callable[[Path, Path], None],
 ) -> None:
     graph = make_graph(copy)
-    assert graph.verify() == []
+    assert graph.verify(finished=True) == []
     path = graph.store.path(graph.task("proposals", "fold-01").ref)
     path.write_bytes(path.read_bytes()[:3000])
     assert states(graph)["proposals"] == {"fresh", "damaged"}
-    problems = graph.verify()
-    assert len(problems) == 1 and str(path) in problems[0]
+    (problem,) = graph.verify()
+    assert problem.verdict == "damaged" and str(path) in problem.text
     with pytest.raises(DamagedArtefactError, match="repair"):
         with graph.job("features", "fold-01").open("proposals"):
             pass
-    graph.verify(repair=True)
     assert run_graph(make_graph(copy)) == 1
     assert_equal_contents(finished, copy)
+    kept = copy / "quarantine" / path.relative_to(copy).with_name("fold-01.0.h5")
+    assert kept.stat().st_size == 3000
 
 
 def test_garbage_is_what_the_recipe_does_not_reach(copy: Path, make_graph: MakeGraph) -> None:
-    assert make_graph(copy).collect_garbage() == (0, 0)
+    assert make_graph(copy).collect_garbage() == ([], 0)
     changed = make_graph(copy, ["ranking.C=0.5"])
-    files, freed = changed.collect_garbage()
-    assert files == 4 and freed > 0
+    would = changed.collect_garbage(dry_run=True)
+    assert len(would.paths) == 4 and would.bytes > 0
+    assert states(make_graph(copy))["ranking"] == {"fresh"}
+    assert changed.collect_garbage() == would
     assert states(make_graph(copy))["ranking"] == {"missing"}
 
 
@@ -256,19 +259,17 @@ def test_only_final_reads_what_models_of_other_folds_say(
 def test_a_leak_is_an_error(copy: Path, make_graph: MakeGraph) -> None:
     graph = make_graph(copy)
     ref = graph.task("features", "fold-00").ref
-    path = graph.store.path(ref)
-    with h5py.File(path, "a") as file:
-        leaked = file["header/image_ids"][0]
-        values = np.append(file["header/trained_on"][()], leaked)
-        del file["header/trained_on"]
-        file["header"].create_dataset("trained_on", data=values, dtype=h5py.string_dtype())
+    found = graph.store.manifest(ref)
+    leaked = replace(found.header, trained_on=found.header.image_ids[:1])
+    place = manifest_path(graph.store.path(ref))
+    place.write_bytes(to_bytes(found._replace(header=leaked)))
     with pytest.raises(LeakError, match="trained on"):
         with graph.job("ranking").open("features", "fold-00"):
             pass
 
 
 def test_more_folds_than_images(tmp_path: Path, make_graph: MakeGraph) -> None:
-    with pytest.raises(ConfigError, match="n_folds is 50.*12 images"):
+    with pytest.raises(ConfigError, match="50 folds need .* there are 12; set folds.n_folds"):
         make_graph(tmp_path / "w", ["folds.n_folds=50"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -16,10 +17,17 @@ import numpy as np
 import pytest
 
 from rerank import files
-from rerank.engine import hdf5
-from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.store import ArtefactRef, Header, Store, digest, read_header
-from rerank.errors import DamagedArtefactError, StoreError
+from rerank.engine import artefact_file, hdf5
+from rerank.engine.contents import Expected
+from rerank.engine.hdf5 import new_file, read_arrays, write_array, write_arrays
+from rerank.engine.manifest import ArtefactRef, Header, digest, from_bytes, manifest_path, to_bytes
+from rerank.engine.store import Store
+from rerank.errors import (
+    DamagedArtefactError,
+    MissingArtefactError,
+    StoreError,
+    UnreadableArtefactError,
+)
 
 REF = ArtefactRef("superpixels", "fold-00", "abc")
 HEADER = Header(version=1, settings={"n": 3}, image_ids=("a", "b"), trained_on=("c",))
@@ -36,14 +44,13 @@ def test_round_trip(tmp_path: Path) -> None:
     make(store)
     assert store.state(REF) == "fresh"
     with store.open(REF, image_ids=("a", "b")) as file:
-        assert file["values"].fletcher32
         np.testing.assert_array_equal(file["values"][()], np.arange(1000.0).reshape(50, 20))
-        header = read_header(file)
+    header = store.header(REF)
     assert header.settings == {"n": 3}
     assert header.trained_on == ("c",)
     assert header.seconds >= 0
     assert list(store.artefacts()) == [REF]
-    assert not store.temporaries()
+    assert not store.leavings()
 
 
 def test_other_images_are_refused(tmp_path: Path) -> None:
@@ -66,7 +73,7 @@ def test_other_images_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_arrays_of_any_shape(tmp_path: Path, values: np.ndarray) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+    with new_file(tmp_path / "a.h5") as file:
         write_arrays(file, {"x": values, "names": ("a", "é"), "none": ()})
         back = read_arrays(file)
     np.testing.assert_array_equal(back["x"], values)
@@ -101,24 +108,127 @@ def test_damage_is_found(tmp_path: Path, damage: str) -> None:
         path.write_bytes(b"")
     else:
         path.write_text("not an HDF5 file")
-    message = store.verify(REF)
-    assert message is not None and str(path) in message and "repair" in message
+    for use in (store.verify, store.check):
+        with pytest.raises(DamagedArtefactError, match="repair") as found:
+            use(REF)
+        assert str(path) in str(found.value)
 
 
-def test_incomplete_file_is_not_used(tmp_path: Path) -> None:
+def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     make(store)
-    with h5py.File(store.path(REF), "a") as file:
-        file.attrs["complete"] = False
+    path = manifest_path(store.path(REF))
+    content = path.read_bytes()
+    assert to_bytes(from_bytes(content)) == content
+    for place in range(len(content)):
+        for changed in (content[place] ^ (1 << place % 8), ord(" ")):
+            other = content[:place] + bytes([changed]) + content[place + 1 :]
+            if other != content:
+                with pytest.raises(ValueError):
+                    from_bytes(other)
+    for other in (b"", b"{}", b"[]", b"\xff", b"[" * 100_000, content + b" ", content[:-1]):
+        with pytest.raises(ValueError):
+            from_bytes(other)
+    path.write_bytes(content[:-1])
     assert store.state(REF) == "damaged"
-    assert not store.has(REF)
+
+
+def test_a_file_without_a_manifest_is_not_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    make(store)
+    manifest_path(store.path(REF)).unlink()
+    assert store.state(REF) == "missing" and not store.has(REF)
+    with pytest.raises(MissingArtefactError):
+        with store.open(REF):
+            pass
+
+
+def test_a_manifest_without_its_file_is_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    make(store)
+    store.path(REF).unlink()
+    assert store.state(REF) == "damaged"
+
+
+def test_swapped_artefacts_are_seen(tmp_path: Path) -> None:
+    store, other = Store(tmp_path), REF._replace(part="fold-01")
+    make(store)
+    make(store, other)
+    assert store.path(REF).read_bytes() == store.path(other).read_bytes()
+    manifest_path(store.path(other)).replace(manifest_path(store.path(REF)))
+    with pytest.raises(DamagedArtefactError, match="another artefact"):
+        store.check(REF)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO, errno.ESTALE])
+def test_what_cannot_be_read_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = Store(tmp_path)
+    make(store)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("open", "read_bytes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            artefact_file._MANIFESTS.clear()
+            with pytest.raises(UnreadableArtefactError, match=os.strerror(number)):
+                store.check(REF, anew=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py, "File", refuse)
+        with pytest.raises(UnreadableArtefactError):
+            store.verify(REF)
+    store.verify(REF)
+
+
+def test_set_aside_keeps_what_was_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for _ in range(2):
+        make(store)
+        kept = store.set_aside(REF)
+        assert kept.is_file() and manifest_path(kept).is_file()
+        assert store.state(REF) == "missing"
+    assert kept.name == "fold-00.1.h5"
+    assert list(store.artefacts()) == []
+
+
+def test_contents_are_checked_when_written_and_opened(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(DamagedArtefactError, match="others comes 0 times"):
+        with store.create(
+            REF, HEADER, {"values": Expected("f8"), "others": Expected("f8")}
+        ) as file:
+            write_array(file, "values", np.ones(3))
+    assert store.state(REF) == "missing"
+    make(store)
+    for contents, problem in (
+        ({"values": Expected("f4")}, "type f8, expected f4"),
+        ({"values": Expected("f8", (None,))}, r"shape \(50, 20\)"),
+        ({}, "does not belong"),
+    ):
+        with pytest.raises(DamagedArtefactError, match=problem):
+            with store.open(REF, contents=contents):
+                pass
+    with store.open(REF, contents={"values": Expected("f", (50, "n"))}):
+        pass
 
 
 def test_work_folder_of_another_format(tmp_path: Path) -> None:
-    Store(tmp_path)
-    (tmp_path / "rerank-work.json").write_text('{"format": 99}')
-    with pytest.raises(StoreError, match="format 99.*--work"):
+    (tmp_path / "rerank-work.json").write_text('{"format": 1}\n')
+    with pytest.raises(StoreError, match="format 1.*--work"):
         Store(tmp_path)
+
+
+def test_damaged_marker(tmp_path: Path) -> None:
+    Store(tmp_path)
+    marker = tmp_path / "rerank-work.json"
+    content = marker.read_bytes()
+    for place in range(len(content)):
+        marker.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(DamagedArtefactError, match="verify --repair"):
+            Store(tmp_path)
 
 
 def test_folder_that_another_run_is_making(tmp_path: Path) -> None:
@@ -199,11 +309,24 @@ def test_remove_and_garbage(tmp_path: Path) -> None:
     make(store)
     left = store.path(REF).with_name(f".fold-00.h5.{platform.node()}.99999999.tmp")
     left.write_text("x")
-    elsewhere = store.path(REF).with_name(".fold-00.h5.elsewhere.99999999.tmp")
-    elsewhere.write_text("x")
-    assert store.temporaries() == [left]
+    in_root = tmp_path / f".run.json.{platform.node()}.99999999.tmp"
+    in_root.write_text("x")
+    for name in (".fold-00.h5.elsewhere.99999999.tmp", ".x.tmp", f".x.{platform.node()}.y.tmp"):
+        store.path(REF).with_name(name).write_text("x")
+    assert store.leavings() == [in_root, left]
     assert store.remove(REF) > 0
     assert list(store.artefacts()) == []
+
+
+def test_a_file_whose_manifest_was_never_renamed_is_left_behind(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    make(store)
+    place = manifest_path(store.path(REF))
+    temporary = place.with_name(f".{place.name}.{platform.node()}.99999999.tmp")
+    place.rename(temporary)
+    assert store.leavings() == [store.path(REF), temporary]
+    store.clear_leavings()
+    assert store.leavings() == [] and not store.path(REF).exists()
 
 
 def test_digest_follows_content_not_order() -> None:
@@ -213,7 +336,9 @@ def test_digest_follows_content_not_order() -> None:
 
 KILLED = """
 import sys, numpy as np
-from rerank.engine.store import *
+from rerank.engine.hdf5 import write_array
+from rerank.engine.manifest import ArtefactRef, Header
+from rerank.engine.store import Store
 store = Store(sys.argv[1])
 print("ready", flush=True)
 while True:
@@ -238,4 +363,4 @@ def test_killed_writer_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
         store = Store(tmp_path)
         assert store.state(ref) in ("fresh", "missing")
         if store.has(ref):
-            assert store.verify(ref) is None
+            store.verify(ref)

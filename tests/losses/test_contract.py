@@ -221,3 +221,26 @@ def test_a_copy_of_a_loss_is_a_loss_of_its_own(make):
     loss(logits, target)
     copied = copy.deepcopy(loss)
     assert copied(logits, target).item() == loss(logits, target).item()
+
+
+@every_loss
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("what", [float("nan"), float("inf"), -float("inf"), 3e38])
+def test_pixels_that_do_not_count_may_hold_any_logits(make, soft, what):
+    # Padding, a map's own void and the logarithm of 0 stand there; 0 * NaN would be NaN.
+    logits, target = draw(soft=soft)
+    weights = torch.ones(target.shape[:1] + target.shape[-2:])
+    weights[:, -1] = 0.0
+
+    def found(given):
+        value = make()(given, target, weights)
+        return value.detach(), torch.autograd.grad(value, given)[0]
+
+    value, gradient = found(logits)
+    hostile = logits.detach().clone()
+    hostile[:, :, [0, -1]] = what
+    hostile[0, 0, 0, 0] = 0.0
+    other, other_gradient = found(hostile.requires_grad_())
+    torch.testing.assert_close(other, value)
+    torch.testing.assert_close(other_gradient, gradient)
+    assert not other_gradient[:, :, [0, -1]].any()

@@ -99,7 +99,7 @@ def test_a_run_ends_and_the_next_does_nothing(graph: Graph) -> None:
     with graph.job("pages").open("ranking"):
         pass
     with graph.store.open(graph.task("pages").ref) as file:
-        page = bytes(file["files/report.html"][()]).decode()
+        page = bytes(file["files/report.json"][()]).decode()
         rules = bytes(file["files/rules_evaluation.csv"][()]).decode()
         others = bytes(file["files/rules_cross_fitted.csv"][()]).decode()
     assert "a dense network on squeezenet1_0 with a CRF layer" in page

@@ -157,11 +157,22 @@ def test_statistics() -> None:
         ({"tolerance": -0.1}, "tolerance must be"),
         ({"statistic": "mood"}, "statistic must be one of"),
         ({"on_shortfall": "panic"}, "on_shortfall must be"),
+        ({"reference": "oracle"}, "reference must be"),
     ],
 )
 def test_bad_settings(settings: dict, text: str) -> None:
     with pytest.raises(InputError, match=text):
         Gate(**settings).fit(np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+def test_without_a_network_texts_speak_of_map() -> None:
+    rng = np.random.default_rng(0)
+    scores, quality = rng.normal(size=(60, 3)), rng.uniform(size=(60, 3))
+    for level, n in ((0.9, 60), (0.1, 5)):
+        own = Gate(level=level, reference="map").fit(scores[:n], quality[:n]).explanation_
+        other = Gate(level=level).fit(scores[:n], quality[:n]).explanation_
+        assert "network" not in own and "MAP" in own
+        assert "the network's" in other and "MAP" not in other
 
 
 def test_bad_input() -> None:

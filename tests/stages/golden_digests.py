@@ -62,7 +62,7 @@ def statistics_of(graph: Graph) -> dict[str, Statistics]:
         arrays: dict[str, list[Any]] = {}
 
         def keep(name: str, item: Any, arrays: dict[str, list[Any]] = arrays) -> None:
-            if isinstance(item, h5py.Dataset) and not name.startswith("header/"):
+            if isinstance(item, h5py.Dataset):
                 alike = re.sub(r"\b\d{6}\b", "*", name)
                 arrays.setdefault(f"{task.part.name}:{alike}", []).append(item[()])
 
@@ -77,7 +77,7 @@ def statistics_of(graph: Graph) -> dict[str, Statistics]:
 
 def _numbers(name: str, arrays: list[np.ndarray]) -> list[Any]:
     kinds = sorted({array.dtype.kind for array in arrays})
-    if kinds == ["O"]:
+    if kinds == ["S"]:
         return ["text", _digest([array.tolist() for array in arrays])]
     types = "+".join(sorted({str(array.dtype) for array in arrays}))
     shape = _digest([array.shape for array in arrays])
@@ -94,7 +94,7 @@ def _numbers(name: str, arrays: list[np.ndarray]) -> list[Any]:
 def _page(name: str, arrays: list[np.ndarray]) -> list[Any]:
     """Pictures by their name alone, tables by their heads, the page without numbers."""
     content = arrays[0].tobytes()
-    if name.endswith(".png"):
+    if name.endswith((".png", ".webp")):
         return ["text", ""]
     text = content.decode()
     if name.endswith(".csv"):

@@ -76,7 +76,7 @@ def test_fusion_uses_both_and_stage_1_neither(graph: Graph) -> None:
         assert without.task(stage, FINAL).ref == graph.task(stage, FINAL).ref
     assert without.task("auxiliary", FINAL).ref != graph.task("auxiliary", FINAL).ref
     with graph.store.open(graph.task("pages").ref) as file:
-        page = bytes(file["files/report.html"][()]).decode()
+        page = bytes(file["files/report.json"][()]).decode()
     assert (
         "an auxiliary classifier on appearance features; a dense network on small, trained" in page
     )

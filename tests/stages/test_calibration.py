@@ -33,7 +33,7 @@ def test_what_is_written(finished: Path, make_graph) -> None:
             for name, group in file["populations"].items()
         }
     whole = Judged.join([judged[name] for name in folds])
-    own = Gate(statistic="margin_per_change").fit(
+    own = Gate(statistic="margin_per_change", reference="map").fit(
         whole.scores, image_iou(whole.counts), whole.network, whole.change
     )
     assert own.state() == stored.gate.state()

@@ -26,11 +26,11 @@ def test_notebook_runs(path: Path, finished: Path, monkeypatch: pytest.MonkeyPat
         for output in cell.outputs
         if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) >= 5
+    assert len(pictures) >= 3
 
 
 def test_there_are_notebooks_without_outputs() -> None:
-    assert NOTEBOOKS
+    assert len(NOTEBOOKS) >= 5
     for path in NOTEBOOKS:
         for cell in nbformat.read(path, as_version=4).cells:
             assert not cell.get("outputs"), f"{path}: clear its outputs before committing"
