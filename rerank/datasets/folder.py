@@ -245,7 +245,9 @@ def _classes_of_masks(
             values = values[values != ignore_index]
         highest = max([highest, *values.tolist()])
     if highest == 0 and void:
-        problems.append(FileProblem(str(labels), *only_void(ignore_index)))
+        problem, remedy = only_void(ignore_index)
+        remedy += "; if they are right, name the classes in classes.txt, or give n_classes"
+        problems.append(FileProblem(str(labels), problem, remedy))
     elif not 0 <= highest <= 254:
         problems.append(
             FileProblem(

@@ -66,6 +66,10 @@ def contents_of(name: str, recipe: Recipe) -> Contents:
     ----------
     name : str
     recipe : Recipe
+
+    Returns
+    -------
+    Contents
     """
     from rerank.stages.declared_contents import CONTENTS
 

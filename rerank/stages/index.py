@@ -162,17 +162,15 @@ def check_enough_for_folds(n_images: int, n_folds: int, holds_out: bool) -> None
 
 def _counted(graph: Graph) -> IntArray:
     """The pixels of each class in each image, computed and stored where they are not there."""
-    try:
+    task = graph.task("index")
+    if graph.store.state(task.ref) == "missing":
         run_graph(graph)
-        task = graph.task("index")
-        contents = task.contents(graph.recipe)
-        with graph.store.open(task.ref, task.part.image_ids, contents) as file:
+    try:
+        with graph.store.open(task.ref, task.part.image_ids, task.contents(graph.recipe)) as file:
             found: IntArray = file["class_pixels"][()]
             return found
     except (DamagedArtefactError, UnreadableArtefactError):
-        if isinstance(graph.store, MemoryStore):
-            raise
-        # A run computes it anew, and `verify` says what is wrong with it; both need the folds.
+        # `verify` says what is wrong with it, and a run mends it; both need the folds.
         return _counted(Graph(graph.recipe, graph.stages, graph.parts, graph.data, MemoryStore()))
 
 
