@@ -34,7 +34,7 @@ RUN_FILE = "run.json"
 #: The same, in case the file is damaged: nothing else in a work folder says it.
 _COPY = "run.copy.json"
 #: What JSON has for the fields of a `Run` after its recipe.
-_KINDS = ((str, type(None)), (str, type(None)), dict, dict, bool)
+_KINDS: tuple[Any, ...] = ((str, type(None)), (str, type(None)), dict, dict, bool)
 
 
 class Run(NamedTuple):
