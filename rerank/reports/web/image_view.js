@@ -152,13 +152,13 @@ function reasonOf(c, view, m) {
 function proposalTable(c, view) {
   sortable(byId("proposal-table") || dialog.querySelector("#proposal-table"), [
     { title: "proposal", value: (m) => m, rising: true, show: (m) => String(m) },
-    { title: "made by", value: (m) => view.generators[m], rising: true, show: (m) => view.generators[m].replaceAll("_", " ") },
+    { title: "made by", words: true, value: (m) => view.generators[m], rising: true, show: (m) => view.generators[m].replaceAll("_", " ") },
     { title: "score", value: (m) => view.scores[m], show: (m) => view.scores[m].toPrecision(4) },
     { title: "IoU", value: (m) => c.image.iou[m], show: (m) => points(c.image.iou[m] === null ? null : c.image.iou[m] / 100) },
     { title: "energy", value: (m) => view.energies[m], rising: true, show: (m) => String(view.energies[m]) },
     { title: "above the bound", value: (m) => view.gaps[m], rising: true, show: (m) => (view.gaps[m] === null ? "\u2013" : view.gaps[m].toPrecision(3)) },
     { title: "changed", value: (m) => view.changed[m], show: (m) => percent(view.changed[m]) },
-    { title: "settings", show: (m) => view.parameters[m] },
+    { title: "settings", words: true, show: (m) => view.parameters[m] },
   ], openView.order, { mark: (m) => m === c.chosen, label: "Proposals" });
 }
 
