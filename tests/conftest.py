@@ -110,8 +110,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder with a finished tiny run; tests read it and change nothing."""
     work = tmp_path_factory.mktemp("finished") / "work"
     graph = _make_graph(work)
-    write_run_file(graph, None)
     run_graph(graph)
+    write_run_file(graph, None, finished=True)
     export_report(graph, work / "report")
     return work
 

@@ -111,6 +111,10 @@ def repair(work: str | Path, execution: Execution) -> Checked:
     work : path
     execution : Execution
 
+    Returns
+    -------
+    Checked
+
     Raises
     ------
     StoreError
@@ -151,6 +155,10 @@ def collect_garbage(work: str | Path, dry_run: bool = False) -> Garbage:
     work : path
     dry_run : bool
         Only say what would be removed.
+
+    Returns
+    -------
+    Garbage
     """
     return open_run(work).collect_garbage(dry_run)
 

@@ -73,6 +73,10 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     ref : ArtefactRef
         What it must be.
 
+    Returns
+    -------
+    Manifest
+
     Raises
     ------
     MissingArtefactError
@@ -289,6 +293,11 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"{path}: the disk is full; free some space and run the same command "
                 "again, what is finished is kept"
+            ) from error
+        if error.errno == errno.EFBIG:
+            raise StoreError(
+                f"{path}: too large for this user or file system; choose another --work folder, "
+                "or raise the limit (`ulimit -f`)"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and _is_about(error, path):
             raise StoreError(

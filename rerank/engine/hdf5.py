@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
+from rerank.engine.guarded_file import guard_of, guarded
+
 _CHUNK_BYTES = 1 << 20
-#: Room that is left on a disk: HDF5 crashes where it cannot write what it has buffered.
+#: Room that is left on a disk, for manifests and for others.
 RESERVE_BYTES = 16 << 20
 #: What files may hold, and how: numbers and texts, in the file, plain or compressed by gzip.
 _LETTERS = {h5t.INTEGER: "i", h5t.FLOAT: "f", h5t.STRING: "S"}
@@ -27,19 +32,27 @@ _FREE_BYTES, _MOST_EXPANSION = 64 << 20, 200
 _MOST_DEPTH = 8
 
 
-def new_file(place: Any) -> h5py.File:
+@contextmanager
+def new_file(place: Path | io.BytesIO) -> Iterator[h5py.File]:
     """A new, empty file whose bytes are decided by what is written to it alone.
 
     Parameters
     ----------
-    place : path or file-like
+    place : Path or BytesIO
         What is there is replaced.
 
-    Returns
-    -------
+    Yields
+    ------
     HDF5 file
+
+    Raises
+    ------
+    OSError
+        If anything could not be written.
     """
-    return h5py.File(place, "w", libver=("earliest", "v110"))
+    with nullcontext(place) if isinstance(place, io.BytesIO) else guarded(place) as raw:
+        with h5py.File(raw, "w", libver=("earliest", "v110")) as file:
+            yield file
 
 
 def write_array(group: h5py.Group, name: str, values: Any) -> None:
@@ -199,10 +212,15 @@ def _create(group: h5py.Group, name: str, array: Any, compress: bool) -> None:
     group.create_dataset(name, data=array, chunks=chunks, track_times=False, **settings)
 
 
-def _check_room(path: Any, size: int) -> None:
-    folder = os.path.dirname(path) if isinstance(path, str) else ""
-    if shutil.disk_usage(folder or ".").free < size + RESERVE_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _check_room(name: str, size: int) -> None:
+    """Raise what was wrong with the writes before, or that the next has no room."""
+    guard = guard_of(name)
+    if guard is None:
+        return
+    if guard.error is not None:
+        raise guard.error
+    if shutil.disk_usage(guard.path.parent).free < size + RESERVE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(guard.path))
 
 
 def _links(group: h5g.GroupID) -> list[tuple[bytes, int, Any]]:

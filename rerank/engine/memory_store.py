@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -35,7 +35,18 @@ class MemoryStore(Store):
         return len(self._files[ref][0]) if ref in self._files else 0
 
     def check(self, ref: ArtefactRef, anew: bool = False) -> Manifest:
-        """The manifest: no other process writes to this store."""
+        """The manifest: no other process writes to this store.
+
+        Parameters
+        ----------
+        ref : ArtefactRef
+        anew : bool
+            Without meaning here.
+
+        Returns
+        -------
+        Manifest
+        """
         return self.manifest(ref)
 
     @contextmanager
@@ -73,9 +84,10 @@ class MemoryStore(Store):
         """Nothing to wait for: no other process sees this store."""
         yield
 
-    def lease(self, refs: Iterable[ArtefactRef]) -> AbstractContextManager[None]:
+    @contextmanager
+    def lease(self, refs: Iterable[ArtefactRef]) -> Iterator[None]:
         """Nothing to hold."""
-        return nullcontext()
+        yield
 
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts, in the order of their names."""

@@ -131,6 +131,10 @@ def set_aside_if_damaged(store: Store, ref: ArtefactRef) -> str:
     ----------
     store : Store
     ref : ArtefactRef
+
+    Returns
+    -------
+    str
     """
     if _is_whole(store, ref) or store.state(ref) == "missing":
         return ""

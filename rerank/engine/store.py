@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -197,6 +197,10 @@ class Store:
         anew : bool
             Read every byte, whatever this process has checked before.
 
+        Returns
+        -------
+        Manifest
+
         Raises
         ------
         MissingArtefactError, DamagedArtefactError, UnreadableArtefactError
@@ -299,9 +303,13 @@ class Store:
                     ) from None
             yield
 
-    def lease(self, refs: Iterable[ArtefactRef]) -> AbstractContextManager[None]:
+    @contextmanager
+    def lease(self, refs: Iterable[ArtefactRef]) -> Iterator[None]:
         """Hold artefacts for the length of the block, so that `gc` removes none of them."""
-        return locks.lease(self.root, refs)
+        with ExitStack() as stack:
+            with disk_errors(self.root / locks.LEASES / "all.lock"):
+                stack.enter_context(locks.lease(self.root, refs))
+            yield
 
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts whose manifest is whole, in the order of their names."""
