@@ -61,7 +61,7 @@ def _check(options: argparse.Namespace) -> int:
     problems = check_dataset(options.name, options.root)
     if options.json:
         show(options, {"name": options.name, "problems": [asdict(p) for p in problems]}, "")
-        return FAILED if problems else DONE
+        return FAILED if any(not problem.doubtful for problem in problems) else DONE
     for problem in problems:
         print(problem)
     doubts = sum(problem.doubtful for problem in problems)

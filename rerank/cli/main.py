@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rerank._version import __version__
 from rerank.cli import (
+    backbones,
     completion,
     data_sets,
     machine,
@@ -84,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    groups = (network_file, networks, masks, work_folder, results, data_sets, papers, machine)
+    groups = (
+        *(network_file, networks, masks, work_folder, results, data_sets, backbones, papers),
+        machine,
+    )
     for group in groups:
         group.add(commands)
     completion.add(commands, _parser)

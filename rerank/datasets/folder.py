@@ -138,7 +138,10 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
         problems.extend(twice)
     pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
     if ids is every:
-        missing = [replace(found, remedy=_WITHOUT_LIST) for found in missing]
+        missing = [
+            replace(found, remedy=_WITHOUT_LIST) if "missing" in found.problem else found
+            for found in missing
+        ]
     elif len(ids) > 1 and not set(ids) & set(every):
         missing = [_no_list(folder, split, ids)]
     problems.extend(missing)

@@ -335,6 +335,11 @@ def test_keys_and_links(opened: Any, page: Path, finished: Path, make_graph) -> 
     opened.press("Escape")
     opened.until("!location.hash.includes('image=')")
     assert not opened.run("document.querySelector('#view').open")
+    # A link to an image of the other set shows that set.
+    other = make_graph(finished).data.train.ids[0]
+    opened.open(page, f"#image={other}")
+    opened.until("document.querySelectorAll('#proposal-tiles .tile').length")
+    assert opened.text("#view h2") == other and "pop=cross_fitted" in opened.run("location.hash")
     assert opened.messages == []
 
 
