@@ -31,6 +31,7 @@ PACKAGES = (
 EXTRAS = {
     "onnx": "`rerank maps` reads networks in .onnx files",
     "tflite": "`rerank maps` reads networks in .tflite files",
+    "timm": "`backbone.architecture: timm/NAME` takes a backbone of timm",
     "dask": "`rerank run --backend dask` runs on a cluster",
     "rankseg": "a row of another library in benchmarks/own_network.py",
     "notebooks": "what executes the notebooks",
