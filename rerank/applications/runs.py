@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RUN_FILE = "run.json"
 #: The same, in case the file is damaged: nothing else in a work folder says it.
 _COPY = "run.copy.json"
+#: What JSON has for the fields of a `Run` after its recipe.
+_KINDS: tuple[Any, ...] = ((str, type(None)), (str, type(None)), dict, dict, bool)
 
 
 class Run(NamedTuple):
@@ -231,8 +233,10 @@ def read_run_file(store: Store) -> Run:
     found = [tree for tree in (_read_tree(path), _read_tree(store.root / _COPY)) if tree]
     if found:
         try:
-            recipe = build_recipe(found[0]["recipe"], str(path))
-            return Run(recipe, *(found[0][name] for name in Run._fields[1:]))
+            values = [found[0][name] for name in Run._fields[1:]]
+            if not all(isinstance(v, kinds) for v, kinds in zip(values, _KINDS)):
+                raise TypeError("of another type")
+            return Run(build_recipe(found[0]["recipe"], str(path)), *values)
         except (KeyError, TypeError):
             raise StoreError(f"{path}: not a run file; run the recipe again to write it") from None
     if path.exists():

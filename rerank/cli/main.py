@@ -20,7 +20,7 @@ from rerank.cli import (
     results,
     work_folder,
 )
-from rerank.cli.error_lines import ended_as_interrupted, explained
+from rerank.cli.error_lines import ended_as_interrupted, explained, on_one_line
 from rerank.cli.options import DONE, FAILED
 from rerank.cli.parsing import Parser, examples_formatter
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         status, lines = explained(error)
         for line in lines:
-            print(f"rerank: {' '.join(line.split())}", file=sys.stderr)
+            print(f"rerank: {on_one_line(line)}", file=sys.stderr)
         return status
 
 

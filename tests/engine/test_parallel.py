@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import threadpoolctl
@@ -89,3 +91,26 @@ def test_no_scheduler_is_one_clear_error() -> None:
     with pytest.raises(ConfigError, match="no Dask scheduler"):
         with cluster("dask", "tcp://127.0.0.1:9"):
             pass
+
+
+PARENT = """
+import os, sys, time
+from rerank.engine.parallel import run_tasks
+def work(number):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+list(run_tasks(work, [(0,), (1,)], 2))
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    # The pipe ends when the last process that can write to it has ended.
+    assert parent.stdout.read() == ""
+    parent.stdout.close()
+    assert len(set(workers)) == 2
