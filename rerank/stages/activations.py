@@ -73,7 +73,8 @@ def run(job: Job, file: h5py.File) -> None:
         targets.append(soft_target(sample.labels, grid, dataset.n_classes, dataset.ignore_index))
         shares.append(labelled_share(sample.labels, grid, dataset.ignore_index))
     if with_inputs:
-        write_array(file, "inputs", np.array(inputs))
+        # Without images there is no input whose type could be taken.
+        write_array(file, "inputs", np.array(inputs) if inputs else np.zeros(0, dtype=np.uint8))
     write_array(file, "targets", np.array(targets, dtype=np.float32))
     if job.recipe.segnet.enabled:
         write_array(file, "weights", np.array(shares, dtype=np.float32))
