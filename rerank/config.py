@@ -27,9 +27,12 @@ Share = typing.Annotated[float, Field(ge=0, le=1)]
 OpenShare = typing.Annotated[float, Field(gt=0, lt=1)]
 Positive = typing.Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Scales = typing.Annotated[tuple[Positive, ...], Field(min_length=1)]
+Smoothing = typing.Annotated[float, Field(gt=0, lt=0.5)]
 NonNegative = typing.Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = typing.Annotated[int, Field(ge=1)]
 _ABSENT = object()
+#: Backbones that rerank itself defines; those of timm are `timm/NAME`.
+ARCHITECTURES = ("small", "caffenet", "alexnet", "squeezenet1_0")
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 
@@ -60,11 +63,14 @@ class DatasetSettings(Settings):
 class FoldSettings(Settings):
     """Folds of the training images; `auto` is contiguous for video, else stratified.
 
+    `sequences` keeps each recording of a video in one fold: with as many folds as recordings, each
+    is judged by models that saw the others.
+
     `n_folds` is automatic: 5 with own maps, else 10.
     """
 
     n_folds: typing.Annotated[int, Field(ge=2)] = 10
-    scheme: Literal["auto", "random", "stratified", "contiguous"] = "auto"
+    scheme: Literal["auto", "random", "stratified", "contiguous", "sequences"] = "auto"
 
 
 def _none_if_auto(value: Any) -> Any:
@@ -109,12 +115,23 @@ class SuperpixelSettings(Settings):
 class BackboneSettings(Settings):
     """The pretrained network. `weights` is a file; `small` needs none and is trained here.
 
+    `timm/NAME` is any image model of the library timm, such as timm/tf_efficientnet_lite0.
+
     The `architecture` is automatic: `small` without weights; with them it is what the file's name
     says, `caffenet` for a `.caffemodel`, else `squeezenet1_0`.
     """
 
-    architecture: Literal["small", "caffenet", "alexnet", "squeezenet1_0"] = "small"
+    architecture: str = "small"
     weights: str | None = None
+
+    @pydantic.field_validator("architecture")
+    @classmethod
+    def _known(cls, architecture: str) -> str:
+        if architecture not in ARCHITECTURES and not re.fullmatch(r"timm/[\w.]+", architecture):
+            raise ValueError(
+                f"expected one of {', '.join(ARCHITECTURES)}, or timm/NAME for a model of timm"
+            )
+        return architecture
 
 
 class UnarySettings(Settings):
@@ -339,10 +356,27 @@ class ClassifierSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """Columns of the ranker's table; `edges` compares label borders with an edge detector's."""
+    """Columns of the ranker's table; `edges` compares label borders with an edge detector's.
+
+    `classification` says which columns its group has: `paper` are C - 1 scores of classes and those
+    of their sizes (100 columns for VOC), each where a proposal paints that, as in Cogswell et al.
+    2014; `crossed` are further products (280). `kl_smoothing` is that of the columns of divergence,
+    which the ranker weighs; `rule_smoothings` are tried for the rule of Eq. 17.
+    """
 
     edges: bool = True
-    kl_smoothing: typing.Annotated[float, Field(gt=0, lt=0.5)] = 1e-2
+    classification: Literal["crossed", "paper"] = "crossed"
+    kl_smoothing: Smoothing = 1e-2
+    rule_smoothings: typing.Annotated[tuple[Smoothing, ...], Field(min_length=1)] = (
+        1e-6,
+        1e-5,
+        1e-4,
+        1e-3,
+        1e-2,
+        3e-2,
+        1e-1,
+        3e-1,
+    )
 
 
 class RankingSettings(Settings):
@@ -351,6 +385,8 @@ class RankingSettings(Settings):
     `groups` are groups of columns: `segnet`, `classification` and `proposal` are those of the
     paper, with columns for each class; `summary` is a compact class-free set for few images. They
     are automatic: `summary` with own maps, else those of the paper.
+    `background_penalties` are tried for the rule of Cogswell et al. 2014, Eq. 17, together with
+    `features.rule_smoothings`, on training images; the paper has 0.02.
     `compared` are rankers that are fitted beside it for the report: `pairwise` with the best of
     `pairwise_C` on at most `max_pairs` pairs per image, `ridge` with the best of `ridge_alphas`.
     """
@@ -377,7 +413,12 @@ class RankingSettings(Settings):
         1e3,
         1e4,
     )
-    background_penalty: float = 0.02
+    background_penalties: typing.Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (
+        0.02,
+        0.0,
+        0.1,
+        0.5,
+    )
     tol: Positive = 1e-3
     max_iter: Count = 1000
 
@@ -590,6 +631,7 @@ RENAMED_KEYS = {
     "posterior.dense": "auxiliary.dense_network",
     "dense": "dense_network",
     "unary.holdout": "holdout",
+    "ranking.background_penalty": "ranking.background_penalties, values to choose from",
 }
 
 

@@ -241,6 +241,7 @@ def test_recipes_are_complete() -> None:
         "own_maps",
         "scenes",
         "voc2012",
+        "voc2012_sbd",
         "weizmann_horse",
         "weizmann_horse_dense_network",
     }

@@ -31,6 +31,7 @@ PACKAGES = (
 EXTRAS = {
     "onnx": "`rerank maps` reads networks in .onnx files",
     "tflite": "`rerank maps` reads networks in .tflite files",
+    "timm": "`backbone.architecture: timm/NAME` takes a backbone of timm",
     "dask": "`rerank run --backend dask` runs on a cluster",
     "rankseg": "a row of another library in benchmarks/own_network.py",
     "notebooks": "what executes the notebooks",
@@ -170,7 +171,7 @@ def diagnosis_text(found: Diagnosis) -> str:
     folders = dict.fromkeys(
         str(Path(p).parent) for places in found.weights.values() for p in places
     )
-    lines.append(f"  looked for in: {', '.join(folders)}")
+    lines.append(f"  looked for in: {', '.join(folders)}; `rerank weights get NAME` downloads")
     if len(folders) == 1:
         lines.append("  --data-root DIR shows the folders near a data set too")
     return "\n".join(lines)

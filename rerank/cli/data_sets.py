@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
+from rerank.cli.error_lines import on_one_line
 from rerank.cli.options import DONE, FAILED, Commands, add_command, add_json, show
 from rerank.errors import ConfigError
 
@@ -61,9 +62,9 @@ def _check(options: argparse.Namespace) -> int:
     problems = check_dataset(options.name, options.root)
     if options.json:
         show(options, {"name": options.name, "problems": [asdict(p) for p in problems]}, "")
-        return FAILED if problems else DONE
+        return FAILED if any(not problem.doubtful for problem in problems) else DONE
     for problem in problems:
-        print(problem)
+        print(on_one_line(str(problem)))
     doubts = sum(problem.doubtful for problem in problems)
     n_wrong = len(problems) - doubts
     count = f"{n_wrong} problems found" if n_wrong else "every file is in order"

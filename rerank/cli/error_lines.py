@@ -68,6 +68,20 @@ def explained(error: BaseException) -> tuple[int, list[str]]:
     ]
 
 
+def on_one_line(text: str) -> str:
+    """A text without what moves a terminal's cursor or changes its colours.
+
+    Names within files and of files are anybody's.
+
+    Examples
+    --------
+    >>> print(on_one_line("a" + chr(10) + " b" + chr(27) + "[2J"))
+    a b\\x1b[2J
+    """
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
 def _of_the_system(error: OSError) -> str:
     number = error.errno
     if number is None and (found := re.search(r"errno = (\d+)", str(error))):

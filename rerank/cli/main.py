@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rerank._version import __version__
 from rerank.cli import (
+    backbones,
     completion,
     data_sets,
     machine,
@@ -19,7 +20,7 @@ from rerank.cli import (
     results,
     work_folder,
 )
-from rerank.cli.error_lines import ended_as_interrupted, explained
+from rerank.cli.error_lines import ended_as_interrupted, explained, on_one_line
 from rerank.cli.options import DONE, FAILED
 from rerank.cli.parsing import Parser, examples_formatter
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         status, lines = explained(error)
         for line in lines:
-            print(f"rerank: {' '.join(line.split())}", file=sys.stderr)
+            print(f"rerank: {on_one_line(line)}", file=sys.stderr)
         return status
 
 
@@ -84,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rerank {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    groups = (network_file, networks, masks, work_folder, results, data_sets, papers, machine)
+    groups = (
+        *(network_file, networks, masks, work_folder, results, data_sets, backbones, papers),
+        machine,
+    )
     for group in groups:
         group.add(commands)
     completion.add(commands, _parser)

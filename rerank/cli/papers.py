@@ -10,6 +10,7 @@ from rerank.cli.options import (
     Commands,
     add_command,
     add_json,
+    add_overrides,
     add_quiet,
     count,
     positive,
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     )
     table.add_argument("table", metavar="TABLE", help="list names them")
     table.add_argument("--data-root", help="folder of the data set, or the one above it")
+    table.add_argument("--dataset", metavar="NAME", help="measure it on another data set")
     table.add_argument(
         "--work",
         default="work/reproduce",
@@ -43,6 +45,7 @@ def add(commands: Commands) -> None:
     table.add_argument(
         "--jobs", type=positive, default=1, help="threads, or tasks of the pipeline at a time [1]"
     )
+    add_overrides(table, "replace a setting of the recipe, for tables that run one")
     add_json(table)
     add_quiet(table)
 
@@ -70,29 +73,30 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from rerank.experiments import TABLES, reproduce_table
+    from rerank.experiments import TABLES, Scope, reproduce_table, table_on
 
     if options.table == "list":
         known = [(name, table.source, table.title) for name, table in TABLES.items()]
         rows = [{"name": name, "source": source, "title": title} for name, source, title in known]
-        text = "\n".join(f"{name:<24} {source}: {title}" for name, source, title in known)
+        text = "\n".join(f"{name:<30} {source}: {title}" for name, source, title in known)
         show(options, rows, text)
         return DONE
     if options.data_root is None:
         raise ConfigError("rerank reproduce TABLE needs --data-root, the folder of the data set")
-    written = reproduce_table(
-        options.table,
+    scope = Scope(
         Path(options.data_root),
         Path(options.work),
-        options.seeds,
         options.full,
         options.device,
         options.jobs,
         options.quiet,
+        tuple(options.overrides),
     )
+    name = options.table if options.dataset is None else table_on(options.table, options.dataset)
+    written = reproduce_table(name, scope, options.seeds)
     paths = [str(path) for path in written.paths]
     text = "\n".join([written.text, "", *paths])
-    show(options, {"table": options.table, "text": written.text, "files": paths}, text)
+    show(options, {"table": name, "text": written.text, "files": paths}, text)
     return DONE
 
 

@@ -4,7 +4,7 @@ problems of the files at once, `prepare_dataset` arranges published archives, an
 written as palette PNGs and overlays."""
 
 from rerank.datasets.catalogue import dataset_names, dataset_splits, open_dataset
-from rerank.datasets.dataset import Dataset, Sample
+from rerank.datasets.dataset import Dataset, Moment, Sample
 from rerank.datasets.dataset_check import check_dataset
 from rerank.datasets.image_files import read_image, read_index_mask
 from rerank.datasets.map_values import NetworkMap, fit_map
@@ -22,6 +22,7 @@ from rerank.datasets.problems import FileProblem
 __all__ = [
     "Dataset",
     "FileProblem",
+    "Moment",
     "NetworkMap",
     "Sample",
     "check_dataset",

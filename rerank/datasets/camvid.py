@@ -1,14 +1,16 @@
 """CamVid (Brostow et al. 2009) with 11 classes at 480x360, as prepared for SegNet.
 
 Layout: `<split>/<id>.png`, `<split>annot/<id>.png` (labels 0..10, void 11) and `<split>.txt`, whose
-lines name both files. The images are video frames in the order of the list.
+lines name both files. The images are frames of a few recordings, in the order of the list; their
+names, SEQUENCE_FRAME, count frames at 30 a second.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
-from rerank.datasets.dataset import Dataset
+from rerank.datasets.dataset import Dataset, Moment
 from rerank.datasets.file_names import name_of, text_file
 from rerank.datasets.file_pairs import Listing, find_folder, read_split, split_names
 from rerank.datasets.file_source import FilePair, FileSource
@@ -35,6 +37,8 @@ COLOURS = {
 VOID_IN_FILES = 11
 
 PARTS = ("train", "trainannot")
+
+FRAMES_PER_SECOND = 30
 
 
 def list_camvid(root: PathLike | None, split: str) -> Listing:
@@ -108,6 +112,7 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
         class_names=tuple(COLOURS),
         source=FileSource(pairs, n_classes=len(COLOURS), void_value=VOID_IN_FILES),
         ordered=True,
+        moments={image_id: at for image_id in pairs if (at := _moment(image_id)) is not None},
         palette=palette_of(list(COLOURS.values())),
     )
     return Listing(dataset, tuple(problems))
@@ -116,6 +121,11 @@ def list_camvid(root: PathLike | None, split: str) -> Listing:
 def camvid_splits(root: PathLike | None) -> tuple[str, ...]:
     """Return the splits that have a list in the data set's folder."""
     return split_names(find_folder(root, "camvid", PARTS))
+
+
+def _moment(image_id: str) -> Moment | None:
+    found = re.fullmatch(r"(.+)_f?(\d+)", image_id)
+    return None if found is None else Moment(found[1], int(found[2]) / FRAMES_PER_SECOND)
 
 
 def _parts(written: str) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, SupportsIndex
+from typing import NamedTuple, Protocol, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,21 @@ class Sample:
     image_id: str
     image: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8]
+
+
+class Moment(NamedTuple):
+    """When an image of a video was taken.
+
+    Attributes
+    ----------
+    sequence : str
+        The recording.
+    seconds : float
+        From its start.
+    """
+
+    sequence: str
+    seconds: float
 
 
 class Source(Protocol):
@@ -86,6 +101,8 @@ class Dataset:
         Colour of each label.
     ignore_index : int
         The label of void in what is read; always 255, whatever the files say.
+    moments : mapping of id to Moment
+        When each image was taken; empty for data sets that are no video.
 
     Examples
     --------
@@ -104,6 +121,7 @@ class Dataset:
     ordered: bool = False
     palette: Palette = field(default_factory=voc_palette, repr=False)
     ignore_index: int = VOID
+    moments: Mapping[str, Moment] = field(default_factory=dict, repr=False)
 
     @property
     def n_classes(self) -> int:
@@ -114,6 +132,31 @@ class Dataset:
     def labelled(self) -> bool:
         """Whether there are masks; without them labels are all void."""
         return self.source.labelled
+
+    def sequences(self) -> npt.NDArray[np.int64]:
+        """The recording of each image, (N,) int64, 0..S-1; without one each image is its own."""
+        names = [self.moments[i].sequence if i in self.moments else i for i in self.ids]
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+    def blocks(self, seconds: float = 5.0) -> npt.NDArray[np.int64]:
+        """Images that are alike for being taken within a few seconds of each other.
+
+        Parameters
+        ----------
+        seconds : float
+            Length of a block of a recording, above 0.
+
+        Returns
+        -------
+        (N,) int64 array
+            The block of each image, 0..B-1; each image its own block where there are no moments.
+        """
+        names = []
+        for image_id in self.ids:
+            at = self.moments.get(image_id)
+            names.append((image_id, -1) if at is None else (at.sequence, int(at.seconds / seconds)))
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(names))}
+        return np.array([numbers[name] for name in names], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.ids)

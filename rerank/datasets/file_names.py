@@ -40,7 +40,8 @@ def name_of(path: Path) -> str:
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of a folder with certain endings, in the order of their names.
 
-    Hidden files, such as the `._*` of macOS, are left out.
+    Hidden files, such as the `._*` of macOS, are left out, and what is no file, such as a pipe.
+    A link to nothing is listed, so that it is missed where it is read.
 
     Parameters
     ----------
@@ -59,7 +60,9 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         If the folder may not be read, or a file's name is no text.
     """
     found = [
-        path for path in _entries(folder) if path.suffix.lower() in suffixes and not path.is_dir()
+        path
+        for path in _entries(folder)
+        if path.suffix.lower() in suffixes and (path.is_file() or not path.exists())
     ]
     for path in found:
         if _is_no_text(path.name):

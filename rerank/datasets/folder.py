@@ -138,7 +138,10 @@ def list_folder(root: PathLike | None, split: str, options: FolderOptions) -> Li
         problems.extend(twice)
     pairs, missing = pair_by_name(ids, image_folder, label_folder, suffix)
     if ids is every:
-        missing = [replace(found, remedy=_WITHOUT_LIST) for found in missing]
+        missing = [
+            replace(found, remedy=_WITHOUT_LIST) if "missing" in found.problem else found
+            for found in missing
+        ]
     elif len(ids) > 1 and not set(ids) & set(every):
         missing = [_no_list(folder, split, ids)]
     problems.extend(missing)
@@ -245,7 +248,9 @@ def _classes_of_masks(
             values = values[values != ignore_index]
         highest = max([highest, *values.tolist()])
     if highest == 0 and void:
-        problems.append(FileProblem(str(labels), *only_void(ignore_index)))
+        problem, remedy = only_void(ignore_index)
+        remedy += "; if they are right, name the classes in classes.txt, or give n_classes"
+        problems.append(FileProblem(str(labels), problem, remedy))
     elif not 0 <= highest <= 254:
         problems.append(
             FileProblem(

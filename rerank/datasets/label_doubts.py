@@ -10,10 +10,7 @@ from rerank.datasets.image_files import image_orientation
 from rerank.datasets.problems import FileProblem, some_names
 
 #: What to do about masks whose foreground is 255.
-BINARY_REMEDY = (
-    "if 255 is the foreground, save the masks with 1 in its place; if they are right, write the "
-    "classes' names in classes.txt, or give n_classes"
-)
+_BINARY_REMEDY = "if 255 is the foreground, save the masks with 1 in its place"
 _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
@@ -54,7 +51,7 @@ def doubts_of_labels(dataset: Dataset, found: Iterable[int]) -> list[FileProblem
 
 def only_void(void: int | None) -> tuple[str, str]:
     """What is wrong with masks that hold 0 and void alone, and what to do about it."""
-    return f"the masks hold nothing but 0 and {void}, which is void", BINARY_REMEDY
+    return f"the masks hold nothing but 0 and {void}, which is void", _BINARY_REMEDY
 
 
 def doubts_of_turns(dataset: Dataset, image_id: str) -> list[FileProblem]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,17 +108,12 @@ def list_maps(folder: Path) -> dict[str, list[MapFile]]:
         If an HDF5 file cannot be read.
     """
     found: dict[str, list[MapFile]] = {}
-    collections = _collections(folder)
-    for path in collections:
+    for path in _collections(folder):
         with opened_maps(path) as file:
             for name in data_sets(file):
                 found.setdefault(composed(name), []).append(MapFile(path, name))
-    for path in files_in(folder, MAP_SUFFIXES):
-        if path not in collections:
-            found.setdefault(name_of(path), []).append(MapFile(path))
-    for path in folders_in(folder):
-        if class_pictures(path):
-            found.setdefault(composed(path.name), []).append(MapFile(path))
+    for name, files in _single_maps(folder).items():
+        found.setdefault(name, []).extend(files)
     return found
 
 
@@ -191,31 +188,48 @@ def map_digest(source: MapFile) -> str:
 
 
 def _files_of(folder: Path, image_id: str) -> list[MapFile]:
-    """The files and folders of an image's map; of a name in another form, by a look at all."""
+    """The files and folders of an image's map; of an odd ending, by a look at all of them."""
     forms = _forms(image_id)
-    endings = dict.fromkeys((*MAP_SUFFIXES, *(suffix.upper() for suffix in MAP_SUFFIXES)))
-    there: dict[tuple[int, int], Path] = {}
     try:
-        for path in (folder / f"{form}{ending}" for form in forms for ending in endings):
+        found = [MapFile(p) for p in _there(folder, (f + e for f in forms for e in MAP_SUFFIXES))]
+        pictured = next((form for form in forms if class_pictures(folder / form)), None)
+        changed = folder.stat().st_mtime_ns if folder.exists() else 0
+    except OSError as error:
+        raise unreadable_error(folder, "folder of maps", error) from error
+    if pictured is not None:
+        found.append(MapFile(folder / pictured))
+    return found or _single_maps_at(folder, changed).get(composed(image_id), [])
+
+
+def _there(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Which files of these names are there, with their endings in lower or in upper case."""
+    found: dict[tuple[int, int], Path] = {}
+    for name in names:
+        stem, point, ending = name.rpartition(".")
+        for path in (folder / name, folder / f"{stem}{point}{ending.upper()}"):
             if path.is_file():
                 # Where a disk makes no difference of these names, they are one file.
                 about = path.stat()
-                there.setdefault((about.st_dev, about.st_ino), path)
-        pictured = next((form for form in forms if class_pictures(folder / form)), None)
-    except OSError as error:
-        raise unreadable_error(folder, "folder of maps", error) from error
-    found = [MapFile(path) for path in there.values()]
-    if pictured is not None:
-        found.append(MapFile(folder / pictured))
-    if found:
-        return found
-    wanted = composed(image_id)
-    found = [MapFile(path) for path in files_in(folder, MAP_SUFFIXES) if name_of(path) == wanted]
-    return found + [
-        MapFile(path)
-        for path in folders_in(folder)
-        if composed(path.name) == wanted and class_pictures(path)
-    ]
+                found.setdefault((about.st_dev, about.st_ino), path)
+    return list(found.values())
+
+
+@functools.lru_cache(maxsize=8)
+def _single_maps_at(folder: Path, changed: int) -> dict[str, list[MapFile]]:
+    """`_single_maps`, looked up once for each time at which the folder changed."""
+    return _single_maps(folder)
+
+
+def _single_maps(folder: Path) -> dict[str, list[MapFile]]:
+    """The maps of a folder that are files or folders of their own, by the name of their image."""
+    found: dict[str, list[MapFile]] = {}
+    for path in files_in(folder, MAP_SUFFIXES):
+        if path.name.lower() not in COLLECTIONS:
+            found.setdefault(name_of(path), []).append(MapFile(path))
+    for path in folders_in(folder):
+        if class_pictures(path):
+            found.setdefault(composed(path.name), []).append(MapFile(path))
+    return found
 
 
 def _forms(name: str) -> tuple[str, ...]:
@@ -227,7 +241,7 @@ def _forms(name: str) -> tuple[str, ...]:
 def _collections(folder: Path) -> list[Path]:
     if folder.suffix.lower() in _HDF5 and folder.is_file():
         return [folder]
-    return [path for path in files_in(folder, _HDF5) if path.name.lower() in COLLECTIONS]
+    return _there(folder, COLLECTIONS)
 
 
 def _only(path: Path, names: list[str]) -> str:

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from rerank.datasets import Dataset
 from rerank.errors import InputError
 from rerank.experiments.seed_result import SeedResult
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou
 from rerank.metrics.bootstrap import resampled_iou
-from rerank.types import FloatArray
+from rerank.types import FloatArray, IntArray
 
 #: Mean IoU over classes with counts summed over all images, or the mean of the images' own.
 Measure = Literal["corpus", "image"]
@@ -50,8 +51,8 @@ class Gain:
     mean : float
         Over seeds.
     low, high : float
-        95% interval of the bootstrap over images, each resample drawing the same images for
-        both rows and all seeds.
+        95% interval of the bootstrap over images, or over groups of alike images, each resample
+        drawing the same for both rows and all seeds.
     p_images : float
         Two-sided p of the same resamples: twice the smaller share of them on one side of 0.
     p_seeds : float
@@ -63,6 +64,49 @@ class Gain:
     high: float
     p_images: float
     p_seeds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The images that a table is judged by, and what the bootstrap draws of them.
+
+    Attributes
+    ----------
+    images : str
+        How many, and of which split.
+    unit : str
+        What is drawn, in the plural.
+    groups : (N,) int array or None
+        The unit of each image; None where each image is one.
+    """
+
+    images: str = ""
+    unit: str = "images"
+    groups: IntArray | None = None
+
+    @property
+    def n_units(self) -> int | None:
+        """How many units there are; None where images are drawn."""
+        return None if self.groups is None else len(np.unique(self.groups))
+
+
+def judged_images(dataset: Dataset, images: str) -> Judged:
+    """What a bootstrap draws of a data set: blocks of 5 s of video, or else images.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        In the order in which its images are counted.
+    images : str
+        How many, and of which split.
+
+    Returns
+    -------
+    Judged
+    """
+    if not dataset.moments:
+        return Judged(images)
+    return Judged(images, "blocks of 5 s of video", dataset.blocks(5.0))
 
 
 def spread(results: Sequence[SeedResult], measure: Measure = "corpus") -> Spread:
@@ -92,6 +136,7 @@ def gain(
     n_resamples: int = 2000,
     random_state: int = 0,
     measure: Measure = "corpus",
+    groups: IntArray | None = None,
 ) -> Gain:
     """Compare a row with another, seed by seed and image by image.
 
@@ -102,6 +147,8 @@ def gain(
     n_resamples : int
     random_state : int
     measure : {"corpus", "image"}
+    groups : (N,) int array, optional
+        Groups of images that are drawn whole; see `resampled_iou`.
 
     Returns
     -------
@@ -122,7 +169,7 @@ def gain(
         for row in (results, baseline)
     )
     pairs = [(a.counts, b.counts) for a, b in zip(results, baseline)]
-    resampled = 100 * resampled_iou(pairs, measure, n_resamples, random_state)
+    resampled = 100 * resampled_iou(pairs, measure, n_resamples, random_state, groups)
     resampled = resampled[np.isfinite(resampled)]
     low, high = np.quantile(resampled, [0.025, 0.975])
     sides = min((resampled <= 0).mean(), (resampled >= 0).mean())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rerank.datasets import Dataset, Sample, open_dataset
+from rerank.datasets import Dataset
 from rerank.errors import DataError
+from rerank.experiments.comparison import judged_images
+from rerank.experiments.dense_network_data import (
+    DenseNetworkSetting,
+    PreparedSamples,
+    log_odds,
+    rounds_of,
+)
 from rerank.experiments.seed_result import SeedResult, settings_digest
 from rerank.experiments.table_definition import Row, Scope
 from rerank.files import replace_file
@@ -32,44 +39,10 @@ from rerank.nets import (
     TrainingData,
     train,
 )
-from rerank.nets.activation_maps import images_to_tensor, torch_threads, warp_image
-from rerank.nets.kept_activations import resize_labels
+from rerank.nets.activation_maps import images_to_tensor, torch_threads
 from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.potentials.dense_crf_settings import DenseCRFSettings
 from rerank.types import Array, IntArray
-
-
-@dataclass(frozen=True)
-class DenseNetworkSetting:
-    """What all rows of a table of dense networks share.
-
-    Attributes
-    ----------
-    dataset : str
-        Trained on its split `train`, measured on `val`.
-    size, full_size : (int, int)
-        Height and width that images are brought to; at full size those of the random windows.
-    batch_size : int
-    full_factor : float
-        Factor on the epochs at full size.
-    architecture : str
-    train_backbone : bool
-        Train the backbone at the small size too.
-    backbone_factor : float
-        Factor on its learning rate, where it is trained.
-    options : mapping
-        Of the data set.
-    """
-
-    dataset: str
-    size: tuple[int, int]
-    full_size: tuple[int, int]
-    batch_size: int = 8
-    full_factor: float = 3.0
-    architecture: str = "squeezenet1_0"
-    train_backbone: bool = False
-    backbone_factor: float = 0.1
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +53,10 @@ class DenseNetworkRecipe:
     ----------
     phases : tuple of Phase
         With losses by name; empty where nothing is trained.
+    full_phases : tuple of Phase
+        Those at full size, where they differ.
+    prior_bias : bool
+        Start the last layer's biases at the classes' log-odds, for losses of one sigmoid a class.
     layer : mapping, optional
         Arguments of `crf_layer`.
     dense_crf : mapping, optional
@@ -90,6 +67,8 @@ class DenseNetworkRecipe:
     """
 
     phases: tuple[Phase, ...] = ()
+    full_phases: tuple[Phase, ...] = ()
+    prior_bias: bool = False
     layer: Mapping[str, Any] | None = None
     dense_crf: Mapping[str, Any] | None = None
     weight_decay: float = 5e-4
@@ -115,14 +94,22 @@ class DenseNetworkBench:
         If the data set or the backbone's weights are not where they should be.
     """
 
+    takes_overrides = False
+
     def __init__(self, scope: Scope, setting: DenseNetworkSetting) -> None:
         self.scope, self.setting = scope, setting
-        opened = [
-            open_dataset(setting.dataset, scope.data_root, split, **setting.options)
-            for split in ("train", "val")
-        ]
-        self.train, self.val = opened
+        self.rounds = rounds_of(scope, setting)
+        self.train, self.val = self.rounds[0]
         self.class_names = self.train.class_names
+        if setting.by_sequences:
+            every = replace(self.train, ids=tuple(i for r in self.rounds for i in r.judge.ids))
+            images = f"{len(every)} images of train and val, each recording of "
+            self.judged = judged_images(
+                every, f"{images}{len(self.rounds)} judged by a network of the others"
+            )
+        else:
+            images = f"{len(self.train)} images of train to learn from, "
+            self.judged = judged_images(self.val, f"{images}{len(self.val)} of val judged")
         self.weights = (
             None
             if setting.architecture == "small"
@@ -131,7 +118,7 @@ class DenseNetworkBench:
         self._trains_backbone = scope.full or setting.train_backbone
         self._kept: dict[str, KeptActivations] = {}
         self._content = settings_digest(
-            [[dataset.content_digest(i) for i in dataset.ids] for dataset in opened]
+            [[dataset.content_digest(i) for i in dataset.ids] for dataset in self.rounds[0]]
         )
 
     def settings(self, row: Row, seed: int) -> Any:
@@ -141,10 +128,9 @@ class DenseNetworkBench:
             "recipe": asdict(row.recipe),
             "seed": seed,
             "full": self.scope.full,
-            "train": self.train.ids,
-            "val": self.val.ids,
+            "rounds": [[r.learn.ids, r.judge.ids] for r in self.rounds],
             "content": self._content,
-            "version": 1,
+            "version": 2,
         }
 
     def measure(
@@ -157,17 +143,32 @@ class DenseNetworkBench:
     ) -> SeedResult:
         """Train if there is something to train, keep the state, and count (see `Bench`)."""
         began = time.monotonic()
+        counts, notes = [], []
         with torch_threads(self.scope.jobs):
-            model = self.model(row.recipe, seed, start)
-            notes = self._train(model, row.recipe, seed, place, progress)
-            counts = self._judge(model.to(self.scope.device).eval(), row.recipe)
+            for k in range(len(self.rounds)):
+                begun = None if start is None else self._of_round(start, k)
+                model = self.model(row.recipe, seed, begun, k)
+
+                def advance(share: float, done: int = k) -> None:
+                    progress((done + share) / len(self.rounds))
+
+                own = self._of_round(place, k)
+                notes.append(self._train(model, row.recipe, k, seed, own, advance))
+                counts.append(self._judge(model.to(self.scope.device).eval(), row.recipe, k))
         progress(1.0)
-        return SeedResult(intersection_union(counts), time.monotonic() - began, notes)
+        means = {name: sum(n[name] for n in notes) / len(notes) for name in notes[0]}
+        found = intersection_union(np.concatenate(counts))
+        return SeedResult(found, time.monotonic() - began, means)
+
+    def _of_round(self, place: Path, k: int) -> Path:
+        """The start of the names of the files of a round's network."""
+        return place if len(self.rounds) == 1 else place.with_name(f"{place.name}-{k}")
 
     def _train(
         self,
         model: nn.Module,
         recipe: DenseNetworkRecipe,
+        k: int,
         seed: int,
         place: Path,
         progress: Callable[[float], None],
@@ -178,7 +179,7 @@ class DenseNetworkBench:
         checkpoint = place.with_name(place.name + ".ckpt")
         history = train(
             model,
-            self._training_data(model),
+            self._training_data(model, k),
             self._config(recipe, seed),
             device=self.scope.device,
             workers=2 if self.scope.full else 0,
@@ -190,7 +191,7 @@ class DenseNetworkBench:
         return _notes(history)
 
     def model(
-        self, recipe: DenseNetworkRecipe, seed: int, start: Path | None
+        self, recipe: DenseNetworkRecipe, seed: int, start: Path | None, k: int = 0
     ) -> DenseFCN | DenseCRFNet:
         """The model of a recipe, new or from the state of the row that it starts from.
 
@@ -201,6 +202,8 @@ class DenseNetworkBench:
             Of the new weights.
         start : Path or None
             Start of the names of the files of that row; None for a new model.
+        k : int
+            The round, whose images give the prior of new biases.
 
         Returns
         -------
@@ -208,7 +211,7 @@ class DenseNetworkBench:
             With the CRF layer where the recipe has one.
         """
         net = DenseFCN(
-            len(self.class_names),
+            len(self.class_names) + self.setting.void_class,
             self.setting.architecture,
             self.weights,
             train_backbone=self._trains_backbone,
@@ -216,17 +219,22 @@ class DenseNetworkBench:
         )
         if start is not None:
             load_state(start, net)
+        elif recipe.prior_bias:
+            bias = net.scores[-1].bias
+            assert isinstance(bias, Tensor)
+            with torch.no_grad():
+                bias[: len(self.class_names)] = torch.from_numpy(log_odds(self.rounds[k].learn))
         if recipe.layer is None:
             return net
         height = self.setting.full_size[0] if self.scope.full else self.setting.size[0]
-        n_views = 4 if self.scope.full else min(2 * len(self.train) + len(self.val), 500)
+        views = 2 * len(self.rounds[k].learn) + len(self.rounds[k].judge)
+        n_views = 4 if self.scope.full else min(views, 500)
         return DenseCRFNet(net, crf_layer(net.n_classes, height, n_views, **recipe.layer))
 
     def _config(self, recipe: DenseNetworkRecipe, seed: int) -> TrainConfig:
         factor = self.setting.full_factor if self.scope.full else 1.0
-        phases = tuple(
-            Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate) for p in recipe.phases
-        )
+        chosen = recipe.full_phases if self.scope.full and recipe.full_phases else recipe.phases
+        phases = tuple(Phase(p.loss, math.ceil(p.epochs * factor), p.learning_rate) for p in chosen)
         return TrainConfig(
             phases,
             batch_size=self.setting.batch_size,
@@ -237,20 +245,26 @@ class DenseNetworkBench:
             random_state=seed,
         )
 
-    def _training_data(self, model: nn.Module) -> TrainingData:
+    def _training_data(self, model: nn.Module, k: int) -> TrainingData:
+        setting, learn = self.setting, self.rounds[k].learn
         if self.scope.full:
-            return AugmentedImages(self.train, self.setting.full_size, (0.5, 2.0))
+            return AugmentedImages(
+                PreparedSamples(learn, None, setting.void_class),
+                setting.full_size,
+                setting.full_scales,
+            )
         if self._trains_backbone:
-            return AugmentedImages([_resized(sample, self.setting.size) for sample in self.train])
-        return self.keep("train", self.train, model)
+            samples = PreparedSamples(learn, setting.size, setting.void_class, setting.soft_labels)
+            return AugmentedImages([samples[index] for index in range(len(samples))])
+        return self.keep(f"train-{k}", learn, model)
 
     def keep(self, name: str, dataset: Dataset, model: nn.Module) -> KeptActivations:
         """Compute the backbone's activations of a data set once, for all rows of a table.
 
         Parameters
         ----------
-        name : {"train", "val"}
-            The activations of mirrored images are kept for `train` alone.
+        name : str
+            The activations of mirrored images are kept where it begins with `train` alone.
         dataset : Dataset
         model : DenseFCN or DenseCRFNet
             Holds the frozen backbone.
@@ -262,20 +276,24 @@ class DenseNetworkBench:
         if name not in self._kept:
             net = model.net if isinstance(model, DenseCRFNet) else model
             assert isinstance(net, DenseFCN)
+            setting, learns = self.setting, name.startswith("train")
+            samples = PreparedSamples(
+                dataset, setting.size, learns and setting.void_class, learns and setting.soft_labels
+            )
             self._kept[name] = KeptActivations(
-                net.cpu(), dataset, self.setting.size, flip=name == "train", n_threads=None
+                net.cpu(), samples, setting.size, flip=learns, n_threads=None
             )
         return self._kept[name]
 
-    def _judge(self, model: nn.Module, recipe: DenseNetworkRecipe) -> IntArray:
-        n_classes = len(self.class_names)
-        counts = np.zeros((len(self.val), n_classes, n_classes), np.int64)
+    def _judge(self, model: nn.Module, recipe: DenseNetworkRecipe, k: int) -> IntArray:
+        n_classes, judge = len(self.class_names), self.rounds[k].judge
+        counts = np.zeros((len(judge), n_classes, n_classes), np.int64)
         refinement = {}
         if recipe.dense_crf is not None:
             refinement = DenseCRFSettings(**recipe.dense_crf).arguments()
-        for index in range(len(self.val)):
-            sample = self.val[index]
-            probabilities = self._probabilities(model, index, sample.image)
+        for index in range(len(judge)):
+            sample = judge[index]
+            probabilities = self._probabilities(model, k, index, sample.image)[:, :n_classes]
             probabilities = F.interpolate(
                 probabilities, sample.labels.shape, mode="bilinear", align_corners=False
             )[0]
@@ -283,18 +301,18 @@ class DenseNetworkBench:
             if refinement:
                 maps = dense_crf(maps, sample.image, **refinement)
             counts[index] = confusion_counts(
-                sample.labels, maps.argmax(axis=0), n_classes, self.val.ignore_index
+                sample.labels, maps.argmax(axis=0), n_classes, judge.ignore_index
             )
         return counts
 
-    def _probabilities(self, model: nn.Module, index: int, image: Array) -> Tensor:
+    def _probabilities(self, model: nn.Module, k: int, index: int, image: Array) -> Tensor:
         with torch.inference_mode():
             if self._trains_backbone:
                 size = image.shape[:2] if self.scope.full else self.setting.size
                 pixels = images_to_tensor([image], (size[0], size[1]))
                 logits: Tensor = model(pixels.to(self.scope.device))
             else:
-                kept = self.keep("val", self.val, model)
+                kept = self.keep(f"val-{k}", self.rounds[k].judge, model)
                 model.to(self.scope.device)
                 logits = model(kept.inputs(index).to(self.scope.device))
             return torch.softmax(logits.float(), dim=1)
@@ -333,14 +351,6 @@ def crf_layer(
         spatial=SpatialTerm(spatial, spatial_radius),
         bilateral=BilateralTerm(bilateral, position_std=position_std * height),
         cache_size=cache_size,
-    )
-
-
-def _resized(sample: Sample, size: tuple[int, int]) -> Sample:
-    return Sample(
-        sample.image_id,
-        warp_image(sample.image, size),
-        resize_labels(sample.labels, size).astype(np.uint8),
     )
 
 

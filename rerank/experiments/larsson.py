@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerank.experiments.dense_network_bench import (
-    DenseNetworkBench,
-    DenseNetworkRecipe,
-    DenseNetworkSetting,
-)
+from rerank.experiments.dense_network_bench import DenseNetworkBench, DenseNetworkRecipe
+from rerank.experiments.dense_network_data import DenseNetworkSetting
 from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from rerank.experiments.dense_network_bench import (
-    DenseNetworkBench,
-    DenseNetworkRecipe,
-    DenseNetworkSetting,
-)
+from rerank.experiments.dense_network_bench import DenseNetworkBench, DenseNetworkRecipe
+from rerank.experiments.dense_network_data import DenseNetworkSetting
 from rerank.experiments.table_definition import Comparisons, PaperLine, PaperTable, Row, Table
 from rerank.nets import Phase
 
 SETTINGS = {
-    "camvid": DenseNetworkSetting("camvid", size=(180, 240), full_size=(360, 480)),
+    "camvid": DenseNetworkSetting(
+        "camvid", size=(180, 240), full_size=(360, 480), by_sequences=True
+    ),
     "msrc21": DenseNetworkSetting("msrc21", size=(160, 240), full_size=(213, 320)),
 }
-_DATA = {"camvid": "CamVid, 101 validation images", "msrc21": "MSRC-21, 59 validation images"}
+_DATA = {"camvid": "CamVid", "msrc21": "MSRC-21"}
 FIRST, SECOND = 14, 10
 #: Chosen on the last third of CamVid's training images.
 RATE, SECOND_RATE = 0.1, 0.04

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank.config import Recipe, dump_recipe, load_recipe
+from rerank.config import BackboneSettings, Recipe, dump_recipe, load_recipe
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings
 from rerank.engine.scheduler import Execution, run_graph
 from rerank.engine.store import Store
 from rerank.errors import DataError
+from rerank.experiments.comparison import judged_images
 from rerank.experiments.seed_result import SeedResult
 from rerank.experiments.table_definition import Row, Scope
 from rerank.metrics import IntersectionUnion, chosen_counts, mean_image_iou
@@ -49,7 +50,9 @@ class PipelineRecipe:
 class PipelineBench:
     """Runs the pipeline for each seed and variant, and counts its choices (see `Bench`).
 
-    All runs use one store: artefacts that variants, seeds or tables share are computed once.
+    The evaluation images are judged; where the recipe has none, the training images, each by models
+    of the other folds. All runs use one store: artefacts that variants, seeds or tables share are
+    computed once.
 
     Parameters
     ----------
@@ -59,13 +62,15 @@ class PipelineBench:
     variants : mapping of name to settings
         As `rerank run --set` takes them.
     overrides : sequence of str
-        Further settings of all variants.
+        Further settings of all variants; those of the scope come last.
 
     Raises
     ------
     DataError
         If the images or the weights are missing.
     """
+
+    takes_overrides = True
 
     def __init__(
         self,
@@ -76,16 +81,29 @@ class PipelineBench:
     ) -> None:
         self.scope, self.name = scope, name
         self.variants, self.overrides = dict(variants), tuple(overrides)
-        backbone = load_recipe(name, overrides).backbone
+        backbone = load_recipe(name, [*overrides, *scope.overrides]).backbone
         self._weights = (
             None
             if backbone.weights is None
-            else str(find_weights(WEIGHT_FILES[backbone.architecture], scope.data_root))
+            else str(find_weights(weight_files(backbone), scope.data_root))
         )
         self._store = Store(scope.pipeline)
         self._graphs: dict[tuple[str, int], Graph] = {}
         self._populations: dict[tuple[str, int], tuple[Graph, Population, float]] = {}
-        self.class_names = self._graph(next(iter(self.variants)), 0).data.train.class_names
+        graph = self._graph(next(iter(self.variants)), 0)
+        data = graph.data
+        self.class_names = data.train.class_names
+        judged = data.evaluate
+        if judged is None:
+            # They are counted fold by fold.
+            judged = data.train.subset(tuple(i for part in graph.parts for i in part.image_ids))
+        self.population = "cross_fitted" if data.evaluate is None else "evaluation"
+        images = f"{len(data.train)} images of {data.train.split}"
+        if data.evaluate is None:
+            images += ", each judged by models of the other folds"
+        else:
+            images += f" to learn from, {len(judged)} of {judged.split} judged"
+        self.judged = judged_images(judged, images)
 
     def recipe(self, variant: str, seed: int) -> Recipe:
         """The built-in recipe with the settings of the variant and the seed.
@@ -105,11 +123,13 @@ class PipelineBench:
             f"random_state={seed}",
             "report.n_bootstrap=10",
             "report.generators=false",
+            *self.overrides,
             *self.variants[variant],
+            *self.scope.overrides,
         ]
         if self._weights is not None:
             chosen.append(f"backbone.weights={self._weights}")
-        return load_recipe(self.name, [*chosen, *self.overrides])
+        return load_recipe(self.name, chosen)
 
     def recipe_text(self, variant: str, seed: int) -> str:
         """The full recipe of a run as YAML, to be run by itself with `rerank run`.
@@ -182,10 +202,15 @@ class PipelineBench:
             seconds = sum(self._store.header(task.ref).seconds for task in graph.tasks)
             self._populations[key] = (
                 graph,
-                load_population(graph.job("pages"), "evaluation"),
+                load_population(graph.job("pages"), self.population),
                 seconds,
             )
         return self._populations[key]
+
+
+def weight_files(backbone: BackboneSettings) -> tuple[str, ...]:
+    """Names of files that hold a recipe's weights: the recipe's own, then those known."""
+    return (str(backbone.weights), *WEIGHT_FILES.get(backbone.architecture, ()))
 
 
 def _ablated(graph: Graph, groups: tuple[str, ...]) -> IntArray:

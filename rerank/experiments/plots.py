@@ -244,7 +244,7 @@ def _trained(work: Path, data_root: Path, seed: int) -> Followed:
     model.eval()
     items = []
     for index in range(len(bench.val)):
-        kept = bench.keep("val", bench.val, model)
+        kept = bench.keep("val-0", bench.val, model)
         inputs = kept.inputs(index)
         with torch.inference_mode():
             logits = model.net(inputs)

@@ -114,6 +114,11 @@ def to_json(found: Reproduction) -> str:
         "source": table.source,
         "paper_data": "" if paper is None else paper.data,
         "data": table.data,
+        "images": found.judged.images,
+        "unit": found.judged.unit,
+        "n_units": found.judged.n_units,
+        "differs": list(table.differs),
+        "overrides": list(found.scope.overrides),
         "full": found.scope.full,
         "device": found.scope.device,
         "seeds": list(found.seeds),
@@ -263,8 +268,8 @@ def _compared(title: str, found: Reproduction, image: Figures | None = None) -> 
         "paper",
         "aim",
         "here",
-        "95% over images",
-        "p over images",
+        f"95% over {found.judged.unit}",
+        f"p over {found.judged.unit}",
         "p over seeds",
         "aim met",
     )
@@ -283,11 +288,21 @@ def _lead(found: Reproduction) -> str:
         if len(found.seeds) > 1
         else f"seed {found.seeds[0]} alone, hence no spread and no test over seeds"
     )
-    return (
-        f"Here: {found.table.data}, {size} on {found.scope.device}, {many}. Mean IoU over classes "
-        "in points, counted over all images."
-        + (f" Paper: {found.table.paper.data}." if found.table.paper else "")
-    )
+    judged, table = found.judged, found.table
+    units = "" if judged.n_units is None else f", {judged.n_units} of them"
+    parts = [
+        f"Here: {table.data}{f' ({judged.images})' if judged.images else ''}, {size} on "
+        f"{found.scope.device}, {many}.",
+        "Mean IoU over classes in points, counted over all images; intervals are those of a "
+        f"bootstrap over {judged.unit}{units}.",
+    ]
+    if found.scope.overrides:
+        parts.append(f"With --set {' --set '.join(found.scope.overrides)}.")
+    if table.paper is not None:
+        parts.append(f"Paper: {table.paper.data}.")
+    if table.differs:
+        parts.append(f"What differs from the paper: {'; '.join(table.differs)}.")
+    return " ".join(parts)
 
 
 def _versions() -> str:

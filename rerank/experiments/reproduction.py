@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rerank.engine.progress import Progress
 from rerank.errors import ConfigError
-from rerank.experiments.comparison import Gain, Measure, Spread, gain, spread
+from rerank.experiments.comparison import Gain, Judged, Measure, Spread, gain, spread
 from rerank.experiments.seed_result import (
     SeedResult,
     read_seed_result,
@@ -46,6 +46,7 @@ class Reproduction:
     scope : Scope
     seeds : tuple of int
     class_names : tuple of str
+    judged : Judged
     corpus : Figures
         Of corpus IoU.
     image : Figures or None
@@ -58,6 +59,7 @@ class Reproduction:
     scope: Scope
     seeds: tuple[int, ...]
     class_names: tuple[str, ...]
+    judged: Judged
     corpus: Figures
     image: Figures | None
     notes: dict[str, dict[str, float]]
@@ -85,13 +87,16 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
     Raises
     ------
     ConfigError
-        If there is no seed, or one twice or negative.
+        If there is no seed, or one twice or negative, or the scope has overrides and the table is
+        measured by no recipe.
     DataError
         If the data set or a kept file cannot be read.
     """
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise ConfigError(f"seeds must be different numbers of at least 0, got {list(seeds)}")
     bench = table.bench(scope)
+    if scope.overrides and not bench.takes_overrides:
+        raise ConfigError(f"{table.name} is not measured by a recipe, so that --set has no effect")
     places = {
         (row.key, seed): result_place(table, bench, scope, row, seed)
         for row in table.rows
@@ -115,14 +120,14 @@ def reproduce(table: Table, scope: Scope, seeds: Sequence[int] = (0, 1, 2)) -> R
             result = bench.measure(row, seed, place, start, _advancer(progress, row.cost))
             write_seed_result(_file(place), result)
             found[row.key, seed] = result
-    return sum_up(table, scope, tuple(seeds), bench.class_names, found)
+    return sum_up(table, scope, tuple(seeds), bench, found)
 
 
 def sum_up(
     table: Table,
     scope: Scope,
     seeds: tuple[int, ...],
-    class_names: tuple[str, ...],
+    bench: Bench,
     found: Mapping[tuple[str, int], SeedResult],
 ) -> Reproduction:
     """Work out spreads and gains of measured results.
@@ -132,7 +137,8 @@ def sum_up(
     table : Table
     scope : Scope
     seeds : tuple of int
-    class_names : tuple of str
+    bench : Bench
+        For the names of the classes, and the images that are judged.
     found : mapping of (row key, seed) to SeedResult
         All shown rows with all seeds.
 
@@ -148,7 +154,10 @@ def sum_up(
 
     def figures(measure: Measure, aims: Mapping[tuple[str, str], float]) -> Figures:
         spreads = {key: spread(results, measure) for key, results in rows.items()}
-        gains = {(a, b): gain(rows[a], rows[b], measure=measure) for a, b in table.all_pairs}
+        gains = {
+            (a, b): gain(rows[a], rows[b], measure=measure, groups=bench.judged.groups)
+            for a, b in table.all_pairs
+        }
         return Figures(spreads, gains, aims)
 
     image_aims = table.comparisons.image_aims
@@ -156,7 +165,8 @@ def sum_up(
         table,
         scope,
         seeds,
-        class_names,
+        bench.class_names,
+        bench.judged,
         figures("corpus", table.comparisons.aims),
         None if image_aims is None else figures("image", image_aims),
         {key: values for key, values in notes.items() if values},

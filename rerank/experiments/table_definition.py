@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from rerank.experiments.comparison import Judged
 from rerank.experiments.seed_result import SeedResult
 
 
@@ -26,6 +27,8 @@ class Scope:
     jobs : int
         Tasks at a time of the pipeline; threads of torch elsewhere.
     quiet : bool
+    overrides : tuple of str
+        `a.b=c` settings that replace those of the recipe of a table that runs the pipeline.
     """
 
     data_root: Path
@@ -34,6 +37,7 @@ class Scope:
     device: str = "cpu"
     jobs: int = 1
     quiet: bool = False
+    overrides: tuple[str, ...] = ()
 
     @property
     def pipeline(self) -> Path:
@@ -45,6 +49,9 @@ class Bench(Protocol):
     """Measures the rows of a table on one data set."""
 
     class_names: tuple[str, ...]
+    judged: Judged
+    #: Whether it runs recipes, so that `Scope.overrides` act.
+    takes_overrides: bool
 
     def settings(self, row: Row, seed: int) -> Any:
         """Plain settings that the result depends on; equal settings share one kept result.
@@ -188,6 +195,8 @@ class Table:
         None for a table that no paper prints.
     notes : sequence of str
         What a reader must know.
+    differs : sequence of str
+        What differs from the paper's own measurement; stands in the head.
     """
 
     name: str
@@ -198,6 +207,7 @@ class Table:
     bench: Callable[[Scope], Bench]
     paper: PaperTable | None = None
     notes: Sequence[str] = ()
+    differs: Sequence[str] = ()
 
     def row(self, key: str) -> Row:
         """The row with that key."""

@@ -6,7 +6,7 @@ evidence about it. Each family of columns is also a function of its own.
 
 from rerank.features.appearance_fit import appearance_features
 from rerank.features.boundary import boundary_features
-from rerank.features.classification import classification_features
+from rerank.features.classification import classification_features, paper_columns
 from rerank.features.consensus import compare_proposals, consensus_features
 from rerank.features.edges import detect_edges, edge_features
 from rerank.features.energy_columns import energy_features
@@ -20,7 +20,12 @@ from rerank.features.probability_scores import (
     fused_posterior_features,
     score_against,
 )
-from rerank.features.proposal_features import GROUPS, available_groups, proposal_features
+from rerank.features.proposal_features import (
+    GROUPS,
+    ColumnSettings,
+    available_groups,
+    proposal_features,
+)
 from rerank.features.risk import (
     departs_too_far,
     expected_qualities,
@@ -28,7 +33,12 @@ from rerank.features.risk import (
     similarity_matrix,
     untrained_scores,
 )
-from rerank.features.segnet_columns import background_mass, coarsen_labelings, segnet_features
+from rerank.features.segnet_columns import (
+    background_mass,
+    coarsen_labelings,
+    segnet_divergences,
+    segnet_features,
+)
 from rerank.features.statistics import RegionBoundaries, RegionGeometry, labeling_statistics
 from rerank.features.summary import summary_features
 from rerank.features.support import component_support, support_features
@@ -36,6 +46,7 @@ from rerank.features.support import component_support, support_features
 __all__ = [
     "FAMILIES",
     "GROUPS",
+    "ColumnSettings",
     "FeatureTable",
     "RegionBoundaries",
     "RegionGeometry",
@@ -61,11 +72,13 @@ __all__ = [
     "labeling_statistics",
     "layout_features",
     "pair_features",
+    "paper_columns",
     "prior_features",
     "proposal_features",
     "region_geometry",
     "risk_features",
     "score_against",
+    "segnet_divergences",
     "segnet_features",
     "similarity_matrix",
     "summary_features",

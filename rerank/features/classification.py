@@ -114,3 +114,25 @@ def classification_features(
         + class_names("classification", ("denied", "missed", "size_denied", "size_missed"), names)
     )
     return FeatureTable.of_image(values, columns, "classification", image_id)
+
+
+def paper_columns(classification: FeatureTable) -> FeatureTable:
+    """The K + KP columns of `classification_features` that stand for the paper's.
+
+    Cogswell et al. 2014, section 4, has K scores of classes and KP of sizes for an image: 100
+    columns for VOC. They are constant within an image, where a linear ranker compares proposals,
+    so a weight acts on them only through what a proposal paints. These are therefore
+    `score_painted` and `size_score_claimed`: each score where the proposal paints the class, or
+    paints at least the size, and 0 where it does not.
+
+    Parameters
+    ----------
+    classification : FeatureTable
+        Of `classification_features`.
+
+    Returns
+    -------
+    FeatureTable
+    """
+    kept = ("classification.score_painted[", "classification.size_score_claimed_")
+    return classification.select(columns=[c for c in classification.columns if c.startswith(kept)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from rerank.errors import InputError
 from rerank.evidence import ImageEvidence, ImageRegions, ImageScores, SegNetMap
 from rerank.features.appearance_fit import APPEARANCE_SCALARS, appearance_features
 from rerank.features.boundary import BORDER_SCALARS, boundary_features
-from rerank.features.classification import classification_features
+from rerank.features.classification import classification_features, paper_columns
 from rerank.features.consensus import (
     CONSENSUS_SCALARS,
     Consensus,
@@ -72,6 +72,26 @@ GROUPS = ("segnet", "rule", "classification", "proposal", "fused_posterior", "su
 T = TypeVar("T")
 
 
+class ColumnSettings(NamedTuple):
+    """How some columns are made.
+
+    Attributes
+    ----------
+    smoothing : float in (0, 1)
+        Of the divergences; see `segnet_features`.
+    classification : {"crossed", "paper"}
+        Which columns the group `classification` has: all of `classification_features`, or those
+        of `paper_columns`.
+    """
+
+    smoothing: float = SMOOTHING
+    classification: Literal["crossed", "paper"] = "crossed"
+
+
+#: The default.
+COLUMN_SETTINGS = ColumnSettings()
+
+
 def available_groups(evidence: ImageEvidence) -> tuple[str, ...]:
     """The groups of features that the evidence is enough for."""
     has = {
@@ -94,7 +114,7 @@ def proposal_features(
     *,
     similarity: Array | None = None,
     groups: Iterable[str] | None = None,
-    smoothing: float = SMOOTHING,
+    settings: ColumnSettings = COLUMN_SETTINGS,
 ) -> FeatureTable:
     """Make the table of one image: one row for each proposal, and the columns of some groups.
 
@@ -120,8 +140,7 @@ def proposal_features(
         truth. It adds the columns of `risk_features`.
     groups : names, optional
         By default all that the evidence is enough for.
-    smoothing : float in (0, 1)
-        Of the divergences; see `segnet_features`.
+    settings : ColumnSettings
 
     Returns
     -------
@@ -151,7 +170,7 @@ def proposal_features(
         classes,
         tuple(generators),
         _checked_similarity(similarity, regions, len(proposals)),
-        smoothing,
+        settings,
     )
     return FeatureTable.join(
         [table for group in GROUPS if group in wanted for table in families.tables(group)]
@@ -195,7 +214,7 @@ class _Families:
     classes: tuple[str, ...]
     generators: tuple[str, ...]
     similarity: FloatArray | None
-    smoothing: float
+    settings: ColumnSettings
 
     def tables(self, group: str) -> list[FeatureTable]:
         """The tables of one group, side by side."""
@@ -306,7 +325,7 @@ class _Families:
         return segnet_features(
             _given(self.evidence.segnet).probabilities,
             self.coarse,
-            self.smoothing,
+            self.settings.smoothing,
             classes=self.classes,
             image_id=self.regions.image_id,
         )
@@ -318,8 +337,13 @@ class _Families:
             mass[:, None], ("rule.background_mass",), "rule", self.regions.image_id
         )
 
-    @cached_property
+    @property
     def classification(self) -> FeatureTable:
+        crossed = self.crossed
+        return paper_columns(crossed) if self.settings.classification == "paper" else crossed
+
+    @cached_property
+    def crossed(self) -> FeatureTable:
         scores: ImageScores = _given(self.evidence.scores)
         if scores.size_thresholds is None:
             raise self.regions.error("the image's scores are given without size_thresholds")
@@ -383,7 +407,7 @@ class _Families:
         if self.edges is not None:
             found.append(_first(EDGE_SCALARS, self.edges))
         if e.scores is not None:
-            found.append(classifier_scalars(self.classification, len(e.scores.presence)))
+            found.append(classifier_scalars(self.crossed, len(e.scores.presence)))
         if self.location is not None:
             found.append(ClassFree(("location_log_prob",), self.location.sum(axis=1)))
         if e.cooccurrence is not None:

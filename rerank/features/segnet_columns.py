@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 
@@ -35,8 +37,8 @@ def segnet_features(
     - `segnet.kl_forward` = sum_i D(p_i || q_i) and `segnet.kl_backward` = sum_i D(q_i || p_i),
       the two directions of Eq. 17, in nats, summed over cells. Both maps are first mixed with
       the uniform distribution, p <- (1 - s) p + s / C and q likewise with s = `smoothing`, so
-      that both are finite, and 0 where p = q. The choice among proposals depends strongly
-      on s: choose it on training folds.
+      that both are finite, and 0 where p = q. A choice by their sum alone depends strongly on s
+      (`rerank.ranking.choose_smoothing`); a ranker weighs the two.
     - `segnet.expected_intersection[c]` = sum_i p_ic q_ic (Eq. 24), in cells.
     - `segnet.expected_union[c]` = sum_i (p_ic + q_ic - p_ic q_ic) (Eq. 28), in cells.
     - `segnet.iou[c]` = I / U, and 0 for a class that is absent from both maps (U = 0).
@@ -72,8 +74,7 @@ def segnet_features(
         its range.
     """
     p, q = _check_maps(segnet_map, coarse_proposals, image_id)
-    if not 0 < smoothing < 1:
-        raise InputError(f"smoothing must be in (0, 1), got {smoothing}")
+    _check_smoothing(smoothing)
     if not intersection_floor > 0:
         raise InputError(f"intersection_floor must be above 0, got {intersection_floor}")
     n_classes = p.shape[1]
@@ -83,6 +84,35 @@ def segnet_features(
         "segnet", SEGNET_FEATURES, classes
     )
     return FeatureTable.of_image(values, columns, "segnet", image_id)
+
+
+def segnet_divergences(
+    segnet_map: Array, coarse_proposals: Array, smoothings: Sequence[float]
+) -> FloatArray:
+    """`segnet.kl_forward` + `segnet.kl_backward` of `segnet_features` at several smoothings.
+
+    Parameters
+    ----------
+    segnet_map : (gh, gw, C) float
+    coarse_proposals : (M, gh, gw, C) float
+        As for `segnet_features`.
+    smoothings : S floats in (0, 1)
+
+    Returns
+    -------
+    (M, S) float64, in nats, summed over cells
+
+    Raises
+    ------
+    InputError
+        As for `segnet_features`.
+    """
+    p, q = _check_maps(segnet_map, coarse_proposals, "")
+    found = np.empty((len(q), len(smoothings)))
+    for k, smoothing in enumerate(smoothings):
+        _check_smoothing(smoothing)
+        found[:, k] = _segnet_kernel(p, q, smoothing, INTERSECTION_FLOOR)[:, :2].sum(axis=1)
+    return found
 
 
 def background_mass(coarse_proposals: Array, background: int = 0) -> FloatArray:
@@ -144,6 +174,11 @@ def coarsen_labelings(
     check_labels(labels, n_classes)
     coarse = _coarsen_kernel(labels, overlap, n_classes)
     return coarse.reshape(len(labels), *grid, n_classes)
+
+
+def _check_smoothing(smoothing: float) -> None:
+    if not 0 < smoothing < 1:
+        raise InputError(f"smoothing must be in (0, 1), got {smoothing}")
 
 
 def _check_maps(

@@ -19,6 +19,9 @@ from rerank.losses.pixel_target import PixelTarget, check_choice
 _SOFTPLUS_IS_LINEAR = 60.0
 
 
+RIDGE_SCALES = ("mean", "sum")
+
+
 @dataclass(frozen=True)
 class RegionSettings:
     """How maps are downsampled and the information of their regions is computed.
@@ -32,7 +35,14 @@ class RegionSettings:
         Added to the diagonal of M; 1e-6 in the paper.
     prediction_ridge : float
         Added to the diagonal of S_P, of which Eq. 13 takes the inverse although it is singular
-        where a channel is constant.
+        where a channel is constant. The paper has no such term. Our default 1e-12 makes the
+        inverse finite and changes little else, so that I_l does not see how large a class's
+        probabilities are: it is the same for those at 0.8 and at 1e-4. A ridge near the variance
+        of the maps, 1e-5 to 1e-3, does see it.
+    ridge_scale : str
+        What the ridge is added to: ``"mean"``, the covariance, which is a mean over the N points,
+        or ``"sum"``, the sum over the points, which is the ridge / N on the covariance. The
+        authors' code adds 5e-4 to the sums (to that of S_P and, in xi's place, to that of M).
     dtype : torch.dtype
         float64, as in the paper, or float32: the type in which regions are stored and the
         gradient is computed. Covariances, and the algebra of R^2 x R^2 matrices, are float64
@@ -41,7 +51,7 @@ class RegionSettings:
     Raises
     ------
     InputError
-        If `pooling` or `dtype` is unknown.
+        If `pooling`, `ridge_scale` or `dtype` is unknown.
     InputError
         If `xi` or `prediction_ridge` is not positive and finite.
     """
@@ -49,10 +59,12 @@ class RegionSettings:
     pooling: str = "average"
     xi: float = 1e-6
     prediction_ridge: float = 1e-12
+    ridge_scale: str = "mean"
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
         check_choice(self.pooling, "pooling", tuple(DOWNSAMPLERS))
+        check_choice(self.ridge_scale, "ridge_scale", RIDGE_SCALES)
         if self.dtype not in (torch.float64, torch.float32):
             raise InputError(f"dtype must be torch.float64 or torch.float32, got {self.dtype}")
         for size, name in ((self.xi, "xi"), (self.prediction_ridge, "prediction_ridge")):
@@ -169,7 +181,7 @@ def _image_loss(
             sampler.valid,
             int(regions.size),
             settings.xi,
-            settings.prediction_ridge,
+            _ridge(settings, sampler.valid, int(regions.size)),
             with_gradient=into is not None,
         )
         parts -= share * information.values
@@ -183,6 +195,13 @@ def _image_loss(
         torch.mul(probability, weights, out=into)
     _subtract_at_truth(into, image, weights)
     return parts
+
+
+def _ridge(settings: RegionSettings, valid: Tensor, size: int) -> float:
+    """What is added to the diagonal of the covariance S_P."""
+    if settings.ridge_scale == "mean":
+        return settings.prediction_ridge
+    return settings.prediction_ridge / max(int(complete_regions(valid, size).sum()), 1)
 
 
 def _subtract_at_truth(maps: Tensor, image: PixelTarget, amounts: Tensor) -> None:

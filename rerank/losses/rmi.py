@@ -24,7 +24,7 @@ class RMISettings(RegionSettings):
 
     Attributes
     ----------
-    pooling, xi, prediction_ridge, dtype
+    pooling, xi, prediction_ridge, ridge_scale, dtype
         As in `RegionSettings`.
     cross_entropy_weight : float in [0, 1]
         lambda; 0 is the sum of mutual information alone.

@@ -24,7 +24,7 @@ class LabelledImage(Protocol):
 
     @property
     def labels(self) -> Array:
-        """Classes or void, (H, W)."""
+        """Classes or void, (H, W); or shares of classes, (H, W, C) float."""
 
 
 class LabelledImages(Protocol):
@@ -96,21 +96,25 @@ class AugmentedImages:
         Returns
         -------
         Batch
-            Images (B, 3, h, w) float32 in 0..255 and labels (B, h, w) int64.
+            Images (B, 3, h, w) float32 in 0..255, and labels (B, h, w) int64 or shares of
+            classes (B, C, h, w) float32.
 
         Raises
         ------
         InputError
-            If an image and its labels differ in size, or, without a crop, images do.
+            If an image and its labels differ in size, or, without a crop, images do. If shares
+            of classes come with a crop.
         """
         images, labels = [], []
         for index in indices:
             sample = self.samples[int(index)]
-            if sample.image.shape[:2] != sample.labels.shape:
+            if sample.image.shape[:2] != sample.labels.shape[:2]:
                 raise InputError(
                     f"sample {int(index)}: the image is {sample.image.shape[:2]}, "
                     f"its labels are {sample.labels.shape}"
                 )
+            if sample.labels.ndim == 3 and self.crop is not None:
+                raise InputError("shares of classes cannot be cropped; give labels")
             image, label = self._augment(sample.image, sample.labels, rng)
             images.append(image)
             labels.append(label)
@@ -121,9 +125,7 @@ class AugmentedImages:
             )
         inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
         return Batch(
-            inputs.contiguous(memory_format=torch.channels_last),
-            torch.from_numpy(np.stack(labels).astype(np.int64)),
-            None,
+            inputs.contiguous(memory_format=torch.channels_last), as_targets(np.stack(labels)), None
         )
 
     def _augment(
@@ -163,3 +165,23 @@ class AugmentedImages:
         window[target[0], target[1]] = image[source[0], source[1]]
         truth[target[0], target[1]] = labels[source[0], source[1]]
         return window, truth
+
+
+def as_targets(labels: Array) -> torch.Tensor:
+    """Labels of a batch as losses take them.
+
+    Parameters
+    ----------
+    labels : (B, h, w) integer or (B, h, w, C) float array
+        Classes or void, or shares of classes, which need not sum to 1 exactly.
+
+    Returns
+    -------
+    (B, h, w) int64 or (B, C, h, w) float32 tensor
+    """
+    if labels.ndim == 3:
+        return torch.from_numpy(np.asarray(labels, np.int64))
+    shares = np.asarray(labels, np.float32)
+    total = shares.sum(axis=3, keepdims=True)
+    shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    return torch.from_numpy(shares).permute(0, 3, 1, 2).contiguous()

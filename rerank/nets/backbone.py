@@ -175,6 +175,14 @@ class Backbone(nn.Module):
         height, width = (self.spec.size_at_13 + stride * (cells - 13) for cells in grid)
         return height, width
 
+    def suitable_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width near `size` that an image should be resized to.
+
+        It is no smaller than what gives one cell of the last layer.
+        """
+        least = self.input_size((1, 1))
+        return max(least[0], size[0]), max(least[1], size[1])
+
     def _spatial_steps(self, last: str) -> Iterable[_Step]:
         for name, layer in self.layers.named_children():
             if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rerank.errors import DataError
+from rerank.errors import ConfigError, DataError
 from rerank.nets.backbone import Backbone, new_backbone
 from rerank.nets.backbone_weights import BackboneWeights, load_backbone_weights
+from rerank.nets.timm_backbone import PREFIX, timm_backbone
 from rerank.types import RandomState, as_generator
 
 
@@ -24,16 +25,16 @@ def build_backbone(
 
     Parameters
     ----------
-    architecture : {"caffenet", "alexnet", "squeezenet1_0", "small"}
+    architecture : {"caffenet", "alexnet", "squeezenet1_0", "small"} or "timm/NAME"
         CaffeNet's conv1 to conv5 (96, 256, 384, 384, 256), torchvision's AlexNet
         (64, 192, 384, 256, 256) or SqueezeNet 1.0 (conv1, fire2 to fire9); each gives a 13x13
         map for a 227x227 image. "small" is four layers of 3x3 filters that are meant to be
-        trained.
+        trained. "timm/NAME" is a model of timm: see `timm_backbone`.
     weights : BackboneWeights, str or Path, optional
-        What to load; a path is read by `load_backbone_weights`. None draws the filters at
-        random (He et al. 2015, Eq. 10: zero mean, variance 2 / fan-in, no bias), with
-        torchvision's standardisation of the input: right for "small", which is trained, and
-        for tests of the others.
+        What to load; a path is read by `load_backbone_weights`, or by timm for its models. None
+        draws the filters at random (He et al. 2015, Eq. 10: zero mean, variance 2 / fan-in, no
+        bias; timm's own way for its models), with torchvision's standardisation of the input:
+        right for "small", which is trained, and for tests of the others.
     random_state : int or numpy.random.Generator, optional
         Of the random filters; without effect when weights are given.
 
@@ -44,10 +45,17 @@ def build_backbone(
     Raises
     ------
     ConfigError
-        If the architecture is unknown.
+        If the architecture is unknown, or timm is not installed.
     DataError
         If the weights cannot be read, or are of another architecture.
     """
+    if architecture.startswith(PREFIX):
+        if isinstance(weights, BackboneWeights):
+            raise ConfigError(
+                f"{weights.source}: holds weights of {weights.architecture}; {architecture} takes "
+                f"the path of a file of timm"
+            )
+        return timm_backbone(architecture, weights, random_state)
     if isinstance(weights, (str, Path)):
         weights = load_backbone_weights(weights)
     backbone = new_backbone(architecture, weights.preprocessing if weights else None)
@@ -65,6 +73,12 @@ def build_backbone(
     # Twice as fast as the default layout for these small maps on a CPU.
     backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return backbone.eval()
+
+
+def empty_backbone(architecture: str) -> Backbone:
+    """Return a backbone of which only the shapes count; that of timm has random weights."""
+    timm = architecture.startswith(PREFIX)
+    return timm_backbone(architecture, None, 0) if timm else new_backbone(architecture)
 
 
 def initialise(module: nn.Module, random_state: RandomState) -> None:

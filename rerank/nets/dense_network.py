@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from rerank.errors import ConfigError, DataError
 from rerank.layers import BilateralTerm, CRFGrad
 from rerank.nets.activation_maps import images_to_tensor, torch_threads
-from rerank.nets.backbone import new_backbone
+from rerank.nets.backbone_filters import empty_backbone
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_fcn import DenseFCN
@@ -73,7 +73,7 @@ class DenseNetworkSettings:
             raise ConfigError(f"size must be two numbers of at least 1, got {self.size}")
         if self.epochs < 2:
             raise ConfigError(f"epochs must be at least 2, got {self.epochs}")
-        backbone = new_backbone(self.architecture)
+        backbone = empty_backbone(self.architecture)
         if min(backbone.output_size(self.size, backbone.spec.skip_layers[-1])) < 1:
             raise ConfigError(
                 f"size {self.size[0]}x{self.size[1]} is too small for {self.architecture}"

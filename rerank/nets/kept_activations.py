@@ -11,7 +11,7 @@ from PIL import Image
 
 from rerank.errors import InputError
 from rerank.nets.activation_maps import images_to_tensor, torch_threads, warp_image
-from rerank.nets.augmented_images import LabelledImages
+from rerank.nets.augmented_images import LabelledImages, as_targets
 from rerank.nets.dense_fcn import DenseFCN
 from rerank.nets.training_data import Batch, KeptInputs
 from rerank.types import Array, FloatArray, IntArray
@@ -31,7 +31,8 @@ class KeptActivations:
     samples : sequence of records with `image` and `labels`
         A `rerank.datasets.Dataset`, for one.
     size : (int, int)
-        Height and width that images and labels are resized to, labels to the nearest.
+        Height and width that images and labels are resized to, labels to the nearest. Shares of
+        classes, (h, w, C) float, must have that size.
     flip : bool
         Draw each image mirrored with probability one half.
     n_threads : int, optional
@@ -64,17 +65,23 @@ class KeptActivations:
         self.flip = flip
         self._rows: IntArray = np.arange(len(samples))
         self.images = np.empty((len(samples), *size, 3), np.uint8)
-        self.labels = np.empty((len(samples), *size), np.int64)
         self._kept: tuple[tuple[FloatArray, ...], ...] = ()
         for index in range(len(samples)):
             sample = samples[index]
-            if sample.image.shape[:2] != sample.labels.shape:
+            if sample.image.shape[:2] != sample.labels.shape[:2]:
                 raise InputError(
                     f"sample {index}: the image is {sample.image.shape[:2]}, its "
                     f"labels are {sample.labels.shape}"
                 )
             self.images[index] = warp_image(sample.image, size)
-            self.labels[index] = resize_labels(sample.labels, size)
+            labels = (
+                sample.labels if sample.labels.ndim == 3 else resize_labels(sample.labels, size)
+            )
+            if labels.shape[:2] != tuple(size):
+                raise InputError(f"sample {index}: shares of classes must be {size[0]}x{size[1]}")
+            if index == 0:
+                self.labels: Array = np.empty((len(samples), *labels.shape), labels.dtype)
+            self.labels[index] = labels
             images = images_to_tensor([self.images[index]], size)
             views = [images, images.flip(3)] if flip else [images]
             with torch_threads(n_threads), torch.inference_mode():
@@ -119,7 +126,7 @@ class KeptActivations:
         Returns
         -------
         Batch
-            `KeptInputs`, and labels (B, h, w) int64.
+            `KeptInputs`, and labels (B, h, w) int64 or shares of classes (B, C, h, w) float32.
         """
         mirrored = rng.random(len(indices)) < 0.5
         if not self.flip:
@@ -146,7 +153,7 @@ class KeptActivations:
                 torch.from_numpy(values).float().contiguous(memory_format=torch.channels_last)
             )
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        return Batch(KeptInputs(pictures, tuple(activations)), torch.from_numpy(labels), None)
+        return Batch(KeptInputs(pictures, tuple(activations)), as_targets(labels), None)
 
 
 def resize_labels(labels: Array, size: tuple[int, int]) -> IntArray:

@@ -19,7 +19,7 @@ class PublishedWeights(NamedTuple):
     digest: Digest
 
 
-#: torchvision names its files by the first digits of their SHA-256; BVLC states a SHA-1.
+#: torchvision and timm name files by the first digits of their SHA-256; BVLC states a SHA-1.
 PUBLISHED_WEIGHTS: Mapping[str, PublishedWeights] = MappingProxyType(
     {
         "caffenet": PublishedWeights(
@@ -33,6 +33,11 @@ PUBLISHED_WEIGHTS: Mapping[str, PublishedWeights] = MappingProxyType(
         "squeezenet1_0": PublishedWeights(
             "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
             Digest("sha256", "b66bff10"),
+        ),
+        "timm/tf_efficientnet_lite0": PublishedWeights(
+            "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+            "tf_efficientnet_lite0-0aa007d2.pth",
+            Digest("sha256", "0aa007d2"),
         ),
     }
 )
@@ -54,7 +59,7 @@ def download_backbone_weights(
 
     Parameters
     ----------
-    name : {"caffenet", "alexnet", "squeezenet1_0"}
+    name : {"caffenet", "alexnet", "squeezenet1_0", "timm/tf_efficientnet_lite0"}
         Architecture.
     path : str or Path
         File to write, or a folder, in which the file gets its published name.
@@ -71,7 +76,7 @@ def download_backbone_weights(
     Returns
     -------
     Path
-        The file, to be read by `load_backbone_weights`.
+        The file, to be given to `build_backbone`.
 
     Raises
     ------

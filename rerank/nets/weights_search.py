@@ -12,6 +12,10 @@ WEIGHT_FILES = {
     "squeezenet1_0": ("squeezenet1_0_imagenet_caffe.npz", "squeezenet1_0.pth"),
     "alexnet": ("alexnet.pth",),
     "caffenet": ("bvlc_reference_caffenet.caffemodel",),
+    "timm/tf_efficientnet_lite0": (
+        "efficientnet-lite0-57934424.pth",
+        "tf_efficientnet_lite0-0aa007d2.pth",
+    ),
 }
 
 

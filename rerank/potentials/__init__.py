@@ -8,7 +8,7 @@ from rerank.potentials.appearance import AppearanceFeatures, appearance_features
 from rerank.potentials.appearance_affinity import affinity_weights
 from rerank.potentials.classifier import SuperpixelClassifier
 from rerank.potentials.contrast_potts import contrast_beta, contrast_potts_weights
-from rerank.potentials.deep import deep_features
+from rerank.potentials.deep import deep_features, signed_root
 from rerank.potentials.perceptron import PerceptronTraining
 from rerank.potentials.temperature import at_temperature, choose_temperature
 from rerank.potentials.training_target import sample_superpixels
@@ -27,5 +27,6 @@ __all__ = [
     "deep_features",
     "region_probabilities",
     "sample_superpixels",
+    "signed_root",
     "unary_from_probabilities",
 ]

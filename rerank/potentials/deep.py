@@ -48,8 +48,8 @@ def deep_features(
     image_mean : bool
         Append the mean of each channel over the whole image to every row, as global context.
     square_root : bool
-        Average the square roots of the activations, which must then be 0 or greater;
-        it evens out their heavy tails.
+        Average the roots of the activations' sizes, with their signs; it evens out their heavy
+        tails.
 
     Returns
     -------
@@ -64,8 +64,6 @@ def deep_features(
         If there is no activation map, or one is not a non-empty finite (D, h, w) array.
     InputError
         If `strides` and `first_centres` are not given together, one pair per map, strides above 0.
-    InputError
-        If `square_root` is asked for and an activation is negative.
 
     Examples
     --------
@@ -86,11 +84,7 @@ def deep_features(
     means: list[FloatArray] = []
     for values, (stride, first_centre) in zip(maps, geometry):
         if square_root:
-            if values.min() < 0:
-                raise InputError(
-                    f"square_root needs activations of 0 or greater, found {values.min()}"
-                )
-            values = np.sqrt(values)
+            values = signed_root(values)
         depth, rows, across = values.shape
         cells = np.ascontiguousarray(values.reshape(depth, -1).T)
         weights = _cell_weights(
@@ -106,6 +100,12 @@ def deep_features(
     if position:
         columns.append(superpixel_positions(superpixels))
     return np.concatenate(columns + means, axis=1, dtype=np.float32)
+
+
+def signed_root(values: FloatArray) -> FloatArray:
+    """The square root of a number's size, with its sign."""
+    found: FloatArray = np.sign(values) * np.sqrt(np.abs(values))
+    return found
 
 
 def _check_map(values: Array, place: int) -> FloatArray:

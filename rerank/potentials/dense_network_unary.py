@@ -20,7 +20,6 @@ from rerank.nets import (
     KeptActivations,
     fit_dense_network,
     keep_activations,
-    load_backbone_weights,
     loss_from_name,
 )
 from rerank.potentials.network_map import refine_map
@@ -76,7 +75,7 @@ class DenseNetworkTraining:
     ) -> None:
         self._recipe = recipe
         self._settings = dense_source_settings(recipe)
-        self._weights = None if weights is None else load_backbone_weights(weights)
+        self._weights = weights
         self._samples = _Samples(dataset, tuple(image_ids))
         self._kept: KeptActivations | None = None
         if not self._settings.train_backbone:

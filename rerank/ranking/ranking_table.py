@@ -28,8 +28,9 @@ class RankingTable:
         Rows image by image, `n_proposals` each.
     counts : IntersectionUnion
         (n_images, n_proposals, n_classes).
-    kl : mapping of name to (n_images, n_proposals) float array
-        Divergence of Eq. 17 under each SegNet; lower is better.
+    kl : mapping of name to (n_images, n_proposals, 1 + S) float array
+        The terms of Eq. 17 under each SegNet: cells of background, then the symmetric divergence
+        at each of S smoothings.
     similarity : (n_images, n_proposals, n_proposals) float array
         Mean IoU of each proposal if another were the truth.
     energies : (n_images, n_proposals) float array

@@ -113,75 +113,101 @@ SMOOTHINGS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 
 @dataclass(frozen=True)
 class SmoothingChoice:
-    """The smoothing of Eq. 17 that chooses best.
+    """The smoothing and the background penalty of Eq. 17 that choose best.
 
     Attributes
     ----------
     smoothing : float
-    candidates : ndarray of shape (k,)
-    mean_quality : ndarray of shape (k,)
-        Mean quality, over the images, of what each candidate chooses.
+    background_penalty : float
+    place : int
+        Of the smoothing among those tried.
+    mean_quality : ndarray of shape (S, P)
+        Mean quality, over the images, of what each smoothing and penalty choose.
     """
 
     smoothing: float
-    candidates: FloatArray
+    background_penalty: float
+    place: int
     mean_quality: FloatArray
+
+    def scores(self, divergences: Any, background: Any) -> FloatArray:
+        """-S(m) of Eq. 17 with the chosen settings; higher is better.
+
+        Parameters
+        ----------
+        divergences : array-like of shape (..., S)
+            At the smoothings that were tried.
+        background : array-like of shape (...)
+
+        Returns
+        -------
+        (...) float64 array
+        """
+        divergence = np.asarray(divergences, dtype=np.float64)[..., self.place]
+        mass = np.asarray(background, dtype=np.float64)
+        found: FloatArray = -(divergence + self.background_penalty * mass)
+        return found
 
 
 def choose_smoothing(
-    p: Any,
-    q: Any,
+    divergences: Any,
+    background: Any,
     quality: Any,
     groups: Any,
-    candidates: Sequence[float] = SMOOTHINGS,
-    background_penalty: float = 0.02,
-    background: int = 0,
+    smoothings: Sequence[float] = SMOOTHINGS,
+    background_penalties: Sequence[float] = (0.02,),
 ) -> SmoothingChoice:
-    """Choose the smoothing of `symmetric_kl` on training images.
+    """Choose the smoothing and the background penalty of Eq. 17 together, on training images.
 
     Parameters
     ----------
-    p : array-like of shape (n_images, ..., C)
-        Coarse prediction of each image, images in order of first appearance in `groups`.
-    q : array-like of shape (N, ..., C)
-        Coarse distributions of each proposal.
+    divergences : array-like of shape (N, S)
+        kl_forward + kl_backward of each proposal at each smoothing.
+    background : array-like of shape (N,)
+        What the penalty multiplies, in cells.
     quality : array-like of shape (N,)
         Higher is better.
     groups : array-like of shape (N,)
         Image of each proposal.
-    candidates : sequence of floats in (0, 1]
-    background_penalty : float, default 0.02
-    background : int, default 0
+    smoothings : sequence of S floats
+    background_penalties : sequence of P floats, default (0.02,)
+        The paper has 0.02.
 
     Returns
     -------
     SmoothingChoice
-        Of equal means, the first candidate.
+        Of equal means, the first smoothing and the first penalty.
 
     Raises
     ------
     InputError
-        As in `symmetric_kl`, and where lengths do not match or there is no candidate.
+        Where lengths do not match, a value is not finite, or nothing is to be tried.
     """
-    left, right = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
-    images = image_rows(groups, len(right))
-    values = check_quality(quality, len(right))
-    if len(left) != images.n_images:
-        raise InputError(f"p holds {len(left)} predictions for {images.n_images} images")
-    if len(candidates) == 0:
-        raise InputError("candidates must hold at least one smoothing")
-    order = images.original(np.arange(len(right)))
-    means = []
-    for smoothing in candidates:
-        score = np.empty(len(right))
-        for i in range(images.n_images):
-            rows = order[images.starts[i] : images.starts[i + 1]]
-            terms = symmetric_kl(left[i], right[rows], smoothing, background)
-            score[rows] = -terms.divergence(background_penalty)
-        means.append(values[best_rows(score, images)].mean())
-    best = int(np.argmax(means))
+    table = np.asarray(divergences, dtype=np.float64)
+    mass = np.asarray(background, dtype=np.float64)
+    if not len(smoothings) or not len(background_penalties):
+        raise InputError("there must be at least one smoothing and one background penalty")
+    if table.ndim != 2 or table.shape[1] != len(smoothings) or mass.shape != table.shape[:1]:
+        raise InputError(
+            f"divergences must be (N, {len(smoothings)}) and background (N,), got {table.shape} "
+            f"and {mass.shape}"
+        )
+    check_finite(table, "divergences")
+    check_finite(mass, "background")
+    images = image_rows(groups, len(table))
+    values = check_quality(quality, len(table))
+    means = np.array(
+        [
+            [
+                values[best_rows(-(column + penalty * mass), images)].mean()
+                for penalty in background_penalties
+            ]
+            for column in table.T
+        ]
+    )
+    place, best = divmod(int(means.argmax()), len(background_penalties))
     return SmoothingChoice(
-        float(candidates[best]), np.asarray(candidates, dtype=np.float64), np.asarray(means)
+        float(smoothings[place]), float(background_penalties[best]), place, means
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from rerank.metrics import (
     IntersectionUnion,
-    Interval,
     OracleCurve,
     chosen_counts,
     corpus_iou,
@@ -19,24 +18,11 @@ from rerank.metrics import (
 from rerank.ranking import Gate
 from rerank.reports.analyses import AblationRow
 from rerank.reports.evaluation import Evaluation, evaluate
-from rerank.reports.mask_comparison import NOTABLE
-from rerank.reports.populations import (
-    CHOICE,
-    DENSE_CRF,
-    GATED,
-    JOINT,
-    NETWORK_ROW,
-    TITLES,
-    Population,
-)
+from rerank.reports.populations import TITLES, Population
+from rerank.reports.rule_numbers import interval_record, points_of, rule_record
 from rerank.reports.tallies import Tally, confusion_cells
-from rerank.types import Array, FloatArray, IntArray
+from rerank.types import FloatArray, IntArray
 
-#: Rows that a reader looks for first; all others are folded.
-MAIN = (NETWORK_ROW, "MAP", DENSE_CRF, CHOICE, GATED, JOINT)
-#: Rows that need the truth.
-ORACLES = ("oracle of each image", "oracle of the corpus")
-BOUND = "superpixel bound"
 #: Proposals of a scatter plot, at most.
 MOST_POINTS = 2400
 
@@ -80,74 +66,13 @@ def population_record(
         "reliability": {
             "before": tally.sure_before.rows(),
             "after": tally.sure_after.rows(),
-            "error_before": _points(tally.sure_before.error),
-            "error_after": _points(tally.sure_after.error),
+            "error_before": points_of(tally.sure_before.error),
+            "error_after": points_of(tally.sure_after.error),
         },
         "scatter": scatter_record(scores, ious),
         "class_shares": _shares(tally.before.sum(axis=1)),
         "choices": {rule: choice.tolist() for rule, choice in population.choices.items()},
     }
-
-
-def reference_counts(population: Population) -> IntersectionUnion:
-    """Counts of what gains are over: the user's own network, or else MAP; (n_images, n_classes)."""
-    if population.network is not None:
-        return population.network
-    return chosen_counts(population.counts, population.choices["MAP"])
-
-
-def reference_name(population: Population) -> str:
-    """What gains are over, in words."""
-    return "MAP" if population.network is None else "the network"
-
-
-def answer(rule: str, measure: str, gain: Interval, n_images: int, over: str) -> str:
-    """What a rule gained, and whether it can be told from nothing, in one sentence.
-
-    Parameters
-    ----------
-    rule : str
-    measure : {"corpus", "image"}
-    gain : Interval
-    n_images : int
-    over : str
-        What the gain is over.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> print(answer("ranking SVM", "corpus", Interval(0.016, 0.004, 0.035, 0.95), 59, "MAP"))
-    The ranking SVM gains 1.6 points of corpus IoU over MAP (95 % interval +0.4 to +3.5, 59 images),
-    more than chance explains.
-    """
-    # Rounded as the tables are, so that both say the same.
-    estimate, low, high = interval_record(gain) or [0.0, 0.0, 0.0]
-    what = {"corpus": "corpus IoU", "image": "mean image IoU"}[measure]
-    verb = f"is {_size(estimate)} points of {what} {'below' if (estimate or 0) < 0 else 'above'}"
-    verdict = "which cannot be told from nothing"
-    if low is not None and low > 0:
-        verb, verdict = (
-            f"gains {_size(estimate)} points of {what} over",
-            "more than chance explains",
-        )
-    elif high is not None and high < 0:
-        verb = f"loses {_size(estimate)} points of {what} against"
-        verdict = "more than chance explains"
-    return (
-        f"The {rule} {verb} {over} (95 % interval {_signed(low)} to {_signed(high)}, {n_images} "
-        f"images), {verdict}."
-    )
-
-
-def _size(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{abs(value):.1f}"
-
-
-def _signed(value: float | None) -> str:
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") if value is not None else "\N{EN DASH}"
 
 
 def curve_record(
@@ -171,12 +96,12 @@ def curve_record(
     corpus, image = [], []
     for m in curve.n_proposals:
         chosen = chosen_counts(counts, scores[:, :m].argmax(axis=1))
-        corpus.append(_points(corpus_iou(chosen).mean))
-        image.append(_points(mean_image_iou(chosen)))
+        corpus.append(points_of(corpus_iou(chosen).mean))
+        image.append(points_of(mean_image_iou(chosen)))
     return {
         "n_proposals": curve.n_proposals.tolist(),
-        "oracle_corpus": [_points(v) for v in curve.corpus_oracle_miou],
-        "oracle_image": [_points(v) for v in curve.image_oracle_image_iou],
+        "oracle_corpus": [points_of(v) for v in curve.corpus_oracle_miou],
+        "oracle_image": [points_of(v) for v in curve.image_oracle_image_iou],
         "choice_corpus": corpus,
         "choice_image": image,
     }
@@ -250,8 +175,11 @@ def ablation_record(
                 "groups": list(row.groups),
                 "n_columns": row.n_columns,
                 "C": row.C,
-                "corpus": {"value": _points(e.corpus_iou), "gain": interval_record(e.corpus_gain)},
-                "image": {"value": _points(e.image_iou), "gain": interval_record(e.image_gain)},
+                "corpus": {
+                    "value": points_of(e.corpus_iou),
+                    "gain": interval_record(e.corpus_gain),
+                },
+                "image": {"value": points_of(e.image_iou), "gain": interval_record(e.image_gain)},
             }
         )
     return found
@@ -274,57 +202,17 @@ def gate_record(gate: Gate, enabled: bool) -> dict[str, Any]:
         "text": gate.explanation_,
         "enabled": enabled,
         "promised": gate.promised_,
-        "level": _points(gate.level),
-        "sure": _points(1 - gate.delta),
-        "tolerance": _points(gate.tolerance),
+        "level": points_of(gate.level),
+        "sure": points_of(1 - gate.delta),
+        "tolerance": points_of(gate.tolerance),
         "threshold": float(f"{gate.threshold_:.4g}") if np.isfinite(gate.threshold_) else None,
         "opens_all": bool(np.isneginf(gate.threshold_)),
-        "bound": _points(gate.bound_),
-        "share": _points(gate.share_),
+        "bound": points_of(gate.bound_),
+        "share": points_of(gate.share_),
         "n_images": gate.n_images_,
         "n_changed": gate.n_changed_,
         "n_falls": gate.n_falls_,
     }
-
-
-def rule_record(evaluation: Evaluation, population: Population) -> dict[str, Any]:
-    """One row of the rules, with its gains over the reference and what they come to.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    population : Population
-
-    Returns
-    -------
-    dict
-    """
-    reference, has_network = reference_counts(population), population.network is not None
-    name = evaluation.name
-    counts = population.counts_of(name)
-    gain = image_iou(counts) - image_iou(reference)
-    gain = np.nan_to_num(gain)
-    first = "network_gain" if has_network else "gain"
-    record: dict[str, Any] = {
-        "name": name,
-        "kind": "oracle" if name in (*ORACLES, BOUND) else ("main" if name in MAIN else "baseline"),
-        "is_proposal": name in population.choices,
-        "better": int((gain > NOTABLE).sum()),
-        "worse": int((gain < -NOTABLE).sum()),
-        "classes": [_points(v) for v in evaluation.per_class],
-    }
-    for measure in ("corpus", "image"):
-        over = getattr(evaluation, f"{measure}_{first}")
-        record[measure] = {
-            "value": _points(getattr(evaluation, f"{measure}_iou")),
-            "interval": interval_record(getattr(evaluation, f"{measure}_interval")),
-            "gain": interval_record(over),
-            "map_gain": interval_record(getattr(evaluation, f"{measure}_gain")),
-            "answer": ""
-            if over is None
-            else answer(name, measure, over, len(gain), reference_name(population)),
-        }
-    return record
 
 
 def _shares(pixels: IntArray) -> list[float]:
@@ -338,15 +226,3 @@ def _rank_correlation(a: FloatArray, b: FloatArray) -> float:
     from scipy.stats import rankdata
 
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-
-
-def interval_record(interval: Interval | None) -> list[float | None] | None:
-    """Estimate, low and high in points; None for none."""
-    if interval is None:
-        return None
-    return [_points(interval.estimate), _points(interval.low), _points(interval.high)]
-
-
-def _points(value: float | Array) -> float | None:
-    number = 100 * float(value)
-    return round(number, 3) if np.isfinite(number) else None

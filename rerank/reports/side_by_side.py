@@ -10,7 +10,8 @@ import numpy as np
 from rerank.errors import InputError
 from rerank.metrics import IntersectionUnion, OracleCurve, bootstrap_interval
 from rerank.reports.populations import CHOICE, GATED, Population, evaluations
-from rerank.reports.run_numbers import curve_record, interval_record, reference_name, rule_record
+from rerank.reports.rule_numbers import interval_record, reference_name, rule_record
+from rerank.reports.run_numbers import curve_record
 from rerank.types import Array, FloatArray, IntArray
 
 #: Rules whose differences between runs are shown.

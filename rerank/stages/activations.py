@@ -18,7 +18,6 @@ from rerank.nets import (
     backbone_activations,
     build_backbone,
     labelled_share,
-    load_backbone_weights,
     soft_target,
     warp_image,
 )
@@ -45,9 +44,7 @@ def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], 
     if name == "small":
         size = build_backbone("small", None, 0).input_size(grid)
         return lambda image: warp_image(image, size)
-    backbone = build_backbone(
-        name, None if weights is None else load_backbone_weights(weights), recipe.random_state
-    )
+    backbone = build_backbone(name, weights, recipe.random_state)
     size = backbone.input_size(grid)
     return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
 

@@ -305,11 +305,7 @@ def _proposals(recipe: Recipe) -> dict[str, Any]:
 
 def _features(recipe: Recipe) -> dict[str, Any]:
     groups = wanted_groups(recipe)
-    return {
-        "features": _plain(recipe.features),
-        "background_penalty": recipe.ranking.background_penalty,
-        **({} if groups is None else {"groups": groups}),
-    }
+    return {"features": _plain(recipe.features), **({} if groups is None else {"groups": groups})}
 
 
 def _ranking(recipe: Recipe) -> dict[str, Any]:
@@ -332,7 +328,9 @@ def _calibration(recipe: Recipe) -> dict[str, Any]:
 
 
 def _ablation(recipe: Recipe) -> dict[str, Any]:
-    unused = {"compared", "pairwise_C", "max_pairs", "ridge_alphas", "groups"}
+    unused = {
+        *("compared", "pairwise_C", "max_pairs", "ridge_alphas", "groups", "background_penalties")
+    }
     return {
         "ranking": _plain(recipe.ranking, exclude=unused),
         "groups": wanted_subsets(recipe),
@@ -382,8 +380,8 @@ _DECLARATIONS = {
     ),
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
-    "features": _Declaration("features of proposals", _features, version=7, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=10, cost=0.5),
+    "features": _Declaration("features of proposals", _features, version=8, cost=0.3),
+    "ranking": _Declaration("the rankers", _ranking, version=11, cost=0.5),
     "calibration": _Declaration("the gate and its promise", _calibration, version=2, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(

@@ -208,7 +208,8 @@ def _features(recipe: Recipe) -> Contents:
         "table/proposals": _some("i8", "r"),
     }
     if recipe.segnet.enabled:
-        found |= {f"kl/{name}": _once("f8|f4", "N", count) for name in ("kl", "kl_cross_entropy")}
+        terms = _once("f8|f4", "N", count, 1 + len(recipe.features.rule_smoothings))
+        found |= {f"kl/{name}": terms for name in ("kl", "kl_cross_entropy")}
     return found
 
 

@@ -15,14 +15,16 @@ from rerank.engine.hdf5 import write_array, write_arrays
 from rerank.engine.stage import Job, read_image
 from rerank.evidence import ImageEvidence, ImageRegions
 from rerank.features import (
+    ColumnSettings,
     FeatureTable,
+    background_mass,
     coarsen_labelings,
     detect_edges,
     proposal_features,
+    segnet_divergences,
     similarity_matrix,
 )
 from rerank.proposals import ProposalSet, generator_names
-from rerank.ranking import symmetric_kl
 from rerank.stages.classifiers import ImageModels, load_models, read_scores
 from rerank.stages.declarations import wanted_groups
 from rerank.stages.fusion import TrainingPriors, image_evidence, open_sources, read_probabilities
@@ -152,45 +154,42 @@ def describe_proposals(
         GENERATORS[recipe.proposals.generator],
         similarity=similarity,
         groups=groups,
-        smoothing=recipe.features.kl_smoothing,
+        settings=ColumnSettings(recipe.features.kl_smoothing, recipe.features.classification),
     )
     return table, similarity
 
 
-def kl_divergence(
-    segnet_map: FloatArray, coarse: FloatArray, recipe: Recipe, background: int | None
+def rule_terms(
+    segnet_map: FloatArray, coarse: FloatArray, smoothings: Sequence[float], background: int | None
 ) -> FloatArray:
-    """Symmetric divergence S(m) of proposals from the SegNet (Cogswell et al. 2014, Eq. 17).
-
-    Without a background class there is no penalty.
+    """What Eq. 17 of Cogswell et al. 2014 is made of, at each smoothing that is tried.
 
     Parameters
     ----------
     segnet_map : (grid, grid, C) float array
     coarse : (M, grid, grid, C) float array
         The proposals on the SegNet's grid, of `coarsen_labelings`.
-    recipe : Recipe
-        For the smoothing and the penalty.
+    smoothings : S floats
     background : int or None
+        Without a background class nothing is penalised.
 
     Returns
     -------
-    (M,) float array
-        Lower is better.
+    (M, 1 + S) float array
+        Cells of background, then the symmetric divergence at each smoothing.
     """
-    found = symmetric_kl(segnet_map, coarse, recipe.features.kl_smoothing, background or 0)
-    penalty = 0.0 if background is None else recipe.ranking.background_penalty
-    return found.divergence(penalty)
+    mass = np.zeros(len(coarse)) if background is None else background_mass(coarse, background)
+    return np.column_stack([mass, segnet_divergences(segnet_map, coarse, smoothings)])
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the `table`, the divergences `kl`, and the `similarity` of each image's proposals.
+    """Write the `table`, the terms `kl` of Eq. 17, and the `similarity` of each image's proposals.
 
-    Without a SegNet there are no divergences.
+    Without a SegNet there are no terms `kl`.
     """
     recipe, dataset = job.recipe, job.data.of(job.part)
     classes, grid = Classes.of(dataset), (recipe.segnet.grid, recipe.segnet.grid)
-    groups = wanted_groups(recipe)
+    groups, smoothings = wanted_groups(recipe), recipe.features.rule_smoothings
     tables: list[FeatureTable] = []
     divergences = {"kl": "maps", "kl_cross_entropy": "maps_cross_entropy"}
     if not recipe.segnet.enabled:
@@ -229,12 +228,13 @@ def run(job: Job, file: h5py.File) -> None:
                 drawn["labelings"], evidence.segnet.cell_overlap, grid, classes.n_classes
             )
             for name, maps in divergences.items():
-                divergence = kl_divergence(segnet[maps][index], coarse, recipe, classes.background)
-                kl[name].append(divergence)
+                kl[name].append(
+                    rule_terms(segnet[maps][index], coarse, smoothings, classes.background)
+                )
     shape = (len(job.part.image_ids), recipe.proposals.n_proposals)
     group = file.create_group("kl")
     for name, rows in kl.items():
-        write_array(group, name, np.array(rows).reshape(shape))
+        write_array(group, name, np.array(rows).reshape(*shape, 1 + len(smoothings)))
     found = np.array(similarities, dtype=np.float32).reshape(*shape, shape[1])
     write_array(file, "similarity", found)
     if tables:

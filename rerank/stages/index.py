@@ -98,7 +98,7 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
     Raises
     ------
     ConfigError
-        If there are more folds than training images.
+        If there are more folds than training images, or than recordings where they are kept whole.
     LeakError
         If an image is both a training and an evaluation image.
     """
@@ -118,6 +118,8 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
             f"{some_names(empty)}: a mask without a labelled pixel; take such images out of the "
             "training images, or label a part of each"
         )
+    if scheme == "sequences":
+        return parts_of_folds(train.ids, _sequence_folds(train, n_folds), evaluate)
     folds = assign_folds(
         len(train),
         n_folds,
@@ -126,6 +128,24 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
         strata=rarest_class(pixels, train.background),
     )
     return parts_of_folds(train.ids, folds, evaluate)
+
+
+def _sequence_folds(train: Dataset, n_folds: int) -> IntArray:
+    """Whole recordings in folds of about equal size, the largest recordings first."""
+    sequences = train.sequences()
+    sizes = np.bincount(sequences)
+    if not train.moments or n_folds > len(sizes):
+        found = len(sizes) if train.moments else 0
+        raise ConfigError(
+            f"folds.scheme is sequences with {n_folds} folds, but {train.name}/{train.split} has "
+            f"{found} recordings; set folds.n_folds lower, or another folds.scheme"
+        )
+    fold, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(n_folds, dtype=np.int64)
+    for sequence in np.argsort(-sizes, kind="stable"):
+        fold[sequence] = filled.argmin()
+        filled[fold[sequence]] += sizes[sequence]
+    found_folds: IntArray = fold[sequences]
+    return found_folds
 
 
 def check_enough_for_folds(n_images: int, n_folds: int, holds_out: bool) -> None:

@@ -25,6 +25,7 @@ from rerank.tuning.ranker_choice import (
     fit_ranker,
     rank_candidates,
     ranker_scores,
+    rule_scores,
 )
 from rerank.types import Array, FloatArray
 
@@ -96,7 +97,7 @@ def run(job: Job, file: h5py.File) -> None:
     for index, part in enumerate(judged):
         # Final images are judged by rankers of all folds, those of a fold by rankers of the others.
         train = join([fold for k, fold in enumerate(folds) if k != index])
-        scores = {name: -divergence for name, divergence in part.kl.items()}
+        scores = {name: rule_scores(train, part, name, recipe) for name in part.kl}
         scores["mbr"] = bayes_risk_scores(train, part, recipe)
         for kind, ranker in rankers.items():
             fitted = fit_ranker(train, groups, ranker, recipe)

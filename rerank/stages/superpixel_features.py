@@ -10,11 +10,12 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.errors import ConfigError
-from rerank.nets import build_backbone, load_backbone_weights, multi_layer_activations
-from rerank.potentials import appearance_features, deep_features
+from rerank.nets import build_backbone, multi_layer_activations
+from rerank.potentials import appearance_features, deep_features, signed_root
 from rerank.types import Array, FloatArray
 
-#: Layers whose activations are averaged, by architecture; the last also over the whole image.
+#: Layers whose activations are averaged, by architecture; the last also over the whole image. Of a
+#: model of timm they are its last three stages.
 LAYERS = {
     "squeezenet1_0": ("fire4", "fire8", "fire9"),
     "caffenet": ("conv2", "conv4", "conv5"),
@@ -115,23 +116,22 @@ def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float
             "features=appearance"
         )
     name = recipe.backbone.architecture
-    if name not in LAYERS:
+    if name == "small":
         raise ConfigError(
             f"deep features need a pretrained backbone.architecture, one of "
-            f"{', '.join(LAYERS)}; got {name}"
+            f"{', '.join(LAYERS)} or timm/NAME; got {name}"
         )
-    backbone = build_backbone(name, load_backbone_weights(weights))
-    # Below that the last map would be empty; a small image is enlarged.
-    least = backbone.input_size((1, 1))
+    backbone = build_backbone(name, weights)
+    layers = LAYERS.get(name, backbone.spec.skip_layers)
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
         blocks: list[FloatArray] = []
         for scale in scales:
-            size = (
-                max(least[0], round(image.shape[0] * scale)),
-                max(least[1], round(image.shape[1] * scale)),
+            # Below the least size the last map would be empty; a small image is enlarged.
+            size = backbone.suitable_size(
+                (round(image.shape[0] * scale), round(image.shape[1] * scale))
             )
-            maps = multi_layer_activations(backbone, image, LAYERS[name], size=size)
+            maps = multi_layer_activations(backbone, image, layers, size=size)
             blocks.append(
                 deep_features(
                     [layer.values for layer in maps],
@@ -144,7 +144,7 @@ def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float
                 )
             )
             if recipe.unary.image_mean and len(blocks) == 1:
-                mean = np.sqrt(np.maximum(0, maps[-1].values.mean(axis=(1, 2))))
+                mean = signed_root(maps[-1].values.mean(axis=(1, 2)))
                 blocks[0] = np.concatenate([blocks[0], np.tile(mean, (len(blocks[0]), 1))], axis=1)
         return np.concatenate(blocks, axis=1)
 

@@ -16,6 +16,7 @@ from rerank.ranking import (
     Ranker,
     RidgeRanker,
     StructuredRankSVM,
+    choose_smoothing,
 )
 from rerank.ranking.bounded_ranker import BoundedRanker
 from rerank.ranking.ranking_table import RankingTable, join, proposal_quality
@@ -176,3 +177,35 @@ def bayes_risk_scores(train: RankingTable, part: RankingTable, recipe: Recipe) -
         train.table.image_index,
     )
     return ranker.decision_function(part.risk_columns).reshape(part.counts.intersections.shape[:2])
+
+
+def rule_scores(train: RankingTable, part: RankingTable, name: str, recipe: Recipe) -> FloatArray:
+    """Scores of the rule of Cogswell et al. 2014, Eq. 17.
+
+    Parameters
+    ----------
+    train : RankingTable
+        The smoothing and the background penalty are chosen on it.
+    part : RankingTable
+        Gets the scores.
+    name : str
+        Of the SegNet, as in `kl` of both.
+    recipe : Recipe
+        For what is tried, and the quality of the choice, `ranking.loss`.
+
+    Returns
+    -------
+    (n_images, n_proposals) float array
+        Higher is better.
+    """
+    smoothings = recipe.features.rule_smoothings
+    terms = train.kl[name].reshape(-1, 1 + len(smoothings))
+    chosen = choose_smoothing(
+        terms[:, 1:],
+        terms[:, 0],
+        proposal_quality(train.counts, recipe.ranking.loss),
+        train.table.image_index,
+        smoothings,
+        recipe.ranking.background_penalties,
+    )
+    return chosen.scores(part.kl[name][..., 1:], part.kl[name][..., 0])

@@ -8,6 +8,7 @@ by one that notes its arguments, and other tests show what the function does wit
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import inspect
 import json
@@ -34,6 +35,7 @@ from rerank.engine.progress import Progress
 from rerank.engine.scheduler import Execution
 from rerank.engine.store import Store
 from rerank.errors import DataError
+from rerank.experiments import Scope
 
 #: The module; `rerank.cli` has a function of this name.
 cli = importlib.import_module("rerank.cli.main")
@@ -149,8 +151,13 @@ ACTS: dict[str, dict[str, str]] = {
     "reproduce": {
         **dict.fromkeys(("table", "--data-root", "--work", "--seeds"), "test_it_arrives"),
         **dict.fromkeys(("--full", "--device", "--jobs", "--quiet"), "test_it_arrives"),
+        **dict.fromkeys(("--dataset", "--set"), "test_it_arrives"),
         "--json": "test_commands_print_json",
     },
+    "weights list": {"--json": "test_weights_are_listed"},
+    "weights get": dict.fromkeys(
+        ("name", "--out", "--url", "--sha256", "--json", "--quiet"), "test_weights_are_fetched"
+    ),
     "doctor": dict.fromkeys(("--data-root", "--json"), "test_doctor"),
     "completion": {"shell": "test_completion"},
     "plot": {
@@ -267,17 +274,19 @@ ARRIVALS: list[tuple[list[str], str, dict[str, tuple[list[str], str, Any]]]] = [
         },
     ),
     (
-        ["reproduce", "zhao-table1", "--data-root", "d"],
+        ["reproduce", "cogswell-fig6", "--data-root", "d"],
         "rerank.experiments:reproduce_table",
         {
             "table": (["larsson-table1"], "name", "larsson-table1"),
-            "--data-root": (["--data-root", "x"], "data_root", Path("x")),
-            "--work": (["--work", "x"], "work", Path("x")),
+            "--dataset": (["--dataset", "voc2012"], "name", "cogswell-fig6-voc2012"),
+            "--data-root": (["--data-root", "x"], "scope.data_root", Path("x")),
+            "--work": (["--work", "x"], "scope.work", Path("x")),
             "--seeds": (["--seeds", "4,5"], "seeds", (4, 5)),
-            "--full": (["--full"], "full", True),
-            "--device": (["--device", "cuda:1"], "device", "cuda:1"),
-            "--jobs": (["--jobs", "3"], "jobs", 3),
-            "--quiet": (["--quiet"], "quiet", True),
+            "--full": (["--full"], "scope.full", True),
+            "--device": (["--device", "cuda:1"], "scope.device", "cuda:1"),
+            "--jobs": (["--jobs", "3"], "scope.jobs", 3),
+            "--set": (["--set", "a.b=1"], "scope.overrides", ("a.b=1",)),
+            "--quiet": (["--quiet"], "scope.quiet", True),
         },
     ),
     (
@@ -339,13 +348,15 @@ def arrived(monkeypatch: pytest.MonkeyPatch, target: str, arguments: list[str]) 
     signature = inspect.signature(getattr(module, name))
     seen: dict[str, Any] = {}
 
-    class Enough(Exception):
+    class Enough(SystemExit):  # which the boundary of errors lets through
         pass
 
     def note(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         seen.update(bound.arguments)
+        if isinstance(seen.get("scope"), Scope):
+            seen.update({f"scope.{k}": v for k, v in vars(seen.pop("scope")).items()})
         raise Enough
 
     monkeypatch.setattr(module, name, note)
@@ -467,11 +478,12 @@ def test_debug_adds_the_traceback(
         "export": "--work w --out o",
         "data prepare": "camvid",
         "data check": "camvid",
+        "weights get": "alexnet --out o",
         "reproduce": "zhao-table1",
         "plot": "flips --out x.png",
         "completion": "bash",
     }
-    usual = "" if command in ("demo", "data list", "doctor") else "--work w"
+    usual = "" if command in ("demo", "data list", "weights list", "doctor") else "--work w"
     arguments = f"{command} {needed.get(command, usual)}".split()
     assert main([*arguments, "--debug"] if debug else arguments) == 1
     errors = capsys.readouterr().err
@@ -990,3 +1002,41 @@ def test_plots_are_different(tmp_path: Path) -> None:
         assert main(["plot", *more, "--out", str(out)]) == 0
         found[name] = out.read_bytes()
     assert len(set(found.values())) == 4
+
+
+def test_weights_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["weights", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [line.split()[0] for line in lines] == [row["name"] for row in rows]
+    assert all(row["url"].startswith("http") for row in rows)
+
+
+def test_weights_are_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "net.pth"
+    source.write_bytes(b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    base = ["weights", "get", "alexnet", "--out", str(tmp_path / "w"), "--url", source.as_uri()]
+    assert main([*base, "--sha256", sha256]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'w'}\n"
+    assert (tmp_path / "w").read_bytes() == b"weights"
+    assert main([*base, "--sha256", sha256, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "alexnet", "path": str(tmp_path / "w")}
+    assert main([*base, "--sha256", sha256, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    # Without its digest another source is refused, and so is another digest or name.
+    assert main(base) == 2
+    assert main([*base[:3], "--out", str(tmp_path / "v"), *base[5:], "--sha256", "0" * 64]) == 1
+    assert main(["weights", "get", "other", "--out", str(tmp_path)]) == 2
+    assert "got 'other'" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_reached_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = (tmp_path / "missing.pth").as_uri()
+    given = ["--url", missing, "--sha256", "0" * 64, "--out", str(tmp_path / "w")]
+    assert main(["weights", "get", "alexnet", *given]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("rerank: ") and errors.count("\n") == 1 and missing in errors

@@ -71,6 +71,8 @@ def test_files_that_systems_leave_are_not_there(tmp_path: Path) -> None:
     for name in ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "B.PNG", "a.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
     assert [path.name for path in files_in(tmp_path, (".png",))] == ["B.PNG", "a.png"]
     (tmp_path / "Train.TXT").write_text("x")
     assert text_file(tmp_path, "Train").name == "Train.TXT"

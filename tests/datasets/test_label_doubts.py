@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from rerank.applications.label_files import find_labels
 from rerank.applications.mask_set_files import MaskedImage, check_masked_images
+from rerank.cli import main
 from rerank.datasets import check_dataset, open_dataset
 from rerank.datasets.label_doubts import certain
 from rerank.errors import DataError
@@ -61,6 +63,21 @@ def test_classes_that_occur_nowhere_and_everywhere(tmp_path: Path, files: Simple
     (found,) = check_dataset("folder", tmp_path, class_names=["sky", "sea", "ship", "gull"])
     assert "2 of 4 classes occur in no mask: ship (2), gull (3)" in found.problem
     assert found.doubtful and not certain([found])
+
+
+def test_the_command_tells_doubts_from_problems(
+    tmp_path: Path, files: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.image(tmp_path / "images" / "a.png", 0)
+    files.mask(tmp_path / "labels" / "a.png", files.make_labels(0, 2))
+    (tmp_path / "classes.txt").write_text("sky\nsea\nship\n")
+    command = ["data", "check", "folder", "--root", str(tmp_path)]
+    assert main(command) == 0
+    assert "every file is in order, and 1 to look at" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"][0]["doubtful"] is True
+    (tmp_path / "labels" / "a.png").write_bytes(b"")
+    assert main(command) == 1
 
 
 def write_turned(folder: Path, shape: tuple[int, int], turns: tuple[int, int]) -> None:

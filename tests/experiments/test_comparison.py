@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from rerank.datasets import Moment, open_dataset
 from rerank.errors import DataError, InputError
-from rerank.experiments.comparison import gain, spread
+from rerank.experiments.comparison import gain, judged_images, spread
 from rerank.experiments.seed_result import (
     SeedResult,
     read_seed_result,
@@ -130,3 +133,32 @@ def test_results_are_kept(tmp_path) -> None:
 def test_digests_tell_settings_apart() -> None:
     assert settings_digest({"a": 1, "b": (2, 3)}) == settings_digest({"b": [2, 3], "a": 1})
     assert settings_digest({"a": 1}) != settings_digest({"a": 2})
+
+
+def test_groups_are_drawn_whole():
+    """Groups of equal images: as if each stood once, and a wider interval than over images."""
+    rng = np.random.default_rng(0)
+    unions = np.full((10, 2), 100)
+    first, second = (IntersectionUnion(rng.integers(20, 90, (10, 2)), unions) for _ in range(2))
+
+    def result(counts, times):
+        repeated = [
+            np.repeat(values, times, axis=0) for values in (counts.intersections, counts.unions)
+        ]
+        return [SeedResult(IntersectionUnion(*repeated), 1.0)]
+
+    once = gain(result(first, 1), result(second, 1))
+    groups = np.repeat(np.arange(10), 4)
+    whole = gain(result(first, 4), result(second, 4), groups=groups)
+    alone = gain(result(first, 4), result(second, 4))
+    assert (whole.mean, whole.low, whole.high) == pytest.approx((once.mean, once.low, once.high))
+    assert whole.high - whole.low > 1.5 * (alone.high - alone.low)
+
+
+def test_video_is_drawn_by_blocks():
+    scenes = open_dataset("scenes", n_images=3)
+    assert judged_images(scenes, "three").n_units is None
+    moments = {i: Moment("a", 4.0 * k) for k, i in enumerate(scenes.ids)}
+    video = judged_images(dataclasses.replace(scenes, moments=moments), "three")
+    assert video.unit == "blocks of 5 s of video" and video.groups.tolist() == [0, 0, 1]
+    assert video.n_units == 2

@@ -5,11 +5,8 @@ import numpy as np
 import pytest
 
 from rerank.errors import DataError
-from rerank.experiments.dense_network_bench import (
-    DenseNetworkBench,
-    DenseNetworkRecipe,
-    DenseNetworkSetting,
-)
+from rerank.experiments.dense_network_bench import DenseNetworkBench, DenseNetworkRecipe
+from rerank.experiments.dense_network_data import DenseNetworkSetting
 from rerank.experiments.reproduction import reproduce, result_place
 from rerank.experiments.table_definition import Comparisons, Row, Scope, Table
 from rerank.metrics import corpus_iou

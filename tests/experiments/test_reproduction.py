@@ -8,7 +8,8 @@ import pytest
 
 from rerank.cli import main
 from rerank.errors import ConfigError
-from rerank.experiments import TABLES, paper_tables
+from rerank.experiments import TABLES, paper_tables, reproduction, table_on
+from rerank.experiments.comparison import Judged, gain
 from rerank.experiments.rendering import to_html, to_json, to_markdown, to_text
 from rerank.experiments.reproduction import reproduce
 from rerank.experiments.seed_result import SeedResult
@@ -27,6 +28,8 @@ class FakeBench:
     """Rows whose IoU is what their recipe says, plus a hundredth a seed."""
 
     class_names = ("sky", "<road>")
+    judged = Judged("three of val", "pairs", np.arange(6) // 2)
+    takes_overrides = False
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -156,6 +159,34 @@ def test_the_page_holds_both_papers_and_own_figures(tmp_path: Path) -> None:
     for block in markdown.split("\n\n"):
         if block.startswith("|"):
             assert len({row.count("|") for row in block.splitlines()}) == 1
+
+
+def test_what_is_resampled_is_named_and_drawn_whole(tmp_path: Path, monkeypatch) -> None:
+    drawn = []
+
+    def noted(*results, **given):
+        drawn.append(given["groups"])
+        return gain(*results, **given)
+
+    monkeypatch.setattr(reproduction, "gain", noted)
+    found = reproduce(make([]), Scope(tmp_path, tmp_path / "work"), (0, 1))
+    for shown in (to_markdown(found), to_text(found), to_html(found)):
+        assert "95% over pairs" in shown and "bootstrap over pairs, 3 of them" in shown
+    assert all(groups is FakeBench.judged.groups for groups in drawn) and drawn
+
+
+def test_settings_of_a_recipe_are_refused_without_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="fake-table is not measured by a recipe"):
+        reproduce(make([]), Scope(tmp_path, tmp_path / "work", overrides=("a.b=1",)), (0,))
+
+
+def test_tables_on_other_data_sets() -> None:
+    assert table_on("cogswell-table2", "voc2012") == "cogswell-table2-voc2012"
+    assert TABLES["cogswell-table2-voc2012"].differs
+    with pytest.raises(ConfigError, match="cogswell-fig6 is not measured on x; there is voc2012"):
+        table_on("cogswell-fig6", "x")
+    with pytest.raises(ConfigError, match="larsson-table1 is not measured on voc2012$"):
+        table_on("larsson-table1", "voc2012")
 
 
 def test_one_seed_says_what_is_missing(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_every_data_set_and_feature_set_has_a_table() -> None:
     names = {name for name in TABLES if name.startswith("system-")}
     assert names == {
         f"system-{data}-{features}"
-        for data in ("weizmann-horse", "msrc21", "camvid")
+        for data in ("weizmann-horse", "msrc21", "camvid", "voc2012")
         for features in ("appearance", "deep")
     }
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rerank.evidence import PERCENTILES, ImageEvidence, ImageRegions, ImageScores, SegNetMap
-from rerank.features import FeatureTable, proposal_features
+from rerank.features import ColumnSettings, FeatureTable, proposal_features
+from rerank.features.proposal_features import COLUMN_SETTINGS
 from rerank.proposals import ProposalSet
 from rerank.superpixels import RegionGraph
 
@@ -54,7 +55,7 @@ class Case:
     similarity: np.ndarray | None = None
 
     def table(
-        self, groups: str | Iterable[str] | None = None, smoothing: float = 0.01
+        self, groups: str | Iterable[str] | None = None, settings: ColumnSettings = COLUMN_SETTINGS
     ) -> FeatureTable:
         return proposal_features(
             self.regions,
@@ -64,7 +65,7 @@ class Case:
             self.generators,
             similarity=self.similarity,
             groups=groups,
-            smoothing=smoothing,
+            settings=settings,
         )
 
 

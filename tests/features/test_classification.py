@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.features import classification_features
+from rerank.features import ColumnSettings, classification_features, paper_columns
 
 CLASSES = ("bg", "cow", "dog")
 SCORES = np.array([0.5, -2.0])
@@ -40,6 +40,25 @@ def test_scores_crossed_with_claims():
     assert t.column("classification.size_denied[cow]").tolist() == [0, 0.5, 0]
     assert t.column("classification.size_denied[dog]").tolist() == [0, 0, 3]
     assert t.column("classification.size_missed[cow]").tolist() == [1.5, 0, 1.5]
+
+
+def test_the_papers_columns_are_one_for_each_score():
+    kept = paper_columns(table())
+    assert kept.shape == (3, 2 + 4 * 2)
+    assert kept.column("classification.score_painted[dog]").tolist() == [0, 0, -2]
+    assert kept.column("classification.size_score_claimed_60[cow]").tolist() == [0, -0.5, 0]
+    voc = classification_features(
+        np.ones(20), np.ones(80), np.full((20, 4), 0.1), np.full((2, 21), 1 / 21), background=0
+    )
+    assert (voc.shape[1], paper_columns(voc).shape[1]) == (280, 100)
+
+
+def test_the_setting_chooses_the_columns_of_the_group(make_case):
+    case = make_case()
+    crossed = case.table("classification")
+    paper = case.table(("classification", "summary"), ColumnSettings(classification="paper"))
+    assert paper.select("classification").columns == paper_columns(crossed).columns
+    np.testing.assert_array_equal(paper.select("summary").values, case.table("summary").values)
 
 
 def test_without_background_all_classes_have_columns():

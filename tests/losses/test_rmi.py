@@ -14,6 +14,7 @@ from rerank.losses import (
     rmi_loss,
     soft_cross_entropy,
 )
+from rerank.losses.mutual_information import region_information
 
 
 def arguments(**given):
@@ -339,6 +340,49 @@ def test_nothing_but_the_gradient_is_kept_and_no_gradient_means_none_is_computed
     torch.testing.assert_close(logits.grad, 2 * first)
 
 
+def test_a_ridge_on_the_sums_is_one_over_the_points_on_the_covariance():
+    """Void takes regions away, so that each image has its own number of points."""
+    logits, labels = draw()
+    labels[1, :6, :6] = 255
+    ridge = 5e-4
+    found = region_mutual_information(
+        logits,
+        labels,
+        region_size=2,
+        factor=2,
+        settings=RMISettings(prediction_ridge=ridge, ridge_scale="sum"),
+    )
+    for index in range(len(labels)):
+        seen = labels[index : index + 1]
+        cells = F.max_pool2d((seen != 255).float(), 2)[0] > 0
+        points = int((cells[:-1, :-1] & cells[1:, :-1] & cells[:-1, 1:] & cells[1:, 1:]).sum())
+        expected = region_mutual_information(
+            logits[index : index + 1],
+            seen,
+            region_size=2,
+            factor=2,
+            settings=RMISettings(prediction_ridge=ridge / points),
+        )
+        torch.testing.assert_close(found[index : index + 1], expected)
+    assert len({int(c) for c in (labels == 255).sum(dim=(1, 2))}) > 1
+
+
+def test_only_a_large_ridge_sees_the_level_of_a_class():
+    """A map a thousand times lower tells the same with the default, and nothing with 1e-4."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.zeros(1, 24, 32, dtype=torch.float64)
+    truth[0, 5:15, 10:22] = 1
+    prediction = 0.6 * truth + 0.2 * torch.rand(1, 24, 32, generator=generator).double()
+    valid = torch.ones(24, 32, dtype=torch.bool)
+    for ridge, apart in ((RMISettings().prediction_ridge, False), (1e-4, True)):
+        high, low = (
+            float(region_information(p, truth, valid, 3, 1e-6, ridge, False).values[0])
+            for p in (prediction, 1e-3 * prediction)
+        )
+        assert (abs(high - low) > 0.3) == apart, (ridge, high, low)
+        assert apart or high == pytest.approx(low, abs=1e-3)
+
+
 def test_nan_logits_give_nan():
     logits, labels = draw()
     logits.data[0, 1, 3, 4] = math.nan
@@ -373,6 +417,7 @@ def test_the_module_and_the_function_agree():
         ({"factor": 2.5}, "factor must be a whole number of at least 1, got 2.5"),
         ({"xi": 0.0}, "xi must be positive and finite, got 0.0"),
         ({"prediction_ridge": -1.0}, "prediction_ridge must be positive and finite, got -1.0"),
+        ({"ridge_scale": "n"}, "mean, sum; got 'n'"),
         ({"cross_entropy_weight": 1.5}, r"\[0, 1\], got 1.5"),
         ({"dtype": torch.float16}, "torch.float64 or torch.float32, got torch.float16"),
     ],

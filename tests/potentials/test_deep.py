@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from rerank.errors import InputError
-from rerank.potentials import deep_features
+from rerank.potentials import deep_features, signed_root
 from rerank.superpixels import superpixel_positions
 
 
@@ -85,7 +85,6 @@ def test_one_pixel():
         (dict(activation_maps=[]), "at least one"),
         (dict(activation_maps=[np.zeros((3, 4))]), r"\(D, h, w\)"),
         (dict(activation_maps=[np.full((1, 2, 2), np.nan)]), "finite"),
-        (dict(activation_maps=[-np.ones((1, 2, 2))], square_root=True), "0 or greater"),
         (dict(activation_maps=[np.ones((1, 2, 2))], strides=[(1, 1)]), "together"),
         (
             dict(activation_maps=[np.ones((1, 2, 2))], strides=[(1, 0)], first_centres=[(0, 0)]),
@@ -97,3 +96,7 @@ def test_one_pixel():
 def test_refusals(superpixels, arguments, message):
     with pytest.raises(InputError, match=message):
         deep_features(superpixels=superpixels, **arguments)
+
+
+def test_roots_keep_their_signs():
+    np.testing.assert_allclose(signed_root(np.array([-4.0, 0.0, 9.0])), [-2, 0, 3])

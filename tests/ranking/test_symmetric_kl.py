@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import InputError
-from rerank.features import FeatureTable
+from rerank.features import FeatureTable, segnet_divergences
 from rerank.ranking import SymmetricKLRanker, choose_smoothing, symmetric_kl
 
 
@@ -77,23 +77,49 @@ def test_the_ranker_reads_the_three_columns():
         np.testing.assert_allclose(named.decision_function(X), -terms.divergence(0.5))
 
 
-def test_smoothing_is_chosen_by_quality():
+def rule_terms(p, q, groups, smoothings):
+    """Divergences (N, S) and background mass (N,) of proposals, image by image."""
+    terms = [
+        [symmetric_kl(p[image], row[None], smoothing) for smoothing in smoothings]
+        for image, row in zip(np.unique(groups, return_inverse=True)[1], q)
+    ]
+    divergences = [[(t.kl_forward + t.kl_backward)[0] for t in row] for row in terms]
+    return np.array(divergences), np.array([row[0].background[0] for row in terms])
+
+
+def test_smoothing_and_penalty_are_chosen_by_quality():
     rng = np.random.default_rng(1)
     p = distributions(rng, 8, 3, 4, 3)
     q = np.eye(3)[rng.integers(0, 3, size=(40, 3, 4))]
-    groups = np.repeat(rng.permutation(8), 5)
+    groups = np.repeat(np.arange(8), 5)
     quality = rng.uniform(size=40)
-    found = choose_smoothing(p, q, quality, groups, candidates=[1e-6, 0.1, 0.9])
-    means = []
-    for smoothing in (1e-6, 0.1, 0.9):
-        picked = []
-        for i in range(8):
-            part = slice(5 * i, 5 * i + 5)
-            divergence = symmetric_kl(p[i], q[part], smoothing).divergence()
-            picked.append(quality[part][divergence.argmin()])
-        means.append(np.mean(picked))
+    smoothings, penalties = [1e-6, 0.1, 0.9], [0.0, 0.5, 20.0]
+    divergences, background = rule_terms(p, q, groups, smoothings)
+    found = choose_smoothing(divergences, background, quality, groups, smoothings, penalties)
+    means = np.zeros((3, 3))
+    for s, smoothing in enumerate(smoothings):
+        for k, penalty in enumerate(penalties):
+            for i in range(8):
+                part = slice(5 * i, 5 * i + 5)
+                divergence = symmetric_kl(p[i], q[part], smoothing).divergence(penalty)
+                means[s, k] += quality[part][divergence.argmin()] / 8
     np.testing.assert_allclose(found.mean_quality, means)
-    assert found.smoothing == [1e-6, 0.1, 0.9][int(np.argmax(means))]
+    s, k = np.unravel_index(means.argmax(), means.shape)
+    assert (found.smoothing, found.background_penalty) == (smoothings[s], penalties[k])
+    scores = found.scores(divergences, background)
+    by_hand = [
+        -symmetric_kl(p[i], q[5 * i : 5 * i + 5], smoothings[s]).divergence(penalties[k])
+        for i in range(8)
+    ]
+    np.testing.assert_allclose(scores, np.concatenate(by_hand))
+
+
+def test_columns_of_the_table_have_the_same_divergences():
+    rng = np.random.default_rng(2)
+    p, q = distributions(rng, 3, 4, 5), distributions(rng, 6, 3, 4, 5)
+    smoothings = (1e-6, 1e-2, 0.3)
+    expected = [symmetric_kl(p, q, smoothing).divergence(0.0) for smoothing in smoothings]
+    np.testing.assert_allclose(segnet_divergences(p, q, smoothings), np.transpose(expected))
 
 
 @pytest.mark.parametrize(
@@ -140,17 +166,21 @@ def test_columns_without_names_cannot_be_found_by_name():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"p": np.full((1, 2, 4), 0.25)}, "p holds 1 predictions for 2 images"),
-        ({"candidates": []}, "candidates must hold at least one smoothing"),
+        ({"divergences": np.zeros((4, 3))}, r"divergences must be \(N, 2\)"),
+        ({"background": np.zeros(3)}, r"background \(N,\), got \(4, 2\) and \(3,\)"),
+        ({"background": np.full(4, np.nan)}, "background must be finite"),
+        ({"smoothings": []}, "at least one smoothing"),
+        ({"background_penalties": []}, "one background penalty"),
         ({"quality": np.zeros(3)}, r"quality must have shape \(4,\)"),
     ],
 )
 def test_unusable_choices_of_smoothing(change, message):
     good = {
-        "p": np.full((2, 2, 4), 0.25),
-        "q": np.full((4, 2, 4), 0.25),
+        "divergences": np.zeros((4, 2)),
+        "background": np.zeros(4),
         "quality": np.zeros(4),
         "groups": [0, 0, 1, 1],
+        "smoothings": [0.1, 0.2],
     }
     with pytest.raises(InputError, match=message):
         choose_smoothing(**{**good, **change})

@@ -7,7 +7,8 @@ import pytest
 
 from rerank.metrics import IntersectionUnion, Interval, chosen_counts, corpus_iou, oracle_curve
 from rerank.reports.populations import Population, evaluations
-from rerank.reports.run_numbers import answer, curve_record, population_record, scatter_record
+from rerank.reports.rule_numbers import answer
+from rerank.reports.run_numbers import curve_record, population_record, scatter_record
 from rerank.reports.tallies import Tally
 
 

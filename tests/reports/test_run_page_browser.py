@@ -198,6 +198,7 @@ def test_what_fewer_proposals_would_cost(opened: Any, finished: Path) -> None:
         " return (46 + (b.width - 46 - 118) / 4) / b.width; })()"
     )
     opened.point("#curve svg", (share, 0.4))
+    opened.until("document.querySelector('#curve-readout').textContent.startsWith('M = 2:')")
     text = opened.text("#curve-readout")
     oracle = [float(row["corpus_oracle_miou"]) for row in curve]
     assert text.startswith("M = 2:") and f"oracle {oracle[1]:.1f}" in text
@@ -306,6 +307,8 @@ def test_one_image_its_proposals_and_its_errors(
     opened.point(".stage canvas", ((column + 0.5) / width, (row + 0.5) / height))
     named = data.class_names
     label = named[int(to_pixels(drawn["labelings"][m], regions)[row, column])]
+    # Moves of the mouse reach a page with its next frame.
+    opened.until("document.querySelector('#pixel').textContent.startsWith('truth ')")
     assert opened.text("#pixel").startswith(f"truth {named[truth[row, column]]}, labelled {label},")
     facts = opened.texts("#proposal-facts dd")
     assert float(facts[1].split()[0]) == pytest.approx(
@@ -335,6 +338,11 @@ def test_keys_and_links(opened: Any, page: Path, finished: Path, make_graph) -> 
     opened.press("Escape")
     opened.until("!location.hash.includes('image=')")
     assert not opened.run("document.querySelector('#view').open")
+    # A link to an image of the other set shows that set.
+    other = make_graph(finished).data.train.ids[0]
+    opened.open(page, f"#image={other}")
+    opened.until("document.querySelectorAll('#proposal-tiles .tile').length")
+    assert opened.text("#view h2") == other and "pop=cross_fitted" in opened.run("location.hash")
     assert opened.messages == []
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rerank.applications.export_files import Export, export_run
 from rerank.applications.reports import export_report
 from rerank.applications.runs import run
 from rerank.config import build_recipe
 from rerank.datasets import open_dataset
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER
-from rerank.errors import DataError
+from rerank.errors import DataError, InputError
 from rerank.metrics import IntersectionUnion, confusion_counts, corpus_iou, intersection_union
 from rerank.potentials.network_map import refine_map
 from rerank.stages.dense_crf import read_dense_crf
@@ -107,6 +108,18 @@ def test_the_network_is_the_first_row_and_gains_are_over_it(done: tuple[Graph, P
     assert {image["reference"] for image in found["images"]} != {0}
     assert "the network's" in found["gate"]["text"]
     assert not (top / "report" / "generators.csv").exists()
+
+
+def test_the_networks_labeling_is_exported_pixel_for_pixel(done: tuple[Graph, Path]) -> None:
+    graph, top = done
+    wanted = Export("network", None, ("segmentations",))
+    found = export_run(top / "work", top / "exported", wanted, quiet=True)
+    assert found["images"] == len(graph.data.train)
+    for image_id in graph.data.train.ids:
+        labels = np.asarray(Image.open(top / "exported" / "segmentations" / f"{image_id}.png"))
+        np.testing.assert_array_equal(labels, graph.data.maps.read(image_id).argmax(axis=2))
+    with pytest.raises(InputError, match="no evaluation images"):
+        export_run(top / "work", top / "exported", Export(images="evaluation"), quiet=True)
 
 
 def test_the_dense_crf_is_that_of_the_pixel_maps(done: tuple[Graph, Path]) -> None:

@@ -96,6 +96,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "dataset.train": ("test",),
     "dataset.evaluate": ("null", "test"),
     "dataset.options": ("{n_images: 8, size: [64, 40]}",),
+    "backbone.architecture": ("caffenet", "alexnet", "squeezenet1_0", "timm/resnet18"),
     "backbone.weights": ("{other_weights}", "null"),
     "unary.probabilities": ("{other_maps}", "null"),
     "dense_network.loss": ("rmi(factor=2)", "0.7 uoi + 0.3 ce"),

@@ -55,5 +55,5 @@ state.on(["rule"], () => {
 });
 
 sortable(byId("settings"), [{ title: "setting", value: (r) => r[0], rising: true, show: (r) => r[0] },
-  ...runs.map((run, k) => ({ title: run.label, value: (r) => r[1][k], rising: true, show: (r) => r[1][k] }))], numbers.settings, { label: "Settings that differ" });
+  ...runs.map((run, k) => ({ title: run.label, words: true, value: (r) => r[1][k], rising: true, show: (r) => r[1][k] }))], numbers.settings, { label: "Settings that differ" });
 document.documentElement.dataset.ready = "true";

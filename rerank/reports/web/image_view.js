@@ -57,7 +57,9 @@ async function drawImage() {
 
 function layout(c, view) {
   const { image } = c, close = h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "close");
-  const main = h("canvas", { role: "img" }), readout = h("p", { class: "readout soft", id: "pixel" }, "point at a pixel to read its classes");
+  // A tall image must not be higher than the window.
+  const main = h("canvas", { role: "img", style: `max-width:calc(72vh * ${view.width / view.height})` });
+  const readout = h("p", { class: "readout soft", id: "pixel" }, "point at a pixel to read its classes");
   const title = h("h3", { id: "shown-title" }), tiles = h("div", { class: "tiles", id: "proposal-tiles" });
   const facts = h("dl", { class: "facts", id: "proposal-facts" }), reason = h("div", { id: "reason" });
   const alpha = h("input", { type: "range", min: 0, max: 100, "aria-label": "share of the paint", id: "alpha",
@@ -152,13 +154,13 @@ function reasonOf(c, view, m) {
 function proposalTable(c, view) {
   sortable(byId("proposal-table") || dialog.querySelector("#proposal-table"), [
     { title: "proposal", value: (m) => m, rising: true, show: (m) => String(m) },
-    { title: "made by", value: (m) => view.generators[m], rising: true, show: (m) => view.generators[m].replaceAll("_", " ") },
+    { title: "made by", words: true, value: (m) => view.generators[m], rising: true, show: (m) => view.generators[m].replaceAll("_", " ") },
     { title: "score", value: (m) => view.scores[m], show: (m) => view.scores[m].toPrecision(4) },
     { title: "IoU", value: (m) => c.image.iou[m], show: (m) => points(c.image.iou[m] === null ? null : c.image.iou[m] / 100) },
     { title: "energy", value: (m) => view.energies[m], rising: true, show: (m) => String(view.energies[m]) },
     { title: "above the bound", value: (m) => view.gaps[m], rising: true, show: (m) => (view.gaps[m] === null ? "\u2013" : view.gaps[m].toPrecision(3)) },
     { title: "changed", value: (m) => view.changed[m], show: (m) => percent(view.changed[m]) },
-    { title: "settings", show: (m) => view.parameters[m] },
+    { title: "settings", words: true, show: (m) => view.parameters[m] },
   ], openView.order, { mark: (m) => m === c.chosen, label: "Proposals" });
 }
 

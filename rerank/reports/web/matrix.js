@@ -44,7 +44,7 @@ function confusion(host, population, reference, picked) {
   const list = h("div", { class: "wide" });
   sortable(list, [
     { title: "truth", value: (r) => numbers.classes[r.i], rising: true, show: (r) => h("span", {}, swatch(r.i), numbers.classes[r.i]) },
-    { title: "labelled as", value: (r) => numbers.classes[r.j], rising: true, show: (r) => h("span", {}, swatch(r.j), numbers.classes[r.j]) },
+    { title: "labelled as", words: true, value: (r) => numbers.classes[r.j], rising: true, show: (r) => h("span", {}, swatch(r.j), numbers.classes[r.j]) },
     { title: reference, value: (r) => r.before, show: (r) => percent(r.before) },
     { title: picked, value: (r) => r.after, show: (r) => percent(r.after) },
     { title: "change", value: (r) => r.change, show: (r) => h("span", { class: tone(-100 * r.change) }, `${signed(100 * r.change)}`) },

@@ -1,7 +1,10 @@
 // Tables that can be sorted, and those of rules, classes and groups of features.
 "use strict";
 
-// Columns are {title, value(row), show(row), note}; a click on a head sorts by `value`.
+const kindOf = (column) => [column.low && "low", column.words && "words"].filter(Boolean).join(" ") || null;
+
+// Columns are {title, value(row), show(row), note}; a click on a head sorts by `value`. Those that
+// are `low` are left out on a phone, and `words` stand at the left.
 function sortable(host, columns, rows, options = {}) {
   let sorted = options.sorted ?? -1, falling = options.falling ?? true;
   const head = h("tr"), body = h("tbody");
@@ -14,7 +17,7 @@ function sortable(host, columns, rows, options = {}) {
         sorted = k;
         draw();
       });
-      return h("th", { scope: "col", class: column.low && "low",
+      return h("th", { scope: "col", class: kindOf(column),
         "aria-sort": column.value ? (sorted === k ? way : "none") : null }, column.value ? button : column.title);
     }));
     const order = [...rows];
@@ -29,7 +32,7 @@ function sortable(host, columns, rows, options = {}) {
       });
     }
     body.replaceChildren(...order.map((row) => h("tr", { class: options.mark && options.mark(row) ? "marked" : null },
-      columns.map((column) => h("td", { class: column.low && "low" }, column.show(row))))));
+      columns.map((column) => h("td", { class: kindOf(column) }, column.show(row))))));
   }
   draw();
   host.replaceChildren(h("table", { "aria-label": options.label }, h("thead", {}, head), body));
