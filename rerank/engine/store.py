@@ -370,12 +370,12 @@ class Store:
         return Manifest(ref, found, size, replace(header, input_digests=digests))
 
     def _make_folder(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for place in (folder, *folder.parents):
             if place == self.root:
-                return
+                break
             if place.is_symlink():
                 raise StoreError(f"{place}: a link; a work folder holds plain folders, remove it")
+        folder.mkdir(parents=True, exist_ok=True)
 
     def _folders(self) -> list[Path]:
         return [path for path in sorted(self.root.glob("*/*")) if path.is_dir()]

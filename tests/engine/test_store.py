@@ -194,6 +194,27 @@ def test_set_aside_keeps_what_was_damaged(tmp_path: Path) -> None:
     assert list(store.artefacts()) == []
 
 
+@pytest.mark.parametrize("name", ["quarantine", "superpixels"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
+    store, elsewhere = Store(tmp_path / "work"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if name == "quarantine":
+        make(store)
+    (store.root / name).symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="a link"):
+        if name == "quarantine":
+            store.set_aside(REF)
+        else:
+            make(store)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("ref", [("..", "x", "y"), ("a", "../b", "c"), ("a", "b", "/etc")])
+def test_names_are_no_paths(tmp_path: Path, ref: tuple[str, str, str]) -> None:
+    with pytest.raises(StoreError, match="no artefact is called"):
+        Store(tmp_path).path(ArtefactRef(*ref))
+
+
 def test_contents_are_checked_when_written_and_opened(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(DamagedArtefactError, match="others comes 0 times"):
