@@ -171,7 +171,7 @@ def diagnosis_text(found: Diagnosis) -> str:
     folders = dict.fromkeys(
         str(Path(p).parent) for places in found.weights.values() for p in places
     )
-    lines.append(f"  looked for in: {', '.join(folders)}")
+    lines.append(f"  looked for in: {', '.join(folders)}; `rerank weights get NAME` downloads")
     if len(folders) == 1:
         lines.append("  --data-root DIR shows the folders near a data set too")
     return "\n".join(lines)

@@ -101,11 +101,11 @@ def predict_files(
         If maps are needed and not given, or given and not needed.
     """
     paths = _image_files(images)
-    open_out(out, map(name_of, paths), LONGEST_ENDING)
     task = _Task(Path(models), uuid.uuid4().hex, out, joint)
     try:
         found, palette = _opened(task.models, task.call)
         files, notes = _find_maps(_map_folders(maps, found), paths, found.classes.n_classes)
+        open_out(out, map(name_of, paths), LONGEST_ENDING)
         done: list[_Done] = []
         with Progress(len(paths), quiet=quiet) as progress:
             for note in notes:

@@ -117,11 +117,11 @@ def propose_files(
     """
     settings = build_propose_settings(overrides)
     pairs, found = check_pairs(probabilities, images)
-    open_out(out, (name_of(pair.image) for pair in pairs), LONGEST_ENDING)
     truths: dict[Path, Path] = {}
     if labels is not None:
         truths = find_labels(labels, [pair.image for pair in pairs], found.n_classes, void)
     names = class_names_of(labels, found.n_classes)
+    open_out(out, (name_of(pair.image) for pair in pairs), LONGEST_ENDING)
     task = _Task(out, settings, names, void)
     done: list[_Done] = []
     with Progress(len(pairs), quiet=quiet) as progress:

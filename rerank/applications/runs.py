@@ -236,7 +236,10 @@ def read_run_file(store: Store) -> Run:
             values = [found[0][name] for name in Run._fields[1:]]
             if not all(isinstance(v, kinds) for v, kinds in zip(values, _KINDS)):
                 raise TypeError("of another type")
-            return Run(build_recipe(found[0]["recipe"], str(path)), *values)
+            run_of = Run(build_recipe(found[0]["recipe"], str(path)), *values)
+            if not all(isinstance(key, str) for key in run_of.artefacts.values()):
+                raise TypeError("of another type")
+            return run_of
         except (KeyError, TypeError):
             raise StoreError(f"{path}: not a run file; run the recipe again to write it") from None
     if path.exists():

@@ -174,9 +174,16 @@ def _tables() -> tuple[str, ...]:
     return ("list", *TABLES)
 
 
+def _weights() -> tuple[str, ...]:
+    from rerank.nets.published_weights import PUBLISHED_WEIGHTS
+
+    return tuple(PUBLISHED_WEIGHTS)
+
+
 #: Names that a command's argument may be, by command and argument.
 _KNOWN: dict[tuple[str, str], Callable[[], tuple[str, ...]]] = {
     ("run", "recipe"): _recipes,
     ("data", "name"): _datasets,
+    ("weights", "name"): _weights,
     ("reproduce", "table"): _tables,
 }

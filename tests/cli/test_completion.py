@@ -23,6 +23,7 @@ CASES = {
     "run --backend ": {"dask", "loky", "threading"},
     "data ch": {"check"},
     "data check ca": {"camvid"},
+    "weights get alex": {"alexnet"},
     "predict --wor": {"--work"},
     "predict --work fold": {"folder"},
     "predict --model f": {"file.h5", "folder"},

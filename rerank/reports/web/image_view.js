@@ -57,7 +57,9 @@ async function drawImage() {
 
 function layout(c, view) {
   const { image } = c, close = h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "close");
-  const main = h("canvas", { role: "img" }), readout = h("p", { class: "readout soft", id: "pixel" }, "point at a pixel to read its classes");
+  // A tall image must not be higher than the window.
+  const main = h("canvas", { role: "img", style: `max-width:calc(72vh * ${view.width / view.height})` });
+  const readout = h("p", { class: "readout soft", id: "pixel" }, "point at a pixel to read its classes");
   const title = h("h3", { id: "shown-title" }), tiles = h("div", { class: "tiles", id: "proposal-tiles" });
   const facts = h("dl", { class: "facts", id: "proposal-facts" }), reason = h("div", { id: "reason" });
   const alpha = h("input", { type: "range", min: 0, max: 100, "aria-label": "share of the paint", id: "alpha",
