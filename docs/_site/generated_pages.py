@@ -342,5 +342,6 @@ def setup(app: Any) -> dict[str, Any]:
     """Register with Sphinx; the pages are written before it reads its sources."""
     app.connect("config-inited", lambda app, config: write_pages())
     app.connect("source-read", list_the_rest)
+    app.connect("env-get-outdated", lambda *event: ["index", "results/index"])
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
