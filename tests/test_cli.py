@@ -17,10 +17,7 @@ from rerank.config import load_recipe, recipe_names
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Run a command; returns its exit status, output and error output."""
-    try:
-        status = main(list(arguments))
-    except SystemExit as stop:
-        status = int(stop.code or 0)
+    status = main(list(arguments))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 

@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 unusable arguments, 130 interrupted.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else DONE
     if getattr(options, "run", None) is None:
         getattr(options, "parser", parser).print_help()
         return DONE
