@@ -253,7 +253,7 @@ def test_command(tmp_path: Path, capsys, monkeypatch) -> None:
     out = capsys.readouterr().out
     assert "seed 3" in out and str(work / "fake-table" / "fake-table.html") in out
     assert {p.suffix for p in (work / "fake-table").iterdir()} == {".h5", ".html", ".md", ".json"}
-    assert main(["reproduce", "no-table", "--data-root", "x"]) == 2
+    assert main(["reproduce", "xyz", "--data-root", "x"]) == 2
     assert "the tables are" in capsys.readouterr().err
     assert main(["reproduce", "fake-table"]) == 2
     assert "--data-root" in capsys.readouterr().err
