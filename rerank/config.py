@@ -78,26 +78,29 @@ def _none_if_auto(value: Any) -> Any:
 
 
 #: Of automatic superpixels: chosen on training images of VOC 2012, MSRC-21 and CamVid.
-PIXELS_PER_SEGMENT, FEWEST_SEGMENTS, MOST_SEGMENTS, LEAST_PIXELS = 200, 400, 1200, 30
+BORDER_PIXELS_PER_SEGMENT, FEWEST_SEGMENTS, MOST_SEGMENTS, LEAST_PIXELS = 4, 500, 1200, 30
+#: Potts weight with the fewest automatic superpixels, chosen on the same images.
+POTTS_WEIGHT = 1.5
 
 
 class SuperpixelSettings(Settings):
     """SLIC (Achanta et al. 2012).
 
-    `n_segments` is automatic (`auto`, or null): one for 200 pixels of the image, and 400 to 1200
-    of them.
+    `n_segments` is automatic (`auto`, or null): 500, or with a network's map one for four pixels at
+    the borders of the network's labels, at most 1200. Thin things have long borders.
     """
 
     n_segments: typing.Annotated[Count | None, BeforeValidator(_none_if_auto)] = None
     compactness: Positive = 8.0
 
-    def number(self, height: int, width: int) -> int:
+    def number(self, n_pixels: int, n_border_pixels: int = 0) -> int:
         """How many superpixels an image gets.
 
         Parameters
         ----------
-        height, width : int
-            Pixels.
+        n_pixels : int
+        n_border_pixels : int
+            Those at the borders of a network's labels: `border_pixels`.
 
         Returns
         -------
@@ -106,10 +109,9 @@ class SuperpixelSettings(Settings):
         """
         if self.n_segments is not None:
             return self.n_segments
-        pixels = height * width
-        wanted = min(max(pixels // PIXELS_PER_SEGMENT, FEWEST_SEGMENTS), MOST_SEGMENTS)
+        wanted = max(n_border_pixels // BORDER_PIXELS_PER_SEGMENT, FEWEST_SEGMENTS)
         # A superpixel of fewer pixels says nothing that they do not say themselves.
-        return max(1, min(wanted, pixels // LEAST_PIXELS))
+        return max(1, min(wanted, MOST_SEGMENTS, n_pixels // LEAST_PIXELS))
 
 
 class BackboneSettings(Settings):
@@ -599,12 +601,13 @@ class ProposeSettings(Settings):
 
     With the `generator` `mixed`, labelings of DivMBest take turns with `samples`. With `div_mbest`,
     DivMBest alone makes them, by `inference`. The choice is judged by more samples, and by the
-    proposals' energies at `temperature` times their spread.
+    proposals' energies at `temperature` times their spread. `potts_weight` is automatic (`auto`, or
+    null): 1.5 up to 500 superpixels, and less with more, in inverse proportion.
     """
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
-    potts_weight: NonNegative = 1.0
+    potts_weight: typing.Annotated[NonNegative | None, BeforeValidator(_none_if_auto)] = None
     contrast_scale: NonNegative = 4.0
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
@@ -614,6 +617,12 @@ class ProposeSettings(Settings):
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
     samples: SampleSettings = SampleSettings()
     temperature: Positive = 1.0
+
+    def smoothness(self, n_segments: int) -> float:
+        """The Potts weight for an image of that many superpixels."""
+        if self.potts_weight is not None:
+            return self.potts_weight
+        return POTTS_WEIGHT * FEWEST_SEGMENTS / max(n_segments, FEWEST_SEGMENTS)
 
     @pydantic.model_validator(mode="after")
     def _settings_that_would_do_nothing_are_refused(self) -> ProposeSettings:

@@ -29,7 +29,7 @@ from rerank.superpixels import labels_of_regions, slic_superpixels, split_at_bor
 from rerank.types import VOID, Array, FloatArray, IntArray
 
 #: Of the CRF that says how probable a mask is.
-_ENERGY = EnergySettings(potts_weight=1.0, contrast_scale=4.0)
+_ENERGY = EnergySettings(potts_weight=1.5, contrast_scale=4.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ def describe_masks(
         raise InputError(f"{image_id}: weights must be {len(masks)} numbers above 0, got {weights}")
     shares = len(masks) * shares / shares.sum()
     superpixels, labelings = joint_regions(
-        masks, slic_superpixels(image, SuperpixelSettings().number(*size))
+        masks, slic_superpixels(image, SuperpixelSettings().number(size[0] * size[1]))
     )
     arrays = describe_regions(image, superpixels)
     graph = graph_of(arrays)

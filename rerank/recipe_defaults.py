@@ -15,7 +15,7 @@ AUTO = "auto"
 _POTTS = [0.0, 0.1, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
 _FEW_POTTS = [0.5, 1.0, 1.5, 2.5, 4.0]
 #: Potts weight and contrast scale of `rerank propose`.
-_PREFERRED = [1.0, 4.0]
+_PREFERRED = [1.5, 4.0]
 #: Groups of columns of Cogswell et al. 2014, and the setting that each needs.
 _GROUPS = {"segnet": "segnet.enabled", "classification": "classifiers.enabled", "proposal": None}
 

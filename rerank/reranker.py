@@ -36,7 +36,7 @@ from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData, find_weights
 from rerank.stages.superpixels import graph_of, segment
-from rerank.superpixels import check_image
+from rerank.superpixels import border_pixels, check_image
 from rerank.types import Array
 
 
@@ -72,9 +72,11 @@ def propose(
     """
     chosen = build_propose_settings() if settings is None else settings
     network_map = fit_map(probabilities, check_image(image).shape[:2], where=where)
-    regions = segment(image, chosen.superpixels, network_labels(network_map, where))
+    own = network_labels(network_map, where)
+    regions = segment(image, chosen.superpixels, own)
     found = map_to_regions(network_map, image, regions["superpixels"], refined=chosen.dense_crf)
-    energy = EnergySettings(chosen.potts_weight, chosen.contrast_scale, chosen.base)
+    n_segments = chosen.superpixels.number(own.size, border_pixels(own))
+    energy = EnergySettings(chosen.smoothness(n_segments), chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
     pool: tuple[PoolRow, ...] = ()
     if chosen.generator == "mixed":

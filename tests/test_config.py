@@ -43,9 +43,9 @@ def test_own_maps_need_nothing_more() -> None:
     assert recipe.ranking.groups == ("summary",)
     assert build_recipe(yaml.safe_load(dump_recipe(recipe)), "x") == recipe
     assert load_recipe("own_maps").ranking.groups == ("summary",)
-    assert recipe.crf.preferred == (1.0, 4.0) and not recipe.features.edges
+    assert recipe.crf.preferred == (1.5, 4.0) and not recipe.features.edges
     usual = ProposeSettings()
-    assert recipe.crf.preferred == (usual.potts_weight, usual.contrast_scale)
+    assert recipe.crf.preferred == (usual.smoothness(500), usual.contrast_scale)
 
 
 def test_preferred_settings_are_among_those_that_are_tried() -> None:
@@ -197,17 +197,31 @@ def test_recipes_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    "size, number",
-    [((375, 500), 937), ((213, 320), 400), ((1024, 2048), 1200), ((48, 64), 102), ((3, 4), 1)],
+    "size, border, number",
+    [
+        (375 * 500, 1100, 500),
+        (375 * 500, 0, 500),
+        (360 * 480, 3600, 900),
+        (1024 * 2048, 30_000, 1200),
+        (48 * 64, 0, 102),
+        (3 * 4, 9, 1),
+    ],
 )
-def test_automatic_superpixels_follow_the_size_of_the_image(
-    size: tuple[int, int], number: int
+def test_automatic_superpixels_follow_the_borders_of_the_network(
+    size: int, border: int, number: int
 ) -> None:
-    assert SuperpixelSettings().number(*size) == number
-    assert SuperpixelSettings(n_segments=7).number(*size) == 7
+    assert SuperpixelSettings().number(size, border) == number
+    assert SuperpixelSettings(n_segments=7).number(size, border) == 7
 
 
 def test_settings_of_propose_may_be_called_as_in_recipes() -> None:
     long = build_propose_settings(["proposals.n_proposals=3", "proposals.samples.n_samples=9"])
     assert long == build_propose_settings(["n_proposals=3", "samples.n_samples=9"])
     assert long.n_proposals == 3 and long.samples.n_samples == 9
+
+
+def test_smoothness_falls_as_superpixels_grow_in_number() -> None:
+    usual = ProposeSettings()
+    assert [usual.smoothness(n) for n in (40, 500, 1000)] == [1.5, 1.5, 0.75]
+    assert build_propose_settings(["potts_weight=auto"]) == usual
+    assert build_propose_settings(["potts_weight=2"]).smoothness(1000) == 2

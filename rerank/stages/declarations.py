@@ -349,7 +349,7 @@ _DECLARATIONS = {
     "superpixels": _Declaration(
         "SLIC superpixels and their graph",
         lambda recipe: {"superpixels": _plain(recipe.superpixels)},
-        version=2,
+        version=3,
         cost=0.1,
     ),
     "superpixel_features": _Declaration(

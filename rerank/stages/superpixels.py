@@ -19,6 +19,7 @@ from rerank.potentials.network_map import network_labels
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,
+    border_pixels,
     check_image,
     lab_image,
     labels_of_regions,
@@ -52,7 +53,9 @@ def segment(
         `region_values` (n, 4) float32, named by `VALUE_NAMES`; `network` (n,) uint8, the network's
         own labeling of the regions, where it was given.
     """
-    superpixels = slic_superpixels(image, settings.number(*image.shape[:2]), settings.compactness)
+    n_border_pixels = 0 if network_labels is None else border_pixels(network_labels)
+    number = settings.number(image[..., 0].size, n_border_pixels)
+    superpixels = slic_superpixels(image, number, settings.compactness)
     if network_labels is not None:
         superpixels = split_at_borders(superpixels, network_labels)
     arrays = describe_regions(image, superpixels)

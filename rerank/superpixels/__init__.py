@@ -7,7 +7,7 @@ everything after this room works on the n superpixels and returns to pixels with
 from rerank.superpixels.adjacency_graph import RegionGraph, adjacency_graph
 from rerank.superpixels.cie_lab import lab_image
 from rerank.superpixels.drawing import boundary_mask, draw_boundaries
-from rerank.superpixels.label_borders import labels_of_regions, split_at_borders
+from rerank.superpixels.label_borders import border_pixels, labels_of_regions, split_at_borders
 from rerank.superpixels.positions import POSITION_NAMES, superpixel_positions
 from rerank.superpixels.region_map import count_superpixels
 from rerank.superpixels.region_mean import region_mean, to_pixels
@@ -17,6 +17,7 @@ __all__ = [
     "POSITION_NAMES",
     "RegionGraph",
     "adjacency_graph",
+    "border_pixels",
     "boundary_mask",
     "check_image",
     "count_superpixels",

@@ -10,6 +10,28 @@ from rerank.superpixels.region_map import count_superpixels
 from rerank.types import Array, IntArray
 
 
+def border_pixels(labels: Array) -> int:
+    """Number of pixels whose right or lower neighbour has another label.
+
+    Parameters
+    ----------
+    labels : (H, W) array
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> border_pixels(np.array([[0, 0, 1], [0, 1, 1]]))
+    3
+    """
+    differ = np.zeros(labels.shape, dtype=bool)
+    differ[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    differ[:-1] |= labels[1:] != labels[:-1]
+    return int(differ.sum())
+
+
 def split_at_borders(superpixels: IntArray, labels: Array) -> IntArray:
     """Split superpixels so that each region has one label.
 

@@ -150,5 +150,5 @@ def test_void_and_the_names_of_classes(labelled: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ranking.C", "fusion.enabled", "unary.features", "diversities"])
 def test_settings_of_a_run_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^--set: {name.split('.')[0]}: unknown key"):
+    with pytest.raises(ConfigError, match=f"^--set {name}=1: {name.split('.')[0]}: unknown key"):
         build_propose_settings([f"{name}=1"])

@@ -82,6 +82,8 @@ def test_losses_differ_in_the_second_phase_alone(work: Path) -> None:
     recipes = {loss: bench.recipe(loss, 1).model_dump() for loss in ("ce", "uoi", "mix")}
     weights = [recipes[loss]["segnet"].pop("uoi_weight") for loss in recipes]
     assert weights == [0.0, 1.0, 0.7]
+    # The ablation is shown of the mix alone.
+    assert [recipes[loss]["report"].pop("ablation") for loss in recipes] == [False, False, True]
     assert recipes["ce"] == recipes["uoi"] == recipes["mix"]
     assert recipes["ce"]["random_state"] == 1
     assert recipes["ce"]["features"]["classification"] == "paper"
