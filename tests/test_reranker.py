@@ -190,7 +190,7 @@ def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
         fit(images, maps, labels, [[*maps[:3], maps[3][:10], *maps[4:]]])
     with pytest.raises(ConfigError, match="n_jobs must be None, -1 or at least 1, got -2"):
         fit(*given, n_jobs=-2)
-    with pytest.raises(ConfigError, match="n_folds is 50"):
+    with pytest.raises(ConfigError, match="50 folds need at least 50 training images"):
         rerank.Reranker(3, n_folds=50).fit(images, maps, labels)
     with pytest.raises(ConfigError, match="Reranker: colour: unknown key"):
         rerank.Reranker(3, settings=["colour=1"]).fit(images, maps, labels)

@@ -124,7 +124,8 @@ def held_artefacts(root: Path) -> Iterator[set[ArtefactRef]]:
                 for file in (path, path.with_suffix(".lock")):
                     file.unlink(missing_ok=True)
             else:
-                found |= _read(path)
+                with suppress(FileNotFoundError):  # the run ended meanwhile
+                    found |= _read(path)
         yield found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rerank.engine import locks
 from rerank.engine.locks import LEASE_SECONDS, LEASES, held_artefacts, hold, lease
 from rerank.engine.manifest import ArtefactRef
 from rerank.errors import StoreError
@@ -107,3 +108,16 @@ def test_a_second_one_waits(tmp_path: Path) -> None:
         with pytest.raises(TimeoutError):
             with hold(tmp_path / "x.lock", timeout=0.05):
                 pass
+
+
+def test_a_run_that_ends_while_leases_are_read_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(path: Path) -> bool:
+        path.unlink()
+        return False
+
+    with lease(tmp_path, [REF]):
+        monkeypatch.setattr(locks, "_is_void", ends)
+        with held_artefacts(tmp_path) as held:
+            assert held == set()
