@@ -192,7 +192,7 @@ def test_bad_input(given: tuple[list[np.ndarray], ...]) -> None:
         fit(*given, n_jobs=-2)
     with pytest.raises(ConfigError, match="50 folds need at least 50 training images"):
         rerank.Reranker(3, n_folds=50).fit(images, maps, labels)
-    with pytest.raises(ConfigError, match="Reranker: colour: unknown key"):
+    with pytest.raises(ConfigError, match="--set colour=1: colour: unknown key"):
         rerank.Reranker(3, settings=["colour=1"]).fit(images, maps, labels)
     with pytest.raises(InputError, match="map 3"):
         fit(images, [*maps[:3], maps[3][:10], *maps[4:]], labels)
