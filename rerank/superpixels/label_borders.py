@@ -24,7 +24,7 @@ def border_pixels(labels: Array) -> int:
     Examples
     --------
     >>> border_pixels(np.array([[0, 0, 1], [0, 1, 1]]))
-    3
+    2
     """
     differ = np.zeros(labels.shape, dtype=bool)
     differ[:, :-1] |= labels[:, 1:] != labels[:, :-1]
