@@ -26,7 +26,9 @@ def slow_kmeans(planes, grid, compactness, n_iterations):
         for k, (y, x, *colour) in enumerate(centres):
             colours = np.square(planes - np.array(colour)[:, None, None])
             place = weight * np.square(column - x) + weight * np.square(row - y)
-            seen = (abs(row - y) <= 1.5 * step) & (abs(column - x) <= 1.5 * step)
+            # in float64, as a pixel may lie at the very edge of the window
+            near = [abs(p.astype(np.float64) - float(c)) for p, c in ((row, y), (column, x))]
+            seen = (near[0] <= 1.5 * step) & (near[1] <= 1.5 * step)
             distance[k, seen] = (colours[0] + colours[1] + colours[2] + place)[seen]
         reached = np.isfinite(distance.min(axis=0))
         assignment[reached] = distance.argmin(axis=0)[reached]
