@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank.errors import ConfigError
-from rerank.recipe_defaults import resolve_automatic
+from rerank.recipe_defaults import CONTRAST_SCALE, POTTS_WEIGHT, resolve_automatic
 from rerank.safe_yaml import MOST_BYTES, read_yaml
 from rerank.suggestions import did_you_mean
 
@@ -79,8 +79,6 @@ def _none_if_auto(value: Any) -> Any:
 
 #: Of automatic superpixels: chosen on training images of VOC 2012, MSRC-21 and CamVid.
 BORDER_PIXELS_PER_SEGMENT, FEWEST_SEGMENTS, MOST_SEGMENTS, LEAST_PIXELS = 4, 500, 1200, 30
-#: Potts weight with the fewest automatic superpixels, chosen on the same images.
-POTTS_WEIGHT = 1.5
 
 
 class SuperpixelSettings(Settings):
@@ -608,7 +606,7 @@ class ProposeSettings(Settings):
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
     potts_weight: typing.Annotated[NonNegative | None, BeforeValidator(_none_if_auto)] = None
-    contrast_scale: NonNegative = 4.0
+    contrast_scale: NonNegative = CONTRAST_SCALE
     base: Share = 0.0
     map_inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
     n_proposals: typing.Annotated[int, Field(ge=2)] = 30

@@ -24,12 +24,13 @@ from rerank.metrics import (
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals import ProposalSet, UserMasks
 from rerank.ranking import expected_quality
+from rerank.recipe_defaults import CONTRAST_SCALE, POTTS_WEIGHT
 from rerank.stages.superpixels import VALUE_NAMES, describe_regions, graph_of
 from rerank.superpixels import labels_of_regions, slic_superpixels, split_at_borders
 from rerank.types import VOID, Array, FloatArray, IntArray
 
 #: Of the CRF that says how probable a mask is.
-_ENERGY = EnergySettings(potts_weight=1.5, contrast_scale=4.0)
+_ENERGY = EnergySettings(POTTS_WEIGHT, CONTRAST_SCALE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays, read_strings
 from rerank.errors import ConfigError, InputError
 from rerank.evidence import ImageEvidence, region_signals
-from rerank.features import detect_edges, family_scores
+from rerank.features import detect_edges
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions, network_labels
@@ -29,6 +29,7 @@ from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
+from rerank.stages.ranking import StoredRanking
 from rerank.stages.segnet import load_segnet, segnet_maps
 from rerank.stages.superpixel_features import (
     Descriptor,
@@ -107,31 +108,6 @@ def choose_jointly(judgements: Sequence[Judgement]) -> JointResult:
     return JointResult(results, joint.expected_iou, joint.upper_bound)
 
 
-@dataclass(frozen=True, eq=False)
-class _Ranking:
-    """The final ranking SVM: a weight a column, and the range in which columns count."""
-
-    columns: tuple[str, ...]
-    coef: FloatArray
-    lowest: FloatArray
-    highest: FloatArray
-
-    @classmethod
-    def load(cls, model: h5py.Group) -> _Ranking:
-        names = ("coef", "lowest", "highest")
-        return cls(read_strings(model["columns"]), *(model[name][()] for name in names))
-
-    @property
-    def groups(self) -> list[str]:
-        """Groups of the columns."""
-        return sorted({column.split(".", 1)[0] for column in self.columns})
-
-    def score(self, values: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Scores of M rows, and what each family of columns adds to them."""
-        clipped = np.clip(values, self.lowest, self.highest)
-        return clipped @ self.coef, family_scores(self.columns, clipped, self.coef)
-
-
 class FinalModels:
     """The models of a finished run, ready for new images.
 
@@ -176,7 +152,9 @@ class FinalModels:
         with open_stage("crf_settings") as file:
             self._choice: CRFChoice = load_choice(file)
         with open_stage("ranking") as file:
-            self._ranking = _Ranking.load(file["model"])
+            self._ranking = StoredRanking.load(
+                file["model"], read_strings(file["model"]["columns"])
+            )
         with open_stage("calibration") as file:
             self.calibration: Calibration = Calibration.load(file["model"], recipe)
         whole = whole_image_features(recipe)

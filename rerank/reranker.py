@@ -35,8 +35,8 @@ from rerank.result import Proposals, Result, region_beliefs
 from rerank.stages.crf_settings import CRFChoice
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.run_data import RunData, find_weights
-from rerank.stages.superpixels import graph_of, segment
-from rerank.superpixels import border_pixels, check_image
+from rerank.stages.superpixels import graph_of, segment, wanted_superpixels
+from rerank.superpixels import check_image
 from rerank.types import Array
 
 
@@ -73,9 +73,10 @@ def propose(
     chosen = build_propose_settings() if settings is None else settings
     network_map = fit_map(probabilities, check_image(image).shape[:2], where=where)
     own = network_labels(network_map, where)
-    regions = segment(image, chosen.superpixels, own)
+    n_segments = wanted_superpixels(chosen.superpixels, own.shape, own)
+    counted = chosen.superpixels.model_copy(update={"n_segments": n_segments})
+    regions = segment(image, counted, own)
     found = map_to_regions(network_map, image, regions["superpixels"], refined=chosen.dense_crf)
-    n_segments = chosen.superpixels.number(own.size, border_pixels(own))
     energy = EnergySettings(chosen.smoothness(n_segments), chosen.contrast_scale, chosen.base)
     graph = graph_of(regions)
     pool: tuple[PoolRow, ...] = ()

@@ -11,8 +11,11 @@ from rerank.features.appearance_fit import APPEARANCE_FEATURES, APPEARANCE_SCALA
 from rerank.features.boundary import BORDER_SCALARS, BOUNDARY_FEATURES
 from rerank.features.consensus import CONSENSUS_FEATURES, CONSENSUS_SCALARS
 from rerank.features.edges import EDGE_FEATURES, EDGE_SCALARS
+from rerank.features.energy_columns import ENERGY_FEATURES
 from rerank.features.layout import LAYOUT_FEATURES, PAIR_FEATURES
 from rerank.features.risk import RISK_SCALARS
+from rerank.features.summary import CLASSIFIER_FEATURES
+from rerank.features.support import SUPPORT_FEATURES
 from rerank.types import FloatArray
 
 #: Families in the order in which they are shown.
@@ -50,40 +53,12 @@ _BEGINNINGS = {
     "spread_": "colours and textures",
 }
 _NAMES = {
-    "class probabilities": (
-        "component_log_prob",
-        "support",
-        "mean_support",
-        "margin",
-        "mean_margin",
-        "worst_margin",
-        "overruled",
-        "unclaimed",
-        "component_support",
-        "worst_component",
-    ),
-    "energy": (
-        "energy",
-        "energy_per_region",
-        "above_best",
-        "above_best_per_region",
-        "energy_rank",
-        "rank",
-        "has_bound",
-        "gap",
-        "certified",
-    ),
+    "class probabilities": (*SUPPORT_FEATURES, "component_log_prob"),
+    "energy": ENERGY_FEATURES,
     "agreement with the others": (*CONSENSUS_SCALARS, *CONSENSUS_FEATURES, *RISK_SCALARS),
     "samples": ("sampled_quality", "untrained_score"),
     "segnet": ("symmetric_kl",),
-    "image classifiers": (
-        "score_painted",
-        "denied",
-        "worst_denied",
-        "missed",
-        "size_denied",
-        "size_missed",
-    ),
+    "image classifiers": CLASSIFIER_FEATURES,
     "edges of the picture": (*EDGE_SCALARS, *EDGE_FEATURES),
     "borders": (*BORDER_SCALARS, *BOUNDARY_FEATURES),
     "colours and textures": (*APPEARANCE_SCALARS, *APPEARANCE_FEATURES),

@@ -6,7 +6,7 @@ was fitted on the other folds, so that the choices on training images are honest
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -126,6 +126,47 @@ def _weights(fitted: BoundedRanker) -> dict[str, FloatArray]:
     return {"coef": model.coef_, "lowest": fitted.lowest, "highest": fitted.highest}
 
 
+@dataclass(frozen=True, eq=False)
+class StoredRanking:
+    """A fitted ranking SVM as it is kept: a weight a column, and the range in which columns count.
+
+    Attributes
+    ----------
+    columns : tuple of D str
+    coef, lowest, highest : (D,) float arrays
+    """
+
+    columns: tuple[str, ...]
+    coef: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
+
+    @classmethod
+    def load(cls, model: h5py.Group, columns: tuple[str, ...]) -> StoredRanking:
+        """Read what `_weights` gave.
+
+        Parameters
+        ----------
+        model : HDF5 group
+        columns : tuple of D str
+
+        Returns
+        -------
+        StoredRanking
+        """
+        return cls(columns, *(model[name][()] for name in ("coef", "lowest", "highest")))
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups of the columns."""
+        return sorted({column.split(".", 1)[0] for column in self.columns})
+
+    def score(self, values: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Scores of rows (M, D), and what each family of columns adds to them."""
+        clipped = np.clip(values, self.lowest, self.highest)
+        return clipped @ self.coef, family_scores(self.columns, clipped, self.coef)
+
+
 def load_family_scores(file: h5py.File, table: RankingTable) -> dict[str, FloatArray]:
     """What each family of columns adds to the ranking SVM's scores of a part.
 
@@ -143,12 +184,10 @@ def load_family_scores(file: h5py.File, table: RankingTable) -> dict[str, FloatA
     """
     # A fold is judged by the ranker of the other folds, `final` by that of all.
     name = f"models/{table.name}"
-    model = file[name if name in file else "model"]
     columns = read_strings(file["model"]["columns"])
-    values = table.table.select(columns=columns).values
-    clipped = np.clip(values, model["lowest"][()], model["highest"][()])
+    ranking = StoredRanking.load(file[name if name in file else "model"], columns)
     shape = table.counts.unions.shape[:2]
-    found = family_scores(columns, clipped, model["coef"][()])
+    _, found = ranking.score(table.table.select(columns=columns).values)
     return {family: scores.reshape(shape) for family, scores in found.items()}
 
 

@@ -33,6 +33,27 @@ from rerank.types import Array, FloatArray
 VALUE_NAMES = ("lightness", "green_red", "blue_yellow", "roughness")
 
 
+def wanted_superpixels(
+    settings: SuperpixelSettings, size: tuple[int, ...], network_labels: Array | None = None
+) -> int:
+    """How many superpixels are asked for in an image.
+
+    Parameters
+    ----------
+    settings : SuperpixelSettings
+    size : (H, W)
+    network_labels : (H, W) uint8 array, optional
+        A network's own labeling: the longer its borders, the more superpixels.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    fixed = network_labels is None or settings.n_segments is not None
+    return settings.number(size[0] * size[1], 0 if fixed else border_pixels(network_labels))
+
+
 def segment(
     image: Array, settings: SuperpixelSettings, network_labels: Array | None = None
 ) -> dict[str, Any]:
@@ -53,8 +74,7 @@ def segment(
         `region_values` (n, 4) float32, named by `VALUE_NAMES`; `network` (n,) uint8, the network's
         own labeling of the regions, where it was given.
     """
-    n_border_pixels = 0 if network_labels is None else border_pixels(network_labels)
-    number = settings.number(image[..., 0].size, n_border_pixels)
+    number = wanted_superpixels(settings, image.shape[:2], network_labels)
     superpixels = slic_superpixels(image, number, settings.compactness)
     if network_labels is not None:
         superpixels = split_at_borders(superpixels, network_labels)
