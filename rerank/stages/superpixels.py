@@ -50,8 +50,10 @@ def wanted_superpixels(
     int
         At least 1.
     """
-    fixed = network_labels is None or settings.n_segments is not None
-    return settings.number(size[0] * size[1], 0 if fixed else border_pixels(network_labels))
+    n_border_pixels = 0
+    if network_labels is not None and settings.n_segments is None:
+        n_border_pixels = border_pixels(network_labels)
+    return settings.number(size[0] * size[1], n_border_pixels)
 
 
 def segment(
