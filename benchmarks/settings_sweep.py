@@ -31,8 +31,9 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 import rerank
-from rerank.config import ProposeSettings, SuperpixelSettings, build_propose_settings
+from rerank.config import ProposeSettings, build_propose_settings
 from rerank.metrics import IntersectionUnion, image_iou, region_histogram, region_intersection_union
+from rerank.settings import SuperpixelSettings
 
 MEASURED = ("map", "choice", "oracle")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.config import SuperpixelSettings
 from rerank.errors import InputError
 from rerank.evidence import ImageEvidence, ImageRegions
 from rerank.features import FeatureTable, detect_edges, proposal_features, similarity_matrix
@@ -25,6 +24,7 @@ from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals import ProposalSet, UserMasks
 from rerank.ranking import expected_quality
 from rerank.recipe_defaults import CONTRAST_SCALE, POTTS_WEIGHT
+from rerank.settings import SuperpixelSettings
 from rerank.stages.superpixels import VALUE_NAMES, describe_regions, graph_of
 from rerank.superpixels import labels_of_regions, slic_superpixels, split_at_borders
 from rerank.types import VOID, Array, FloatArray, IntArray

@@ -21,6 +21,7 @@ BASE = {
     "errors",
     "files",
     "recipe_defaults",
+    "settings",
     "safe_yaml",
     "suggestions",
     "types",

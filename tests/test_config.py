@@ -10,13 +10,13 @@ import yaml
 from rerank.config import (
     ProposeSettings,
     Recipe,
-    SuperpixelSettings,
     build_propose_settings,
     build_recipe,
     dump_recipe,
     load_recipe,
 )
 from rerank.errors import ConfigError
+from rerank.settings import SuperpixelSettings
 
 TREE = {"name": "x", "dataset": {"name": "scenes"}}
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rerank.config import GateSettings, ProposeSettings, Recipe
+from rerank.config import ProposeSettings, Recipe
+from rerank.settings import GateSettings
 from rerank.stages.pipeline import STAGES
 
 ROOT = Path(__file__).parents[1]

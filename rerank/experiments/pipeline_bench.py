@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank.config import BackboneSettings, Recipe, dump_recipe, load_recipe
+from rerank.config import Recipe, dump_recipe, load_recipe
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import read_strings
 from rerank.engine.scheduler import Execution, run_graph
@@ -19,6 +19,7 @@ from rerank.experiments.table_definition import Row, Scope
 from rerank.metrics import IntersectionUnion, chosen_counts, mean_image_iou
 from rerank.nets.weights_search import WEIGHT_FILES, find_weights
 from rerank.reports.populations import Population
+from rerank.settings import BackboneSettings
 from rerank.stages.oracle import load_curve
 from rerank.stages.pages import load_population
 from rerank.stages.pipeline import open_pipeline

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from rerank.config import ClassifierSettings
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
 from rerank.engine.stage import Job, read_image
 from rerank.evidence import (
@@ -17,6 +16,7 @@ from rerank.evidence import (
     LocationPrior,
     SizeThresholdClassifiers,
 )
+from rerank.settings import ClassifierSettings
 from rerank.stages.segnet import is_held_out, read_training
 from rerank.types import Array, FloatArray
 

@@ -10,9 +10,10 @@ from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from rerank.config import Recipe, Settings
+from rerank.config import Recipe
 from rerank.engine.contents import Contents
 from rerank.engine.stage import Inputs, Reach, Stage
+from rerank.settings import Settings
 
 #: What scores, counts and beliefs of the calibration come from.
 CALIBRATED_ON = (

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from rerank.config import Recipe, SampleSettings
+from rerank.config import Recipe
 from rerank.crf import PottsEnergy, map_inference
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.proposals import PosteriorSamples, ProposalSet
 from rerank.proposals.candidates import random_numbers
 from rerank.proposals.pool_rows import RESERVE, fill, pool_contexts, run_rows
+from rerank.settings import SampleSettings
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of

@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rerank.config import SuperpixelSettings
 from rerank.engine.stage import Job, write_image
 from rerank.metrics import region_histogram
 from rerank.potentials.network_map import network_labels
+from rerank.settings import SuperpixelSettings
 from rerank.superpixels import (
     RegionGraph,
     adjacency_graph,

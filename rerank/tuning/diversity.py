@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rerank.config import ProposalSettings
 from rerank.crf import PottsEnergy
 from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalSet, div_mbest
+from rerank.settings import ProposalSettings
 from rerank.superpixels import RegionGraph
 from rerank.tuning.energy_search import HoldoutImage
 from rerank.types import FloatArray

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.config import CRFSettings
 from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.metrics.bootstrap import resampled_iou
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.ranking import CRFExample, StructuredCRFLearner
+from rerank.settings import CRFSettings
 from rerank.superpixels import RegionGraph
 from rerank.types import Array, FloatArray
 
