@@ -1,6 +1,9 @@
 """How do our superpixels compare with scikit-image's SLIC: time, boundary recall, bound?
 
     OMP_NUM_THREADS=1 python benchmarks/slic.py [--data ROOT] [--images 60] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/slic.py --data ROOT --images 40 --split train --sweep
+
+The second compares settings of ours on training images, to choose among them.
 
 ROOT holds the data sets that are named below. Without it, images are drawn. All methods take turns
 on each image, on one thread; times are CPU time, and the ratio is the median over images of
@@ -25,6 +28,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,13 +80,21 @@ def opencv(image: np.ndarray, wish: int) -> np.ndarray:
     return np.asarray(found.getLabels())
 
 
-METHODS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+Method = Callable[[np.ndarray, int], np.ndarray]
+METHODS: dict[str, Method] = {
     "ours": slic_superpixels,
     "scikit-image": peer,
     "scikit-image, our merging": peer_merged,
 }
 if hasattr(cv2, "ximgproc"):
     METHODS["OpenCV"] = opencv
+#: Settings that `--sweep` compares; the first are those of the package.
+SWEEP: dict[str, Method] = {
+    f"compactness {compactness:g}, {rounds} rounds": partial(
+        slic_superpixels, compactness=compactness, n_iterations=rounds
+    )
+    for compactness, rounds in ((8, 7), (10, 5), (10, 10), (8, 5), (8, 10), (7, 7), (5, 7))
+}
 
 
 class Counts(NamedTuple):
@@ -148,21 +160,24 @@ def at_equal_number(low: list[Counts], high: list[Counts]) -> np.ndarray:
     return one + share * (other - one)
 
 
-def measure(name: str, root: Path | None, split: str, most: int) -> dict[str, object]:
+def measure(
+    name: str, root: Path | None, split: str, most: int, methods: dict[str, Method]
+) -> dict[str, object]:
     """All methods on up to `most` images of a data set, spread over its list."""
+    first = next(iter(methods))
     options = {} if root else {"n_images": most}
     dataset = open_dataset(name, root, split, **options)
     ids = dataset.ids[:: max(1, len(dataset.ids) // most)][:most]
-    counts: dict[tuple[str, int], list[Counts]] = {(m, w): [] for m in METHODS for w in WISHES}
-    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
-    for method in METHODS.values():  # compiled, and warm
+    counts: dict[tuple[str, int], list[Counts]] = {(m, w): [] for m in methods for w in WISHES}
+    seconds: dict[str, list[float]] = {method: [] for method in methods}
+    for method in methods.values():  # compiled, and warm
         method(dataset[ids[0]].image, WISHES[0])
     for image_id in ids:
         sample = dataset[image_id]
         labels = np.where(sample.labels == dataset.ignore_index, VOID, sample.labels)
         labels = labels.astype(np.uint8)
         for wish in WISHES:
-            for method, segment in METHODS.items():
+            for method, segment in methods.items():
                 start = time.process_time()
                 superpixels = segment(sample.image, wish)
                 if wish == WISHES[0]:
@@ -171,10 +186,10 @@ def measure(name: str, root: Path | None, split: str, most: int) -> dict[str, ob
     return {
         method: {
             "ms": 1e3 * float(np.median(seconds[method])),
-            "over ours": float(np.median(np.divide(seconds[method], seconds["ours"]))),
+            "over the first": float(np.median(np.divide(seconds[method], seconds[first]))),
             **dict(zip(FIGURES, at_equal_number(*(counts[method, w] for w in WISHES)).tolist())),
         }
-        for method in METHODS
+        for method in methods
     }
 
 
@@ -184,17 +199,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the data sets; else images are drawn")
     parser.add_argument("--split", default="val")
     parser.add_argument("--images", type=int, default=60, help="of each data set, at most")
+    parser.add_argument("--sweep", action="store_true", help="settings of ours instead of peers")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     print(f"{'':16}{'':26}{'ms':>7}{'ratio':>7}" + "".join(f"{f:>19}" for f in FIGURES))
     found = {}
     for name in SETS if arguments.data else ("scenes",):
-        found[name] = measure(name, arguments.data, arguments.split, arguments.images)
+        found[name] = measure(
+            name,
+            arguments.data,
+            arguments.split,
+            arguments.images,
+            SWEEP if arguments.sweep else METHODS,
+        )
         for method, row in found[name].items():
             numbers = "".join(f"{row[figure]:19.2f}" for figure in FIGURES)
             print(
-                f"{name:16}{method:26}{row['ms']:7.1f}{row['over ours']:7.1f}{numbers}", flush=True
+                f"{name:16}{method:26}{row['ms']:7.1f}{row['over the first']:7.1f}{numbers}",
+                flush=True,
             )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
