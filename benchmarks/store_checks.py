@@ -18,6 +18,7 @@ from typing import Any
 
 from rerank import load_recipe, run
 from rerank.engine import artefact_file, store
+from rerank.engine.scheduler import Execution
 
 #: Functions that check, by the modules that call them.
 CHECKS = (
@@ -54,7 +55,11 @@ def main() -> None:
         timed(module, name, spent)
     with tempfile.TemporaryDirectory() as temporary:
         start = time.process_time()
-        run(load_recipe(options.recipe), work=options.work or Path(temporary) / "work")
+        run(
+            load_recipe(options.recipe),
+            work=options.work or Path(temporary) / "work",
+            execution=Execution(jobs=1),
+        )
         total = time.process_time() - start
     for name, seconds in spent.most_common():
         print(f"{name:16} {seconds:6.2f} s")
