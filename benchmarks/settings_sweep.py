@@ -56,7 +56,7 @@ class Setting(NamedTuple):
 @contextmanager
 def superpixels_once() -> Iterator[None]:
     """Let `rerank.propose` segment one image once for each of its settings of superpixels."""
-    module, known = importlib.import_module("rerank.reranker"), {}
+    module, known = importlib.import_module("rerank.untrained"), {}
     segment = module.segment
 
     def remembered(image: Any, settings: SuperpixelSettings, *own: Any) -> Any:

@@ -1,8 +1,9 @@
 from ._version import __version__
 from .applications.runs import open_run, run
 from .config import Recipe, load_recipe
-from .reranker import Reranker, propose
+from .reranker import Reranker
 from .result import Proposals, Result
+from .untrained import propose
 
 __all__ = [
     "Proposals",

@@ -37,6 +37,7 @@ ORDER = (
     "mask_ranker",
     "mask_table",
     "reranker",
+    "untrained",
     "fitting",
     "prediction",
     "result",

@@ -27,9 +27,9 @@ from rerank.metrics import (
     region_intersection_union,
 )
 from rerank.reports.proposal_report import ProposalReport, judge_proposals
-from rerank.reranker import propose
 from rerank.result import Result
 from rerank.types import VOID, Array
+from rerank.untrained import propose
 
 
 class ProposedFiles(NamedTuple):

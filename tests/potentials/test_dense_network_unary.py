@@ -25,8 +25,8 @@ from rerank.nets import build_backbone
 from rerank.potentials import at_temperature, dense_network_unary
 from rerank.potentials.dense_network_unary import DenseNetworkTraining, DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions
-from rerank.reranker import propose
 from rerank.stages.pipeline import STAGES, open_pipeline
+from rerank.untrained import propose
 
 # Each test here reads one run with networks, which takes long.
 pytestmark = pytest.mark.slow
