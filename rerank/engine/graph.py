@@ -103,8 +103,13 @@ class Graph:
         self.data: Any = data
         self.recipe, self.stages, self.parts = recipe, tuple(stages), tuple(parts)
         self.store = store
+        self._shards = {part.name: part.shards(recipe.shard_size) for part in parts}
         self.tasks = self._plan()
         self._by_name = {(task.stage.name, task.part.name): task for task in self.tasks}
+        self._contents = {
+            stage.name: None if stage.contents is None else stage.contents(recipe)
+            for stage in stages
+        }
 
     def task(self, stage: str, part: str = ALL) -> Task:
         """The task of a stage on a part.
@@ -113,7 +118,8 @@ class Graph:
         ----------
         stage : str
         part : str
-            A fold, `final`, or `all` for a stage that is not split.
+            A fold or `final`, or a shard of one where the stage is cut into several; `all` for a
+            stage that is not split.
 
         Returns
         -------
@@ -147,21 +153,25 @@ class Graph:
 
     def job_of(self, task: Task) -> Job:
         """What the function of a task's stage is given."""
-        read = {stage for stage, _ in task.inputs}
-        contents = {
-            other.stage.name: other.contents(self.recipe)
-            for other in self.tasks
-            if other.stage.name in read
-        }
+        return self._job(task.stage.name, task.part, task.inputs)
+
+    def reader(self) -> Job:
+        """A job of no stage, through which every artefact is read."""
+        inputs = {name: task.ref for name, task in self._by_name.items()}
+        return self._job("", self.parts[-1], inputs)
+
+    def _job(self, stage: str, part: Part, inputs: dict[tuple[str, str], ArtefactRef]) -> Job:
+        shards = {name: found for name, found in self._shards.items() if len(found) > 1}
         return Job(
             self.recipe,
-            task.stage.name,
-            task.part,
+            stage,
+            part,
             self.parts,
             self.data,
             self.store,
-            task.inputs,
-            contents,
+            inputs,
+            self._contents,
+            shards,
         )
 
     def needed_for(self, fold: str | None) -> list[Task]:
@@ -177,7 +187,7 @@ class Graph:
         if fold not in {part.name for part in self.parts}:
             raise ConfigError(f"--fold {fold}: expected 0..{len(self.parts) - 2} or final")
         by_ref = {task.ref: task for task in self.tasks}
-        stack = [task for task in self.tasks if task.part.name == fold]
+        stack = [task for task in self.tasks if task.part.fold == fold]
         wanted: set[ArtefactRef] = set()
         while stack:
             task = stack.pop()
@@ -276,25 +286,30 @@ class Graph:
         whole = (Part(ALL, tuple(ids), ()),)
         tasks: list[Task] = []
         by_name: dict[tuple[str, str], Task] = {}
+        # Many tasks have the same: they share one tuple.
+        unions: dict[frozenset[tuple[str, ...]], tuple[str, ...]] = {}
         for stage in self.stages:
-            for part in self.parts if stage.split else whole:
+            for part in self._parts_of(stage) if stage.split else whole:
                 inputs: dict[tuple[str, str], ArtefactRef] = {}
-                trained: set[str] = set(part.train_ids if stage.fits else ())
+                seen: list[tuple[str, ...]] = [part.train_ids] if stage.fits else []
                 for name, reach in stage.inputs_with(self.recipe):
                     for other in self._reach(name, part, reach, by_name):
-                        inputs[name, other] = by_name[name, other].ref
-                        if other == part.name:
-                            trained.update(by_name[name, other].trained_on)
-                task = Task(
-                    stage,
-                    part,
-                    ArtefactRef(stage.name, part.name, self._key(stage, part, inputs)),
-                    inputs,
-                    tuple(sorted(trained)),
-                )
+                        found = by_name[name, other]
+                        inputs[name, other] = found.ref
+                        if found.part.fold == part.fold:
+                            seen.append(found.trained_on)
+                ref = ArtefactRef(stage.name, part.name, self._key(stage, part, inputs))
+                trained_on = unions.setdefault(frozenset(seen), _union(seen))
+                task = Task(stage, part, ref, inputs, trained_on)
                 tasks.append(task)
                 by_name[stage.name, part.name] = task
         return tasks
+
+    def _parts_of(self, stage: Stage) -> list[Part]:
+        """What a stage that is split works on one by one."""
+        if not stage.sharded:
+            return list(self.parts)
+        return [shard for part in self.parts for shard in self._shards[part.name]]
 
     def _key(self, stage: Stage, part: Part, inputs: dict[tuple[str, str], ArtefactRef]) -> str:
         reads = stage.reads_with(self.recipe)
@@ -304,6 +319,7 @@ class Graph:
                 "version": stage.version,
                 "settings": stage.settings(self.recipe),
                 "ids": list(part.image_ids),
+                **({"first": part.first} if part.first else {}),
                 "inputs": [f"{ref}/{ref.key}" for ref in inputs.values()],
                 "content": [d for kind in reads for d in self.data.digests(kind, part)],
             }
@@ -315,10 +331,23 @@ class Graph:
         if (name, ALL) in known:
             return [ALL]
         folds = [p.name for p in self.parts if p.name != FINAL]
-        if reach == "own" or (reach == "out_of_fold" and part.name != FINAL):
-            return [part.name]
-        if reach == "others":
-            return [n for n in folds if n != part.name]
-        if reach == "fit":
-            return list(dict.fromkeys([*folds, part.name]))
-        return [*folds, FINAL]
+        if reach == "own" or (reach == "out_of_fold" and part.fold != FINAL):
+            if (name, part.name) in known:
+                return [part.name]
+            wanted = [part.fold]
+        elif reach == "others":
+            wanted = [n for n in folds if n != part.fold]
+        elif reach == "fit":
+            wanted = list(dict.fromkeys([*folds, part.fold]))
+        else:
+            wanted = [*folds, FINAL]
+        shards = {fold: [shard.name for shard in self._shards[fold]] for fold in wanted}
+        return [
+            other
+            for fold in wanted
+            for other in ([fold] if (name, fold) in known else shards[fold])
+        ]
+
+
+def _union(ids: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*ids)))

@@ -174,8 +174,11 @@ def _vectors(job: Job, part: str) -> FloatArray:
     if count == 0:
         return np.zeros((0, 0), dtype=np.float32)
     if job.recipe.classifiers.features == "backbone":
-        with job.open("activations", part) as activations:
-            found = [backbone_vector(activations["inputs"][index]) for index in range(count)]
+        found = [
+            backbone_vector(inputs)
+            for activations in job.files("activations", part)
+            for inputs in activations["inputs"]
+        ]
     else:
         with job.open("superpixel_features", part) as features:
             found = [

@@ -39,7 +39,7 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     inputs : sequence of (stage name, reach), or callable
         As in `Stage`.
     **more
-        `reads` and `split` of `Stage`.
+        `reads`, `split` and `sharded` of `Stage`.
 
     Returns
     -------

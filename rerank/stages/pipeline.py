@@ -1,7 +1,8 @@
 """The pipeline on one screen: the stages in their order, and what each reads.
 
 A stage is the module of its name here. Its function `run` reads arrays from the store, calls
-functions on arrays, and writes arrays to the file of one fold; `final` are the evaluation images.
+functions on arrays, and writes arrays to the file of one fold, or of one shard of a fold where it is
+`sharded`; `final` are the evaluation images.
 `declarations` holds what else a stage is: its version, and the settings that decide its results.
 """
 
@@ -18,28 +19,29 @@ from rerank.stages.run_data import open_data
 STAGES = (
     INDEX,
     # Stage 1: superpixels and their class probabilities.
-    stage("superpixels", reads=declarations.superpixels_reads),
-    stage("superpixel_features", own("superpixels"), reads=("images", "weights")),
+    stage("superpixels", reads=declarations.superpixels_reads, sharded=True),
+    stage("superpixel_features", own("superpixels"), reads=("images", "weights"), sharded=True),
     stage("unaries", fit("superpixels", "superpixel_features"), reads=declarations.unaries_reads),
     # What only stage 2 knows of an image, and its fusion with the unaries.
-    stage("activations", reads=("images", "weights")),
+    stage("activations", reads=("images", "weights"), sharded=True),
     stage("segnet", fit("activations")),
-    stage("upsampling", own("segnet", "superpixels"), reads=("images",)),
+    stage("upsampling", own("segnet", "superpixels"), reads=("images",), sharded=True),
     stage("classifiers", fit("superpixels", "superpixel_features", "activations")),
-    stage("auxiliary_features", own("superpixels"), reads=("images", "weights")),
+    stage("auxiliary_features", own("superpixels"), reads=("images", "weights"), sharded=True),
     stage(
         "auxiliary", fit("superpixels", "auxiliary_features"), reads=declarations.auxiliary_reads
     ),
     stage("fusion", declarations.fusion_inputs),
     # CRFs on the unaries and on the fused posterior, and the proposals drawn from them.
     stage("crf_settings", declarations.crf_inputs),
-    stage("proposals", own("superpixels", "unaries", "fusion", "crf_settings")),
-    stage("quality", own("superpixels", "unaries", "proposals")),
+    stage("proposals", own("superpixels", "unaries", "fusion", "crf_settings"), sharded=True),
+    stage("quality", own("superpixels", "unaries", "proposals"), sharded=True),
     # Stage 2: what proposals look like, and the rankers that choose among them.
     stage(
         "features",
         own("superpixels", "unaries", "fusion", "proposals", "segnet", "classifiers"),
         reads=("images",),
+        sharded=True,
     ),
     stage("ranking", every("features", "quality", "proposals"), split=False),
     stage("calibration", every(*declarations.CALIBRATED_ON), split=False),

@@ -13,7 +13,7 @@ import torch
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.stage import Job
+from rerank.engine.stage import Job, read_rows
 from rerank.nets import (
     CoarseData,
     CoarseSegNet,
@@ -146,7 +146,7 @@ def read_training(job: Job, names: Sequence[str]) -> list[Array]:
     """
     found: list[list[Array]] = [[] for _ in names]
     for fold in job.other_folds:
-        with job.open("activations", fold.name) as file:
+        for file in job.files("activations", fold.name):
             for rows, name in zip(found, names):
                 rows.append(file[name][()])
     return [np.concatenate(rows) for rows in found]
@@ -176,7 +176,7 @@ def run(job: Job, file: h5py.File) -> None:
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
     with job.open("activations") as own:
-        mine = own["inputs"][()]
+        mine = read_rows(own, "inputs")
     for name, arrays, maps in (
         ("model_cross_entropy", first, "maps_cross_entropy"),
         ("model", last, "maps"),
