@@ -142,10 +142,10 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
 
 def execution_of(options: argparse.Namespace) -> Execution:
     """Where tasks run, from the options of `add_execution`."""
-    from rerank.engine.parallel import check_backend
+    from rerank.engine.executors import check_backend
     from rerank.engine.scheduler import Execution
 
-    check_backend(options.backend, options.scheduler)
+    check_backend(options.backend, options.jobs, options.scheduler)
     return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
 
 

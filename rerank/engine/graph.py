@@ -106,6 +106,7 @@ class Graph:
         self._shards = {part.name: part.shards(recipe.shard_size) for part in parts}
         self.tasks = self._plan()
         self._by_name = {(task.stage.name, task.part.name): task for task in self.tasks}
+        self._by_ref = {str(task.ref): task for task in self.tasks}
         self._contents = {
             stage.name: None if stage.contents is None else stage.contents(recipe)
             for stage in stages
@@ -131,6 +132,10 @@ class Graph:
             If there is none.
         """
         return self._by_name[stage, part]
+
+    def named(self, ref: str) -> Task:
+        """The task whose artefact is called so: ``stage/part``, as a text."""
+        return self._by_ref[ref]
 
     def job(self, stage: str, part: str = ALL) -> Job:
         """The job of a stage on a part, through which finished artefacts are read.

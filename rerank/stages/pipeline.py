@@ -1,9 +1,9 @@
 """The pipeline on one screen: the stages in their order, and what each reads.
 
 A stage is the module of its name here. Its function `run` reads arrays from the store, calls
-functions on arrays, and writes arrays to the file of one fold, or of one shard of a fold where it is
-`sharded`; `final` are the evaluation images.
-`declarations` holds what else a stage is: its version, and the settings that decide its results.
+functions on arrays, and writes arrays to the file of one fold, or of one shard of a fold where it
+is `sharded`; `final` are the evaluation images. `declarations` holds what else a stage is: its
+version, and the settings that decide its results.
 """
 
 from __future__ import annotations
