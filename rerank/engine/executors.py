@@ -187,7 +187,9 @@ class LokyExecutor:
 
         def submit(name: str) -> Future[None]:
             pool = get_reusable_executor(
-                min(self.jobs, len(calls)), initializer=_receive, initargs=(os.getpid(), function, shared)
+                min(self.jobs, len(calls)),
+                initializer=_receive,
+                initargs=(os.getpid(), function, shared),
             )
             tries[name] = tries.get(name, 0) + 1
             future: Future[None] = pool.submit(_call_received, name)

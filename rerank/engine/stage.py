@@ -164,7 +164,7 @@ class Job:
         return next(p.image_ids for p in (*self.parts, *shards) if p.name == part)
 
     @contextmanager
-    def open(self, stage: str, part: str | None = None) -> Iterator[h5py.File | ShardedFile]:
+    def open(self, stage: str, part: str | None = None) -> Iterator[h5py.File]:
         """Open an input of this stage, after checking its images and that none of them leaked.
 
         Parameters

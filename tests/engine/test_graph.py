@@ -18,7 +18,7 @@ from rerank.engine.folds import FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import manifest_path, to_bytes
 from rerank.engine.scheduler import Execution, part_name, run_graph
-from rerank.engine.stage import Stage
+from rerank.engine.stage import Stage, read_image
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakError
 from rerank.stages.pipeline import STAGES
 from rerank.stages.run_data import find_weights
@@ -110,6 +110,37 @@ def test_jobs_do_not_change_results(
 ) -> None:
     run_graph(make_graph(tmp_path / "two"), None, Execution(2, quiet=True))
     assert_equal_contents(finished, tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_shards_do_not_change_results(
+    finished: Path, tmp_path: Path, make_graph: MakeGraph
+) -> None:
+    whole, cut = make_graph(finished), make_graph(tmp_path / "cut", ["shard_size=2"])
+    run_graph(cut, None, Execution(2, "threading", quiet=True))
+    assert len(cut.tasks) > len(whole.tasks)
+    for task in whole.tasks:
+        # The page shows the recipe, in which the size stands.
+        if not task.stage.sharded and task.stage.name != "pages":
+            found = cut.store.manifest(cut.task(task.stage.name, task.part.name).ref)
+            assert found.digest == whole.store.manifest(task.ref).digest, task.ref
+
+
+def test_an_image_is_read_from_its_shard(
+    finished: Path, tmp_path: Path, make_graph: MakeGraph
+) -> None:
+    cut = make_graph(tmp_path / "cut", ["shard_size=2"])
+    run_graph(cut, only={task.ref for task in cut.tasks if task.stage.name == "superpixels"})
+    whole = make_graph(finished).reader()
+    for part in cut.parts:
+        with (
+            whole.open("superpixels", part.name) as one,
+            cut.reader().open("superpixels", part.name) as several,
+        ):
+            # Backwards too, as nobody reads them.
+            for index in reversed(range(len(part.image_ids))):
+                expected, found = (read_image(file, index) for file in (one, several))
+                assert all((found[name] == expected[name]).all() for name in expected)
 
 
 @pytest.mark.slow
