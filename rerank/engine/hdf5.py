@@ -201,15 +201,16 @@ def error_number(error: OSError) -> int | None:
 
 def _create(group: h5py.Group, name: str, array: Any, compress: bool) -> None:
     _check_room(group.file.filename, array.nbytes)
-    if array.size == 0 or array.ndim == 0:
-        group.create_dataset(name, data=array, track_times=False)
-        return
-    rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
-    chunks = (min(rows, len(array)), *array.shape[1:])
     settings: dict[str, Any] = {}
-    if compress and array.nbytes > 64:
-        settings = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    group.create_dataset(name, data=array, chunks=chunks, track_times=False, **settings)
+    if array.size > 0 and array.ndim > 0:
+        rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
+        settings["chunks"] = (min(rows, len(array)), *array.shape[1:])
+        if compress and array.nbytes > 64:
+            settings |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    made = group.create_dataset(name, data=array, track_times=False, **settings)
+    # Values are placed in the file when the last reference to the data set ends, and another thread
+    # may hold one, such as a profiler's; so that their order is always the same, it is ended here.
+    made.id.close()
 
 
 def _check_room(name: str, size: int) -> None:
