@@ -162,7 +162,7 @@ def timing_rows(graph: Graph) -> list[dict[str, Any]]:
     rows = []
     for stage in graph.stages:
         tasks = [task for task in graph.tasks if task.stage.name == stage.name]
-        headers = [graph.store.header(task.ref) for task in tasks]
+        headers = [h for task in tasks if (h := graph.store.costs(task.ref)) is not None]
         size = sum(graph.store.size(task.ref) for task in tasks)
         rows.append(
             {
@@ -171,7 +171,7 @@ def timing_rows(graph: Graph) -> list[dict[str, Any]]:
                 "seconds": round(sum(h.seconds for h in headers), 2),
                 "cpu_seconds": round(sum(h.cpu_seconds for h in headers), 2),
                 "mib": round(size / (1 << 20), 2),
-                "peak_mib": round(max(h.peak_mib for h in headers), 1),
+                "peak_mib": round(max((h.peak_mib for h in headers), default=0.0), 1),
             }
         )
     return rows

@@ -146,7 +146,13 @@ def execution_of(options: argparse.Namespace) -> Execution:
     from rerank.engine.scheduler import Execution
 
     check_backend(options.backend, options.jobs, options.scheduler)
-    return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
+    return Execution(
+        options.jobs,
+        options.backend,
+        options.scheduler,
+        options.quiet,
+        getattr(options, "keep_temporary", False),
+    )
 
 
 def void_label(text: str) -> int | None:

@@ -302,7 +302,7 @@ def _run_on(
         waiting.done(name)
     names = {future.key: name for name, future in futures.items()}
     try:
-        for future in as_completed(futures.values()):
+        for future in as_completed(futures.values()):  # type: ignore[no-untyped-call]
             error = future.result()
             if error is not None:
                 raise error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,7 +11,6 @@ from rerank.config import Recipe
 from rerank.engine.artefact_file import REMEDY, as_json_has_it
 from rerank.engine.contents import Contents
 from rerank.engine.folds import ALL, FINAL, Part
-from rerank.engine.locks import held_artefacts
 from rerank.engine.manifest import ArtefactRef, Header, digest
 from rerank.engine.stage import ExternalData, Job, Reach, Stage
 from rerank.engine.store import Store
@@ -23,7 +22,8 @@ from rerank.errors import (
     UnreadableArtefactError,
 )
 
-State = Literal["fresh", "stale", "missing", "damaged", "unreadable"]
+#: `dropped` is a temporary artefact that nothing needs any more.
+State = Literal["fresh", "dropped", "stale", "missing", "damaged", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -207,13 +207,16 @@ class Graph:
         `stale` is an artefact whose stage and part were computed with other settings or inputs.
         """
         on_disk = {(ref.stage, ref.part) for ref in self.store.artefacts()}
+        spent = self.spent()
         found = []
         for task in self.tasks:
             state: State = self.store.state(task.ref)
             size, seconds = 0, 0.0
-            if state == "fresh":
-                size = self.store.size(task.ref)
-                seconds = self.store.header(task.ref).seconds
+            if state == "missing" and task.ref in spent:
+                state = "dropped"
+            if state in ("fresh", "dropped"):
+                size, costs = self.store.size(task.ref), self.store.costs(task.ref)
+                seconds = 0.0 if costs is None else costs.seconds
             elif state == "missing" and (task.stage.name, task.part.name) in on_disk:
                 state = "stale"
             found.append(TaskStatus(task.stage.name, task.part.name, state, size, seconds))
@@ -230,12 +233,13 @@ class Graph:
         found: list[Problem] = []
         there = [task for task in self.tasks if self.store.state(task.ref) != "missing"]
         used = {ref for task in there for ref in task.inputs.values()}
+        spent = self.spent()
         for task in self.tasks:
             try:
                 self._check_origin(task)
                 self.store.verify(task.ref, task.contents(self.recipe))
             except MissingArtefactError as error:
-                if finished or task.ref in used:
+                if (finished or task.ref in used) and task.ref not in spent:
                     found.append(Problem(task, "missing", str(error)))
             except DamagedArtefactError as error:
                 found.append(Problem(task, "damaged", str(error)))
@@ -243,10 +247,39 @@ class Graph:
                 found.append(Problem(task, "unreadable", str(error)))
         return found
 
+    def spent(self) -> set[ArtefactRef]:
+        """Temporary artefacts, there or not, that nothing needs: all that read them are there.
+
+        Those of a reader that is temporary itself are spent if the reader is there, or spent.
+        """
+        found: set[ArtefactRef] = set()
+        readers: dict[ArtefactRef, list[ArtefactRef]] = {}
+        for task in reversed(self.tasks):
+            of_task = readers.get(task.ref, [])
+            spent = all(ref in found or self.store.has(ref) for ref in of_task)
+            if task.stage.temporary and of_task and spent:
+                found.add(task.ref)
+            for ref in task.inputs.values():
+                readers.setdefault(ref, []).append(task.ref)
+        return found
+
+    def drop_spent(self, refs: Iterable[ArtefactRef]) -> int:
+        """Remove those artefacts that are spent and that no other run holds; returns the bytes.
+
+        Parameters
+        ----------
+        refs : iterable of ArtefactRef
+            Of temporary stages.
+        """
+        with self.store.held(but_own=True) as held:
+            gone = set(refs) & self.spent() - held
+            return sum(self.store.drop(ref) for ref in gone if self.store.size(ref))
+
     def collect_garbage(self, dry_run: bool = False) -> Garbage:
         """Remove what neither this recipe nor a living run reaches.
 
-        Only what a manifest says is an artefact is removed, and what killed runs left behind.
+        Only what a manifest says is an artefact is removed, what killed runs left behind, and
+        temporary artefacts that nothing needs any more.
 
         Parameters
         ----------
@@ -254,11 +287,16 @@ class Graph:
             Only say what would be removed.
         """
         store, paths, freed = self.store, [], 0
-        with held_artefacts(store.root) as held:
-            keep = {task.ref for task in self.tasks} | held
+        with store.held() as held:
+            known = {task.ref for task in self.tasks}
+            keep = (known - self.spent()) | held
             for ref in [ref for ref in store.artefacts() if ref not in keep]:
                 paths.append(store.path(ref))
-                freed += store.size(ref) if dry_run else store.remove(ref)
+                remove = store.drop if ref in known else store.remove
+                freed += store.size(ref) if dry_run else remove(ref)
+            for ref in [ref for ref in store.dropped() if ref not in known | held]:
+                if not dry_run:
+                    store.remove(ref)
             for path in store.leavings():
                 paths.append(path)
                 freed += path.stat().st_size

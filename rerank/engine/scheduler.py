@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rerank.engine.executors import Backend, Call, make_executor
@@ -10,6 +10,7 @@ from rerank.engine.folds import FINAL, fold_name
 from rerank.engine.graph import Graph, Task
 from rerank.engine.manifest import ArtefactRef
 from rerank.engine.progress import Progress
+from rerank.engine.stage import Stage
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DamagedArtefactError, MissingArtefactError
 
@@ -26,12 +27,15 @@ class Execution(NamedTuple):
         Address of the Dask scheduler.
     quiet : bool
         Show no progress.
+    keep : bool
+        Keep temporary artefacts, so that a run with other settings can read them too.
     """
 
     jobs: int | None = None
     backend: Backend = "loky"
     scheduler: str | None = None
     quiet: bool = False
+    keep: bool = False
 
 
 ONE_AFTER_ANOTHER = Execution(jobs=1, quiet=True)
@@ -70,13 +74,18 @@ def run_graph(
     """
     store = graph.store
     wanted = [task for task in graph.needed_for(fold) if only is None or task.ref in only]
+    if only is None:
+        spent = graph.spent()
+        wanted = [task for task in wanted if task.ref not in spent]
     if all(store.has(task.ref) for task in wanted):
+        _drop(graph, graph.stages, execution)
         return 0
     with store.lease(task.ref for task in graph.tasks):
         store.clear_leavings()
         with Progress(0, quiet=execution.quiet) as progress:
             todo = _make_room(graph, wanted, progress)
         _compute_all(graph, todo, fold, execution)
+        _drop(graph, graph.stages, execution)
     return len(todo)
 
 
@@ -107,8 +116,19 @@ def _compute_all(
         _show_stage(progress, tasks, unended)
         for name in executor.run(_execute, graph, calls):
             del unended[name]
+            ended = tasks[name].stage
+            if not any(tasks[other].stage is ended for other in unended):
+                read = {stage for stage, _ in ended.inputs_with(graph.recipe)}
+                _drop(graph, [s for s in graph.stages if s.name in read], execution)
             progress.advance(_cost(tasks[name]))
             _show_stage(progress, tasks, unended)
+
+
+def _drop(graph: Graph, stages: Iterable[Stage], execution: Execution) -> None:
+    """Remove the temporary artefacts of some stages that nothing needs any more."""
+    names = {stage.name for stage in stages if stage.temporary}
+    if names and not execution.keep:
+        graph.drop_spent(task.ref for task in graph.tasks if task.stage.name in names)
 
 
 def _show_stage(

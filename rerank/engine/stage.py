@@ -75,6 +75,9 @@ class Stage:
     sharded : bool
         Whether it treats images one by one, so that each shard of a fold is a task of its own. It
         may read what is of its own images alone.
+    temporary : bool
+        Whether its files are large and soon made again: they are removed when all that read them
+        are there.
     fits : bool
         Whether it fits a model on the part's training images.
     cost : float
@@ -92,6 +95,7 @@ class Stage:
     reads: tuple[str, ...] | Callable[[Recipe], tuple[str, ...]] = ()
     split: bool = True
     sharded: bool = False
+    temporary: bool = False
     fits: bool = False
     cost: float = 0.05
     contents: Callable[[Recipe], Contents] | None = None

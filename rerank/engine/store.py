@@ -30,6 +30,7 @@ from rerank.engine.manifest import (
     Header,
     Manifest,
     digest_of_file,
+    dropped_path,
     from_bytes,
     manifest_path,
     sealed,
@@ -274,6 +275,7 @@ class Store:
                     artefact_file.check_file(file, path, manifest, contents)
             with replace_file(manifest_path(path)) as temporary:
                 temporary.write_bytes(to_bytes(manifest))
+            dropped_path(path).unlink(missing_ok=True)
             artefact_file.note_written(path, manifest, contents)
 
     @contextmanager
@@ -311,6 +313,22 @@ class Store:
                 stack.enter_context(locks.lease(self.root, refs))
             yield
 
+    def costs(self, ref: ArtefactRef) -> Header | None:
+        """The header of an artefact, also of one that was dropped; None where there is none."""
+        with suppress(StoreError):
+            return self.header(ref)
+        with suppress(OSError, ValueError):
+            path = dropped_path(self.path(ref))
+            if path.stat().st_size <= artefact_file.MOST_BYTES:
+                return from_bytes(path.read_bytes()).header
+        return None
+
+    @contextmanager
+    def held(self, but_own: bool = False) -> Iterator[set[ArtefactRef]]:
+        """What living runs hold, while none can begin: see `locks.held_artefacts`."""
+        with locks.held_artefacts(self.root, but_own) as found:
+            yield found
+
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts whose manifest is whole, in the order of their names."""
         for place in sorted(self.root.glob("*/*/*.json")):
@@ -341,11 +359,26 @@ class Store:
         """Remove an artefact, and its folder if that is empty then; returns the bytes freed."""
         path, size = self.path(ref), self.size(ref)
         # The manifest first: without it the artefact is not there.
-        for file in (manifest_path(path), path, path.with_suffix(".lock")):
+        for file in (manifest_path(path), path, dropped_path(path), path.with_suffix(".lock")):
             file.unlink(missing_ok=True)
         with suppress(OSError):
             path.parent.rmdir()
         return size
+
+    def drop(self, ref: ArtefactRef) -> int:
+        """Remove the file of an artefact and keep what it cost; returns the bytes freed."""
+        path, size = self.path(ref), self.size(ref)
+        if manifest_path(path).exists():
+            os.replace(manifest_path(path), dropped_path(path))
+        path.unlink(missing_ok=True)
+        return size
+
+    def dropped(self) -> Iterator[ArtefactRef]:
+        """What was dropped, in the order of the names."""
+        for place in sorted(self.root.glob("*/*/*.dropped")):
+            ref = ArtefactRef(place.parts[-3], place.stem, place.parts[-2])
+            if all(_NAME.fullmatch(name) for name in ref):
+                yield ref
 
     def set_aside(self, ref: ArtefactRef) -> Path:
         """Move what is left of a damaged artefact to the quarantine; returns where it is then."""

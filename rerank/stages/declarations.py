@@ -27,6 +27,7 @@ class _Declaration(NamedTuple):
     version: int = 1
     cost: float = 0.05
     fits: bool = False
+    temporary: bool = False
 
 
 def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
@@ -53,11 +54,29 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         f"rerank.stages.{name}:run",
         settings=about.settings,
         inputs=inputs,
+        temporary=about.temporary,
         fits=about.fits,
         cost=about.cost,
         contents=partial(contents_of, name),
         **more,
     )
+
+
+def shards(name: str, inputs: Any = (), **more: Any) -> Stage:
+    """The stage of that name, which treats images one by one: see `stage`.
+
+    Parameters
+    ----------
+    name : str
+    inputs : sequence of (stage name, reach), or callable
+    **more
+        `reads` of `Stage`.
+
+    Returns
+    -------
+    Stage
+    """
+    return stage(name, inputs, sharded=True, **more)
 
 
 def contents_of(name: str, recipe: Recipe) -> Contents:
@@ -354,7 +373,7 @@ _DECLARATIONS = {
         cost=0.1,
     ),
     "superpixel_features": _Declaration(
-        "features of superpixels", _superpixel_features, version=3, cost=0.5
+        "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
         "class probabilities of superpixels", _unaries, version=4, cost=0.8, fits=True
@@ -366,7 +385,7 @@ _DECLARATIONS = {
         "image classifiers and priors", _classifiers, version=5, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
-        "features of the auxiliary classifier", _auxiliary_features, cost=0.2
+        "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
     "auxiliary": _Declaration("auxiliary models of superpixels", _auxiliary, cost=0.4, fits=True),
     "fusion": _Declaration(
