@@ -21,6 +21,7 @@ from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_i
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, StoreError
 from rerank.files import write_text
+from rerank.stages.declarations import contents_of
 from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.run_data import RunData, open_data
@@ -178,14 +179,16 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
             f"{weights}: the backbone's weights of this run are gone; put the file back"
         )
 
-    @contextmanager
-    def open_stage(name: str) -> Iterator[h5py.Group]:
-        with store.open(refs[name]) as file:
-            yield file
-
     about = found.classes
     classes = Classes(tuple(about["class_names"]), about["background"])
     palette = np.array(about["palette"], dtype=np.uint8)
+
+    @contextmanager
+    def open_stage(name: str) -> Iterator[h5py.Group]:
+        contents = contents_of(name, found.recipe, classes.n_classes)
+        with store.open(refs[name], contents=contents) as file:
+            yield file
+
     return FinalModels(open_stage, found.recipe, classes, weights), palette
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import h5py
 
-from rerank.engine.contents import Contents, check_contents
+from rerank.engine.agreement import check_agreement, note_lengths
+from rerank.engine.contents import Contents, Layout, check_contents
 from rerank.engine.hdf5 import check_structure, error_number, is_full
 from rerank.engine.manifest import (
     MOST_BYTES,
@@ -28,6 +29,7 @@ from rerank.engine.manifest import (
     manifest_path,
     software_versions,
 )
+from rerank.engine.stored_values import check_values
 from rerank.errors import (
     DamagedArtefactError,
     MissingArtefactError,
@@ -138,7 +140,9 @@ def check_size(path: Path, manifest: Manifest) -> Signature:
     return signature
 
 
-def note_written(path: Path, manifest: Manifest, contents: Contents | None) -> None:
+def note_written(
+    path: Path, manifest: Manifest, contents: Contents | None, layout: Layout | None
+) -> None:
     """Note that this process wrote a file, and checked it then.
 
     Parameters
@@ -147,7 +151,11 @@ def note_written(path: Path, manifest: Manifest, contents: Contents | None) -> N
     manifest : Manifest
     contents : Contents or None
         What it was checked to hold.
+    layout : Layout or None
+        Of that check.
     """
+    if layout is not None:
+        note_lengths(path, manifest, layout.lengths)
     _CHECKED[str(path)] = _Checked(check_size(path, manifest), manifest.digest, True, contents)
 
 
@@ -198,14 +206,14 @@ def opened(path: Path, manifest: Manifest, contents: Contents | None) -> Iterato
     Raises
     ------
     DamagedArtefactError
-        If it is no HDF5 file, or holds what no stage writes.
+        If it is no HDF5 file, holds what no stage writes, or does not fit another open file.
     UnreadableArtefactError
         If it cannot be read now.
     """
     known = _CHECKED.get(str(path))
     with open_hdf5(path) as file:
         if known is None or not known.plain or contents not in (None, known.contents):
-            check_file(file, path, manifest, contents)
+            check_stored(file, path, manifest, contents)
             if known is not None:
                 _CHECKED[str(path)] = known._replace(plain=True, contents=contents)
         yield file
@@ -221,7 +229,9 @@ def open_hdf5(path: Path) -> h5py.File:
         raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); {REMEDY}") from error
 
 
-def check_file(file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None) -> None:
+def check_file(
+    file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None
+) -> Layout | None:
     """Check that an open file holds arrays alone, and those that are expected.
 
     Parameters
@@ -232,15 +242,54 @@ def check_file(file: h5py.File, path: Path, manifest: Manifest, contents: Conten
     manifest : Manifest
     contents : Contents or None
 
+    Returns
+    -------
+    Layout or None
+        None without `contents`.
+
     Raises
     ------
     DamagedArtefactError
         If not.
     """
-    try:
+    with _explained(path):
         found = check_structure(file, manifest.size)
-        if contents is not None:
-            check_contents(found, contents, len(manifest.header.image_ids))
+        if contents is None:
+            return None
+        return check_contents(found, contents, len(manifest.header.image_ids))
+
+
+def check_stored(
+    file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None
+) -> None:
+    """Check a file that another process may have written: what `check_file` does, and values.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    path : Path
+    manifest : Manifest
+    contents : Contents or None
+
+    Raises
+    ------
+    DamagedArtefactError
+        If it is not what its stage writes, a value is out of range, or the file does not fit
+        another that it is made from.
+    """
+    layout = check_file(file, path, manifest, contents)
+    if layout is not None:
+        with _explained(path):
+            check_values(file, layout)
+            note_lengths(path, manifest, layout.lengths)
+            check_agreement(path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what a file can raise that no stage wrote into `DamagedArtefactError`."""
+    try:
+        yield
     except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
         if isinstance(error, OSError) and error_number(error) is not None:
             raise _unreadable(path, error) from error

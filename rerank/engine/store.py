@@ -234,7 +234,7 @@ class Store:
         """
         manifest, path = self.check(ref, anew=True), self.path(ref)
         with artefact_file.open_hdf5(path) as file:
-            artefact_file.check_file(file, path, manifest, contents)
+            artefact_file.check_stored(file, path, manifest, contents)
 
     @contextmanager
     def create(
@@ -271,10 +271,10 @@ class Store:
                     found = digest_of_file(written)
                 manifest = self._complete(ref, headers[0], found, temporary.stat().st_size)
                 with artefact_file.open_hdf5(temporary) as file:
-                    artefact_file.check_file(file, path, manifest, contents)
+                    layout = artefact_file.check_file(file, path, manifest, contents)
             with replace_file(manifest_path(path)) as temporary:
                 temporary.write_bytes(to_bytes(manifest))
-            artefact_file.note_written(path, manifest, contents)
+            artefact_file.note_written(path, manifest, contents, layout)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:

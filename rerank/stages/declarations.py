@@ -5,7 +5,8 @@ Nothing here imports a model, so that `rerank status` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -60,21 +61,40 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     )
 
 
-def contents_of(name: str, recipe: Recipe) -> Contents:
+def contents_of(name: str, recipe: Recipe, n_classes: int | None = None) -> Contents:
     """What the file of a stage must hold.
 
     Parameters
     ----------
     name : str
     recipe : Recipe
+    n_classes : int, optional
+        Any number, the same in the whole file, by default.
 
     Returns
     -------
     Contents
     """
-    from rerank.stages.declared_contents import CONTENTS
+    from rerank.stages.declared_contents import contents_with
 
-    return CONTENTS[name](recipe)
+    return contents_with(name, recipe, n_classes)
+
+
+def with_classes(stages: Iterable[Stage], n_classes: int) -> tuple[Stage, ...]:
+    """The stages for images of so many classes.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+    n_classes : int
+
+    Returns
+    -------
+    tuple of Stage
+    """
+    return tuple(
+        replace(s, contents=partial(contents_of, s.name, n_classes=n_classes)) for s in stages
+    )
 
 
 def own(*names: str) -> tuple[tuple[str, Reach], ...]:

@@ -1,7 +1,7 @@
 """What the file of each stage must hold, by recipe; it is checked when one is written or opened.
 
 In shapes, `N` are the images of the part, `C` the classes, `n` the superpixels of an image, and `m`
-the pairs of neighbours among them.
+the pairs of neighbours among them. Values that have no range here are finite, or counts from 0.
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rerank.config import Recipe
-from rerank.engine.contents import Contents, Expected
+from rerank.engine.contents import Contents, Expected, Values
 from rerank.stages.declarations import wanted_subsets
 
 _Length = int | str | None
 _ANY = Expected("*", None, "any")
+_SHARES = Values(0, 1, shares=True)
+_UNIT = Values(0, 1)
+_CLASSES, _REGIONS = Values(below="C"), Values(below="n")
+#: Bounds of columns that clip nothing, thresholds that nothing passes, means over nothing.
+_UNBOUNDED = Values(infinite=True)
+_NOT_NEGATIVE, _POSITIVE = Values(0), Values(1e-6)
 #: Counts of several images.
 _COUNTS = Expected("i8", (None, "C"))
 _BOUNDS = ("network_", "unary_", "bound_", "")
 
 
-def _each(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape, "each")
+def _each(kind: str, *shape: _Length, values: Values = Values()) -> Expected:  # noqa: B008
+    return Expected(kind, shape, "each", values)
 
 
-def _once(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape)
+def _once(kind: str, *shape: _Length, values: Values = Values()) -> Expected:  # noqa: B008
+    return Expected(kind, shape, "once", values)
 
 
-def _some(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape, "any")
+def _some(kind: str, *shape: _Length, values: Values = Values()) -> Expected:  # noqa: B008
+    return Expected(kind, shape, "any", values)
 
 
 def _own_maps(recipe: Recipe) -> bool:
@@ -41,16 +47,16 @@ def _index(recipe: Recipe) -> Contents:
 
 def _superpixels(recipe: Recipe) -> Contents:
     found = {
-        "superpixels": _each("u2|u4", "h", "w"),
-        "edges": _each("i4|i8", "m", 2),
-        "boundary_length": _each("f8", "m"),
-        "contrast": _each("f8", "m"),
-        "areas": _each("f8", "n"),
+        "superpixels": _each("u2|u4", "h", "w", values=Values(below="n", counted="areas")),
+        "edges": _each("i4|i8", "m", 2, values=_REGIONS),
+        "boundary_length": _each("f8", "m", values=_NOT_NEGATIVE),
+        "contrast": _each("f8", "m", values=_NOT_NEGATIVE),
+        "areas": _each("f8", "n", values=Values(1, 1 << 40)),
         "region_values": _each("f4", "n", 4),
         "histogram": _each("i4", "n", "C"),
     }
     if _own_maps(recipe):
-        found["network"] = _each("u1", "n")
+        found["network"] = _each("u1", "n", values=_CLASSES)
     return _of_images(found)
 
 
@@ -76,18 +82,18 @@ def _auxiliary_features(recipe: Recipe) -> Contents:
 
 def _probabilities(model: bool) -> dict[str, Expected]:
     found = {
-        "images/#/region_probabilities": _each("f4", "n", "C"),
-        "holdout/#/region_probabilities": _some("f4", "n", "C"),
+        "images/#/region_probabilities": _each("f4", "n", "C", values=_SHARES),
+        "holdout/#/region_probabilities": _some("f4", "n", "C", values=_SHARES),
     }
     if model:
-        found |= {"model/temperature": _once("f8"), "model/**": _ANY}
+        found |= {"model/temperature": _once("f8", values=_POSITIVE), "model/**": _ANY}
     return found
 
 
 def _unaries(recipe: Recipe) -> Contents:
     return {
         "holdout_ids": _once("S", None),
-        "class_shares": _once("f8", "C"),
+        "class_shares": _once("f8", "C", values=_UNIT),
         **_probabilities(not _own_maps(recipe)),
     }
 
@@ -105,10 +111,10 @@ def _auxiliary(recipe: Recipe) -> Contents:
 
 def _activations(recipe: Recipe) -> Contents:
     grid = recipe.segnet.grid
-    found = {"targets": _once("f4", "N", grid, grid, "C")}
+    found = {"targets": _once("f4", "N", grid, grid, "C", values=_UNIT)}
     of_backbone = recipe.classifiers.enabled and recipe.classifiers.features == "backbone"
     if recipe.segnet.enabled:
-        found["weights"] = _once("f4", "N", grid, grid)
+        found["weights"] = _once("f4", "N", grid, grid, values=_UNIT)
     if recipe.segnet.enabled or of_backbone:
         found["inputs"] = Expected("u1|f2")
     return found
@@ -118,9 +124,10 @@ def _segnet(recipe: Recipe) -> Contents:
     if not recipe.segnet.enabled:
         return {}
     grid = recipe.segnet.grid
+    maps = _once("f4", "N", grid, grid, "C", values=_SHARES)
     return {
-        **{name: _once("f4", "N", grid, grid, "C") for name in ("maps", "maps_cross_entropy")},
-        "holdout_maps": _some("f4", None, grid, grid, "C"),
+        **dict.fromkeys(("maps", "maps_cross_entropy"), maps),
+        "holdout_maps": _some("f4", None, grid, grid, "C", values=_SHARES),
         "model/**": _ANY,
         "model_cross_entropy/**": _ANY,
     }
@@ -137,13 +144,14 @@ def _classifiers(recipe: Recipe) -> Contents:
     grid = recipe.segnet.grid
     found = {
         "cooccurrence/log_ratio": _once("f8", "C", "C"),
-        "location/probabilities": _once("f8", grid, grid, "C"),
-        "holdout/location": _some("f8", grid, grid, "C"),
+        "location/probabilities": _once("f8", grid, grid, "C", values=_UNIT),
+        "holdout/location": _some("f8", grid, grid, "C", values=_UNIT),
     }
     if recipe.classifiers.enabled:
         for name in ("presence", "sizes"):
             found |= {f"{name}/coef": _once("f8", "r", "f"), f"{name}/intercept": _once("f8", "r")}
-            found |= {f"{name}/classes": _once("i8", None), f"{name}/duality_gap": _once("f8", "r")}
+            found |= {f"{name}/classes": _once("i8", None, values=_CLASSES)}
+            found |= {f"{name}/duality_gap": _once("f8", "r")}
         found |= {"sizes/percentiles": _once("f8", "p"), "sizes/thresholds": _once("f8", None, "p")}
         for name in ("scores", "size_scores"):
             found |= {name: _some("f8", "N", None), f"holdout/{name}": _some("f8", "h", None)}
@@ -154,8 +162,8 @@ def _fusion(recipe: Recipe) -> Contents:
     if not recipe.fusion.enabled:
         return {}
     return {
-        "images/#/region_probabilities": _each("f4", "n", "C"),
-        "holdout/#/region_probabilities": _some("f4", "n", "C"),
+        "images/#/region_probabilities": _each("f4", "n", "C", values=_SHARES),
+        "holdout/#/region_probabilities": _some("f4", "n", "C", values=_SHARES),
         "model/names": _once("S", "w"),
         "model/weights": _once("f8", "w"),
         "model/loss": _once("f8"),
@@ -164,11 +172,15 @@ def _fusion(recipe: Recipe) -> Contents:
 
 
 def _crf_settings(recipe: Recipe) -> Contents:
-    found = {"diversity": _once("f8"), "diversity_scores": _once("f8", None)}
+    found = {
+        "diversity": _once("f8", values=_NOT_NEGATIVE),
+        "diversity_scores": _once("f8", None, values=_UNBOUNDED),
+    }
     for source in ("unary", "fusion") if recipe.fusion.enabled else ("unary",):
         for name in ("potts_weight", "contrast_scale", "base"):
-            found[f"{source}/{name}"] = _once("f8")
-        found |= {f"{source}/class_bias": _once("f8", None), f"{source}/*": _ANY}
+            found[f"{source}/{name}"] = _once("f8", values=_NOT_NEGATIVE)
+        tried = Expected("*", None, "any", _UNBOUNDED)
+        found |= {f"{source}/class_bias": _once("f8", None), f"{source}/*": tried}
     if recipe.proposals.generator != "div_mbest":
         found |= {"pool": _once("S", None), "pool_of_unary": _once("S", None)}
     return found
@@ -177,14 +189,16 @@ def _crf_settings(recipe: Recipe) -> Contents:
 def _proposals(recipe: Recipe) -> Contents:
     count, mixed = recipe.proposals.n_proposals, recipe.proposals.generator == "mixed"
     found = {
-        "labelings": _each("u1", count, "n"),
+        "labelings": _each("u1", count, "n", values=_CLASSES),
         "energies": _each("f8", count),
         "lower_bounds": _each("f8", count),
         "generators": _each("S", count),
         "parameters": _each("S", count),
     }
     if mixed:
-        found["samples"] = _each("u1", recipe.proposals.samples.n_samples, "n")
+        found["samples"] = _each(
+            "u1", recipe.proposals.samples.n_samples, "n", values=_CLASSES
+        )
     return _of_images(found)
 
 
@@ -200,12 +214,12 @@ def _quality(recipe: Recipe) -> Contents:
 def _features(recipe: Recipe) -> Contents:
     count = recipe.proposals.n_proposals
     found = {
-        "similarity": _once("f4", "N", count, count),
+        "similarity": _once("f4", "N", count, count, values=_UNIT),
         "table/values": _some("f4", "r", "c"),
         "table/columns": _some("S", "c"),
         "table/groups": _some("S", "c"),
         "table/image_ids": _some("S", "r"),
-        "table/proposals": _some("i8", "r"),
+        "table/proposals": _some("i8", "r", values=Values(below=count)),
     }
     if recipe.segnet.enabled:
         terms = _once("f8|f4", "N", count, 1 + len(recipe.features.rule_smoothings))
@@ -220,24 +234,27 @@ def _ranking(recipe: Recipe) -> Contents:
         "scores/*/*": _some("f8|f4", None, recipe.proposals.n_proposals),
         "model/coef": _once("f8", "c"),
         "model/columns": _once("S", "c"),
-        "model/highest": _once("f8|f4", "c"),
-        "model/lowest": _once("f8|f4", "c"),
+        "model/highest": _once("f8|f4", "c", values=_UNBOUNDED),
+        "model/lowest": _once("f8|f4", "c", values=_UNBOUNDED),
         "model/duality_gap": _once("f8"),
         "model/primal_objective": _once("f8"),
-        **{f"models/*/{name}": _some("f8|f4", "c") for name in ("coef", "highest", "lowest")},
+        "models/*/coef": _some("f8|f4", "c"),
+        "models/*/highest": _some("f8|f4", "c", values=_UNBOUNDED),
+        "models/*/lowest": _some("f8|f4", "c", values=_UNBOUNDED),
     }
 
 
 def _calibration(recipe: Recipe) -> Contents:
+    chosen = Values(below=recipe.proposals.n_proposals)
     return {
-        "model/beliefs": _once("f8", 2),
-        "model/gate/**": _ANY,
-        "model/sets/**": _ANY,
-        "choices/*/choice": _some("i8", "n"),
-        "choices/*/confidence": _some("f8", "n"),
+        "model/beliefs": _once("f8", 2, values=_NOT_NEGATIVE),
+        "model/gate/**": Expected("*", None, "any", _UNBOUNDED),
+        "model/sets/**": Expected("*", None, "any", _UNBOUNDED),
+        "choices/*/choice": _some("i8", "n", values=chosen),
+        "choices/*/confidence": _some("f8", "n", values=_UNBOUNDED),
         "choices/*/kept": _some("b1", "n"),
-        "populations/*/choice": _some("i8", None),
-        "populations/*/*": _some("f8"),
+        "populations/*/choice": _some("i8", None, values=chosen),
+        "populations/*/*": _some("f8", values=_UNBOUNDED),
     }
 
 
@@ -245,8 +262,9 @@ def _oracle(recipe: Recipe) -> Contents:
     count = recipe.proposals.n_proposals
     found = {"*/n_proposals": _some("i8", count)}
     for kind in ("corpus_oracle", "image_oracle"):
-        found[f"*/{kind}_choice"] = _some("i8", count, None)
-        found |= {f"*/{kind}_{m}": _some("f8", count) for m in ("image_iou", "miou")}
+        found[f"*/{kind}_choice"] = _some("i8", count, None, values=Values(below=count))
+        for measure in ("image_iou", "miou"):
+            found[f"*/{kind}_{measure}"] = _some("f8", count, values=_UNBOUNDED)
     return found
 
 
@@ -263,7 +281,7 @@ def _dense_crf(recipe: Recipe) -> Contents:
 def _generators(recipe: Recipe) -> Contents:
     if not recipe.report.generators:
         return {}
-    return {"names": _once("S", "G"), "*": _some("f8", "G", 3)}
+    return {"names": _once("S", "G"), "*": _some("f8", "G", 3, values=_UNBOUNDED)}
 
 
 def _ablation(recipe: Recipe) -> Contents:
@@ -273,7 +291,9 @@ def _ablation(recipe: Recipe) -> Contents:
             f"{place:02d}/groups": _once("S", None),
             f"{place:02d}/C": _once("f8"),
             f"{place:02d}/n_columns": _once("i8"),
-            f"{place:02d}/choice": _once("i8", None),
+            f"{place:02d}/choice": _once(
+                "i8", None, values=Values(below=recipe.proposals.n_proposals)
+            ),
         }
     return found
 
@@ -315,3 +335,32 @@ CONTENTS: dict[str, Callable[[Recipe], Contents]] = {
     "ablation": _ablation,
     "pages": _pages,
 }
+
+
+def contents_with(name: str, recipe: Recipe, n_classes: int | None) -> Contents:
+    """What the file of a stage must hold where there are so many classes.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+    n_classes : int or None
+        None for any number.
+
+    Returns
+    -------
+    Contents
+    """
+    found = CONTENTS[name](recipe)
+    if n_classes is None:
+        return found
+    return {path: _with_classes(expected, n_classes) for path, expected in found.items()}
+
+
+def _with_classes(expected: Expected, n_classes: int) -> Expected:
+    shape, values = expected.shape, expected.values
+    if shape is not None:
+        shape = tuple(n_classes if length == "C" else length for length in shape)
+    if values.below == "C":
+        values = values._replace(below=n_classes)
+    return expected._replace(shape=shape, values=values)
