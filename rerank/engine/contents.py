@@ -133,9 +133,7 @@ def _pattern_of(path: str, contents: Contents) -> str | None:
     return None
 
 
-def _check_array(
-    path: str, array: StoredArray, expected: Expected, lengths: Lengths
-) -> None:
+def _check_array(path: str, array: StoredArray, expected: Expected, lengths: Lengths) -> None:
     kinds = [k for name in expected.kind.split("|") for k in _KINDS.get(name, (name,))]
     if kinds and array.kind not in kinds:
         raise ValueError(f"{path} is of type {array.kind}, expected {expected.kind}")

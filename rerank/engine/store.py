@@ -360,6 +360,19 @@ class Store:
                     os.replace(file, folder / f"{ref.part}.{tries}{file.suffix}")
         return folder / f"{ref.part}.{tries}.h5"
 
+    def discard_if_empty(self) -> None:
+        """Remove the folder where it holds nothing that was computed, and no run works in it."""
+        with locks.held_artefacts(self.root) as held:
+            found = sorted(self.root.rglob("*"), reverse=True)
+        files = [path for path in found if path.is_symlink() or not path.is_dir()]
+        if held or any(path.name != _MARKER and path.suffix != ".lock" for path in files):
+            return
+        for path in files:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in (*(path for path in found if path not in files), self.root):
+                folder.rmdir()
+
     def _sized(self, ref: ArtefactRef) -> None:
         artefact_file.check_size(self.path(ref), self.manifest(ref))
 

@@ -196,9 +196,7 @@ def _proposals(recipe: Recipe) -> Contents:
         "parameters": _each("S", count),
     }
     if mixed:
-        found["samples"] = _each(
-            "u1", recipe.proposals.samples.n_samples, "n", values=_CLASSES
-        )
+        found["samples"] = _each("u1", recipe.proposals.samples.n_samples, "n", values=_CLASSES)
     return _of_images(found)
 
 
