@@ -24,7 +24,7 @@ from rerank.prediction import MODEL_STAGES, OpenStage
 from rerank.reports.fit_report import FitReport, fit_evaluations
 from rerank.stages.calibration import Calibration
 from rerank.stages.crf_settings import load_choice
-from rerank.stages.declarations import contents_of, with_classes
+from rerank.stages.declarations import Sizes, contents_of, sized
 from rerank.stages.features import Classes
 from rerank.stages.fusion import load_fusion
 from rerank.stages.index import make_parts
@@ -104,8 +104,9 @@ def fit_models(
     """
     check_enough_images(len(data.train))
     wanted = [stage for stage in STAGES if stage.name not in _ANALYSES]
-    stages = with_classes(wanted, data.n_classes)
-    graph = Graph(recipe, stages, make_parts(recipe, store, data), data, store)
+    parts = make_parts(recipe, store, data)
+    stages = sized(wanted, data.n_classes, parts)
+    graph = Graph(recipe, stages, parts, data, store)
     run_graph(graph, execution=execution)
 
     @contextmanager
@@ -147,7 +148,7 @@ def check_models(file: h5py.File, recipe: Recipe, classes: Classes) -> None:
         "background": Expected("i8", (), values=Values(-1, n_classes - 1)),
     }
     for name in MODEL_STAGES:
-        for path, expected in contents_of(name, recipe, n_classes).items():
+        for path, expected in contents_of(name, recipe, Sizes(n_classes)).items():
             if path.partition("/")[0] not in _OF_SINGLE_IMAGES:
                 often: Often = "any" if expected.often == "each" else expected.often
                 contents[f"{name}/{path}"] = expected._replace(often=often)

@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from rerank.config import Recipe, build_recipe
-from rerank.engine.folds import assign_folds, fold_name
 from rerank.engine.contents import Expected, Values
+from rerank.engine.folds import assign_folds, fold_name
 from rerank.engine.hdf5 import new_file, read_arrays, write_arrays
 from rerank.engine.sealed_file import check_content, open_content, read_sealed, write_sealed
 from rerank.errors import DataError, InputError, NotFittedError

@@ -13,15 +13,22 @@ import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
 from rerank.datasets.catalogue import reads_files
-from rerank.engine.artefact_file import disk_errors, reading
+from rerank.engine.artefact_file import REMEDY, disk_errors, reading
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import ArtefactRef, sealed, unsealed
 from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
 from rerank.engine.store import Store
-from rerank.errors import ConfigError, DataError, RerankError, StoreError
+from rerank.errors import (
+    ConfigError,
+    DamagedArtefactError,
+    DataError,
+    InputError,
+    RerankError,
+    StoreError,
+)
 from rerank.files import write_text
-from rerank.stages.declarations import contents_of
+from rerank.stages.declarations import Sizes, contents_of
 from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.run_data import RunData, open_data
@@ -195,9 +202,16 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
 
     @contextmanager
     def open_stage(name: str) -> Iterator[h5py.Group]:
-        contents = contents_of(name, found.recipe, classes.n_classes)
+        contents = contents_of(name, found.recipe, Sizes(classes.n_classes))
         with store.open(refs[name], contents=contents) as file:
-            yield file
+            try:
+                yield file
+            except (InputError, LookupError, TypeError, RuntimeError) as error:
+                why = " ".join(str(error).split())
+                raise DamagedArtefactError(
+                    f"{store.path(refs[name])}: not the models that its stage writes "
+                    f"({why:.200}); {REMEDY}"
+                ) from error
 
     return FinalModels(open_stage, found.recipe, classes, weights), palette
 

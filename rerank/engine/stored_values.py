@@ -12,7 +12,7 @@ from h5py import h5d, h5s
 
 from rerank.engine.contents import Layout, Values
 
-#: No number that a stage writes is larger. The square of such a float is finite in single precision.
+#: No number that a stage writes is larger; the square of such a float is a single-precision one.
 _LARGEST = {"f": 1e15, "i": 1 << 40, "u": 1 << 40}
 #: Probabilities are rounded to single precision, and sums over many classes more coarsely.
 _SUM_TOLERANCE = 1e-2

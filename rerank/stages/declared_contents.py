@@ -6,11 +6,12 @@ the pairs of neighbours among them. Values that have no range here are finite, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rerank.config import Recipe
 from rerank.engine.contents import Contents, Expected, Values
-from rerank.stages.declarations import wanted_subsets
+from rerank.engine.folds import FINAL
+from rerank.stages.declarations import Sizes, wanted_subsets
 
 _Length = int | str | None
 _ANY = Expected("*", None, "any")
@@ -22,6 +23,8 @@ _UNBOUNDED = Values(infinite=True)
 _NOT_NEGATIVE, _POSITIVE = Values(0), Values(1e-6)
 #: Counts of several images.
 _COUNTS = Expected("i8", (None, "C"))
+#: Numbers of proposals that generators are compared at, beside all of them.
+FEW = 10
 _BOUNDS = ("network_", "unary_", "bound_", "")
 
 
@@ -116,7 +119,10 @@ def _activations(recipe: Recipe) -> Contents:
     if recipe.segnet.enabled:
         found["weights"] = _once("f4", "N", grid, grid, values=_UNIT)
     if recipe.segnet.enabled or of_backbone:
-        found["inputs"] = Expected("u1|f2")
+        small = recipe.backbone.architecture == "small"
+        found["inputs"] = (
+            _once("u1", "N", "X", "Y", 3) if small else _once("f2|u1", "N", "D", grid, grid)
+        )
     return found
 
 
@@ -148,13 +154,14 @@ def _classifiers(recipe: Recipe) -> Contents:
         "holdout/location": _some("f8", grid, grid, "C", values=_UNIT),
     }
     if recipe.classifiers.enabled:
-        for name in ("presence", "sizes"):
-            found |= {f"{name}/coef": _once("f8", "r", "f"), f"{name}/intercept": _once("f8", "r")}
-            found |= {f"{name}/classes": _once("i8", None, values=_CLASSES)}
-            found |= {f"{name}/duality_gap": _once("f8", "r")}
-        found |= {"sizes/percentiles": _once("f8", "p"), "sizes/thresholds": _once("f8", None, "p")}
-        for name in ("scores", "size_scores"):
-            found |= {name: _some("f8", "N", None), f"holdout/{name}": _some("f8", "h", None)}
+        for name, scores in (("presence", "P"), ("sizes", "Z")):
+            found |= {f"{name}/coef": _once("f8", scores, "F")}
+            found |= {f"{name}/intercept": _once("f8", scores)}
+            found |= {f"{name}/classes": _once("i8", "P", values=_CLASSES)}
+            found |= {f"{name}/duality_gap": _once("f8", scores)}
+        found |= {"sizes/percentiles": _once("f8", "p"), "sizes/thresholds": _once("f8", "P", "p")}
+        for name, scores in (("scores", "P"), ("size_scores", "Z")):
+            found |= {name: _some("f8", "N", scores), f"holdout/{name}": _some("f8", "h", scores)}
     return found
 
 
@@ -230,15 +237,15 @@ def _ranking(recipe: Recipe) -> Contents:
         "C": _once("f8"),
         "scores/*/svm": _some("f8|f4", None, recipe.proposals.n_proposals),
         "scores/*/*": _some("f8|f4", None, recipe.proposals.n_proposals),
-        "model/coef": _once("f8", "c"),
-        "model/columns": _once("S", "c"),
-        "model/highest": _once("f8|f4", "c", values=_UNBOUNDED),
-        "model/lowest": _once("f8|f4", "c", values=_UNBOUNDED),
+        "model/coef": _once("f8", "K"),
+        "model/columns": _once("S", "K"),
+        "model/highest": _once("f8|f4", "K", values=_UNBOUNDED),
+        "model/lowest": _once("f8|f4", "K", values=_UNBOUNDED),
         "model/duality_gap": _once("f8"),
         "model/primal_objective": _once("f8"),
-        "models/*/coef": _some("f8|f4", "c"),
-        "models/*/highest": _some("f8|f4", "c", values=_UNBOUNDED),
-        "models/*/lowest": _some("f8|f4", "c", values=_UNBOUNDED),
+        "models/*/coef": _some("f8|f4", "K"),
+        "models/*/highest": _some("f8|f4", "K", values=_UNBOUNDED),
+        "models/*/lowest": _some("f8|f4", "K", values=_UNBOUNDED),
     }
 
 
@@ -279,7 +286,9 @@ def _dense_crf(recipe: Recipe) -> Contents:
 def _generators(recipe: Recipe) -> Contents:
     if not recipe.report.generators:
         return {}
-    return {"names": _once("S", "G"), "*": _some("f8", "G", 3, values=_UNBOUNDED)}
+    most = recipe.proposals.n_proposals
+    table = _once("f8", "G", 3, values=_UNBOUNDED)
+    return {"names": _once("S", "G"), **{f"at_{n}": table for n in (min(FEW, most), most)}}
 
 
 def _ablation(recipe: Recipe) -> Contents:
@@ -294,6 +303,84 @@ def _ablation(recipe: Recipe) -> Contents:
             ),
         }
     return found
+
+
+def _populations(n_images: Mapping[str, int]) -> dict[str, int]:
+    """Images of each population that there is."""
+    found = {"cross_fitted": sum(n_images.values()), "evaluation": n_images[FINAL]}
+    return {name: count for name, count in found.items() if count}
+
+
+def _ranking_of(recipe: Recipe, n_images: Mapping[str, int]) -> Contents:
+    rules = ("svm", "mbr", *recipe.ranking.compared)
+    if recipe.segnet.enabled:
+        rules += ("kl", "kl_cross_entropy")
+    found = {}
+    for part, count in n_images.items():
+        scores = _once("f8|f4", count, recipe.proposals.n_proposals)
+        found |= {f"scores/{part}/{rule}": scores for rule in rules if count}
+        if part != FINAL:
+            found |= {f"models/{part}/coef": _once("f8|f4", "K")}
+            for name in ("highest", "lowest"):
+                found[f"models/{part}/{name}"] = _once("f8|f4", "K", values=_UNBOUNDED)
+    return found
+
+
+def _calibration_of(recipe: Recipe, n_images: Mapping[str, int]) -> Contents:
+    chosen, found = Values(below=recipe.proposals.n_proposals), {}
+    for part, count in n_images.items():
+        if count:
+            found[f"choices/{part}/choice"] = _once("i8", count, values=chosen)
+            found[f"choices/{part}/confidence"] = _once("f8", count, values=_UNBOUNDED)
+            found[f"choices/{part}/kept"] = _once("b1", count)
+    for name, count in _populations(n_images).items():
+        found[f"populations/{name}/choice"] = _once("i8", count, values=chosen)
+        for fact in ("expected_iou", "gap", "upper_bound"):
+            found[f"populations/{name}/{fact}"] = _once("f8", values=_UNBOUNDED)
+    return found
+
+
+def _oracle_of(recipe: Recipe, n_images: Mapping[str, int]) -> Contents:
+    most, found = recipe.proposals.n_proposals, {}
+    for name, count in _populations(n_images).items():
+        found[f"{name}/n_proposals"] = _once("i8", most)
+        for kind in ("corpus_oracle", "image_oracle"):
+            choice = _once("i8", most, count, values=Values(below=most))
+            found[f"{name}/{kind}_choice"] = choice
+            for measure in ("image_iou", "miou"):
+                found[f"{name}/{kind}_{measure}"] = _once("f8", most, values=_UNBOUNDED)
+    return found
+
+
+def _dense_crf_of(recipe: Recipe, n_images: Mapping[str, int]) -> Contents:
+    if not recipe.report.dense_crf:
+        return {}
+    found = {}
+    for part, count in n_images.items():
+        if count and (part == FINAL or _own_maps(recipe)):
+            prefix = "" if part == FINAL else f"{part}/"
+            counts = _once("i8", count, "C")
+            found |= {f"{prefix}intersections": counts, f"{prefix}unions": counts}
+    return found
+
+
+def _ablation_of(recipe: Recipe, n_images: Mapping[str, int]) -> Contents:
+    judged = n_images[FINAL] or sum(n_images.values())
+    chosen = Values(below=recipe.proposals.n_proposals)
+    places = range(len(wanted_subsets(recipe)))
+    return {f"{place:02d}/choice": _once("i8", judged, values=chosen) for place in places}
+
+
+#: What of it is known once the images of each part are.
+OF_PARTS: dict[str, Callable[[Recipe, Mapping[str, int]], Contents]] = {
+    "ranking": _ranking_of,
+    "calibration": _calibration_of,
+    "oracle": _oracle_of,
+    "dense_crf": _dense_crf_of,
+    "ablation": _ablation_of,
+}
+#: Paths that stand for any part; it is known then which there are.
+_BY_PART = ("scores/*", "models/*", "choices/*", "populations/*", "*/")
 
 
 def _pages(recipe: Recipe) -> Contents:
@@ -335,24 +422,27 @@ CONTENTS: dict[str, Callable[[Recipe], Contents]] = {
 }
 
 
-def contents_with(name: str, recipe: Recipe, n_classes: int | None) -> Contents:
-    """What the file of a stage must hold where there are so many classes.
+def contents_with(name: str, recipe: Recipe, sizes: Sizes | None) -> Contents:
+    """What the file of a stage must hold.
 
     Parameters
     ----------
     name : str
     recipe : Recipe
-    n_classes : int or None
-        None for any number.
+    sizes : Sizes or None
+        None for any.
 
     Returns
     -------
     Contents
     """
     found = CONTENTS[name](recipe)
-    if n_classes is None:
+    if sizes is None:
         return found
-    return {path: _with_classes(expected, n_classes) for path, expected in found.items()}
+    if sizes.n_images and name in OF_PARTS:
+        found = {**found, **OF_PARTS[name](recipe, sizes.n_images)}
+        found = {path: item for path, item in found.items() if not path.startswith(_BY_PART)}
+    return {path: _with_classes(expected, sizes.n_classes) for path, expected in found.items()}
 
 
 def _with_classes(expected: Expected, n_classes: int) -> Expected:

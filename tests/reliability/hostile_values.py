@@ -12,6 +12,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,7 +30,10 @@ from rerank.engine.contents import _NUMBER
 from rerank.engine.graph import Graph, Task
 from rerank.engine.manifest import digest_of_bytes, from_bytes, manifest_path, to_bytes
 from rerank.engine.scheduler import compute
+from rerank.engine.sealed_file import read_sealed, write_sealed
 from rerank.errors import RerankError
+from rerank.fitting import KIND
+from rerank.mask_ranker import KIND as MASK_KIND
 
 #: What commands may end in; anything else is a fault.
 RIGHT = ("refused", "read")
@@ -60,7 +64,8 @@ def extreme(values: Any, rng: random.Random) -> Any:
         return np.array(texts, "S").reshape(values.shape)
     found = values.copy()
     if found.dtype.kind == "f":
-        extremes = np.array(_FLOATS).astype(found.dtype)
+        with np.errstate(over="ignore"):
+            extremes = np.array(_FLOATS).astype(found.dtype)
     else:
         kept = np.iinfo("u1" if found.dtype.kind == "b" else found.dtype)
         extremes = np.array([min(max(v, kept.min), kept.max) for v in _INTEGERS])
@@ -228,11 +233,84 @@ def of_run(work: Path, count: int, seed: int) -> Counter[str]:
     return found
 
 
+def of_models(count: int, seed: int) -> Counter[str]:
+    """Spoil the data sets of two saved models one after another, load them, and use them.
+
+    Parameters
+    ----------
+    count : int
+        Of mutations.
+    seed : int
+    """
+    found: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "model.h5"
+        for kind, content, use in (_reranker(path), _mask_ranker(path)):
+            places = data_sets(content)
+            random.Random(seed).shuffle(places)
+            for number in range(count // 5 if kind == MASK_KIND else count - count // 5):
+                rng, place = random.Random(f"{seed} {number}"), places[number % len(places)]
+                write_sealed(path, *kind, changed(content, place, rng))
+                found["changed"] += 1
+                _count(found, in_child(use), f"{kind[0]} {place} {number}")
+    return found
+
+
+def _reranker(path: Path) -> tuple[tuple[str, int], bytes, Callable[[], str]]:
+    from rerank.datasets import open_dataset
+    from rerank.reranker import Reranker
+
+    settings = (
+        "superpixels.n_segments=30",
+        "proposals.diversities=[0.1]",
+        "ranking.candidates=[0.1]",
+    )
+    samples = list(open_dataset("scenes", None, "train", n_images=20, size=(48, 64)))
+    rng, n_classes = np.random.default_rng(0), 12
+    maps = []
+    for sample in samples:
+        known = np.where(sample.labels == 255, 0, sample.labels)
+        weights = np.exp(rng.normal(size=(*known.shape, n_classes)) + 1.5 * np.eye(12)[known])
+        maps.append(weights / weights.sum(axis=2, keepdims=True))
+    images, labels = [s.image for s in samples], [s.labels for s in samples]
+    fitted = Reranker(5, n_folds=3, settings=settings).fit(images, maps, labels)
+    fitted.save(path)
+    fitted.predict(images[0], maps[0])
+
+    def use() -> str:
+        Reranker.load(path).predict(images[0], maps[0])
+        return "read"
+
+    return KIND, read_sealed(path, *KIND), use
+
+
+def _mask_ranker(path: Path) -> tuple[tuple[str, int], bytes, Callable[[], str]]:
+    from rerank.datasets import open_dataset
+    from rerank.mask_ranker import MaskRanker
+    from rerank.mask_table import describe_masks
+
+    scenes, rng = open_dataset("scenes", None, "test", n_images=20, size=(40, 56)), None
+    tables = []
+    for index in range(20):
+        sample, rng = scenes[index], np.random.default_rng(index)
+        truth = np.where(sample.labels == 255, 0, sample.labels).astype(np.uint8)
+        masks = [np.roll(truth, int(shift), axis=1) for shift in (1, 3 + rng.integers(9), 17)]
+        about = {"names": ["a", "b", "c"], "labels": [sample.labels], "image_id": f"s{index}"}
+        tables.append(describe_masks(sample.image, masks, scenes.class_names, **about))
+    MaskRanker(n_folds=2).fit(tables).save(path, scenes.class_names)
+
+    def use() -> str:
+        MaskRanker.load(path)[0].decision_function(tables[0])
+        return "read"
+
+    return MASK_KIND, read_sealed(path, *MASK_KIND), use
+
+
 def _count(found: Counter[str], answer: str, what: str) -> None:
     for part in answer.split("\n"):
         found[part if part in RIGHT else "wrong"] += 1
         if part not in RIGHT:
-            print(f"{what}: {part}", file=os.sys.stderr, flush=True)  # type: ignore[attr-defined]
+            print(f"{what}: {part}", file=sys.stderr, flush=True)
 
 
 def _spoiled(work: Path, task: Task, path: str, picture: Path, rng: random.Random) -> str:
