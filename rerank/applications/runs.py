@@ -13,12 +13,13 @@ import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
 from rerank.datasets.catalogue import reads_files
-from rerank.engine.artefact_file import REMEDY, disk_errors, reading
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import ArtefactRef, sealed, unsealed
 from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
 from rerank.engine.store import Store
+from rerank.engine.system_errors import disk_errors, reading
 from rerank.errors import (
     ConfigError,
     DamagedArtefactError,

@@ -18,7 +18,7 @@ import h5py
 
 from rerank.engine.agreement import check_agreement, note_lengths
 from rerank.engine.contents import Contents, Layout, check_contents
-from rerank.engine.hdf5 import check_structure, error_number, is_full
+from rerank.engine.hdf5 import check_structure, error_number
 from rerank.engine.manifest import (
     MOST_BYTES,
     ArtefactRef,
@@ -30,12 +30,8 @@ from rerank.engine.manifest import (
     software_versions,
 )
 from rerank.engine.stored_values import check_values
-from rerank.errors import (
-    DamagedArtefactError,
-    MissingArtefactError,
-    StoreError,
-    UnreadableArtefactError,
-)
+from rerank.engine.system_errors import first_line, reading, unreadable
+from rerank.errors import DamagedArtefactError, MissingArtefactError
 
 REMEDY = "`rerank verify --repair` recomputes it"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
@@ -103,7 +99,7 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     try:
         found = from_bytes(content)
     except ValueError as error:
-        raise DamagedArtefactError(f"{place}: damaged ({_first_line(error)}); {REMEDY}") from None
+        raise DamagedArtefactError(f"{place}: damaged ({first_line(error)}); {REMEDY}") from None
     if found.ref != ref:
         raise DamagedArtefactError(f"{place}: of another artefact, {found.ref}; {REMEDY}")
     _MANIFESTS[str(place)] = (signature, found)
@@ -225,8 +221,8 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         if error_number(error) is not None:
-            raise _unreadable(path, error) from error
-        raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); {REMEDY}") from error
+            raise unreadable(path, error) from error
+        raise DamagedArtefactError(f"{path}: damaged ({first_line(error)}); {REMEDY}") from error
 
 
 def check_file(
@@ -292,9 +288,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
         if isinstance(error, OSError) and error_number(error) is not None:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         raise DamagedArtefactError(
-            f"{path}: not what its stage writes ({_first_line(error)}); {REMEDY}"
+            f"{path}: not what its stage writes ({first_line(error)}); {REMEDY}"
         ) from error
 
 
@@ -332,46 +328,13 @@ def peak_memory_mib() -> float:
     return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
 
 
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn errors of a full or write-protected disk into `StoreError`, which names `path`."""
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise StoreError(
-                f"{path}: the disk is full; free some space and run the same command "
-                "again, what is finished is kept"
-            ) from error
-        if error.errno == errno.EFBIG:
-            raise StoreError(
-                f"{path}: too large for this user or file system; choose another --work folder, "
-                "or raise the limit (`ulimit -f`)"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and _is_about(error, path):
-            raise StoreError(
-                f"{path}: cannot be written ({error.strerror}); choose another --work "
-                "folder or mend its permissions"
-            ) from error
-        raise
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn errors of the system into `UnreadableArtefactError`: they say nothing of the bytes."""
-    try:
-        yield
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _sign(path: Path) -> Signature:
     try:
         found = os.lstat(path)
     except OSError as error:
         if error.errno in _ABSENT:
             raise MissingArtefactError(f"{path}: missing") from None
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise DamagedArtefactError(f"{path}: not a plain file; {REMEDY}")
     return Signature(
@@ -379,39 +342,7 @@ def _sign(path: Path) -> Signature:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> UnreadableArtefactError:
-    number = error_number(error)
-    why = os.strerror(number) if number is not None else _first_line(error)
-    return UnreadableArtefactError(
-        f"{path}: cannot be read now ({why}); nothing is known of its bytes, so it is left as it "
-        f"is: mend {_CAUSES.get(number or 0, 'the cause')} and run the same command again"
-    )
-
-
-_CAUSES = {
-    errno.EMFILE: "the limit of open files (`ulimit -n`)",
-    errno.ENFILE: "the system's limit of open files",
-    errno.EACCES: "its permissions",
-    errno.EPERM: "its permissions",
-    errno.EIO: "the disk or its connection",
-    errno.ESTALE: "the connection to the disk",
-    errno.ENOMEM: "the lack of memory",
-    errno.ENOLCK: "the locks of the file system",
-}
-
-
-def _is_about(error: OSError, path: Path) -> bool:
-    if not isinstance(error.filename, (str, bytes)):
-        return True
-    named = Path(os.fsdecode(error.filename))
-    return named.parent == path.parent or named in path.parents
-
-
 def as_json_has_it(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they are after they were written and read."""
     found: dict[str, Any] = json.loads(json.dumps(settings, sort_keys=True))
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

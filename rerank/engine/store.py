@@ -21,7 +21,7 @@ import h5py
 
 from rerank._version import __version__
 from rerank.engine import artefact_file, locks
-from rerank.engine.artefact_file import REMEDY, disk_errors
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
 from rerank.engine.manifest import (
@@ -36,6 +36,7 @@ from rerank.engine.manifest import (
     to_bytes,
     unsealed,
 )
+from rerank.engine.system_errors import disk_errors, reading
 from rerank.errors import (
     DamagedArtefactError,
     MissingArtefactError,
@@ -416,7 +417,7 @@ def check_marker(root: Path) -> None:
         If the folder is of another format.
     """
     marker = root / _MARKER
-    with artefact_file.reading(marker):
+    with reading(marker):
         content = marker.read_bytes()
     try:
         old = _OLD_MARKER.fullmatch(content)

@@ -1,8 +1,9 @@
 """Files with right digests and wrong contents: `python -m tests.reliability.hostile --help`.
 
-With `--values run` or `--values models` values are changed: see `hostile_values`. Without, bytes of an artefact's file are changed, and its manifest is made to fit, as a stranger could.
-Opening it may refuse it, and may give other numbers; it may not end in another error or in the end
-of the process. A file that HDF5 itself dies of is counted apart.
+Bytes of an artefact's file are changed, or with `--values` the values of data sets (see
+`hostile_values`), and its manifest is made to fit, as a stranger could. Opening it may refuse it,
+and may give other numbers; it may not end in another error or in the end of the process. A file
+that HDF5 itself dies of is counted apart.
 """
 
 from __future__ import annotations
