@@ -1,4 +1,4 @@
-"""What the system refuses while a work folder is read or written, as errors that name the remedy."""
+"""What the system refuses while files are read or written, as errors that name the remedy."""
 
 from __future__ import annotations
 

@@ -96,6 +96,10 @@ def changed(content: bytes, path: str, rng: random.Random) -> bytes:
     with h5py.File(buffer, "r+") as file:
         kind = file[path].dtype
         values = extreme(np.asarray(file[path][()]), rng)
+        if path.endswith("/superpixels") and rng.random() < 0.5:
+            # A map of another size than the image, whose areas fit.
+            values = np.repeat(file[path][()], rng.choice((2, 3)), axis=rng.randrange(2))
+            file[f"{path.rpartition('/')[0]}/areas"][...] = np.bincount(values.ravel())
         del file[path]
         if values.dtype.kind == "S":
             kind = h5py.string_dtype("utf-8", values.dtype.itemsize)
