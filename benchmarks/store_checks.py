@@ -1,6 +1,7 @@
 """What do the store's checks cost?
 
-    OMP_NUM_THREADS=1 python benchmarks/store_checks.py [--work WORK] [--recipe scenes] [--cold]
+    OMP_NUM_THREADS=1 python benchmarks/store_checks.py [--work WORK] [--recipe scenes]
+        [--set a.b=value] [--cold]
 
 Runs a recipe in this process and prints the share of its CPU time that goes into digests of files,
 and into the checks of their structure, of the data sets that they must hold, and of their values.
@@ -68,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", help="a new folder; a temporary one by default")
     parser.add_argument("--recipe", default="scenes")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=value")
     parser.add_argument("--cold", action="store_true", help="each task checks all that it reads")
     options = parser.parse_args()
     if options.cold:
@@ -78,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         start = time.process_time()
         run(
-            load_recipe(options.recipe),
+            load_recipe(options.recipe, options.overrides),
             work=options.work or Path(temporary) / "work",
             execution=Execution(jobs=1),
         )
