@@ -239,12 +239,22 @@ def _ranking(recipe: Recipe) -> Contents:
     }
 
 
+def _state(group: str, numbers: tuple[str, ...], counts: tuple[str, ...]) -> Contents:
+    """The fitted attributes of a gate or of sets."""
+    return {
+        f"{group}/promised_": once("b1"),
+        f"{group}/explanation_": once("S", 1),
+        **{f"{group}/{name}": once("f8", values=UNBOUNDED) for name in numbers},
+        **{f"{group}/n_{name}_": once("i8") for name in ("images", "needed", *counts)},
+    }
+
+
 def _calibration(recipe: Recipe) -> Contents:
     chosen = Values(below=recipe.proposals.n_proposals)
     return {
         "model/beliefs": once("f8", 2, values=NOT_NEGATIVE),
-        "model/gate/**": Expected("*", None, "any", UNBOUNDED),
-        "model/sets/**": Expected("*", None, "any", UNBOUNDED),
+        **_state("model/gate", ("threshold_", "bound_", "share_"), ("changed", "falls")),
+        **_state("model/sets", ("threshold_", "coverage_", "mean_size_"), ("reachable",)),
         "choices/*/choice": some("i8", "n", values=chosen),
         "choices/*/confidence": some("f8", "n", values=UNBOUNDED),
         "choices/*/kept": some("b1", "n"),
