@@ -72,10 +72,10 @@ Lengths = dict[tuple[str, str], int]
 
 
 class Layout(NamedTuple):
-    """What `check_contents` found: lengths by their names, and what each data set is."""
+    """What `check_contents` found: lengths by name, and what each data set is and must be."""
 
     lengths: Lengths
-    expected: dict[str, Expected]
+    arrays: dict[str, tuple[StoredArray, Expected]]
 
 
 def check_contents(found: Mapping[str, StoredArray], contents: Contents, n_images: int) -> Layout:
@@ -106,7 +106,7 @@ def check_contents(found: Mapping[str, StoredArray], contents: Contents, n_image
             raise ValueError(f"{path} does not belong there")
         counts[pattern] += 1
         _check_array(path, array, contents[pattern], layout.lengths)
-        layout.expected[path] = contents[pattern]
+        layout.arrays[path] = (array, contents[pattern])
     for pattern, expected in contents.items():
         wanted = {"each": n_images, "once": 1, "any": counts[pattern]}[expected.often]
         if counts[pattern] != wanted:
