@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +130,25 @@ def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) ->
         )
     contents["timings.csv"] = to_csv(rows).encode()
     contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
-    numbers = json.loads(contents.pop(NUMBERS))
-    contents[PAGE] = render_run_page(numbers, images, rows).encode()
+    with numbers_of_report(graph):
+        numbers = json.loads(contents.pop(NUMBERS))
+        contents[PAGE] = render_run_page(numbers, images, rows).encode()
     for name, content in contents.items():
         _write(folder / name, content)
     return folder / PAGE
+
+
+@contextmanager
+def numbers_of_report(graph: Graph) -> Iterator[None]:
+    """Turn what wrong JSON of the stage `pages` can raise into an error that names its file."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        raise DamagedArtefactError(
+            f"{graph.store.path(graph.task('pages').ref)}: {NUMBERS} is not what its stage writes "
+            f"({type(error).__name__}: {why:.100}); `rerank verify --repair` recomputes it"
+        ) from error
 
 
 def _shown_images(images: h5py.Group, folder: Path, most_inline: int) -> list[ShownImage] | None:

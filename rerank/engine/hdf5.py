@@ -129,10 +129,20 @@ def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 
 class StoredArray(NamedTuple):
-    """Type and shape of a data set; `kind` is `f4`, `i8`, `u1`, `b1`, ... or `S` for texts."""
+    """Type and shape of a data set.
+
+    Attributes
+    ----------
+    kind : str
+        `f4`, `i8`, `u1`, `b1`, ... or `S` for texts.
+    shape : tuple of int
+    item : DatasetID or None
+        The open data set: to open it again takes longer than most checks.
+    """
 
     kind: str
     shape: tuple[int, ...]
+    item: h5d.DatasetID | None = None
 
 
 def check_structure(file: h5py.File, n_bytes: int) -> dict[str, StoredArray]:
@@ -248,4 +258,4 @@ def _checked(path: str, item: h5d.DatasetID) -> StoredArray:
         raise ValueError(f"{path} is neither of numbers nor of texts")
     if item.get_space().get_simple_extent_type() == h5s.NULL:
         raise ValueError(f"{path} has no values")
-    return StoredArray(letter if letter == "S" else f"{letter}{kind.get_size()}", item.shape)
+    return StoredArray(letter if letter == "S" else f"{letter}{kind.get_size()}", item.shape, item)

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import h5py
@@ -221,6 +222,21 @@ class Job:
         for name in self._files(stage, part):
             with self._open_one(stage, name) as file:
                 yield file
+
+    def paths(self, stage: str, part: str | None = None) -> list[Path]:
+        """Where the files of an input lie: one, or one a shard.
+
+        Parameters
+        ----------
+        stage, part : str
+            As for `open`.
+
+        Returns
+        -------
+        list of Path
+        """
+        names = self._files(stage, part)
+        return [self.store.path(self.inputs[stage, name]) for name in names]
 
     def _files(self, stage: str, part: str | None) -> list[str]:
         """Names of the parts, in order, that an input of a part is stored in."""

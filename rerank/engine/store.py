@@ -21,11 +21,12 @@ import h5py
 
 from rerank._version import __version__
 from rerank.engine import artefact_file, locks
-from rerank.engine.artefact_file import REMEDY, disk_errors
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
 from rerank.engine.manifest import (
     FORMAT,
+    MOST_BYTES,
     ArtefactRef,
     Header,
     Manifest,
@@ -37,6 +38,7 @@ from rerank.engine.manifest import (
     to_bytes,
     unsealed,
 )
+from rerank.engine.system_errors import disk_errors, reading
 from rerank.errors import (
     DamagedArtefactError,
     MissingArtefactError,
@@ -235,7 +237,7 @@ class Store:
         """
         manifest, path = self.check(ref, anew=True), self.path(ref)
         with artefact_file.open_hdf5(path) as file:
-            artefact_file.check_file(file, path, manifest, contents)
+            artefact_file.check_stored(file, path, manifest, contents)
 
     @contextmanager
     def create(
@@ -272,11 +274,11 @@ class Store:
                     found = digest_of_file(written)
                 manifest = self._complete(ref, headers[0], found, temporary.stat().st_size)
                 with artefact_file.open_hdf5(temporary) as file:
-                    artefact_file.check_file(file, path, manifest, contents)
+                    layout = artefact_file.check_file(file, path, manifest, contents)
             with replace_file(manifest_path(path)) as temporary:
                 temporary.write_bytes(to_bytes(manifest))
             dropped_path(path).unlink(missing_ok=True)
-            artefact_file.note_written(path, manifest, contents)
+            artefact_file.note_written(path, manifest, contents, layout)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
@@ -319,7 +321,7 @@ class Store:
             return self.header(ref)
         with suppress(OSError, ValueError):
             path = dropped_path(self.path(ref))
-            if path.stat().st_size <= artefact_file.MOST_BYTES:
+            if path.stat().st_size <= MOST_BYTES:
                 return from_bytes(path.read_bytes()).header
         return None
 
@@ -393,6 +395,19 @@ class Store:
                     os.replace(file, folder / f"{ref.part}.{tries}{file.suffix}")
         return folder / f"{ref.part}.{tries}.h5"
 
+    def discard_if_empty(self) -> None:
+        """Remove the folder where it holds nothing that was computed, and no run works in it."""
+        with locks.held_artefacts(self.root) as held:
+            found = sorted(self.root.rglob("*"), reverse=True)
+        files = [path for path in found if path.is_symlink() or not path.is_dir()]
+        if held or any(path.name != _MARKER and path.suffix != ".lock" for path in files):
+            return
+        for path in files:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in (*(path for path in found if path not in files), self.root):
+                folder.rmdir()
+
     def _sized(self, ref: ArtefactRef) -> None:
         artefact_file.check_size(self.path(ref), self.manifest(ref))
 
@@ -436,7 +451,7 @@ def check_marker(root: Path) -> None:
         If the folder is of another format.
     """
     marker = root / _MARKER
-    with artefact_file.reading(marker):
+    with reading(marker):
         content = marker.read_bytes()
     try:
         old = _OLD_MARKER.fullmatch(content)

@@ -17,6 +17,7 @@ from rerank.evidence import (
     SizeThresholdClassifiers,
 )
 from rerank.settings import ClassifierSettings
+from rerank.stages.joined_rows import join_rows
 from rerank.stages.segnet import is_held_out, read_training
 from rerank.types import Array, FloatArray
 
@@ -138,14 +139,16 @@ def run(job: Job, file: h5py.File) -> None:
     Without classifiers there are no scores.
     """
     settings, background = job.recipe.classifiers, job.data.train.background
-    vectors, histograms = [], []
+    vectors, histograms = list[tuple[str, Array]](), []
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index in range(len(fold.image_ids)):
                 histograms.append(read_image(regions, index, ("histogram",))["histogram"])
         if settings.enabled:
-            vectors.append(_vectors(job, fold.name))
-    shares, rows = class_shares(histograms), np.concatenate(vectors) if vectors else None
+            vectors.append((fold.name, _vectors(job, fold.name)))
+    of_backbone = settings.features == "backbone"
+    stage = "activations" if of_backbone else "superpixel_features"
+    shares, rows = class_shares(histograms), join_rows(job, stage, vectors) if vectors else None
     targets = read_training(job, ("targets",))[0]
     kept = ~is_held_out(job)
     if job.recipe.fusion.enabled and not job.is_final and not kept.all():

@@ -5,13 +5,16 @@ Nothing here imports a model, so that `rerank status` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe
 from rerank.engine.contents import Contents
+from rerank.engine.folds import Part
 from rerank.engine.stage import Inputs, Reach, Stage
 from rerank.settings import Settings
 
@@ -79,21 +82,55 @@ def shards(name: str, inputs: Any = (), **more: Any) -> Stage:
     return stage(name, inputs, sharded=True, **more)
 
 
-def contents_of(name: str, recipe: Recipe) -> Contents:
+class Sizes(NamedTuple):
+    """What shapes and ranges depend on besides the recipe.
+
+    Attributes
+    ----------
+    n_classes : int
+    n_images : mapping of part to int
+        Images of each fold and of `final`; empty where they are not known.
+    """
+
+    n_classes: int
+    n_images: Mapping[str, int] = MappingProxyType({})
+
+
+def contents_of(name: str, recipe: Recipe, sizes: Sizes | None = None) -> Contents:
     """What the file of a stage must hold.
 
     Parameters
     ----------
     name : str
     recipe : Recipe
+    sizes : Sizes, optional
+        Any sizes, the same in the whole file, by default.
 
     Returns
     -------
     Contents
     """
-    from rerank.stages.declared_contents import CONTENTS
+    from rerank.stages.declared_contents import contents_with
 
-    return CONTENTS[name](recipe)
+    return contents_with(name, recipe, sizes)
+
+
+def sized(stages: Iterable[Stage], n_classes: int, parts: Iterable[Part] = ()) -> tuple[Stage, ...]:
+    """The stages with what their files hold for so many classes and images.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+    n_classes : int
+    parts : iterable of Part
+        Of the whole run.
+
+    Returns
+    -------
+    tuple of Stage
+    """
+    sizes = Sizes(n_classes, {part.name: len(part.image_ids) for part in parts})
+    return tuple(replace(s, contents=partial(contents_of, s.name, sizes=sizes)) for s in stages)
 
 
 def own(*names: str) -> tuple[tuple[str, Reach], ...]:

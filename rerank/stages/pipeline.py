@@ -94,4 +94,5 @@ def open_pipeline(recipe: Recipe, store: Store, data_root: str | None = None) ->
         # Settings that only the network can judge are refused before anything is computed.
         dense_source_settings(recipe)
     data = open_data(recipe, data_root)
-    return Graph(recipe, STAGES, make_parts(recipe, store, data), data, store)
+    parts = make_parts(recipe, store, data)
+    return Graph(recipe, declarations.sized(STAGES, data.n_classes, parts), parts, data, store)
