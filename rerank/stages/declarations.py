@@ -265,6 +265,10 @@ def _dense_network(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _memory(recipe: Recipe) -> dict[str, int]:
+    return {"training_memory": recipe.training_memory}
+
+
 def _unaries(recipe: Recipe) -> dict[str, Any]:
     chosen, common = recipe.unary, {"source": recipe.unary.source, "holdout": recipe.holdout}
     if chosen.source == "dense_network":
@@ -272,7 +276,7 @@ def _unaries(recipe: Recipe) -> dict[str, Any]:
     if chosen.source == "probabilities":
         # Which images are held out is drawn by the seed.
         return {**common, "dense_crf": chosen.dense_crf, "random_state": recipe.random_state}
-    return {**common, **_classifier(recipe), "random_state": recipe.random_state}
+    return {**common, **_memory(recipe), **_classifier(recipe), "random_state": recipe.random_state}
 
 
 def _classifier(recipe: Recipe) -> dict[str, Any]:
@@ -284,7 +288,7 @@ def _auxiliary(recipe: Recipe) -> dict[str, Any]:
     chosen = recipe.auxiliary
     found: dict[str, Any] = {}
     if chosen.features is not None:
-        found = {"random_state": recipe.random_state, **_classifier(recipe)}
+        found = {**_memory(recipe), **_classifier(recipe), "random_state": recipe.random_state}
     if chosen.dense_network:
         found["dense_network"] = _dense_network(recipe)
     if chosen.probabilities:
@@ -309,6 +313,7 @@ def _segnet(recipe: Recipe) -> dict[str, Any]:
         return {}
     return {
         "segnet": _plain(recipe.segnet),
+        **_memory(recipe),
         "holdout": _holdout(recipe),
         "random_state": recipe.random_state,
     }

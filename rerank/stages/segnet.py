@@ -5,7 +5,8 @@ Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.stage import Job, read_rows
+from rerank.engine.stage import Job
 from rerank.errors import DataError, InputError
 from rerank.nets import (
     CoarseData,
@@ -26,6 +27,7 @@ from rerank.nets import (
     train_head,
 )
 from rerank.stages.joined_rows import join_rows
+from rerank.stages.training_rows import images_that_fit
 from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
 
@@ -161,13 +163,15 @@ def _arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     return {name: tensor.cpu().numpy() for name, tensor in state.items()}
 
 
-def read_training(job: Job, names: Sequence[str]) -> list[Array]:
+def read_training(job: Job, names: Sequence[str], wanted: Array | None = None) -> list[Array]:
     """Arrays of the stage `activations` over the part's training images, in the folds' order.
 
     Parameters
     ----------
     job : Job
     names : sequence of str
+    wanted : (N,) bool array, optional
+        The images that are read; all by default.
 
     Returns
     -------
@@ -175,10 +179,9 @@ def read_training(job: Job, names: Sequence[str]) -> list[Array]:
         One per name, with a row per image.
     """
     found: list[list[tuple[str, Array]]] = [[] for _ in names]
-    for fold in job.other_folds:
-        for file in job.files("activations", fold.name):
-            for rows, name in zip(found, names):
-                rows.append((fold.name, file[name][()]))
+    for part, file, own in _files_of(job, wanted):
+        for rows, name in zip(found, names):
+            rows.append((part, file[name][own] if wanted is not None else file[name][()]))
     return [join_rows(job, "activations", rows) for rows in found]
 
 
@@ -196,23 +199,59 @@ def run(job: Job, file: h5py.File) -> None:
     """
     if not job.recipe.segnet.enabled:
         return
-    inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"))
-    held = is_held_out(job)
+    held, fitted = is_held_out(job), images_of_fit(job)
+    names = ("inputs", "targets", "weights")
+    inputs, targets, weights = read_training(job, names, None if fitted.all() else fitted)
     if job.recipe.fusion.enabled and not job.is_final and held.any():
-        _, inner = fit_segnet(job.recipe, inputs[~held], targets[~held], weights[~held])
-        write_array(
-            file, "holdout_maps", segnet_maps(job.recipe, inner, inputs[held], job.data.n_classes)
-        )
+        kept = ~held[fitted]
+        _, inner = fit_segnet(job.recipe, inputs[kept], targets[kept], weights[kept])
+        write_array(file, "holdout_maps", _maps(job, inner, _files_of(job, held)))
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
-    with job.open("activations") as own:
-        mine = read_rows(own, "inputs")
     for name, arrays, maps in (
         ("model_cross_entropy", first, "maps_cross_entropy"),
         ("model", last, "maps"),
     ):
         write_arrays(file.create_group(name), arrays)
-        write_array(file, maps, segnet_maps(job.recipe, arrays, mine, job.data.n_classes))
+        own = ((job.part.name, opened, ()) for opened in job.files("activations"))
+        write_array(file, maps, _maps(job, arrays, own))
+
+
+def images_of_fit(job: Job) -> Array:
+    """Which of the part's training images, in the folds' order, a SegNet is fitted on; (N,) bool.
+
+    All, or as many of those that are held out and of the others as fit in memory.
+    """
+    held = is_held_out(job)
+    for _, file, _ in _files_of(job):
+        inputs = file["inputs"]
+        each = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:]))
+        return images_that_fit(len(held), each, job.recipe.training_memory)
+    return np.ones(len(held), dtype=bool)
+
+
+def _files_of(job: Job, wanted: Array | None = None) -> Iterator[tuple[str, h5py.File, Any]]:
+    """The files of the training images' inputs, with their part and the rows that are wanted."""
+    first = 0
+    for fold in job.other_folds:
+        for file in job.files("activations", fold.name):
+            count = len(file["targets"])
+            rows = np.arange(count) if wanted is None else np.flatnonzero(wanted[first:][:count])
+            yield fold.name, file, rows
+            first += count
+
+
+def _maps(
+    job: Job, arrays: Mapping[str, Array], files: Iterator[tuple[str, h5py.File, Any]]
+) -> FloatArray:
+    """What a SegNet makes of the wanted rows of some files, one file after another."""
+    n_classes = job.data.n_classes
+    return np.concatenate(
+        [
+            segnet_maps(job.recipe, arrays, file["inputs"][rows], n_classes)
+            for _, file, rows in files
+        ]
+    )
 
 
 def read_map(file: h5py.Group, index: int, name: str = "maps") -> FloatArray | None:

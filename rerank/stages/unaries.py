@@ -15,6 +15,7 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.artefact_file import REMEDY
+from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.errors import DamagedArtefactError
@@ -23,6 +24,7 @@ from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.joined_rows import join_rows
 from rerank.stages.run_data import Maps, map_of
+from rerank.stages.training_rows import drawn_rows, rows_that_fit
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
@@ -301,16 +303,31 @@ def _training_shares(job: Job) -> FloatArray:
 
 
 def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
-    features, histograms, owners = [], [], []
+    """Features, histograms and image ids of the superpixels that models are fitted on."""
+    ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
+    shapes = [shape for fold in job.other_folds for shape in _sample_shapes(job, stage, fold)]
+    counts = np.array([count for count, _ in shapes])
+    row_bytes = max(width for _, width in shapes) * np.dtype(np.float32).itemsize
+    wanted = rows_that_fit(counts, row_bytes, job.recipe.training_memory)
+    features, histograms = [], []
+    place = 0
     for fold in job.other_folds:
         with job.open(stage, fold.name) as source:
-            for index, image_id in enumerate(fold.image_ids):
-                rows = read_image(source, index, ("sample", "sample_histogram"))
-                features.append((fold.name, rows["sample"]))
-                histograms.append(rows["sample_histogram"])
-                owners += [image_id] * len(rows["sample"])
+            for index in range(len(fold.image_ids)):
+                found = read_image(source, index, ("sample", "sample_histogram"))
+                rows = drawn_rows(counts[place], wanted[place], place)
+                features.append((fold.name, found["sample"][rows]))
+                histograms.append(found["sample_histogram"][rows])
+                place += 1
     return (
         join_rows(job, stage, features).astype(np.float32),
         np.concatenate(histograms).astype(np.int64),
-        np.array(owners),
+        np.repeat(np.array(ids), wanted),
     )
+
+
+def _sample_shapes(job: Job, stage: str, fold: Part) -> Iterator[tuple[int, ...]]:
+    """Rows and columns of each image's sample, without reading them."""
+    for file in job.files(stage, fold.name):
+        for group in file["images"].values():
+            yield group["sample"].shape
