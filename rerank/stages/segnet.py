@@ -226,7 +226,7 @@ def images_of_fit(job: Job) -> Array:
     for _, file, _ in _files_of(job):
         inputs = file["inputs"]
         each = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:]))
-        return images_that_fit(len(held), each, job.recipe.training_memory)
+        return images_that_fit(held, each, job.recipe.training_memory)
     return np.ones(len(held), dtype=bool)
 
 

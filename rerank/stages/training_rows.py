@@ -65,24 +65,28 @@ def drawn_rows(count: int, wanted: int, place: int) -> Array:
     return np.sort(np.random.default_rng([_ROWS, place]).permutation(count)[:wanted])
 
 
-def images_that_fit(n_images: int, image_bytes: int, memory: int) -> Array:
-    """Which images are read whole, (n_images,) bool.
+def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
+    """Which images are read whole, (N,) bool.
 
     Parameters
     ----------
-    n_images : int
+    groups : (N,) array
+        Group of each image; of each about the same share is read, and at least one image.
     image_bytes : int
         Bytes of an image in memory.
     memory : int
-        MiB of all images at most; one image is always read.
+        MiB of all images at most, but for the one of each group.
 
     Examples
     --------
-    >>> images_that_fit(5, 1 << 20, 3).sum()
+    >>> int(images_that_fit(np.zeros(5), 1 << 20, 3).sum())
     3
     """
-    most = max(1, memory * _MIB // max(1, image_bytes))
-    kept = np.ones(n_images, dtype=bool)
-    if n_images > most:
-        kept[np.random.default_rng([_IMAGES]).permutation(n_images)[most:]] = False
+    most = memory * _MIB // max(1, image_bytes)
+    kept = np.ones(len(groups), dtype=bool)
+    if len(groups) > most:
+        order = np.random.default_rng([_IMAGES]).permutation(len(groups))
+        for group in np.unique(groups):
+            own = order[groups[order] == group]
+            kept[own[max(1, most * len(own) // len(groups)) :]] = False
     return kept

@@ -27,7 +27,14 @@ def test_the_largest_number_of_each_that_fits(counts: list[int], memory: int) ->
 
 def test_all_that_fits_is_read() -> None:
     assert (drawn_rows(5, 5, 0) == np.arange(5)).all()
-    assert images_that_fit(7, 1 << 20, 7).all()
+    assert images_that_fit(np.zeros(7), 1 << 20, 7).all()
+
+
+def test_each_group_keeps_its_share_of_images() -> None:
+    groups = np.arange(20) < 4
+    kept = images_that_fit(groups, 1 << 20, 10)
+    assert (kept[groups].sum(), kept[~groups].sum()) == (2, 8)
+    assert [images_that_fit(groups, 1 << 20, 0)[g].sum() for g in (groups, ~groups)] == [1, 1]
 
 
 def test_draws_are_of_each_image_alone() -> None:
