@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from rerank.errors import InputError, NotFittedError
 from rerank.potentials.perceptron import Perceptron, PerceptronTraining, train_perceptron
+from rerank.potentials.principal_inputs import on_features, principal_inputs, project
 from rerank.potentials.standardised_rows import StandardisedRows
 from rerank.potentials.temperature import search_temperature
 from rerank.potentials.training_target import class_counts, class_weights, sample_superpixels
@@ -48,6 +49,10 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         for all of them. Needs `groups` in `fit`.
     n_members : int
         Networks that are trained from different seeds and averaged.
+    n_components : int, optional
+        Networks are trained on so many principal components of the standardised features, which
+        is quicker where features are many and correlated; None, or as many as there are
+        features, for the features themselves. The fitted network is one of the features.
     training : PerceptronTraining
         Dropout, batch size and learning rate.
     random_state : int, numpy.random.Generator or None
@@ -75,6 +80,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         class_balance: float = 0.0,
         max_per_image: int | None = None,
         n_members: int = 1,
+        n_components: int | None = None,
         training: PerceptronTraining = _DEFAULT_TRAINING,
         random_state: RandomState = None,
     ) -> None:
@@ -84,6 +90,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         self.class_balance = class_balance
         self.max_per_image = max_per_image
         self.n_members = n_members
+        self.n_components = n_components
         self.training = training
         self.random_state = random_state
 
@@ -148,10 +155,22 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
-        self.members_ = tuple(
+        self.members_ = self._train(standardised, share.astype(np.float32), rng)
+        self.temperature_ = 1.0
+        self._set_sizes()
+        return self
+
+    def _train(
+        self, data: StandardisedRows, share: FloatArray, rng: np.random.Generator
+    ) -> tuple[Perceptron, ...]:
+        directions = None
+        if self.n_components is not None and self.n_components < data.features.shape[1]:
+            directions = principal_inputs(data, self.n_components, rng)
+            data = project(data, directions)
+        members = tuple(
             train_perceptron(
-                standardised,
-                share.astype(np.float32),
+                data,
+                share,
                 hidden=self.hidden,
                 n_steps=self.n_steps,
                 weight_decay=self.weight_decay,
@@ -160,9 +179,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             )
             for _ in range(self.n_members)
         )
-        self.temperature_ = 1.0
-        self._set_sizes()
-        return self
+        if directions is None:
+            return members
+        return tuple(on_features(member, directions) for member in members)
 
     def calibrate(
         self, features: Array, target: Array, sample_weight: Array | None = None
@@ -316,8 +335,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         return np.stack([member.logits(standardised) for member in self.members_]).astype(float)
 
     def _check_settings(self) -> None:
-        for name in ("n_steps", "n_members"):
-            if getattr(self, name) < 1:
+        for name in ("n_steps", "n_members", "n_components"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.hidden < 0:
             raise InputError(f"hidden must be 0 or greater, got {self.hidden}")

@@ -22,6 +22,10 @@ from rerank.potentials.network_map import map_to_regions
 from rerank.stages.run_data import Maps, map_of
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
+#: Features of more columns are those of several scales, alike enough for a classifier of so many
+#: of their principal components to do as well; those of one scale are not.
+MANY_FEATURES, N_COMPONENTS = 2000, 256
+
 
 def fit_classifiers(
     recipe: Recipe, features: FloatArray, histograms: IntArray, is_held: BoolArray
@@ -43,15 +47,27 @@ def fit_classifiers(
     -------
     inner, final : SuperpixelClassifier
     """
-    inner = make_classifier(recipe).fit(features[~is_held], histograms[~is_held])
+    n_features = features.shape[1]
+    inner = make_classifier(recipe, n_features).fit(features[~is_held], histograms[~is_held])
     inner.calibrate(features[is_held], histograms[is_held])
-    final = make_classifier(recipe).fit(features, histograms)
+    final = make_classifier(recipe, n_features).fit(features, histograms)
     final.temperature_ = inner.temperature_
     return inner, final
 
 
-def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
-    """The classifier that a recipe asks for, not yet fitted."""
+def make_classifier(recipe: Recipe, n_features: int) -> SuperpixelClassifier:
+    """The classifier that a recipe asks for, not yet fitted.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    n_features : int
+        That it will be fitted on.
+
+    Returns
+    -------
+    SuperpixelClassifier
+    """
     chosen = recipe.unary
     return SuperpixelClassifier(
         hidden=chosen.hidden,
@@ -59,6 +75,7 @@ def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
         weight_decay=chosen.weight_decay,
         class_balance=chosen.class_balance,
         n_members=chosen.n_members,
+        n_components=N_COMPONENTS if n_features > MANY_FEATURES else None,
         random_state=recipe.random_state,
     )
 
@@ -157,7 +174,7 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
     if held:
         inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
     else:
-        inner = final = make_classifier(job.recipe).fit(features, histograms)
+        inner = final = make_classifier(job.recipe, features.shape[1]).fit(features, histograms)
     for fold in job.other_folds if held else ():
         with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):

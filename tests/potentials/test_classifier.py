@@ -214,6 +214,7 @@ def test_constant_and_half_precision_features(ring):
         ("class_balance", -1.0),
         ("max_per_image", 0),
         ("n_members", 0),
+        ("n_components", 0),
     ],
 )
 def test_refuses_settings_out_of_range(setting, value):
