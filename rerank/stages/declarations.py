@@ -397,7 +397,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=10,
+        version=11,
         cost=0.1,
     ),
 }
