@@ -49,12 +49,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         for all of them. Needs `groups` in `fit`.
     n_members : int
         Networks that are trained from different seeds and averaged.
-    n_components : int, optional
-        Networks are trained on so many principal components of the standardised features, which
-        is quicker where features are many and correlated; None, or as many as there are
-        features, for the features themselves. The fitted network is one of the features.
     training : PerceptronTraining
-        Dropout, batch size and learning rate.
+        Dropout, batch size, learning rate and components.
     random_state : int, numpy.random.Generator or None
         Of initial weights, batches, dropout and drawn superpixels.
 
@@ -80,7 +76,6 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         class_balance: float = 0.0,
         max_per_image: int | None = None,
         n_members: int = 1,
-        n_components: int | None = None,
         training: PerceptronTraining = _DEFAULT_TRAINING,
         random_state: RandomState = None,
     ) -> None:
@@ -90,7 +85,6 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         self.class_balance = class_balance
         self.max_per_image = max_per_image
         self.n_members = n_members
-        self.n_components = n_components
         self.training = training
         self.random_state = random_state
 
@@ -163,9 +157,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
     def _train(
         self, data: StandardisedRows, share: FloatArray, rng: np.random.Generator
     ) -> tuple[Perceptron, ...]:
-        directions = None
-        if self.n_components is not None and self.n_components < data.features.shape[1]:
-            directions = principal_inputs(data, self.n_components, rng)
+        directions, n_components = None, self.training.n_components
+        if n_components is not None and n_components < data.features.shape[1]:
+            directions = principal_inputs(data, n_components, rng)
             data = project(data, directions)
         members = tuple(
             train_perceptron(
@@ -335,8 +329,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         return np.stack([member.logits(standardised) for member in self.members_]).astype(float)
 
     def _check_settings(self) -> None:
-        for name in ("n_steps", "n_members", "n_components"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+        for name in ("n_steps", "n_members"):
+            if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.hidden < 0:
             raise InputError(f"hidden must be 0 or greater, got {self.hidden}")

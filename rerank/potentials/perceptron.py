@@ -59,6 +59,10 @@ class PerceptronTraining:
         Rows in a step, drawn at random; at least 1.
     learning_rate : float
         The highest, above 0.
+    n_components : int, optional
+        A `SuperpixelClassifier` is trained on so many principal components of its standardised
+        features, which is quicker where these are many and correlated; None, or as many as there
+        are features, for the features themselves. What is fitted is a network of the features.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class PerceptronTraining:
     input_dropout: float = 0.0
     batch_size: int = 256
     learning_rate: float = 2e-3
+    n_components: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("dropout", "input_dropout"):
@@ -77,6 +82,8 @@ class PerceptronTraining:
                 raise InputError(f"{name} must be in 0..1, 1 excluded, got {getattr(self, name)}")
         if self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.n_components is not None and self.n_components < 1:
+            raise InputError(f"n_components must be at least 1, got {self.n_components}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
 

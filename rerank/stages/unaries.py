@@ -16,7 +16,12 @@ import numpy as np
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image, write_image
-from rerank.potentials import SuperpixelClassifier, at_temperature, choose_temperature
+from rerank.potentials import (
+    PerceptronTraining,
+    SuperpixelClassifier,
+    at_temperature,
+    choose_temperature,
+)
 from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.run_data import Maps, map_of
@@ -75,7 +80,9 @@ def make_classifier(recipe: Recipe, n_features: int) -> SuperpixelClassifier:
         weight_decay=chosen.weight_decay,
         class_balance=chosen.class_balance,
         n_members=chosen.n_members,
-        n_components=N_COMPONENTS if n_features > MANY_FEATURES else None,
+        training=PerceptronTraining(
+            n_components=N_COMPONENTS if n_features > MANY_FEATURES else None
+        ),
         random_state=recipe.random_state,
     )
 

@@ -214,7 +214,6 @@ def test_constant_and_half_precision_features(ring):
         ("class_balance", -1.0),
         ("max_per_image", 0),
         ("n_members", 0),
-        ("n_components", 0),
     ],
 )
 def test_refuses_settings_out_of_range(setting, value):
@@ -224,7 +223,13 @@ def test_refuses_settings_out_of_range(setting, value):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("dropout", 1.0), ("input_dropout", -0.1), ("batch_size", 0), ("learning_rate", 0.0)],
+    [
+        ("dropout", 1.0),
+        ("input_dropout", -0.1),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("n_components", 0),
+    ],
 )
 def test_refuses_settings_of_training_out_of_range(setting, value):
     with pytest.raises(InputError, match=setting):

@@ -57,12 +57,16 @@ def test_as_many_components_as_columns_of_any_rank():
 
 def test_a_classifier_on_components_predicts_from_features(rows):
     labels = (rows.features[:, 0] > 7).astype(int)
-    training = PerceptronTraining(dropout=0.0, learning_rate=0.02)
-    settings = dict(hidden=16, n_steps=200, training=training, random_state=0)
     features = rows.features[:2000], labels[:2000]
-    found = SuperpixelClassifier(n_components=6, **settings).fit(*features)
+
+    def fit(n_components: int | None) -> SuperpixelClassifier:
+        training = PerceptronTraining(dropout=0.0, learning_rate=0.02, n_components=n_components)
+        return SuperpixelClassifier(hidden=16, n_steps=200, training=training, random_state=0).fit(
+            *features
+        )
+
+    found = fit(6)
     assert found.to_arrays()["weight_0_0"].shape == (16, 40)
     assert (found.predict(rows.features[2000:]) == labels[2000:]).mean() > 0.95
-    every = SuperpixelClassifier(n_components=40, **settings).fit(*features).to_arrays()
-    plain = SuperpixelClassifier(**settings).fit(*features).to_arrays()
+    every, plain = fit(40).to_arrays(), fit(None).to_arrays()
     assert all(np.array_equal(every[name], plain[name]) for name in plain)
