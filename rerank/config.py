@@ -72,12 +72,16 @@ class Recipe(Settings):
     `holdout` is the share of each fold's training images that settings are chosen on. It is
     automatic: 0 with own maps, else 0.15. With 0 settings are chosen on all training images of a
     fold, each as the models of its own fold predict it, and nothing is fitted twice.
+
+    `shard_size` is the most images of a task and of its file, in stages that treat images one by
+    one. It changes no result.
     """
 
     name: typing.Annotated[str, pydantic.AfterValidator(_as_file_name)]
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
+    shard_size: typing.Annotated[int, Field(ge=1)] = 64
     holdout: typing.Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     superpixels: SuperpixelSettings = SuperpixelSettings()
     backbone: BackboneSettings = BackboneSettings()

@@ -12,16 +12,19 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe, build_recipe
+from rerank.engine.contents import Expected, Often, Values
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.hdf5 import new_file, read_strings, write_array, write_strings
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution, run_graph
+from rerank.engine.sealed_file import check_content
 from rerank.engine.store import Store
 from rerank.errors import InputError
 from rerank.prediction import MODEL_STAGES, OpenStage
 from rerank.reports.fit_report import FitReport, fit_evaluations
 from rerank.stages.calibration import Calibration
 from rerank.stages.crf_settings import load_choice
+from rerank.stages.declarations import Sizes, contents_of, sized
 from rerank.stages.features import Classes
 from rerank.stages.fusion import load_fusion
 from rerank.stages.index import make_parts
@@ -100,8 +103,10 @@ def fit_models(
         If there are more folds than images.
     """
     check_enough_images(len(data.train))
-    stages = [stage for stage in STAGES if stage.name not in _ANALYSES]
-    graph = Graph(recipe, stages, make_parts(recipe, store, data), data, store)
+    wanted = [stage for stage in STAGES if stage.name not in _ANALYSES]
+    parts = make_parts(recipe, store, data)
+    stages = sized(wanted, data.n_classes, parts)
+    graph = Graph(recipe, stages, parts, data, store)
     run_graph(graph, execution=execution)
 
     @contextmanager
@@ -119,6 +124,35 @@ def read_about(file: h5py.File) -> tuple[Recipe, Classes]:
     background = int(file["background"][()])
     names = read_strings(file["class_names"])
     return recipe, Classes(names, None if background < 0 else background)
+
+
+def check_models(file: h5py.File, recipe: Recipe, classes: Classes) -> None:
+    """Check that a file of fitted models holds what the stages write, and no value out of range.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    recipe : Recipe
+    classes : Classes
+        Both of `read_about`.
+
+    Raises
+    ------
+    ValueError, OSError
+        If not.
+    """
+    once, n_classes = Expected("S", (1,)), classes.n_classes
+    contents = {
+        "recipe": once,
+        "class_names": Expected("S", (n_classes,)),
+        "background": Expected("i8", (), values=Values(-1, n_classes - 1)),
+    }
+    for name in MODEL_STAGES:
+        for path, expected in contents_of(name, recipe, Sizes(n_classes)).items():
+            if path.partition("/")[0] not in _OF_SINGLE_IMAGES:
+                often: Often = "any" if expected.often == "each" else expected.often
+                contents[f"{name}/{path}"] = expected._replace(often=often)
+    check_content(file, contents)
 
 
 def _pack(open_stage: OpenStage, recipe: Recipe, classes: Classes) -> bytes:

@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from rerank.config import Recipe, build_recipe
+from rerank.engine.contents import Expected, Values
 from rerank.engine.folds import assign_folds, fold_name
 from rerank.engine.hdf5 import new_file, read_arrays, write_arrays
-from rerank.engine.sealed_file import open_content, read_sealed, write_sealed
+from rerank.engine.sealed_file import check_content, open_content, read_sealed, write_sealed
 from rerank.errors import DataError, InputError, NotFittedError
 from rerank.features import FeatureTable
 from rerank.mask_table import MaskTable
@@ -26,6 +27,17 @@ from rerank.types import FloatArray
 
 #: The kind of a saved `MaskRanker`, and the version of its layout: see `write_sealed`.
 KIND = ("mask_ranker", 2)
+_UNBOUNDED = Values(infinite=True)
+#: What its file holds; the first four by column.
+_CONTENTS = {
+    "columns": Expected("S", ("K",)),
+    "coef": Expected("f", ("K",)),
+    "lowest": Expected("f", ("K",), values=_UNBOUNDED),
+    "highest": Expected("f", ("K",), values=_UNBOUNDED),
+    "sources": Expected("S", (None,)),
+    "class_names": Expected("S", (None,)),
+    "C": Expected("f", (), values=Values(0)),
+}
 #: Fewest labelled images that a ranker is fitted on.
 FEWEST_IMAGES = 20
 #: Group of the columns that say where a mask comes from.
@@ -175,16 +187,11 @@ class MaskRanker(BaseEstimator):
         found, content = cls(), read_sealed(Path(path), *KIND)
         try:
             with open_content(content) as file:
+                check_content(file, _CONTENTS)
                 arrays: Mapping[str, Any] = read_arrays(file)
             for name in ("columns", "coef", "lowest", "highest", "sources"):
                 setattr(found, f"{name}_", arrays[name])
             found.C_ = float(arrays["C"])
-            if not all(
-                np.shape(arrays[name]) == found.coef_.shape for name in ("lowest", "highest")
-            ):
-                raise ValueError("its arrays disagree")
-            if len(found.columns_) != len(found.coef_):
-                raise ValueError("its arrays disagree")
             return found, tuple(arrays["class_names"])
         except Exception as error:  # what a stranger's file holds may raise anything
             raise DataError(

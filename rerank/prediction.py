@@ -30,7 +30,7 @@ from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.ranking import StoredRanking
-from rerank.stages.segnet import load_segnet, segnet_maps
+from rerank.stages.segnet import check_segnet, load_segnet, segnet_maps
 from rerank.stages.superpixel_features import (
     Descriptor,
     describe_whole,
@@ -142,6 +142,7 @@ class FinalModels:
         if recipe.segnet.enabled:
             with open_stage("segnet") as file:
                 self._segnet = load_segnet(file)
+                check_segnet(recipe, self._segnet, classes.n_classes)
         with open_stage("classifiers") as file:
             self._models: ImageModels = load_models(file)
         self._priors = TrainingPriors(self._models.location, class_shares, classes.background)

@@ -24,7 +24,7 @@ from rerank.engine.scheduler import ONE_AFTER_ANOTHER, Execution
 from rerank.engine.sealed_file import open_content, read_sealed, write_sealed
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DataError, InputError
-from rerank.fitting import KIND, fit_models, read_about
+from rerank.fitting import KIND, check_models, fit_models, read_about
 from rerank.prediction import FinalModels, JointResult
 from rerank.result import Proposals, Result
 from rerank.stages.run_data import RunData, find_weights
@@ -330,6 +330,7 @@ class Reranker(BaseEstimator):
     def _load_models(self) -> None:
         with open_content(self._models_file) as file:
             recipe, classes = read_about(file)
+            check_models(file, recipe, classes)
 
             @contextmanager
             def open_stage(name: str) -> Iterator[h5py.Group]:

@@ -129,7 +129,7 @@ def test_unfinished_run(tmp_path: Path, make_graph) -> None:
         open_models(tmp_path / "w")
     for name in ("run.json", "run.copy.json"):
         (tmp_path / "w" / name).write_text("{}")
-    with pytest.raises(StoreError, match="run.json: damaged; run the recipe again"):
+    with pytest.raises(StoreError, match="run.json: damaged .*`rerank run RECIPE --work"):
         open_models(tmp_path / "w")
 
 

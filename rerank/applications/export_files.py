@@ -167,7 +167,7 @@ def _labelings(graph: Graph, population: str, wanted: Export) -> Iterator[_Expor
             superpixels = drawn["superpixels"]
             probabilities = None
             if "probabilities" in wanted.kinds:
-                with open_sources(graph.job("features", part)) as sources:
+                with open_sources(graph.reader(), part) as sources:
                     regions = list(read_probabilities(sources, index).values())[-1]
                 probabilities = regions.astype(np.float16)[superpixels]
             yield _Exported(

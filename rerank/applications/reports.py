@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +130,25 @@ def export_report(graph: Graph, folder: Path, most_inline: int = MOST_INLINE) ->
         )
     contents["timings.csv"] = to_csv(rows).encode()
     contents["recipe.yaml"] = dump_recipe(graph.recipe).encode()
-    numbers = json.loads(contents.pop(NUMBERS))
-    contents[PAGE] = render_run_page(numbers, images, rows).encode()
+    with numbers_of_report(graph):
+        numbers = json.loads(contents.pop(NUMBERS))
+        contents[PAGE] = render_run_page(numbers, images, rows).encode()
     for name, content in contents.items():
         _write(folder / name, content)
     return folder / PAGE
+
+
+@contextmanager
+def numbers_of_report(graph: Graph) -> Iterator[None]:
+    """Turn what wrong JSON of the stage `pages` can raise into an error that names its file."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        raise DamagedArtefactError(
+            f"{graph.store.path(graph.task('pages').ref)}: {NUMBERS} is not what its stage writes "
+            f"({type(error).__name__}: {why:.100}); `rerank verify --repair` recomputes it"
+        ) from error
 
 
 def _shown_images(images: h5py.Group, folder: Path, most_inline: int) -> list[ShownImage] | None:
@@ -162,7 +178,7 @@ def timing_rows(graph: Graph) -> list[dict[str, Any]]:
     rows = []
     for stage in graph.stages:
         tasks = [task for task in graph.tasks if task.stage.name == stage.name]
-        headers = [graph.store.header(task.ref) for task in tasks]
+        headers = [h for task in tasks if (h := graph.store.costs(task.ref)) is not None]
         size = sum(graph.store.size(task.ref) for task in tasks)
         rows.append(
             {
@@ -171,7 +187,7 @@ def timing_rows(graph: Graph) -> list[dict[str, Any]]:
                 "seconds": round(sum(h.seconds for h in headers), 2),
                 "cpu_seconds": round(sum(h.cpu_seconds for h in headers), 2),
                 "mib": round(size / (1 << 20), 2),
-                "peak_mib": round(max(h.peak_mib for h in headers), 1),
+                "peak_mib": round(max((h.peak_mib for h in headers), default=0.0), 1),
             }
         )
     return rows

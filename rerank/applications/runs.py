@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,14 +13,23 @@ import numpy as np
 
 from rerank.config import Recipe, build_recipe, load_recipe
 from rerank.datasets.catalogue import reads_files
-from rerank.engine.artefact_file import disk_errors, reading
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.folds import ALL, FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import ArtefactRef, sealed, unsealed
 from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
 from rerank.engine.store import Store
-from rerank.errors import ConfigError, DataError, StoreError
+from rerank.engine.system_errors import disk_errors, reading
+from rerank.errors import (
+    ConfigError,
+    DamagedArtefactError,
+    DataError,
+    InputError,
+    RerankError,
+    StoreError,
+)
 from rerank.files import write_text
+from rerank.stages.declarations import Sizes, contents_of
 from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
 from rerank.stages.run_data import RunData, open_data
@@ -112,12 +121,22 @@ def run(
             f"the recipe {recipe.name} reads the images of {name} from files; name their folder "
             "with --data-root DIR"
         )
-    store = Store(Path("work") / recipe.name if work is None else work)
+    folder = Path("work") / recipe.name if work is None else Path(work)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    store = Store(folder)
     root = None if data_root is None else str(Path(data_root).resolve())
-    # The pipeline reads every map for its keys and stops at the first problem; this lists all.
-    own_maps = recipe.unary.source == "probabilities"
-    notes = open_data(recipe, root).check_maps() if own_maps else []
-    graph = open_pipeline(recipe, store, root)
+    try:
+        # The pipeline reads every map for its keys and stops at the first problem; this lists all.
+        own_maps = recipe.unary.source == "probabilities"
+        notes = open_data(recipe, root).check_maps() if own_maps else []
+        graph = open_pipeline(recipe, store, root)
+    except RerankError:
+        if made:
+            store.discard_if_empty()
+        for place in made[1:]:
+            with suppress(OSError):
+                place.rmdir()
+        raise
     if not execution.quiet:
         for note in notes:
             print(note, file=sys.stderr)
@@ -178,14 +197,23 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
             f"{weights}: the backbone's weights of this run are gone; put the file back"
         )
 
-    @contextmanager
-    def open_stage(name: str) -> Iterator[h5py.Group]:
-        with store.open(refs[name]) as file:
-            yield file
-
     about = found.classes
     classes = Classes(tuple(about["class_names"]), about["background"])
     palette = np.array(about["palette"], dtype=np.uint8)
+
+    @contextmanager
+    def open_stage(name: str) -> Iterator[h5py.Group]:
+        contents = contents_of(name, found.recipe, Sizes(classes.n_classes))
+        with store.open(refs[name], contents=contents) as file:
+            try:
+                yield file
+            except (InputError, LookupError, TypeError, RuntimeError) as error:
+                why = " ".join(str(error).split())
+                raise DamagedArtefactError(
+                    f"{store.path(refs[name])}: not the models that its stage writes "
+                    f"({why:.200}); {REMEDY}"
+                ) from error
+
     return FinalModels(open_stage, found.recipe, classes, weights), palette
 
 
@@ -229,41 +257,41 @@ def read_run_file(store: Store) -> Run:
     StoreError
         If it is missing, or damaged like its copy.
     """
-    path = store.root / RUN_FILE
-    found = [tree for tree in (_read_tree(path), _read_tree(store.root / _COPY)) if tree]
-    if found:
+    reasons = []
+    for path in _paths(store):
         try:
-            values = [found[0][name] for name in Run._fields[1:]]
-            if not all(isinstance(v, kinds) for v, kinds in zip(values, _KINDS)):
-                raise TypeError("of another type")
-            run_of = Run(build_recipe(found[0]["recipe"], str(path)), *values)
-            if not all(isinstance(key, str) for key in run_of.artefacts.values()):
-                raise TypeError("of another type")
-            return run_of
-        except (KeyError, TypeError):
-            raise StoreError(f"{path}: not a run file; run the recipe again to write it") from None
-    if path.exists():
-        raise StoreError(f"{path}: damaged; run the recipe again to write it")
-    raise StoreError(f"{path}: missing; run a recipe in this work folder first")
+            return _read(path)
+        except ValueError as error:
+            reasons.append(" ".join(str(error).split()))
+    first, second = _paths(store)
+    if first.exists() or second.exists():
+        raise StoreError(
+            f"{first}: damaged ({reasons[0]:.200}), and {second.name} is no better; nothing else "
+            f"says what was run here: `rerank run RECIPE --work {store.root}` writes both anew, "
+            "and keeps what is whole"
+        )
+    raise StoreError(f"{first}: missing; run a recipe in this work folder first")
 
 
 def damaged_run_files(store: Store) -> list[str]:
     """What is wrong with the run file and its copy where one of both is whole; one line each."""
-    paths = [store.root / name for name in (RUN_FILE, _COPY)]
-    trees = [_read_tree(path) for path in paths]
-    if not any(trees):
-        return []
+    whole = _whole_content(store)
     return [
         f"{path}: {'damaged' if path.exists() else 'missing'}; `rerank verify --repair` mends it"
-        for path, tree in zip(paths, trees)
-        if not tree or tree != next(filter(None, trees))
+        for path in _paths(store)
+        if whole is not None and not _holds(path, whole)
     ]
 
 
 def mend_run_files(store: Store) -> None:
     """Write the run file and its copy from the one that is whole."""
-    trees = [_read_tree(store.root / name) for name in (RUN_FILE, _COPY)]
-    _write_run_files(store, sealed(next(filter(None, trees))))
+    whole = _whole_content(store)
+    if whole is not None:
+        _write_run_files(store, whole)
+
+
+def _paths(store: Store) -> tuple[Path, Path]:
+    return store.root / RUN_FILE, store.root / _COPY
 
 
 def _write_run_files(store: Store, content: bytes) -> None:
@@ -272,13 +300,57 @@ def _write_run_files(store: Store, content: bytes) -> None:
             write_text(store.root / name, content.decode())
 
 
-def _read_tree(path: Path) -> dict[str, Any]:
-    """The content of a run file; empty where it is missing or damaged."""
+def _whole_content(store: Store) -> bytes | None:
+    """The content of the first of the run file and its copy that is whole."""
+    for path in _paths(store):
+        with suppress(ValueError):
+            _read(path)
+            return _content(path)
+    return None
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    with suppress(ValueError):
+        return _content(path) == content
+    return False
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a run file; `ValueError` where there is no plain file."""
+    if not path.is_file() or path.is_symlink():
+        raise ValueError("no plain file")
+    with reading(path):
+        return path.read_bytes()
+
+
+def _read(path: Path) -> Run:
+    """What a run file says.
+
+    Raises
+    ------
+    ValueError
+        If it is not what `write_run_file` writes.
+    """
+    tree = unsealed(_content(path))
     try:
-        with reading(path):
-            return unsealed(path.read_bytes()) if path.is_file() else {}
-    except ValueError:
-        return {}
+        values = [tree[name] for name in Run._fields[1:]]
+        found = Run(build_recipe(tree["recipe"], str(path)), *values)
+        about = found.classes
+        names, background = about["class_names"], about["background"]
+        palette = np.array(about["palette"], dtype=np.uint8)
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+    if not (
+        all(isinstance(v, kinds) for v, kinds in zip(values, _KINDS))
+        and all(isinstance(key, str) for key in found.artefacts.values())
+        and isinstance(names, list)
+        and 0 < len(names) <= len(palette)
+        and all(isinstance(name, str) for name in names)
+        and palette.shape[1:] == (3,)
+        and (background is None or (type(background) is int and 0 <= background < len(names)))
+    ):
+        raise ValueError("of another type")
+    return found
 
 
 def _part_of(recipe: Recipe, fold: str) -> str:

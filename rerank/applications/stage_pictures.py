@@ -67,21 +67,21 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
     -------
     mapping of name to (H, W, 3) uint8 array
     """
-    job = graph.job("pages")
+    job = graph.reader()
     part, index = find_image(job, image_id)
     dataset: Dataset = job.data.train
     name = job.ids(part)[index]
     if name not in dataset.ids and job.data.evaluate is not None:
         dataset = job.data.evaluate
     sample = dataset[name]
-    with graph.job("pages").open("superpixels", part) as file:
+    with job.open("superpixels", part) as file:
         superpixels = read_image(file, index, ("superpixels",))["superpixels"].astype(np.int32)
-    with graph.job("quality", part).open("unaries") as file:
+    with job.open("unaries", part) as file:
         probabilities = read_image(file, index)["region_probabilities"]
     with job.open("proposals", part) as file:
         proposals = read_image(file, index)
     labelings, generators = proposals["labelings"], list(proposals["generators"])
-    with graph.job("features", part).open("segnet") as file:
+    with job.open("segnet", part) as file:
         coarse = read_map(file, index)
     with job.open("ranking", ALL) as file:
         chosen = int(load_scores(file, part)["svm"][index].argmax())

@@ -24,6 +24,8 @@ from rerank.stages.index import INDEX
 
 #: Times that `repair` looks for what is damaged.
 _MOST_ROUNDS = 3
+#: States of what needs no more work.
+DONE = ("fresh", "dropped")
 
 
 def status_lines(work: str | Path, every_fold: bool = False) -> list[str]:
@@ -65,7 +67,7 @@ def status_json(work: str | Path) -> dict[str, Any]:
     return {
         "recipe": graph.recipe.name,
         "work": str(work),
-        "finished": all(row.state == "fresh" for row in found),
+        "finished": all(row.state in DONE for row in found),
         "artefacts": [asdict(row) for row in found],
     }
 
@@ -165,13 +167,13 @@ def collect_garbage(work: str | Path, dry_run: bool = False) -> Garbage:
 
 def unfinished(graph: Graph) -> list[str]:
     """Names of the stages that are not computed, or not wholly."""
-    return list(dict.fromkeys(row.stage for row in graph.status() if row.state != "fresh"))
+    return list(dict.fromkeys(row.stage for row in graph.status() if row.state not in DONE))
 
 
 def _states(rows: Sequence[TaskStatus]) -> str:
     counts = {
         state: sum(row.state == state for row in rows)
-        for state in ("fresh", "stale", "missing", "damaged", "unreadable")
+        for state in ("fresh", "dropped", "stale", "missing", "damaged", "unreadable")
     }
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 

@@ -142,11 +142,17 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
 
 def execution_of(options: argparse.Namespace) -> Execution:
     """Where tasks run, from the options of `add_execution`."""
-    from rerank.engine.parallel import check_backend
+    from rerank.engine.executors import check_backend
     from rerank.engine.scheduler import Execution
 
-    check_backend(options.backend, options.scheduler)
-    return Execution(options.jobs, options.backend, options.scheduler, options.quiet)
+    check_backend(options.backend, options.jobs, options.scheduler)
+    return Execution(
+        options.jobs,
+        options.backend,
+        options.scheduler,
+        options.quiet,
+        getattr(options, "keep_temporary", False),
+    )
 
 
 def void_label(text: str) -> int | None:

@@ -41,6 +41,11 @@ def add(commands: Commands) -> None:
     run.add_argument("--data-root", help="folder of the images")
     run.add_argument("--work", help="work folder [work/NAME]")
     run.add_argument("--fold", help="only what this fold needs: 0, 1, ... or final")
+    run.add_argument(
+        "--keep-temporary",
+        action="store_true",
+        help="keep features of superpixels, for runs with other settings",
+    )
     add_overrides(run, "replace a setting; may be given several times")
     add_json(run)
     add_execution(run)

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import h5py
 
-from rerank.engine.contents import Contents, check_contents
-from rerank.engine.hdf5 import check_structure, error_number, is_full
+from rerank.engine.agreement import check_agreement, note_lengths
+from rerank.engine.contents import Contents, Layout, check_contents
+from rerank.engine.hdf5 import check_structure, error_number
 from rerank.engine.manifest import (
     MOST_BYTES,
     ArtefactRef,
@@ -28,12 +29,9 @@ from rerank.engine.manifest import (
     manifest_path,
     software_versions,
 )
-from rerank.errors import (
-    DamagedArtefactError,
-    MissingArtefactError,
-    StoreError,
-    UnreadableArtefactError,
-)
+from rerank.engine.stored_values import check_values
+from rerank.engine.system_errors import first_line, reading, unreadable
+from rerank.errors import DamagedArtefactError, MissingArtefactError
 
 REMEDY = "`rerank verify --repair` recomputes it"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
@@ -101,7 +99,7 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     try:
         found = from_bytes(content)
     except ValueError as error:
-        raise DamagedArtefactError(f"{place}: damaged ({_first_line(error)}); {REMEDY}") from None
+        raise DamagedArtefactError(f"{place}: damaged ({first_line(error)}); {REMEDY}") from None
     if found.ref != ref:
         raise DamagedArtefactError(f"{place}: of another artefact, {found.ref}; {REMEDY}")
     _MANIFESTS[str(place)] = (signature, found)
@@ -138,7 +136,9 @@ def check_size(path: Path, manifest: Manifest) -> Signature:
     return signature
 
 
-def note_written(path: Path, manifest: Manifest, contents: Contents | None) -> None:
+def note_written(
+    path: Path, manifest: Manifest, contents: Contents | None, layout: Layout | None
+) -> None:
     """Note that this process wrote a file, and checked it then.
 
     Parameters
@@ -147,7 +147,11 @@ def note_written(path: Path, manifest: Manifest, contents: Contents | None) -> N
     manifest : Manifest
     contents : Contents or None
         What it was checked to hold.
+    layout : Layout or None
+        Of that check.
     """
+    if layout is not None:
+        note_lengths(path, manifest, layout.lengths)
     _CHECKED[str(path)] = _Checked(check_size(path, manifest), manifest.digest, True, contents)
 
 
@@ -198,14 +202,14 @@ def opened(path: Path, manifest: Manifest, contents: Contents | None) -> Iterato
     Raises
     ------
     DamagedArtefactError
-        If it is no HDF5 file, or holds what no stage writes.
+        If it is no HDF5 file, holds what no stage writes, or does not fit another open file.
     UnreadableArtefactError
         If it cannot be read now.
     """
     known = _CHECKED.get(str(path))
     with open_hdf5(path) as file:
         if known is None or not known.plain or contents not in (None, known.contents):
-            check_file(file, path, manifest, contents)
+            check_stored(file, path, manifest, contents)
             if known is not None:
                 _CHECKED[str(path)] = known._replace(plain=True, contents=contents)
         yield file
@@ -217,11 +221,13 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         if error_number(error) is not None:
-            raise _unreadable(path, error) from error
-        raise DamagedArtefactError(f"{path}: damaged ({_first_line(error)}); {REMEDY}") from error
+            raise unreadable(path, error) from error
+        raise DamagedArtefactError(f"{path}: damaged ({first_line(error)}); {REMEDY}") from error
 
 
-def check_file(file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None) -> None:
+def check_file(
+    file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None
+) -> Layout | None:
     """Check that an open file holds arrays alone, and those that are expected.
 
     Parameters
@@ -232,20 +238,59 @@ def check_file(file: h5py.File, path: Path, manifest: Manifest, contents: Conten
     manifest : Manifest
     contents : Contents or None
 
+    Returns
+    -------
+    Layout or None
+        None without `contents`.
+
     Raises
     ------
     DamagedArtefactError
         If not.
     """
-    try:
+    with _explained(path):
         found = check_structure(file, manifest.size)
-        if contents is not None:
-            check_contents(found, contents, len(manifest.header.image_ids))
+        if contents is None:
+            return None
+        return check_contents(found, contents, len(manifest.header.image_ids))
+
+
+def check_stored(
+    file: h5py.File, path: Path, manifest: Manifest, contents: Contents | None
+) -> None:
+    """Check a file that another process may have written: what `check_file` does, and values.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    path : Path
+    manifest : Manifest
+    contents : Contents or None
+
+    Raises
+    ------
+    DamagedArtefactError
+        If it is not what its stage writes, a value is out of range, or the file does not fit
+        another that it is made from.
+    """
+    layout = check_file(file, path, manifest, contents)
+    if layout is not None:
+        with _explained(path):
+            check_values(file, layout)
+            note_lengths(path, manifest, layout.lengths)
+            check_agreement(path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what a file can raise that no stage wrote into `DamagedArtefactError`."""
+    try:
+        yield
     except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
         if isinstance(error, OSError) and error_number(error) is not None:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         raise DamagedArtefactError(
-            f"{path}: not what its stage writes ({_first_line(error)}); {REMEDY}"
+            f"{path}: not what its stage writes ({first_line(error)}); {REMEDY}"
         ) from error
 
 
@@ -283,46 +328,13 @@ def peak_memory_mib() -> float:
     return peak / (1 << 20) if platform.system() == "Darwin" else peak / 1024
 
 
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn errors of a full or write-protected disk into `StoreError`, which names `path`."""
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise StoreError(
-                f"{path}: the disk is full; free some space and run the same command "
-                "again, what is finished is kept"
-            ) from error
-        if error.errno == errno.EFBIG:
-            raise StoreError(
-                f"{path}: too large for this user or file system; choose another --work folder, "
-                "or raise the limit (`ulimit -f`)"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and _is_about(error, path):
-            raise StoreError(
-                f"{path}: cannot be written ({error.strerror}); choose another --work "
-                "folder or mend its permissions"
-            ) from error
-        raise
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn errors of the system into `UnreadableArtefactError`: they say nothing of the bytes."""
-    try:
-        yield
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _sign(path: Path) -> Signature:
     try:
         found = os.lstat(path)
     except OSError as error:
         if error.errno in _ABSENT:
             raise MissingArtefactError(f"{path}: missing") from None
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise DamagedArtefactError(f"{path}: not a plain file; {REMEDY}")
     return Signature(
@@ -330,39 +342,7 @@ def _sign(path: Path) -> Signature:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> UnreadableArtefactError:
-    number = error_number(error)
-    why = os.strerror(number) if number is not None else _first_line(error)
-    return UnreadableArtefactError(
-        f"{path}: cannot be read now ({why}); nothing is known of its bytes, so it is left as it "
-        f"is: mend {_CAUSES.get(number or 0, 'the cause')} and run the same command again"
-    )
-
-
-_CAUSES = {
-    errno.EMFILE: "the limit of open files (`ulimit -n`)",
-    errno.ENFILE: "the system's limit of open files",
-    errno.EACCES: "its permissions",
-    errno.EPERM: "its permissions",
-    errno.EIO: "the disk or its connection",
-    errno.ESTALE: "the connection to the disk",
-    errno.ENOMEM: "the lack of memory",
-    errno.ENOLCK: "the locks of the file system",
-}
-
-
-def _is_about(error: OSError, path: Path) -> bool:
-    if not isinstance(error.filename, (str, bytes)):
-        return True
-    named = Path(os.fsdecode(error.filename))
-    return named.parent == path.parent or named in path.parents
-
-
 def as_json_has_it(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they are after they were written and read."""
     found: dict[str, Any] = json.loads(json.dumps(settings, sort_keys=True))
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

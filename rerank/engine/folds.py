@@ -31,11 +31,52 @@ class Part:
         Images that results are made for.
     train_ids : tuple of str
         Images that the models of this part are fitted on; disjoint from `image_ids`.
+    first : int
+        Of a shard: the place of its first image among those of its fold.
+    shard_of : str
+        Of a shard: the name of its fold; else nothing.
     """
 
     name: str
     image_ids: tuple[str, ...]
     train_ids: tuple[str, ...]
+    first: int = 0
+    shard_of: str = ""
+
+    @property
+    def fold(self) -> str:
+        """Name of the fold, or `final`, of which it is the whole or a shard."""
+        return self.shard_of or self.name
+
+    def shards(self, size: int) -> tuple[Part, ...]:
+        """Cut it into shards of consecutive images; one shard is the part itself.
+
+        Parameters
+        ----------
+        size : int
+            The most images of a shard, at least 1.
+
+        Returns
+        -------
+        tuple of Part
+
+        Examples
+        --------
+        >>> [shard.name for shard in Part("final", ("a", "b", "c"), ()).shards(2)]
+        ['final-shard-000', 'final-shard-001']
+        """
+        if len(self.image_ids) <= size:
+            return (self,)
+        return tuple(
+            Part(
+                f"{self.name}-shard-{number:03d}",
+                self.image_ids[first : first + size],
+                self.train_ids,
+                first,
+                self.name,
+            )
+            for number, first in enumerate(range(0, len(self.image_ids), size))
+        )
 
 
 def fold_name(index: int) -> str:

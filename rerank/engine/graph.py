@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,7 +11,6 @@ from rerank.config import Recipe
 from rerank.engine.artefact_file import REMEDY, as_json_has_it
 from rerank.engine.contents import Contents
 from rerank.engine.folds import ALL, FINAL, Part
-from rerank.engine.locks import held_artefacts
 from rerank.engine.manifest import ArtefactRef, Header, digest
 from rerank.engine.stage import ExternalData, Job, Reach, Stage
 from rerank.engine.store import Store
@@ -23,7 +22,8 @@ from rerank.errors import (
     UnreadableArtefactError,
 )
 
-State = Literal["fresh", "stale", "missing", "damaged", "unreadable"]
+#: `dropped` is a temporary artefact that nothing needs any more.
+State = Literal["fresh", "dropped", "stale", "missing", "damaged", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,14 @@ class Graph:
         self.data: Any = data
         self.recipe, self.stages, self.parts = recipe, tuple(stages), tuple(parts)
         self.store = store
+        self._shards = {part.name: part.shards(recipe.shard_size) for part in parts}
         self.tasks = self._plan()
         self._by_name = {(task.stage.name, task.part.name): task for task in self.tasks}
+        self._by_ref = {str(task.ref): task for task in self.tasks}
+        self._contents = {
+            stage.name: None if stage.contents is None else stage.contents(recipe)
+            for stage in stages
+        }
 
     def task(self, stage: str, part: str = ALL) -> Task:
         """The task of a stage on a part.
@@ -113,7 +119,8 @@ class Graph:
         ----------
         stage : str
         part : str
-            A fold, `final`, or `all` for a stage that is not split.
+            A fold or `final`, or a shard of one where the stage is cut into several; `all` for a
+            stage that is not split.
 
         Returns
         -------
@@ -125,6 +132,10 @@ class Graph:
             If there is none.
         """
         return self._by_name[stage, part]
+
+    def named(self, ref: str) -> Task:
+        """The task whose artefact is called so: ``stage/part``, as a text."""
+        return self._by_ref[ref]
 
     def job(self, stage: str, part: str = ALL) -> Job:
         """The job of a stage on a part, through which finished artefacts are read.
@@ -147,21 +158,25 @@ class Graph:
 
     def job_of(self, task: Task) -> Job:
         """What the function of a task's stage is given."""
-        read = {stage for stage, _ in task.inputs}
-        contents = {
-            other.stage.name: other.contents(self.recipe)
-            for other in self.tasks
-            if other.stage.name in read
-        }
+        return self._job(task.stage.name, task.part, task.inputs)
+
+    def reader(self) -> Job:
+        """A job of no stage, through which every artefact is read."""
+        inputs = {name: task.ref for name, task in self._by_name.items()}
+        return self._job("", self.parts[-1], inputs)
+
+    def _job(self, stage: str, part: Part, inputs: dict[tuple[str, str], ArtefactRef]) -> Job:
+        shards = {name: found for name, found in self._shards.items() if len(found) > 1}
         return Job(
             self.recipe,
-            task.stage.name,
-            task.part,
+            stage,
+            part,
             self.parts,
             self.data,
             self.store,
-            task.inputs,
-            contents,
+            inputs,
+            self._contents,
+            shards,
         )
 
     def needed_for(self, fold: str | None) -> list[Task]:
@@ -177,7 +192,7 @@ class Graph:
         if fold not in {part.name for part in self.parts}:
             raise ConfigError(f"--fold {fold}: expected 0..{len(self.parts) - 2} or final")
         by_ref = {task.ref: task for task in self.tasks}
-        stack = [task for task in self.tasks if task.part.name == fold]
+        stack = [task for task in self.tasks if task.part.fold == fold]
         wanted: set[ArtefactRef] = set()
         while stack:
             task = stack.pop()
@@ -192,13 +207,16 @@ class Graph:
         `stale` is an artefact whose stage and part were computed with other settings or inputs.
         """
         on_disk = {(ref.stage, ref.part) for ref in self.store.artefacts()}
+        spent = self.spent()
         found = []
         for task in self.tasks:
             state: State = self.store.state(task.ref)
             size, seconds = 0, 0.0
-            if state == "fresh":
-                size = self.store.size(task.ref)
-                seconds = self.store.header(task.ref).seconds
+            if state == "missing" and task.ref in spent:
+                state = "dropped"
+            if state in ("fresh", "dropped"):
+                size, costs = self.store.size(task.ref), self.store.costs(task.ref)
+                seconds = 0.0 if costs is None else costs.seconds
             elif state == "missing" and (task.stage.name, task.part.name) in on_disk:
                 state = "stale"
             found.append(TaskStatus(task.stage.name, task.part.name, state, size, seconds))
@@ -215,12 +233,13 @@ class Graph:
         found: list[Problem] = []
         there = [task for task in self.tasks if self.store.state(task.ref) != "missing"]
         used = {ref for task in there for ref in task.inputs.values()}
+        spent = self.spent()
         for task in self.tasks:
             try:
                 self._check_origin(task)
                 self.store.verify(task.ref, task.contents(self.recipe))
             except MissingArtefactError as error:
-                if finished or task.ref in used:
+                if (finished or task.ref in used) and task.ref not in spent:
                     found.append(Problem(task, "missing", str(error)))
             except DamagedArtefactError as error:
                 found.append(Problem(task, "damaged", str(error)))
@@ -228,10 +247,39 @@ class Graph:
                 found.append(Problem(task, "unreadable", str(error)))
         return found
 
+    def spent(self) -> set[ArtefactRef]:
+        """Temporary artefacts, there or not, that nothing needs: all that read them are there.
+
+        Those of a reader that is temporary itself are spent if the reader is there, or spent.
+        """
+        found: set[ArtefactRef] = set()
+        readers: dict[ArtefactRef, list[ArtefactRef]] = {}
+        for task in reversed(self.tasks):
+            of_task = readers.get(task.ref, [])
+            spent = all(ref in found or self.store.has(ref) for ref in of_task)
+            if task.stage.temporary and of_task and spent:
+                found.add(task.ref)
+            for ref in task.inputs.values():
+                readers.setdefault(ref, []).append(task.ref)
+        return found
+
+    def drop_spent(self, refs: Iterable[ArtefactRef]) -> int:
+        """Remove those artefacts that are spent and that no other run holds; returns the bytes.
+
+        Parameters
+        ----------
+        refs : iterable of ArtefactRef
+            Of temporary stages.
+        """
+        with self.store.held(but_own=True) as held:
+            gone = set(refs) & self.spent() - held
+            return sum(self.store.drop(ref) for ref in gone if self.store.size(ref))
+
     def collect_garbage(self, dry_run: bool = False) -> Garbage:
         """Remove what neither this recipe nor a living run reaches.
 
-        Only what a manifest says is an artefact is removed, and what killed runs left behind.
+        Only what a manifest says is an artefact is removed, what killed runs left behind, and
+        temporary artefacts that nothing needs any more.
 
         Parameters
         ----------
@@ -239,11 +287,16 @@ class Graph:
             Only say what would be removed.
         """
         store, paths, freed = self.store, [], 0
-        with held_artefacts(store.root) as held:
-            keep = {task.ref for task in self.tasks} | held
+        with store.held() as held:
+            known = {task.ref for task in self.tasks}
+            keep = (known - self.spent()) | held
             for ref in [ref for ref in store.artefacts() if ref not in keep]:
                 paths.append(store.path(ref))
-                freed += store.size(ref) if dry_run else store.remove(ref)
+                remove = store.drop if ref in known else store.remove
+                freed += store.size(ref) if dry_run else remove(ref)
+            for ref in [ref for ref in store.dropped() if ref not in known | held]:
+                if not dry_run:
+                    store.remove(ref)
             for path in store.leavings():
                 paths.append(path)
                 freed += path.stat().st_size
@@ -276,25 +329,30 @@ class Graph:
         whole = (Part(ALL, tuple(ids), ()),)
         tasks: list[Task] = []
         by_name: dict[tuple[str, str], Task] = {}
+        # Many tasks have the same: they share one tuple.
+        unions: dict[frozenset[tuple[str, ...]], tuple[str, ...]] = {}
         for stage in self.stages:
-            for part in self.parts if stage.split else whole:
+            for part in self._parts_of(stage) if stage.split else whole:
                 inputs: dict[tuple[str, str], ArtefactRef] = {}
-                trained: set[str] = set(part.train_ids if stage.fits else ())
+                seen: list[tuple[str, ...]] = [part.train_ids] if stage.fits else []
                 for name, reach in stage.inputs_with(self.recipe):
                     for other in self._reach(name, part, reach, by_name):
-                        inputs[name, other] = by_name[name, other].ref
-                        if other == part.name:
-                            trained.update(by_name[name, other].trained_on)
-                task = Task(
-                    stage,
-                    part,
-                    ArtefactRef(stage.name, part.name, self._key(stage, part, inputs)),
-                    inputs,
-                    tuple(sorted(trained)),
-                )
+                        found = by_name[name, other]
+                        inputs[name, other] = found.ref
+                        if found.part.fold == part.fold:
+                            seen.append(found.trained_on)
+                ref = ArtefactRef(stage.name, part.name, self._key(stage, part, inputs))
+                trained_on = unions.setdefault(frozenset(seen), _union(seen))
+                task = Task(stage, part, ref, inputs, trained_on)
                 tasks.append(task)
                 by_name[stage.name, part.name] = task
         return tasks
+
+    def _parts_of(self, stage: Stage) -> list[Part]:
+        """What a stage that is split works on one by one."""
+        if not stage.sharded:
+            return list(self.parts)
+        return [shard for part in self.parts for shard in self._shards[part.name]]
 
     def _key(self, stage: Stage, part: Part, inputs: dict[tuple[str, str], ArtefactRef]) -> str:
         reads = stage.reads_with(self.recipe)
@@ -304,6 +362,7 @@ class Graph:
                 "version": stage.version,
                 "settings": stage.settings(self.recipe),
                 "ids": list(part.image_ids),
+                **({"first": part.first} if part.first else {}),
                 "inputs": [f"{ref}/{ref.key}" for ref in inputs.values()],
                 "content": [d for kind in reads for d in self.data.digests(kind, part)],
             }
@@ -315,10 +374,23 @@ class Graph:
         if (name, ALL) in known:
             return [ALL]
         folds = [p.name for p in self.parts if p.name != FINAL]
-        if reach == "own" or (reach == "out_of_fold" and part.name != FINAL):
-            return [part.name]
-        if reach == "others":
-            return [n for n in folds if n != part.name]
-        if reach == "fit":
-            return list(dict.fromkeys([*folds, part.name]))
-        return [*folds, FINAL]
+        if reach == "own" or (reach == "out_of_fold" and part.fold != FINAL):
+            if (name, part.name) in known:
+                return [part.name]
+            wanted = [part.fold]
+        elif reach == "others":
+            wanted = [n for n in folds if n != part.fold]
+        elif reach == "fit":
+            wanted = list(dict.fromkeys([*folds, part.fold]))
+        else:
+            wanted = [*folds, FINAL]
+        shards = {fold: [shard.name for shard in self._shards[fold]] for fold in wanted}
+        return [
+            other
+            for fold in wanted
+            for other in ([fold] if (name, fold) in known else shards[fold])
+        ]
+
+
+def _union(ids: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*ids)))

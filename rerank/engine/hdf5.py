@@ -129,10 +129,20 @@ def read_strings(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 
 class StoredArray(NamedTuple):
-    """Type and shape of a data set; `kind` is `f4`, `i8`, `u1`, `b1`, ... or `S` for texts."""
+    """Type and shape of a data set.
+
+    Attributes
+    ----------
+    kind : str
+        `f4`, `i8`, `u1`, `b1`, ... or `S` for texts.
+    shape : tuple of int
+    item : DatasetID or None
+        The open data set: to open it again takes longer than most checks.
+    """
 
     kind: str
     shape: tuple[int, ...]
+    item: h5d.DatasetID | None = None
 
 
 def check_structure(file: h5py.File, n_bytes: int) -> dict[str, StoredArray]:
@@ -201,15 +211,16 @@ def error_number(error: OSError) -> int | None:
 
 def _create(group: h5py.Group, name: str, array: Any, compress: bool) -> None:
     _check_room(group.file.filename, array.nbytes)
-    if array.size == 0 or array.ndim == 0:
-        group.create_dataset(name, data=array, track_times=False)
-        return
-    rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
-    chunks = (min(rows, len(array)), *array.shape[1:])
     settings: dict[str, Any] = {}
-    if compress and array.nbytes > 64:
-        settings = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    group.create_dataset(name, data=array, chunks=chunks, track_times=False, **settings)
+    if array.size > 0 and array.ndim > 0:
+        rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
+        settings["chunks"] = (min(rows, len(array)), *array.shape[1:])
+        if compress and array.nbytes > 64:
+            settings |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    made = group.create_dataset(name, data=array, track_times=False, **settings)
+    # Values are placed in the file when the last reference to the data set ends, and another thread
+    # may hold one, such as a profiler's; so that their order is always the same, it is ended here.
+    made.id.close()
 
 
 def _check_room(name: str, size: int) -> None:
@@ -247,4 +258,4 @@ def _checked(path: str, item: h5d.DatasetID) -> StoredArray:
         raise ValueError(f"{path} is neither of numbers nor of texts")
     if item.get_space().get_simple_extent_type() == h5s.NULL:
         raise ValueError(f"{path} has no values")
-    return StoredArray(letter if letter == "S" else f"{letter}{kind.get_size()}", item.shape)
+    return StoredArray(letter if letter == "S" else f"{letter}{kind.get_size()}", item.shape, item)

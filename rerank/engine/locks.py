@@ -104,13 +104,15 @@ def lease(root: Path, refs: Iterable[ArtefactRef]) -> Iterator[None]:
 
 
 @contextmanager
-def held_artefacts(root: Path) -> Iterator[set[ArtefactRef]]:
+def held_artefacts(root: Path, but_own: bool = False) -> Iterator[set[ArtefactRef]]:
     """The artefacts that living runs hold; for the length of the block no run can begin.
 
     Parameters
     ----------
     root : Path
         The work folder.
+    but_own : bool
+        Leave out what runs of this process hold.
 
     Yields
     ------
@@ -123,7 +125,7 @@ def held_artefacts(root: Path) -> Iterator[set[ArtefactRef]]:
             if _is_void(path):
                 for file in (path, path.with_suffix(".lock")):
                     file.unlink(missing_ok=True)
-            else:
+            elif not (but_own and _is_own(path)):
                 with suppress(FileNotFoundError):  # the run ended meanwhile
                     found |= _read(path)
         yield found
@@ -157,6 +159,12 @@ def _is_void(path: Path) -> bool:
         return False
     except OSError:
         return not path.exists()
+
+
+def _is_own(path: Path) -> bool:
+    with suppress(OSError):
+        return _owner(path) == (platform.node(), os.getpid())
+    return False
 
 
 def _owner(path: Path) -> tuple[str, int]:

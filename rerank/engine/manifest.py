@@ -193,6 +193,11 @@ def manifest_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def dropped_path(path: Path) -> Path:
+    """Where the manifest of an artefact lies whose file was dropped: it says what it cost."""
+    return path.with_suffix(".dropped")
+
+
 def _of_type(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")

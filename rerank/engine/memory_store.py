@@ -89,6 +89,11 @@ class MemoryStore(Store):
         """Nothing to hold."""
         yield
 
+    @contextmanager
+    def held(self, but_own: bool = False) -> Iterator[set[ArtefactRef]]:
+        """Nothing is held."""
+        yield set()
+
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts, in the order of their names."""
         yield from sorted(self._files, key=str)
@@ -96,6 +101,18 @@ class MemoryStore(Store):
     def leavings(self) -> list[Path]:
         """None."""
         return []
+
+    def costs(self, ref: ArtefactRef) -> Header | None:
+        """The header of an artefact; None where there is none."""
+        return self._files[ref][1].header if ref in self._files else None
+
+    def drop(self, ref: ArtefactRef) -> int:
+        """Forget an artefact; returns its bytes."""
+        return self.remove(ref)
+
+    def dropped(self) -> Iterator[ArtefactRef]:
+        """Nothing is noted."""
+        yield from ()
 
     def remove(self, ref: ArtefactRef) -> int:
         """Forget an artefact; returns its bytes."""

@@ -34,6 +34,7 @@ class Progress:
         self._quiet, self._total, self._clock = quiet, total, clock
         self._lines = not (quiet or terminal or total == 0)
         self._done, self._name = 0.0, ""
+        self._told: set[str] = set()
         self._start = self._shown = clock()
         self._bar = tqdm(
             total=total,
@@ -54,9 +55,10 @@ class Progress:
         self._bar.close()
 
     def stage(self, name: str) -> None:
-        """Say which stage runs; in a pipe it gets a line."""
+        """Say which stage runs; in a pipe it gets a line when it is named first."""
         self.item(name)
-        if self._lines:
+        if self._lines and name not in self._told:
+            self._told.add(name)
             self._line()
 
     def item(self, name: str) -> None:

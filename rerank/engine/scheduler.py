@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from rerank.config import Recipe
+from rerank.engine.executors import Backend, Call, make_executor
 from rerank.engine.folds import FINAL, fold_name
 from rerank.engine.graph import Graph, Task
 from rerank.engine.manifest import ArtefactRef
-from rerank.engine.parallel import Backend, available_cores, cluster, run_tasks
 from rerank.engine.progress import Progress
-from rerank.engine.stage import Job
+from rerank.engine.stage import Stage
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DamagedArtefactError, MissingArtefactError
 
@@ -22,26 +21,21 @@ class Execution(NamedTuple):
     Attributes
     ----------
     jobs : int or None
-        Tasks at a time, one core each; None for one per core, or all workers of a cluster.
+        Tasks at a time, one core each; None for one per core. A cluster has as many as it has.
     backend : {"loky", "threading", "dask"}
     scheduler : str or None
         Address of the Dask scheduler.
     quiet : bool
         Show no progress.
+    keep : bool
+        Keep temporary artefacts, so that a run with other settings can read them too.
     """
 
     jobs: int | None = None
     backend: Backend = "loky"
     scheduler: str | None = None
     quiet: bool = False
-
-    @property
-    def n_jobs(self) -> int:
-        """Tasks at a time; -1 for all workers of a cluster."""
-        if self.jobs is not None:
-            return self.jobs
-        # A cluster has as many workers as it has; this machine's cores say nothing about it.
-        return -1 if self.backend == "dask" else available_cores()
+    keep: bool = False
 
 
 ONE_AFTER_ANOTHER = Execution(jobs=1, quiet=True)
@@ -80,30 +74,82 @@ def run_graph(
     """
     store = graph.store
     wanted = [task for task in graph.needed_for(fold) if only is None or task.ref in only]
+    if only is None:
+        spent = graph.spent()
+        wanted = [task for task in wanted if task.ref not in spent]
     if all(store.has(task.ref) for task in wanted):
+        _drop(graph, graph.stages, execution)
         return 0
     with store.lease(task.ref for task in graph.tasks):
         store.clear_leavings()
         with Progress(0, quiet=execution.quiet) as progress:
             todo = _make_room(graph, wanted, progress)
-        with (
-            Progress(sum(_cost(task) for task in todo), quiet=execution.quiet) as progress,
-            cluster(execution.backend, execution.scheduler),
-        ):
-            for stage in graph.stages:
-                waiting = [task for task in todo if task.stage.name == stage.name]
-                if not waiting:
-                    continue
-                # Batch jobs start with their own fold, so that they seldom wait for others; else
-                # the longest task comes first, lest all wait for it in the end.
-                first = FINAL if fold is None else fold
-                waiting.sort(key=lambda task: task.part.name != first)
-                progress.stage(stage.summary)
-                arguments = [(graph.job_of(task), task, graph.recipe) for task in waiting]
-                costs = {task.part.name: _cost(task) for task in waiting}
-                for done in run_tasks(_execute, arguments, execution.n_jobs, execution.backend):
-                    progress.advance(costs[done])
+        _compute_all(graph, todo, fold, execution)
+        _drop(graph, graph.stages, execution)
     return len(todo)
+
+
+def _compute_all(
+    graph: Graph, todo: Sequence[Task], fold: str | None, execution: Execution
+) -> None:
+    """Compute tasks, each as soon as what it reads is there."""
+    executor = make_executor(execution.backend, execution.jobs, execution.scheduler)
+    tasks = {str(task.ref): task for task in todo}
+    by_ref = {task.ref: name for name, task in tasks.items()}
+    calls = [
+        Call(name, frozenset(by_ref[ref] for ref in task.inputs.values() if ref in by_ref))
+        for name, task in tasks.items()
+    ]
+    if fold is None:
+        # The longest way to the end comes first, lest all wait for it there.
+        left = _costs_to_the_end(calls, {name: _cost(task) for name, task in tasks.items()})
+        calls.sort(key=lambda call: -left[call.name])
+    else:
+        # Batch jobs start with their own fold, so that they seldom wait for others.
+        places = {stage.name: place for place, stage in enumerate(graph.stages)}
+        own = {name: task.part.fold == fold for name, task in tasks.items()}
+        calls.sort(key=lambda c: (places[tasks[c.name].stage.name], not own[c.name]))
+    # The first of those that have not ended stands for what is worked on.
+    unended = dict.fromkeys(call.name for call in calls)
+    total = sum(_cost(task) for task in todo)
+    with Progress(total, quiet=execution.quiet) as progress:
+        _show_stage(progress, tasks, unended)
+        for name in executor.run(_execute, graph, calls):
+            del unended[name]
+            ended = tasks[name].stage
+            if not any(tasks[other].stage is ended for other in unended):
+                read = {stage for stage, _ in ended.inputs_with(graph.recipe)}
+                _drop(graph, [s for s in graph.stages if s.name in read], execution)
+            progress.advance(_cost(tasks[name]))
+            _show_stage(progress, tasks, unended)
+
+
+def _drop(graph: Graph, stages: Iterable[Stage], execution: Execution) -> None:
+    """Remove the temporary artefacts of some stages that nothing needs any more."""
+    names = {stage.name for stage in stages if stage.temporary}
+    if names and not execution.keep:
+        graph.drop_spent(task.ref for task in graph.tasks if task.stage.name in names)
+
+
+def _show_stage(
+    progress: Progress, tasks: Mapping[str, Task], unended: Mapping[str, object]
+) -> None:
+    name = next(iter(unended), None)
+    if name is not None:
+        progress.stage(tasks[name].stage.summary)
+
+
+def _costs_to_the_end(calls: Sequence[Call], costs: Mapping[str, float]) -> dict[str, float]:
+    """The cost of the longest way from the start of each call to the end of all, by name."""
+    found: dict[str, float] = {}
+    after = {call.name: call.after for call in calls}
+    longest = dict.fromkeys(costs, 0.0)
+    # Calls stand after those that they come after.
+    for call in reversed(calls):
+        found[call.name] = longest[call.name] + costs[call.name]
+        for other in after[call.name]:
+            longest[other] = max(longest[other], found[call.name])
+    return found
 
 
 def _make_room(graph: Graph, wanted: Sequence[Task], progress: Progress) -> list[Task]:
@@ -181,17 +227,17 @@ def compute(graph: Graph, task: Task) -> None:
     task : Task
         One of the graph's.
     """
-    _execute(graph.job_of(task), task, graph.recipe)
-
-
-def _execute(job: Job, task: Task, recipe: Recipe) -> str:
-    with job.store.lock(task.ref):
+    store = graph.store
+    with store.lock(task.ref):
         # Another run may have made it while this one waited for the lock.
-        if not job.store.has(task.ref):
-            contents = task.contents(recipe)
-            with job.store.create(task.ref, task.header(recipe), contents) as file:
-                task.stage.function()(job, file)
-    return task.part.name
+        if not store.has(task.ref):
+            contents = task.contents(graph.recipe)
+            with store.create(task.ref, task.header(graph.recipe), contents) as file:
+                task.stage.function()(graph.job_of(task), file)
+
+
+def _execute(graph: Graph, name: str) -> None:
+    compute(graph, graph.named(name))
 
 
 def _cost(task: Task) -> float:

@@ -14,8 +14,10 @@ from typing import Any
 
 import h5py
 
+from rerank.engine.contents import Contents, check_contents
 from rerank.engine.hdf5 import check_structure
 from rerank.engine.manifest import digest_of_bytes
+from rerank.engine.stored_values import check_values
 from rerank.errors import DataError
 from rerank.files import replace_file
 
@@ -107,3 +109,20 @@ def open_content(content: bytes) -> Any:
         file.close()
         raise
     return file
+
+
+def check_content(file: h5py.File, contents: Contents) -> None:
+    """Check that a file of `open_content` holds what it must, and no value out of range.
+
+    Parameters
+    ----------
+    file : HDF5 file
+    contents : Contents
+
+    Raises
+    ------
+    ValueError, OSError
+        If not.
+    """
+    found = check_structure(file, file.id.get_filesize())
+    check_values(file, check_contents(found, contents, 0))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import h5py
+import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.contents import Contents
 from rerank.engine.folds import ALL, FINAL, Part, check_no_leak
 from rerank.engine.hdf5 import read_arrays, write_arrays
 from rerank.engine.manifest import ArtefactRef
+from rerank.engine.sharded_file import ShardedFile
 from rerank.engine.store import Store
 
 #: Which files of another stage a stage reads: that of its own fold; those of the other folds, which
@@ -69,6 +73,12 @@ class Stage:
         Kinds of `ExternalData` that it reads. A callable is given the recipe.
     split : bool
         Whether it works fold by fold, or once for the whole run.
+    sharded : bool
+        Whether it treats images one by one, so that each shard of a fold is a task of its own. It
+        may read what is of its own images alone.
+    temporary : bool
+        Whether its files are large and soon made again: they are removed when all that read them
+        are there.
     fits : bool
         Whether it fits a model on the part's training images.
     cost : float
@@ -85,6 +95,8 @@ class Stage:
     inputs: Inputs | Callable[[Recipe], Inputs] = ()
     reads: tuple[str, ...] | Callable[[Recipe], tuple[str, ...]] = ()
     split: bool = True
+    sharded: bool = False
+    temporary: bool = False
     fits: bool = False
     cost: float = 0.05
     contents: Callable[[Recipe], Contents] | None = None
@@ -113,15 +125,17 @@ class Job:
     recipe : Recipe
     stage : str
     part : Part
-        A fold or `final`; `all` for a stage that is not split.
+        A fold or `final`, or a shard of one; `all` for a stage that is not split.
     parts : tuple of Part
-        All folds, then `final`.
+        All folds, then `final`, each as a whole.
     data : ExternalData
     store : Store
     inputs : mapping
         The artefacts that the stage declared, by (stage, part).
     contents : mapping
         What the files of each of their stages must hold; None for any arrays.
+    shards : mapping
+        The shards of each fold that is cut into several, for stages that are `sharded`.
     """
 
     recipe: Recipe
@@ -132,11 +146,12 @@ class Job:
     store: Store
     inputs: Mapping[tuple[str, str], ArtefactRef]
     contents: Mapping[str, Contents | None]
+    shards: Mapping[str, tuple[Part, ...]]
 
     @property
     def is_final(self) -> bool:
         """Whether the part holds the evaluation images: it may use the predictions of all folds."""
-        return self.part.name == FINAL
+        return self.part.fold == FINAL
 
     @property
     def folds(self) -> tuple[Part, ...]:
@@ -146,11 +161,12 @@ class Job:
     @property
     def other_folds(self) -> tuple[Part, ...]:
         """The folds whose images this part's models are fitted on."""
-        return tuple(part for part in self.folds if part.name != self.part.name)
+        return tuple(part for part in self.folds if part.name != self.part.fold)
 
     def ids(self, part: str) -> tuple[str, ...]:
-        """Ids of the images of a part."""
-        return next(p.image_ids for p in self.parts if p.name == part)
+        """Ids of the images of a fold, `final` or a shard."""
+        shards = (shard for found in self.shards.values() for shard in found)
+        return next(p.image_ids for p in (*self.parts, *shards) if p.name == part)
 
     @contextmanager
     def open(self, stage: str, part: str | None = None) -> Iterator[h5py.File]:
@@ -160,7 +176,14 @@ class Job:
         ----------
         stage : str
         part : str, optional
-            The job's own by default.
+            A fold or `final`; the job's own part by default. A shard that reads a stage that is
+            not sharded gets the file of its whole fold: there its own images begin at
+            `part.first`.
+
+        Yields
+        ------
+        HDF5 file or ShardedFile
+            The latter for a fold in several shards: `read_image` and `read_rows` read both.
 
         Raises
         ------
@@ -171,7 +194,64 @@ class Job:
         LeakError
             If its models were trained on its own images.
         """
+        files = self._files(stage, part)
+        if len(files) > 1:
+            opened = ShardedFile(
+                [len(self.ids(name)) for name in files],
+                [functools.partial(self._open_one, stage, name) for name in files],
+            )
+            with closing(opened):
+                yield opened
+        else:
+            with self._open_one(stage, files[0]) as file:
+                yield file
+
+    def files(self, stage: str, part: str | None = None) -> Iterator[h5py.File]:
+        """Open the files of an input one after another: several if it is sharded.
+
+        Parameters
+        ----------
+        stage, part : str
+            As for `open`, which see for what it raises too.
+
+        Yields
+        ------
+        HDF5 file
+            With the part's images in their order.
+        """
+        for name in self._files(stage, part):
+            with self._open_one(stage, name) as file:
+                yield file
+
+    def paths(self, stage: str, part: str | None = None) -> list[Path]:
+        """Where the files of an input lie: one, or one a shard.
+
+        Parameters
+        ----------
+        stage, part : str
+            As for `open`.
+
+        Returns
+        -------
+        list of Path
+        """
+        names = self._files(stage, part)
+        return [self.store.path(self.inputs[stage, name]) for name in names]
+
+    def _files(self, stage: str, part: str | None) -> list[str]:
+        """Names of the parts, in order, that an input of a part is stored in."""
         name = self.part.name if part is None else part
+        if (stage, name) in self.inputs:
+            return [name]
+        if part is None and (stage, self.part.fold) in self.inputs:
+            return [self.part.fold]
+        found = [shard.name for shard in self.shards.get(name, ())]
+        if not found or (stage, found[0]) not in self.inputs:
+            raise KeyError((stage, name))
+        return found
+
+    @contextmanager
+    def _open_one(self, stage: str, name: str) -> Iterator[h5py.File]:
         ref = self.inputs[stage, name]
         expected = None if name == ALL else self.ids(name)
         header = self.store.header(ref)
@@ -193,12 +273,14 @@ def write_image(file: h5py.Group, index: int, arrays: Mapping[str, Any]) -> None
     write_arrays(file.create_group(f"images/{index:06d}"), arrays)
 
 
-def read_image(file: h5py.Group, index: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+def read_image(
+    file: h5py.Group | ShardedFile, index: int, names: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Read the arrays of one image: the inverse of `write_image`.
 
     Parameters
     ----------
-    file : HDF5 group
+    file : HDF5 group or ShardedFile
     index : int
         Its place in the part's `image_ids`.
     names : sequence of str, optional
@@ -208,7 +290,26 @@ def read_image(file: h5py.Group, index: int, names: Sequence[str] | None = None)
     -------
     dict of arrays
     """
+    if isinstance(file, ShardedFile):
+        file, index = file.place(index)
     group = file[f"images/{index:06d}"]
     if names is None:
         return read_arrays(group)
     return {name: group[name][()] for name in names}
+
+
+def read_rows(file: h5py.Group | ShardedFile, name: str) -> Any:
+    """Read an array that has a row for each image of the part.
+
+    Parameters
+    ----------
+    file : HDF5 group or ShardedFile
+    name : str
+
+    Returns
+    -------
+    (N, ...) array
+    """
+    if isinstance(file, ShardedFile):
+        return np.concatenate([opened[name][()] for opened in file.files()])
+    return file[name][()]

@@ -21,21 +21,24 @@ import h5py
 
 from rerank._version import __version__
 from rerank.engine import artefact_file, locks
-from rerank.engine.artefact_file import REMEDY, disk_errors
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
 from rerank.engine.manifest import (
     FORMAT,
+    MOST_BYTES,
     ArtefactRef,
     Header,
     Manifest,
     digest_of_file,
+    dropped_path,
     from_bytes,
     manifest_path,
     sealed,
     to_bytes,
     unsealed,
 )
+from rerank.engine.system_errors import disk_errors, reading
 from rerank.errors import (
     DamagedArtefactError,
     MissingArtefactError,
@@ -234,7 +237,7 @@ class Store:
         """
         manifest, path = self.check(ref, anew=True), self.path(ref)
         with artefact_file.open_hdf5(path) as file:
-            artefact_file.check_file(file, path, manifest, contents)
+            artefact_file.check_stored(file, path, manifest, contents)
 
     @contextmanager
     def create(
@@ -271,10 +274,11 @@ class Store:
                     found = digest_of_file(written)
                 manifest = self._complete(ref, headers[0], found, temporary.stat().st_size)
                 with artefact_file.open_hdf5(temporary) as file:
-                    artefact_file.check_file(file, path, manifest, contents)
+                    layout = artefact_file.check_file(file, path, manifest, contents)
             with replace_file(manifest_path(path)) as temporary:
                 temporary.write_bytes(to_bytes(manifest))
-            artefact_file.note_written(path, manifest, contents)
+            dropped_path(path).unlink(missing_ok=True)
+            artefact_file.note_written(path, manifest, contents, layout)
 
     @contextmanager
     def lock(self, ref: ArtefactRef, timeout: float = -1) -> Iterator[None]:
@@ -311,6 +315,22 @@ class Store:
                 stack.enter_context(locks.lease(self.root, refs))
             yield
 
+    def costs(self, ref: ArtefactRef) -> Header | None:
+        """The header of an artefact, also of one that was dropped; None where there is none."""
+        with suppress(StoreError):
+            return self.header(ref)
+        with suppress(OSError, ValueError):
+            path = dropped_path(self.path(ref))
+            if path.stat().st_size <= MOST_BYTES:
+                return from_bytes(path.read_bytes()).header
+        return None
+
+    @contextmanager
+    def held(self, but_own: bool = False) -> Iterator[set[ArtefactRef]]:
+        """What living runs hold, while none can begin: see `locks.held_artefacts`."""
+        with locks.held_artefacts(self.root, but_own) as found:
+            yield found
+
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts whose manifest is whole, in the order of their names."""
         for place in sorted(self.root.glob("*/*/*.json")):
@@ -341,11 +361,26 @@ class Store:
         """Remove an artefact, and its folder if that is empty then; returns the bytes freed."""
         path, size = self.path(ref), self.size(ref)
         # The manifest first: without it the artefact is not there.
-        for file in (manifest_path(path), path, path.with_suffix(".lock")):
+        for file in (manifest_path(path), path, dropped_path(path), path.with_suffix(".lock")):
             file.unlink(missing_ok=True)
         with suppress(OSError):
             path.parent.rmdir()
         return size
+
+    def drop(self, ref: ArtefactRef) -> int:
+        """Remove the file of an artefact and keep what it cost; returns the bytes freed."""
+        path, size = self.path(ref), self.size(ref)
+        if manifest_path(path).exists():
+            os.replace(manifest_path(path), dropped_path(path))
+        path.unlink(missing_ok=True)
+        return size
+
+    def dropped(self) -> Iterator[ArtefactRef]:
+        """What was dropped, in the order of the names."""
+        for place in sorted(self.root.glob("*/*/*.dropped")):
+            ref = ArtefactRef(place.parts[-3], place.stem, place.parts[-2])
+            if all(_NAME.fullmatch(name) for name in ref):
+                yield ref
 
     def set_aside(self, ref: ArtefactRef) -> Path:
         """Move what is left of a damaged artefact to the quarantine; returns where it is then."""
@@ -359,6 +394,19 @@ class Store:
                 if file.exists() or file.is_symlink():
                     os.replace(file, folder / f"{ref.part}.{tries}{file.suffix}")
         return folder / f"{ref.part}.{tries}.h5"
+
+    def discard_if_empty(self) -> None:
+        """Remove the folder where it holds nothing that was computed, and no run works in it."""
+        with locks.held_artefacts(self.root) as held:
+            found = sorted(self.root.rglob("*"), reverse=True)
+        files = [path for path in found if path.is_symlink() or not path.is_dir()]
+        if held or any(path.name != _MARKER and path.suffix != ".lock" for path in files):
+            return
+        for path in files:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in (*(path for path in found if path not in files), self.root):
+                folder.rmdir()
 
     def _sized(self, ref: ArtefactRef) -> None:
         artefact_file.check_size(self.path(ref), self.manifest(ref))
@@ -403,7 +451,7 @@ def check_marker(root: Path) -> None:
         If the folder is of another format.
     """
     marker = root / _MARKER
-    with artefact_file.reading(marker):
+    with reading(marker):
         content = marker.read_bytes()
     try:
         old = _OLD_MARKER.fullmatch(content)

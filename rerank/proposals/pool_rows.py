@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 
+from rerank.errors import InputError
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.candidates import Candidate, run_candidates
 from rerank.proposals.divmbest import DivMBest
@@ -20,6 +22,9 @@ from rerank.types import FloatArray
 
 #: Candidates chosen for each proposal wanted: the later ones stand in where labelings repeat.
 RESERVE = 2
+#: Of numbers of labelings, steps and regions in a text.
+_MOST_DIGITS = 4
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -148,12 +153,42 @@ def to_text(rows: Sequence[PoolRow]) -> tuple[str, ...]:
 
 
 def from_text(texts: Sequence[str]) -> tuple[PoolRow, ...]:
-    """The inverse of `to_text`."""
+    """The inverse of `to_text`.
+
+    Raises
+    ------
+    InputError
+        If a text describes no row, or one that would take too long: texts come from files too.
+    """
     found = []
     for text in texts:
-        description = json.loads(text)
-        found.append(PoolRow(description.pop("source"), Candidate.from_description(description)))
+        try:
+            description = json.loads(
+                text, parse_constant=_refused, parse_int=_bounded, parse_float=_finite
+            )
+            source = description.pop("source")
+            if source not in ("unary", "fusion"):
+                raise ValueError(f"no source is called {source!r:.20}")
+            found.append(PoolRow(source, Candidate.from_description(description)))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{text!r:.60} is no row of a pool ({error!s:.80})") from error
     return tuple(found)
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no setting")
+
+
+def _finite(digits: str) -> float:
+    if not abs(value := float(digits)) <= _LARGEST:
+        raise ValueError(f"{digits:.20} is too large")
+    return value
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{digits:.20} is too large")
+    return int(digits)
 
 
 def fill(proposals: ProposalSet, n_proposals: int) -> ProposalSet:

@@ -39,4 +39,5 @@ def run(job: Job, file: h5py.File) -> None:
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "histogram"))
             values = describe(dataset.image(image_id), arrays["superpixels"])
-            write_image(file, index, sampled(values, arrays["histogram"], job.recipe, index))
+            place = job.part.first + index
+            write_image(file, index, sampled(values, arrays["histogram"], job.recipe, place))

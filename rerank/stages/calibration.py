@@ -15,7 +15,7 @@ import numpy as np
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_arrays
-from rerank.engine.stage import Job, read_image
+from rerank.engine.stage import Job, read_image, read_rows
 from rerank.metrics import (
     IntersectionUnion,
     chosen_counts,
@@ -245,7 +245,7 @@ def read_judged(job: Job, part: str) -> Judged:
     with job.open("ranking") as file:
         scores = load_scores(file, part)[RULE]
     with job.open("features", part) as file:
-        similarity = file["similarity"][()]
+        similarity = read_rows(file, "similarity")
     candidates = candidate_beliefs(job.recipe)
     network, counts = [], []
     expected: list[list[ExpectedCounts]] = [[] for _ in candidates]

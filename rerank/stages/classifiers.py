@@ -17,6 +17,7 @@ from rerank.evidence import (
     SizeThresholdClassifiers,
 )
 from rerank.settings import ClassifierSettings
+from rerank.stages.joined_rows import join_rows
 from rerank.stages.segnet import is_held_out, read_training
 from rerank.types import Array, FloatArray
 
@@ -138,14 +139,16 @@ def run(job: Job, file: h5py.File) -> None:
     Without classifiers there are no scores.
     """
     settings, background = job.recipe.classifiers, job.data.train.background
-    vectors, histograms = [], []
+    vectors, histograms = list[tuple[str, Array]](), []
     for fold in job.other_folds:
         with job.open("superpixels", fold.name) as regions:
             for index in range(len(fold.image_ids)):
                 histograms.append(read_image(regions, index, ("histogram",))["histogram"])
         if settings.enabled:
-            vectors.append(_vectors(job, fold.name))
-    shares, rows = class_shares(histograms), np.concatenate(vectors) if vectors else None
+            vectors.append((fold.name, _vectors(job, fold.name)))
+    of_backbone = settings.features == "backbone"
+    stage = "activations" if of_backbone else "superpixel_features"
+    shares, rows = class_shares(histograms), join_rows(job, stage, vectors) if vectors else None
     targets = read_training(job, ("targets",))[0]
     kept = ~is_held_out(job)
     if job.recipe.fusion.enabled and not job.is_final and not kept.all():
@@ -174,8 +177,11 @@ def _vectors(job: Job, part: str) -> FloatArray:
     if count == 0:
         return np.zeros((0, 0), dtype=np.float32)
     if job.recipe.classifiers.features == "backbone":
-        with job.open("activations", part) as activations:
-            found = [backbone_vector(activations["inputs"][index]) for index in range(count)]
+        found = [
+            backbone_vector(inputs)
+            for activations in job.files("activations", part)
+            for inputs in activations["inputs"]
+        ]
     else:
         with job.open("superpixel_features", part) as features:
             found = [

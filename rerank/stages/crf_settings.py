@@ -14,13 +14,15 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
+from rerank.engine.artefact_file import REMEDY
 from rerank.engine.hdf5 import read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image
+from rerank.errors import DamagedArtefactError, InputError
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.pool_rows import PoolRow, from_text, mixed_rows, pool_contexts, to_text
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
-from rerank.stages.unaries import holdout_name
+from rerank.stages.unaries import holdout_name, read_held_out_ids
 from rerank.tuning.candidate_pool import choose_pool, evaluate_candidates
 from rerank.tuning.diversity import choose_diversity
 from rerank.tuning.energy_search import EnergyChoice, HoldoutImage, choose_energy, spread
@@ -61,13 +63,22 @@ class CRFChoice:
 
 
 def load_choice(file: h5py.File) -> CRFChoice:
-    """The choice that a fold's file holds."""
+    """The choice that a fold's file holds; `DamagedArtefactError` where no stage wrote its text."""
     fusion = _read_settings(file["fusion"]) if "fusion" in file else None
-    pools = [
-        from_text(read_strings(file[name])) if name in file else ()
-        for name in ("pool", "pool_of_unary")
-    ]
-    return CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]), *pools)
+    try:
+        pools = [
+            from_text(read_strings(file[name])) if name in file else ()
+            for name in ("pool", "pool_of_unary")
+        ]
+    except InputError as error:
+        raise DamagedArtefactError(f"{file.file.filename}: {error}; {REMEDY}") from error
+    found = CRFChoice(_read_settings(file["unary"]), fusion, float(file["diversity"][()]), *pools)
+    known = ({row.source for row in found.pool}, {row.source for row in found.pool_of_unary})
+    if not (known[0] <= found.energies.keys() and known[1] <= {"unary"}):
+        raise DamagedArtefactError(
+            f"{file.file.filename}: its pool has rows of another source; {REMEDY}"
+        )
+    return found
 
 
 def _read_settings(group: h5py.Group) -> EnergySettings:
@@ -162,7 +173,7 @@ def run(job: Job, file: h5py.File) -> None:
 def _held_out_images(job: Job) -> Iterator[HoldoutImage]:
     """Training images of a fold that its inner models were fitted without."""
     with open_sources(job) as files:
-        held = read_strings(files["unary"]["holdout_ids"])
+        held = read_held_out_ids(job, files["unary"])
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:
                 for index, image_id in enumerate(fold.image_ids):

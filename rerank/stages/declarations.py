@@ -5,13 +5,16 @@ Nothing here imports a model, so that `rerank status` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rerank.config import Recipe
 from rerank.engine.contents import Contents
+from rerank.engine.folds import Part
 from rerank.engine.stage import Inputs, Reach, Stage
 from rerank.settings import Settings
 
@@ -27,6 +30,7 @@ class _Declaration(NamedTuple):
     version: int = 1
     cost: float = 0.05
     fits: bool = False
+    temporary: bool = False
 
 
 def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
@@ -39,7 +43,7 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     inputs : sequence of (stage name, reach), or callable
         As in `Stage`.
     **more
-        `reads` and `split` of `Stage`.
+        `reads`, `split` and `sharded` of `Stage`.
 
     Returns
     -------
@@ -53,6 +57,7 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
         f"rerank.stages.{name}:run",
         settings=about.settings,
         inputs=inputs,
+        temporary=about.temporary,
         fits=about.fits,
         cost=about.cost,
         contents=partial(contents_of, name),
@@ -60,21 +65,72 @@ def stage(name: str, inputs: Any = (), **more: Any) -> Stage:
     )
 
 
-def contents_of(name: str, recipe: Recipe) -> Contents:
+def shards(name: str, inputs: Any = (), **more: Any) -> Stage:
+    """The stage of that name, which treats images one by one: see `stage`.
+
+    Parameters
+    ----------
+    name : str
+    inputs : sequence of (stage name, reach), or callable
+    **more
+        `reads` of `Stage`.
+
+    Returns
+    -------
+    Stage
+    """
+    return stage(name, inputs, sharded=True, **more)
+
+
+class Sizes(NamedTuple):
+    """What shapes and ranges depend on besides the recipe.
+
+    Attributes
+    ----------
+    n_classes : int
+    n_images : mapping of part to int
+        Images of each fold and of `final`; empty where they are not known.
+    """
+
+    n_classes: int
+    n_images: Mapping[str, int] = MappingProxyType({})
+
+
+def contents_of(name: str, recipe: Recipe, sizes: Sizes | None = None) -> Contents:
     """What the file of a stage must hold.
 
     Parameters
     ----------
     name : str
     recipe : Recipe
+    sizes : Sizes, optional
+        Any sizes, the same in the whole file, by default.
 
     Returns
     -------
     Contents
     """
-    from rerank.stages.declared_contents import CONTENTS
+    from rerank.stages.declared_contents import contents_with
 
-    return CONTENTS[name](recipe)
+    return contents_with(name, recipe, sizes)
+
+
+def sized(stages: Iterable[Stage], n_classes: int, parts: Iterable[Part] = ()) -> tuple[Stage, ...]:
+    """The stages with what their files hold for so many classes and images.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+    n_classes : int
+    parts : iterable of Part
+        Of the whole run.
+
+    Returns
+    -------
+    tuple of Stage
+    """
+    sizes = Sizes(n_classes, {part.name: len(part.image_ids) for part in parts})
+    return tuple(replace(s, contents=partial(contents_of, s.name, sizes=sizes)) for s in stages)
 
 
 def own(*names: str) -> tuple[tuple[str, Reach], ...]:
@@ -354,7 +410,7 @@ _DECLARATIONS = {
         cost=0.1,
     ),
     "superpixel_features": _Declaration(
-        "features of superpixels", _superpixel_features, version=3, cost=0.5
+        "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
         "class probabilities of superpixels", _unaries, version=5, cost=0.8, fits=True
@@ -366,7 +422,7 @@ _DECLARATIONS = {
         "image classifiers and priors", _classifiers, version=5, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
-        "features of the auxiliary classifier", _auxiliary_features, cost=0.2
+        "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
     "auxiliary": _Declaration(
         "auxiliary models of superpixels", _auxiliary, version=2, cost=0.4, fits=True

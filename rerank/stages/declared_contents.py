@@ -1,7 +1,7 @@
 """What the file of each stage must hold, by recipe; it is checked when one is written or opened.
 
 In shapes, `N` are the images of the part, `C` the classes, `n` the superpixels of an image, and `m`
-the pairs of neighbours among them.
+the pairs of neighbours among them. Values that have no range here are finite, or counts from 0.
 """
 
 from __future__ import annotations
@@ -9,56 +9,55 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rerank.config import Recipe
-from rerank.engine.contents import Contents, Expected
-from rerank.stages.declarations import wanted_subsets
+from rerank.engine.contents import Contents, Expected, Values
+from rerank.stages.contents_of_parts import BY_PART, OF_PARTS
+from rerank.stages.declarations import Sizes, wanted_subsets
+from rerank.stages.expected_arrays import (
+    ANY,
+    CLASSES,
+    NOT_NEGATIVE,
+    POSITIVE,
+    REGIONS,
+    SHARES,
+    UNBOUNDED,
+    UNIT,
+    each,
+    once,
+    own_maps,
+    some,
+)
 
-_Length = int | str | None
-_ANY = Expected("*", None, "any")
 #: Counts of several images.
 _COUNTS = Expected("i8", (None, "C"))
+#: Numbers of proposals that generators are compared at, beside all of them.
+FEW = 10
 _BOUNDS = ("network_", "unary_", "bound_", "")
 
 
-def _each(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape, "each")
-
-
-def _once(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape)
-
-
-def _some(kind: str, *shape: _Length) -> Expected:
-    return Expected(kind, shape, "any")
-
-
-def _own_maps(recipe: Recipe) -> bool:
-    return recipe.unary.source == "probabilities"
-
-
 def _index(recipe: Recipe) -> Contents:
-    return {"class_pixels": _once("i8", "N", "C")}
+    return {"class_pixels": once("i8", "N", "C")}
 
 
 def _superpixels(recipe: Recipe) -> Contents:
     found = {
-        "superpixels": _each("u2|u4", "h", "w"),
-        "edges": _each("i4|i8", "m", 2),
-        "boundary_length": _each("f8", "m"),
-        "contrast": _each("f8", "m"),
-        "areas": _each("f8", "n"),
-        "region_values": _each("f4", "n", 4),
-        "histogram": _each("i4", "n", "C"),
+        "superpixels": each("u2|u4", "h", "w", values=Values(below="n", counted="areas")),
+        "edges": each("i4|i8", "m", 2, values=REGIONS),
+        "boundary_length": each("f8", "m", values=NOT_NEGATIVE),
+        "contrast": each("f8", "m", values=NOT_NEGATIVE),
+        "areas": each("f8", "n", values=Values(1, 1 << 40)),
+        "region_values": each("f4", "n", 4),
+        "histogram": each("i4", "n", "C"),
     }
-    if _own_maps(recipe):
-        found["network"] = _each("u1", "n")
+    if own_maps(recipe):
+        found["network"] = each("u1", "n", values=CLASSES)
     return _of_images(found)
 
 
 def _sampled_features() -> dict[str, Expected]:
     return {
-        "features": _each("f2", "n", "D"),
-        "sample": _each("f2", "s", "D"),
-        "sample_histogram": _each("i4", "s", "C"),
+        "features": each("f2", "n", "D"),
+        "sample": each("f2", "s", "D"),
+        "sample_histogram": each("i4", "s", "C"),
     }
 
 
@@ -66,7 +65,7 @@ def _superpixel_features(recipe: Recipe) -> Contents:
     chosen = recipe.classifiers
     found = _sampled_features() if recipe.unary.source == "classifier" else {}
     if chosen.enabled and chosen.features != "backbone":
-        found["whole_image"] = _each("f4", "E")
+        found["whole_image"] = each("f4", "E")
     return _of_images(found)
 
 
@@ -76,19 +75,19 @@ def _auxiliary_features(recipe: Recipe) -> Contents:
 
 def _probabilities(model: bool) -> dict[str, Expected]:
     found = {
-        "images/#/region_probabilities": _each("f4", "n", "C"),
-        "holdout/#/region_probabilities": _some("f4", "n", "C"),
+        "images/#/region_probabilities": each("f4", "n", "C", values=SHARES),
+        "holdout/#/region_probabilities": some("f4", "n", "C", values=SHARES),
     }
     if model:
-        found |= {"model/temperature": _once("f8"), "model/**": _ANY}
+        found |= {"model/temperature": once("f8", values=POSITIVE), "model/**": ANY}
     return found
 
 
 def _unaries(recipe: Recipe) -> Contents:
     return {
-        "holdout_ids": _once("S", None),
-        "class_shares": _once("f8", "C"),
-        **_probabilities(not _own_maps(recipe)),
+        "holdout_ids": once("S", None),
+        "class_shares": once("f8", "C", values=UNIT),
+        **_probabilities(not own_maps(recipe)),
     }
 
 
@@ -105,12 +104,15 @@ def _auxiliary(recipe: Recipe) -> Contents:
 
 def _activations(recipe: Recipe) -> Contents:
     grid = recipe.segnet.grid
-    found = {"targets": _once("f4", "N", grid, grid, "C")}
+    found = {"targets": once("f4", "N", grid, grid, "C", values=UNIT)}
     of_backbone = recipe.classifiers.enabled and recipe.classifiers.features == "backbone"
     if recipe.segnet.enabled:
-        found["weights"] = _once("f4", "N", grid, grid)
+        found["weights"] = once("f4", "N", grid, grid, values=UNIT)
     if recipe.segnet.enabled or of_backbone:
-        found["inputs"] = Expected("u1|f2")
+        small = recipe.backbone.architecture == "small"
+        found["inputs"] = (
+            once("u1", "N", "X", "Y", 3) if small else once("f2|u1", "N", "D", grid, grid)
+        )
     return found
 
 
@@ -118,11 +120,12 @@ def _segnet(recipe: Recipe) -> Contents:
     if not recipe.segnet.enabled:
         return {}
     grid = recipe.segnet.grid
+    maps = once("f4", "N", grid, grid, "C", values=SHARES)
     return {
-        **{name: _once("f4", "N", grid, grid, "C") for name in ("maps", "maps_cross_entropy")},
-        "holdout_maps": _some("f4", None, grid, grid, "C"),
-        "model/**": _ANY,
-        "model_cross_entropy/**": _ANY,
+        **dict.fromkeys(("maps", "maps_cross_entropy"), maps),
+        "holdout_maps": some("f4", None, grid, grid, "C", values=SHARES),
+        "model/**": ANY,
+        "model_cross_entropy/**": ANY,
     }
 
 
@@ -130,23 +133,25 @@ def _upsampling(recipe: Recipe) -> Contents:
     if not recipe.segnet.enabled:
         return {}
     counts = ("intersections", "unions")
-    return {f"{way}/{k}": _once("i8", "N", "C") for way in ("naive", "superpixel") for k in counts}
+    return {f"{way}/{k}": once("i8", "N", "C") for way in ("naive", "superpixel") for k in counts}
 
 
 def _classifiers(recipe: Recipe) -> Contents:
     grid = recipe.segnet.grid
     found = {
-        "cooccurrence/log_ratio": _once("f8", "C", "C"),
-        "location/probabilities": _once("f8", grid, grid, "C"),
-        "holdout/location": _some("f8", grid, grid, "C"),
+        "cooccurrence/log_ratio": once("f8", "C", "C"),
+        "location/probabilities": once("f8", grid, grid, "C", values=UNIT),
+        "holdout/location": some("f8", grid, grid, "C", values=UNIT),
     }
     if recipe.classifiers.enabled:
-        for name in ("presence", "sizes"):
-            found |= {f"{name}/coef": _once("f8", "r", "f"), f"{name}/intercept": _once("f8", "r")}
-            found |= {f"{name}/classes": _once("i8", None), f"{name}/duality_gap": _once("f8", "r")}
-        found |= {"sizes/percentiles": _once("f8", "p"), "sizes/thresholds": _once("f8", None, "p")}
-        for name in ("scores", "size_scores"):
-            found |= {name: _some("f8", "N", None), f"holdout/{name}": _some("f8", "h", None)}
+        for name, scores in (("presence", "P"), ("sizes", "Z")):
+            found |= {f"{name}/coef": once("f8", scores, "F")}
+            found |= {f"{name}/intercept": once("f8", scores)}
+            found |= {f"{name}/classes": once("i8", "P", values=CLASSES)}
+            found |= {f"{name}/duality_gap": once("f8", scores)}
+        found |= {"sizes/percentiles": once("f8", "p"), "sizes/thresholds": once("f8", "P", "p")}
+        for name, scores in (("scores", "P"), ("size_scores", "Z")):
+            found |= {name: some("f8", "N", scores), f"holdout/{name}": some("f8", "h", scores)}
     return found
 
 
@@ -154,99 +159,117 @@ def _fusion(recipe: Recipe) -> Contents:
     if not recipe.fusion.enabled:
         return {}
     return {
-        "images/#/region_probabilities": _each("f4", "n", "C"),
-        "holdout/#/region_probabilities": _some("f4", "n", "C"),
-        "model/names": _once("S", "w"),
-        "model/weights": _once("f8", "w"),
-        "model/loss": _once("f8"),
-        "model/n_iter": _once("i8"),
+        "images/#/region_probabilities": each("f4", "n", "C", values=SHARES),
+        "holdout/#/region_probabilities": some("f4", "n", "C", values=SHARES),
+        "model/names": once("S", "w"),
+        "model/weights": once("f8", "w"),
+        "model/loss": once("f8"),
+        "model/n_iter": once("i8"),
     }
 
 
 def _crf_settings(recipe: Recipe) -> Contents:
-    found = {"diversity": _once("f8"), "diversity_scores": _once("f8", None)}
+    found = {
+        "diversity": once("f8", values=NOT_NEGATIVE),
+        "diversity_scores": once("f8", None, values=UNBOUNDED),
+    }
     for source in ("unary", "fusion") if recipe.fusion.enabled else ("unary",):
         for name in ("potts_weight", "contrast_scale", "base"):
-            found[f"{source}/{name}"] = _once("f8")
-        found |= {f"{source}/class_bias": _once("f8", None), f"{source}/*": _ANY}
+            found[f"{source}/{name}"] = once("f8", values=NOT_NEGATIVE)
+        tried = Expected("*", None, "any", UNBOUNDED)
+        found |= {f"{source}/class_bias": once("f8", None), f"{source}/*": tried}
     if recipe.proposals.generator != "div_mbest":
-        found |= {"pool": _once("S", None), "pool_of_unary": _once("S", None)}
+        found |= {"pool": once("S", None), "pool_of_unary": once("S", None)}
     return found
 
 
 def _proposals(recipe: Recipe) -> Contents:
     count, mixed = recipe.proposals.n_proposals, recipe.proposals.generator == "mixed"
     found = {
-        "labelings": _each("u1", count, "n"),
-        "energies": _each("f8", count),
-        "lower_bounds": _each("f8", count),
-        "generators": _each("S", count),
-        "parameters": _each("S", count),
+        "labelings": each("u1", count, "n", values=CLASSES),
+        "energies": each("f8", count),
+        "lower_bounds": each("f8", count),
+        "generators": each("S", count),
+        "parameters": each("S", count),
     }
     if mixed:
-        found["samples"] = _each("u1", recipe.proposals.samples.n_samples, "n")
+        found["samples"] = each("u1", recipe.proposals.samples.n_samples, "n", values=CLASSES)
     return _of_images(found)
 
 
 def _quality(recipe: Recipe) -> Contents:
     found = {}
-    for prefix in _BOUNDS[0 if _own_maps(recipe) else 1 :]:
+    for prefix in _BOUNDS[0 if own_maps(recipe) else 1 :]:
         shape = ("C",) if prefix else (recipe.proposals.n_proposals, "C")
         for name in ("intersections", "unions"):
-            found[f"{prefix}{name}"] = _each("i4", *shape)
+            found[f"{prefix}{name}"] = each("i4", *shape)
     return _of_images(found)
 
 
 def _features(recipe: Recipe) -> Contents:
     count = recipe.proposals.n_proposals
     found = {
-        "similarity": _once("f4", "N", count, count),
-        "table/values": _some("f4", "r", "c"),
-        "table/columns": _some("S", "c"),
-        "table/groups": _some("S", "c"),
-        "table/image_ids": _some("S", "r"),
-        "table/proposals": _some("i8", "r"),
+        "similarity": once("f4", "N", count, count, values=UNIT),
+        "table/values": some("f4", "r", "c"),
+        "table/columns": some("S", "c"),
+        "table/groups": some("S", "c"),
+        "table/image_ids": some("S", "r"),
+        "table/proposals": some("i8", "r", values=Values(below=count)),
     }
     if recipe.segnet.enabled:
-        terms = _once("f8|f4", "N", count, 1 + len(recipe.features.rule_smoothings))
+        terms = once("f8|f4", "N", count, 1 + len(recipe.features.rule_smoothings))
         found |= {f"kl/{name}": terms for name in ("kl", "kl_cross_entropy")}
     return found
 
 
 def _ranking(recipe: Recipe) -> Contents:
     return {
-        "C": _once("f8"),
-        "scores/*/svm": _some("f8|f4", None, recipe.proposals.n_proposals),
-        "scores/*/*": _some("f8|f4", None, recipe.proposals.n_proposals),
-        "model/coef": _once("f8", "c"),
-        "model/columns": _once("S", "c"),
-        "model/highest": _once("f8|f4", "c"),
-        "model/lowest": _once("f8|f4", "c"),
-        "model/duality_gap": _once("f8"),
-        "model/primal_objective": _once("f8"),
-        **{f"models/*/{name}": _some("f8|f4", "c") for name in ("coef", "highest", "lowest")},
+        "C": once("f8"),
+        "scores/*/svm": some("f8|f4", None, recipe.proposals.n_proposals),
+        "scores/*/*": some("f8|f4", None, recipe.proposals.n_proposals),
+        "model/coef": once("f8", "K"),
+        "model/columns": once("S", "K"),
+        "model/highest": once("f8|f4", "K", values=UNBOUNDED),
+        "model/lowest": once("f8|f4", "K", values=UNBOUNDED),
+        "model/duality_gap": once("f8"),
+        "model/primal_objective": once("f8"),
+        "models/*/coef": some("f8|f4", "K"),
+        "models/*/highest": some("f8|f4", "K", values=UNBOUNDED),
+        "models/*/lowest": some("f8|f4", "K", values=UNBOUNDED),
+    }
+
+
+def _state(group: str, numbers: tuple[str, ...], counts: tuple[str, ...]) -> Contents:
+    """The fitted attributes of a gate or of sets."""
+    return {
+        f"{group}/promised_": once("b1"),
+        f"{group}/explanation_": once("S", 1),
+        **{f"{group}/{name}": once("f8", values=UNBOUNDED) for name in numbers},
+        **{f"{group}/n_{name}_": once("i8") for name in ("images", "needed", *counts)},
     }
 
 
 def _calibration(recipe: Recipe) -> Contents:
+    chosen = Values(below=recipe.proposals.n_proposals)
     return {
-        "model/beliefs": _once("f8", 2),
-        "model/gate/**": _ANY,
-        "model/sets/**": _ANY,
-        "choices/*/choice": _some("i8", "n"),
-        "choices/*/confidence": _some("f8", "n"),
-        "choices/*/kept": _some("b1", "n"),
-        "populations/*/choice": _some("i8", None),
-        "populations/*/*": _some("f8"),
+        "model/beliefs": once("f8", 2, values=NOT_NEGATIVE),
+        **_state("model/gate", ("threshold_", "bound_", "share_"), ("changed", "falls")),
+        **_state("model/sets", ("threshold_", "coverage_", "mean_size_"), ("reachable",)),
+        "choices/*/choice": some("i8", "n", values=chosen),
+        "choices/*/confidence": some("f8", "n", values=UNBOUNDED),
+        "choices/*/kept": some("b1", "n"),
+        "populations/*/choice": some("i8", None, values=chosen),
+        "populations/*/*": some("f8", values=UNBOUNDED),
     }
 
 
 def _oracle(recipe: Recipe) -> Contents:
     count = recipe.proposals.n_proposals
-    found = {"*/n_proposals": _some("i8", count)}
+    found = {"*/n_proposals": some("i8", count)}
     for kind in ("corpus_oracle", "image_oracle"):
-        found[f"*/{kind}_choice"] = _some("i8", count, None)
-        found |= {f"*/{kind}_{m}": _some("f8", count) for m in ("image_iou", "miou")}
+        found[f"*/{kind}_choice"] = some("i8", count, None, values=Values(below=count))
+        for measure in ("image_iou", "miou"):
+            found[f"*/{kind}_{measure}"] = some("f8", count, values=UNBOUNDED)
     return found
 
 
@@ -254,35 +277,39 @@ def _dense_crf(recipe: Recipe) -> Contents:
     if not recipe.report.dense_crf:
         return {}
     counts = ("intersections", "unions")
-    found = {name: _some("i8", None, "C") for name in counts}
-    if _own_maps(recipe):
-        found |= {f"*/{name}": _some("i8", None, "C") for name in counts}
+    found = {name: some("i8", None, "C") for name in counts}
+    if own_maps(recipe):
+        found |= {f"*/{name}": some("i8", None, "C") for name in counts}
     return found
 
 
 def _generators(recipe: Recipe) -> Contents:
     if not recipe.report.generators:
         return {}
-    return {"names": _once("S", "G"), "*": _some("f8", "G", 3)}
+    most = recipe.proposals.n_proposals
+    table = once("f8", "G", 3, values=UNBOUNDED)
+    return {"names": once("S", "G"), **{f"at_{n}": table for n in (min(FEW, most), most)}}
 
 
 def _ablation(recipe: Recipe) -> Contents:
     found: dict[str, Expected] = {}
     for place in range(len(wanted_subsets(recipe))):
         found |= {
-            f"{place:02d}/groups": _once("S", None),
-            f"{place:02d}/C": _once("f8"),
-            f"{place:02d}/n_columns": _once("i8"),
-            f"{place:02d}/choice": _once("i8", None),
+            f"{place:02d}/groups": once("S", None),
+            f"{place:02d}/C": once("f8"),
+            f"{place:02d}/n_columns": once("i8"),
+            f"{place:02d}/choice": once(
+                "i8", None, values=Values(below=recipe.proposals.n_proposals)
+            ),
         }
     return found
 
 
 def _pages(recipe: Recipe) -> Contents:
     return {
-        "files/report.json": _once("u1", None),
-        "files/*": _some("u1", None),
-        **_of_images({name: _each("u1", None) for name in ("thumbnail.webp", "view.json")}),
+        "files/report.json": once("u1", None),
+        "files/*": some("u1", None),
+        **_of_images({name: each("u1", None) for name in ("thumbnail.webp", "view.json")}),
     }
 
 
@@ -315,3 +342,35 @@ CONTENTS: dict[str, Callable[[Recipe], Contents]] = {
     "ablation": _ablation,
     "pages": _pages,
 }
+
+
+def contents_with(name: str, recipe: Recipe, sizes: Sizes | None) -> Contents:
+    """What the file of a stage must hold.
+
+    Parameters
+    ----------
+    name : str
+    recipe : Recipe
+    sizes : Sizes or None
+        None for any.
+
+    Returns
+    -------
+    Contents
+    """
+    found = CONTENTS[name](recipe)
+    if sizes is None:
+        return found
+    if sizes.n_images and name in OF_PARTS:
+        found = {**found, **OF_PARTS[name](recipe, sizes.n_images)}
+        found = {path: item for path, item in found.items() if not path.startswith(BY_PART)}
+    return {path: _with_classes(expected, sizes.n_classes) for path, expected in found.items()}
+
+
+def _with_classes(expected: Expected, n_classes: int) -> Expected:
+    shape, values = expected.shape, expected.values
+    if shape is not None:
+        shape = tuple(n_classes if length == "C" else length for length in shape)
+    if values.below == "C":
+        values = values._replace(below=n_classes)
+    return expected._replace(shape=shape, values=values)

@@ -208,12 +208,13 @@ def run(job: Job, file: h5py.File) -> None:
         for index, image_id in enumerate(job.part.image_ids):
             arrays, drawn = read_image(regions, index), read_image(proposals, index)
             edges = detect_edges(dataset.image(image_id)) if recipe.features.edges else None
-            probabilities = read_probabilities(sources, index)
+            place = job.part.first + index
+            probabilities = read_probabilities(sources, place)
             evidence = image_evidence(
                 probabilities["unary"],
                 arrays["superpixels"],
-                read_map(segnet, index),
-                read_scores(classifiers, index),
+                read_map(segnet, place),
+                read_scores(classifiers, place),
                 priors,
             )
             evidence = with_columns(evidence, models, probabilities.get("fusion"), edges)
@@ -229,7 +230,7 @@ def run(job: Job, file: h5py.File) -> None:
             )
             for name, maps in divergences.items():
                 kl[name].append(
-                    rule_terms(segnet[maps][index], coarse, smoothings, classes.background)
+                    rule_terms(segnet[maps][place], coarse, smoothings, classes.background)
                 )
     shape = (len(job.part.image_ids), recipe.proposals.n_proposals)
     group = file.create_group("kl")

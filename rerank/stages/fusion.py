@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from rerank.engine.folds import Part
-from rerank.engine.hdf5 import read_arrays, read_strings, write_arrays
+from rerank.engine.hdf5 import read_arrays, write_arrays
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.evidence import (
     AuxiliaryProbabilities,
@@ -33,7 +33,7 @@ from rerank.nets import cell_overlap
 from rerank.stages.auxiliary import read_auxiliary, read_held_out
 from rerank.stages.classifiers import load_models, read_scores
 from rerank.stages.segnet import read_map
-from rerank.stages.unaries import holdout_name, write_held_out
+from rerank.stages.unaries import holdout_name, read_held_out_ids, write_held_out
 from rerank.types import Array, FloatArray
 
 #: Of recipes without auxiliary models.
@@ -200,7 +200,7 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
         job.open("classifiers") as classifiers,
         job.open("auxiliary") as auxiliary,
     ):
-        held = read_strings(unaries["holdout_ids"])
+        held = read_held_out_ids(job, unaries)
         inner = classifiers["holdout"]
         location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
         priors = _priors(job, location, unaries)

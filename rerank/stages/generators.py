@@ -13,13 +13,12 @@ from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalSet, run_generator
 from rerank.proposals.pool_rows import fill, pool_contexts, run_rows
 from rerank.stages.crf_settings import CRFChoice, load_choice
+from rerank.stages.declared_contents import FEW
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
 from rerank.tuning.candidate_pool import all_generators
 from rerank.types import IntArray
 
-#: Numbers of proposals that oracles are compared at, beside all of them.
-FEW = 10
 #: Corpus mIoU and mean image IoU of the image oracle, and corpus mIoU of the corpus oracle.
 MEASURES = ("corpus_miou", "image_iou", "corpus_oracle_miou")
 

@@ -20,7 +20,7 @@ from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import Job
 from rerank.engine.store import Store
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, UnreadableArtefactError
-from rerank.stages.declarations import stage
+from rerank.stages.declarations import sized, stage
 from rerank.stages.run_data import RunData
 from rerank.types import Array, IntArray
 
@@ -107,7 +107,8 @@ def make_parts(recipe: Recipe, store: Store, data: RunData) -> tuple[Part, ...]:
     evaluate = data.evaluate.ids if data.evaluate is not None else ()
     # The index does not depend on the folds, so it can be made before them.
     everything = Part(FINAL, tuple(sorted({*train.ids, *evaluate})), ())
-    counting = Graph(recipe, (INDEX,), (everything,), data, store)
+    stages = sized((INDEX,), data.n_classes)
+    counting = Graph(recipe, stages, (everything,), data, store)
     rows = dict(zip(everything.image_ids, _counted(counting)))
     if scheme == "auto":
         scheme = "contiguous" if train.ordered else "stratified"

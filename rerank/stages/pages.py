@@ -182,7 +182,7 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
     names = {"naive": "SegNet, naive upsampling", "superpixel": "SegNet, superpixel upsampling"}
     found: dict[str, list[IntersectionUnion]] = {name: [] for name in names}
     for part in parts:
-        with job.open("upsampling", part) as file:
+        for file in job.files("upsampling", part):
             for name in names:
                 found[name].append(
                     IntersectionUnion(file[f"{name}/intersections"][()], file[f"{name}/unions"][()])

@@ -1,8 +1,9 @@
 """The pipeline on one screen: the stages in their order, and what each reads.
 
 A stage is the module of its name here. Its function `run` reads arrays from the store, calls
-functions on arrays, and writes arrays to the file of one fold; `final` are the evaluation images.
-`declarations` holds what else a stage is: its version, and the settings that decide its results.
+functions on arrays, and writes arrays to the file of one fold, or of one shard of a fold where it
+is in `shards`; `final` are the evaluation images. `declarations` holds what else a stage is: its
+version, and the settings that decide its results.
 """
 
 from __future__ import annotations
@@ -11,32 +12,32 @@ from rerank.config import Recipe
 from rerank.engine.graph import Graph
 from rerank.engine.store import Store
 from rerank.stages import declarations
-from rerank.stages.declarations import every, fit, own, stage
+from rerank.stages.declarations import every, fit, own, shards, stage
 from rerank.stages.index import INDEX, make_parts
 from rerank.stages.run_data import open_data
 
 STAGES = (
     INDEX,
     # Stage 1: superpixels and their class probabilities.
-    stage("superpixels", reads=declarations.superpixels_reads),
-    stage("superpixel_features", own("superpixels"), reads=("images", "weights")),
+    shards("superpixels", reads=declarations.superpixels_reads),
+    shards("superpixel_features", own("superpixels"), reads=("images", "weights")),
     stage("unaries", fit("superpixels", "superpixel_features"), reads=declarations.unaries_reads),
     # What only stage 2 knows of an image, and its fusion with the unaries.
-    stage("activations", reads=("images", "weights")),
+    shards("activations", reads=("images", "weights")),
     stage("segnet", fit("activations")),
-    stage("upsampling", own("segnet", "superpixels"), reads=("images",)),
+    shards("upsampling", own("segnet", "superpixels"), reads=("images",)),
     stage("classifiers", fit("superpixels", "superpixel_features", "activations")),
-    stage("auxiliary_features", own("superpixels"), reads=("images", "weights")),
+    shards("auxiliary_features", own("superpixels"), reads=("images", "weights")),
     stage(
         "auxiliary", fit("superpixels", "auxiliary_features"), reads=declarations.auxiliary_reads
     ),
     stage("fusion", declarations.fusion_inputs),
     # CRFs on the unaries and on the fused posterior, and the proposals drawn from them.
     stage("crf_settings", declarations.crf_inputs),
-    stage("proposals", own("superpixels", "unaries", "fusion", "crf_settings")),
-    stage("quality", own("superpixels", "unaries", "proposals")),
+    shards("proposals", own("superpixels", "unaries", "fusion", "crf_settings")),
+    shards("quality", own("superpixels", "unaries", "proposals")),
     # Stage 2: what proposals look like, and the rankers that choose among them.
-    stage(
+    shards(
         "features",
         own("superpixels", "unaries", "fusion", "proposals", "segnet", "classifiers"),
         reads=("images",),
@@ -93,4 +94,5 @@ def open_pipeline(recipe: Recipe, store: Store, data_root: str | None = None) ->
         # Settings that only the network can judge are refused before anything is computed.
         dense_source_settings(recipe)
     data = open_data(recipe, data_root)
-    return Graph(recipe, STAGES, make_parts(recipe, store, data), data, store)
+    parts = make_parts(recipe, store, data)
+    return Graph(recipe, declarations.sized(STAGES, data.n_classes, parts), parts, data, store)

@@ -149,7 +149,7 @@ def run(job: Job, file: h5py.File) -> None:
         for index in range(len(job.part.image_ids)):
             arrays = read_image(regions, index)
             found = image_proposals(
-                read_probabilities(sources, index),
+                read_probabilities(sources, job.part.first + index),
                 graph_of(arrays),
                 arrays["region_values"],
                 choice,

@@ -25,7 +25,7 @@ def run(job: Job, file: h5py.File) -> None:
             seen = read_image(regions, index)
             histogram = seen["histogram"]
             labelings = read_image(proposals, index, ("labelings",))["labelings"]
-            probabilities = read_image(unaries, index)["region_probabilities"]
+            probabilities = read_image(unaries, job.part.first + index)["region_probabilities"]
             # A superpixel without a labelled pixel counts nowhere: any class will do for it.
             bound = majority_labels(histogram, void=0)
             arrays: dict[str, Any] = {}

@@ -44,10 +44,14 @@ def load_part(job: Job, part: str) -> RankingTable:
     RankingTable
     """
     ids = job.ids(part)
-    with job.open("features", part) as file:
-        table = FeatureTable.from_arrays(read_arrays(file["table"]))
-        kl = {name: file["kl"][name][()] for name in file["kl"]}
-        similarity = file["similarity"][()]
+    tables: list[FeatureTable] = []
+    kl: dict[str, list[FloatArray]] = {}
+    similarities: list[FloatArray] = []
+    for file in job.files("features", part):
+        tables.append(FeatureTable.from_arrays(read_arrays(file["table"])))
+        similarities.append(file["similarity"][()])
+        for name in file["kl"]:
+            kl.setdefault(name, []).append(file["kl"][name][()])
     with job.open("quality", part) as file:
         read = [read_image(file, i, ("intersections", "unions")) for i in range(len(ids))]
     shape = (len(ids), job.recipe.proposals.n_proposals, job.data.n_classes)
@@ -61,7 +65,15 @@ def load_part(job: Job, part: str) -> RankingTable:
             for name in ("intersections", "unions")
         )
     )
-    return RankingTable(part, ids, table, counts, kl, similarity, energies)
+    return RankingTable(
+        part,
+        ids,
+        FeatureTable.concatenate(tables),
+        counts,
+        {name: np.concatenate(rows) for name, rows in kl.items()},
+        np.concatenate(similarities),
+        energies,
+    )
 
 
 def load_parts(job: Job) -> tuple[list[RankingTable], RankingTable | None]:

@@ -128,7 +128,7 @@ class RunData:
 
     def of(self, part: Part) -> Dataset:
         """The data set that a part's images are in."""
-        if part.name == FINAL and self.evaluate is not None:
+        if part.fold == FINAL and self.evaluate is not None:
             return self.evaluate
         return self.train
 

@@ -13,7 +13,8 @@ import torch
 
 from rerank.config import Recipe
 from rerank.engine.hdf5 import read_arrays, write_array, write_arrays
-from rerank.engine.stage import Job
+from rerank.engine.stage import Job, read_rows
+from rerank.errors import DataError, InputError
 from rerank.nets import (
     CoarseData,
     CoarseSegNet,
@@ -24,6 +25,7 @@ from rerank.nets import (
     train,
     train_head,
 )
+from rerank.stages.joined_rows import join_rows
 from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
 
@@ -109,12 +111,40 @@ def segnet_maps(
     grid = recipe.segnet.grid
     if len(inputs) == 0:
         return np.zeros((0, grid, grid, n_classes), np.float32)
-    if recipe.backbone.architecture != "small":
-        head = SegNetHead.from_arrays(arrays)
-        return head_probabilities(head, np.asarray(inputs, dtype=np.float32))
-    net = _small_net(recipe, n_classes)
-    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+    net = _network(recipe, arrays, n_classes)
+    if isinstance(net, SegNetHead):
+        return head_probabilities(net, np.asarray(inputs, dtype=np.float32))
     return net.predict_proba(list(inputs))
+
+
+def check_segnet(recipe: Recipe, arrays: Mapping[str, Array], n_classes: int) -> None:
+    """Refuse arrays that are not those of a recipe's SegNet, with an `InputError`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    arrays : mapping of str to array
+    n_classes : int
+    """
+    _network(recipe, arrays, n_classes)
+
+
+def _network(
+    recipe: Recipe, arrays: Mapping[str, Array], n_classes: int
+) -> SegNetHead | CoarseSegNet:
+    try:
+        if recipe.backbone.architecture != "small":
+            head = SegNetHead.from_arrays(arrays)
+            if head.n_classes != n_classes:
+                raise InputError(f"of {head.n_classes} classes, expected {n_classes}")
+            return head
+        net = _small_net(recipe, n_classes)
+        state = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        net.load_state_dict(state)
+    except (RuntimeError, TypeError, DataError, InputError) as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"not the arrays of this recipe's SegNet: {why}") from error
+    return net
 
 
 def _small_net(recipe: Recipe, n_classes: int) -> CoarseSegNet:
@@ -144,12 +174,12 @@ def read_training(job: Job, names: Sequence[str]) -> list[Array]:
     list of arrays
         One per name, with a row per image.
     """
-    found: list[list[Array]] = [[] for _ in names]
+    found: list[list[tuple[str, Array]]] = [[] for _ in names]
     for fold in job.other_folds:
-        with job.open("activations", fold.name) as file:
+        for file in job.files("activations", fold.name):
             for rows, name in zip(found, names):
-                rows.append(file[name][()])
-    return [np.concatenate(rows) for rows in found]
+                rows.append((fold.name, file[name][()]))
+    return [join_rows(job, "activations", rows) for rows in found]
 
 
 def is_held_out(job: Job) -> Array:
@@ -176,7 +206,7 @@ def run(job: Job, file: h5py.File) -> None:
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
     with job.open("activations") as own:
-        mine = own["inputs"][()]
+        mine = read_rows(own, "inputs")
     for name, arrays, maps in (
         ("model_cross_entropy", first, "maps_cross_entropy"),
         ("model", last, "maps"),

@@ -182,7 +182,8 @@ def run(job: Job, file: h5py.File) -> None:
             values = {kind: make(image, arrays["superpixels"]) for kind, make in describe.items()}
             found = {}
             if classified is not None:
-                found = sampled(values[classified], arrays["histogram"], recipe, index)
+                place = job.part.first + index
+                found = sampled(values[classified], arrays["histogram"], recipe, place)
             if whole is not None:
                 found["whole_image"] = describe_whole(values[whole], arrays["areas"])
             write_image(file, index, found)
@@ -201,7 +202,7 @@ def sampled(values: FloatArray, histogram: Array, recipe: Recipe, index: int) ->
     recipe : Recipe
         For the most superpixels of an image, `unary.max_per_image`.
     index : int
-        Of the image in its part.
+        Of the image in its fold.
 
     Returns
     -------

@@ -14,8 +14,10 @@ import h5py
 import numpy as np
 
 from rerank.config import Recipe
-from rerank.engine.hdf5 import read_arrays, write_array, write_arrays, write_strings
+from rerank.engine.artefact_file import REMEDY
+from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image, write_image
+from rerank.errors import DamagedArtefactError
 from rerank.potentials import (
     PerceptronTraining,
     SuperpixelClassifier,
@@ -24,6 +26,7 @@ from rerank.potentials import (
 )
 from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
+from rerank.stages.joined_rows import join_rows
 from rerank.stages.run_data import Maps, map_of
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
@@ -124,6 +127,32 @@ def held_out(job: Job) -> tuple[str, ...]:
     return holdout_ids(
         job.part.train_ids, job.recipe.holdout, job.data.train.ordered, job.recipe.random_state
     )
+
+
+def read_held_out_ids(job: Job, unaries: h5py.File) -> tuple[str, ...]:
+    """The held-out images that a part's unaries name.
+
+    Parameters
+    ----------
+    job : Job
+    unaries : HDF5 file
+        Of the stage `unaries`, of the same part.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    DamagedArtefactError
+        If they are not those of `held_out`.
+    """
+    found = read_strings(unaries["holdout_ids"])
+    if found != held_out(job):
+        raise DamagedArtefactError(
+            f"{unaries.filename}: names other held-out images than the recipe; {REMEDY}"
+        )
+    return found
 
 
 def holdout_name(ids: tuple[str, ...], image_id: str) -> str:
@@ -301,11 +330,11 @@ def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
         with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):
                 rows = read_image(source, index, ("sample", "sample_histogram"))
-                features.append(rows["sample"])
+                features.append((fold.name, rows["sample"]))
                 histograms.append(rows["sample_histogram"])
                 owners += [image_id] * len(rows["sample"])
     return (
-        np.concatenate(features).astype(np.float32),
+        join_rows(job, stage, features).astype(np.float32),
         np.concatenate(histograms).astype(np.int64),
         np.array(owners),
     )

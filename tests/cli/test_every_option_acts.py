@@ -116,6 +116,7 @@ ACTS: dict[str, dict[str, str]] = {
     },
     "run": {
         **dict.fromkeys(("recipe", "--data-root", "--work", "--fold", "--set"), "test_it_arrives"),
+        "--keep-temporary": "test_it_arrives",
         **dict.fromkeys(EXECUTION, "test_it_arrives"),
         "--json": "test_commands_print_json",
     },
@@ -433,6 +434,9 @@ def _arrivals() -> Iterator[Any]:
             yield pytest.param(
                 base, [*base, *given], target, "execution", execution, id=f"{command} {option}"
             )
+    base, target = EXECUTED["run"]
+    kept, given = Execution(keep=True), [*base, "--keep-temporary"]
+    yield pytest.param(base, given, target, "execution", kept, id="run --keep-temporary")
 
 
 @pytest.mark.parametrize("base, full, target, name, value", list(_arrivals()))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank.engine.folds import assign_folds, check_no_leak, make_parts
+from rerank.engine.folds import Part, assign_folds, check_no_leak, make_parts
 from rerank.errors import InputError, LeakError
 
 
@@ -52,3 +52,14 @@ def test_leak_is_an_error() -> None:
         check_no_leak(["a", "b"], ["b", "c"], "somewhere")
     with pytest.raises(LeakError):
         make_parts(["a", "b"], np.array([0, 1]), ["a"])
+
+
+def test_shards_are_consecutive_images_of_a_fold() -> None:
+    ids = tuple("abcdefg")
+    whole = Part("fold-01", ids, ("x",))
+    assert whole.shards(7) == (whole,)
+    shards = whole.shards(3)
+    assert [shard.image_ids for shard in shards] == [ids[:3], ids[3:6], ids[6:]]
+    assert [shard.first for shard in shards] == [0, 3, 6]
+    assert {(shard.fold, shard.train_ids) for shard in shards} == {("fold-01", ("x",))}
+    assert whole.fold == whole.name

@@ -18,7 +18,7 @@ from rerank.engine.folds import FINAL
 from rerank.engine.graph import Graph
 from rerank.engine.manifest import manifest_path, to_bytes
 from rerank.engine.scheduler import Execution, part_name, run_graph
-from rerank.engine.stage import Stage
+from rerank.engine.stage import Stage, read_image
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakError
 from rerank.stages.pipeline import STAGES
 from rerank.stages.run_data import find_weights
@@ -29,8 +29,14 @@ MakeGraph = Callable[..., Graph]
 def states(graph: Graph) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for row in graph.status():
-        found.setdefault(row.stage, set()).add(row.state)
+        # What was dropped is not needed: as good as fresh.
+        state = "fresh" if row.state == "dropped" else row.state
+        found.setdefault(row.stage, set()).add(state)
     return found
+
+
+def dropped(graph: Graph) -> set[tuple[str, str]]:
+    return {(row.stage, row.part) for row in graph.status() if row.state == "dropped"}
 
 
 @pytest.mark.parametrize("settings", [[], ["fusion.enabled=false"]])
@@ -75,7 +81,9 @@ def test_a_setting_recomputes_its_stage_and_what_hangs_on_it(
 ) -> None:
     graph = make_graph(finished, [override])
     found = states(graph)
-    changed = {name for name, state in found.items() if state != {"fresh"}}
+    # What is temporary is needed again where one that reads it is.
+    temporary = {stage.name for stage in STAGES if stage.temporary}
+    changed = {name for name, state in found.items() if state != {"fresh"}} - temporary
     # The number of proposals also says how many the pool is chosen for, and the second classifier
     # is of the first one's kind.
     reached = {first} | ({"crf_settings", "auxiliary"} & changed)
@@ -101,6 +109,45 @@ def test_without_fusion_proposals_do_not_hang_on_stage_two(
         assert (keys[0] == keys[1]) == kept
 
 
+def test_temporary_files_go_when_nothing_needs_them(
+    copy: Path,
+    finished: Path,
+    make_graph: MakeGraph,
+    assert_equal_contents: Callable[[Path, Path], None],
+) -> None:
+    graph = make_graph(copy)
+    every = {(t.stage.name, t.part.name) for t in graph.tasks if t.stage.temporary}
+    assert dropped(graph) == every
+    assert graph.verify(finished=True) == []
+    # One that reads them is made again, with what it reads, and they go again.
+    ref = graph.task("unaries", "fold-01").ref
+    digest = graph.store.manifest(ref).digest
+    graph.store.remove(ref)
+    assert states(graph)["superpixel_features"] == {"missing", "fresh"}
+    assert run_graph(graph) == 1 + 3
+    assert graph.store.manifest(ref).digest == digest
+    assert_equal_contents(finished, copy)
+    # Kept ones are garbage of a finished run.
+    graph.store.remove(ref)
+    run_graph(graph, None, Execution(1, quiet=True, keep=True))
+    assert len(every - dropped(graph)) == 3
+    assert {path.parts[-3] for path in graph.collect_garbage().paths} == {"superpixel_features"}
+    assert_equal_contents(finished, copy)
+
+
+def test_another_run_holds_temporary_files(copy: Path, make_graph: MakeGraph) -> None:
+    graph = make_graph(copy)
+    ref = graph.task("unaries", "fold-01").ref
+    graph.store.remove(ref)
+    run_graph(graph, None, Execution(1, quiet=True, keep=True))
+    kept = graph.task("superpixel_features", "fold-00").ref
+    lease = copy / "leases" / "other.json"
+    lease.write_text(json.dumps({"host": "elsewhere", "pid": 1, "artefacts": ["/".join(kept)]}))
+    run_graph(graph)
+    assert graph.store.has(kept)
+    assert kept.part not in {part for stage, part in dropped(graph) if stage == kept.stage}
+
+
 @pytest.mark.slow
 def test_jobs_do_not_change_results(
     finished: Path,
@@ -110,6 +157,37 @@ def test_jobs_do_not_change_results(
 ) -> None:
     run_graph(make_graph(tmp_path / "two"), None, Execution(2, quiet=True))
     assert_equal_contents(finished, tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_shards_do_not_change_results(
+    finished: Path, tmp_path: Path, make_graph: MakeGraph
+) -> None:
+    whole, cut = make_graph(finished), make_graph(tmp_path / "cut", ["shard_size=2"])
+    run_graph(cut, None, Execution(2, "threading", quiet=True))
+    assert len(cut.tasks) > len(whole.tasks)
+    for task in whole.tasks:
+        # The page shows the recipe, in which the size stands.
+        if not task.stage.sharded and task.stage.name != "pages":
+            found = cut.store.manifest(cut.task(task.stage.name, task.part.name).ref)
+            assert found.digest == whole.store.manifest(task.ref).digest, task.ref
+
+
+def test_an_image_is_read_from_its_shard(
+    finished: Path, tmp_path: Path, make_graph: MakeGraph
+) -> None:
+    cut = make_graph(tmp_path / "cut", ["shard_size=2"])
+    run_graph(cut, only={task.ref for task in cut.tasks if task.stage.name == "superpixels"})
+    whole = make_graph(finished).reader()
+    for part in cut.parts:
+        with (
+            whole.open("superpixels", part.name) as one,
+            cut.reader().open("superpixels", part.name) as several,
+        ):
+            # Backwards too, as nobody reads them.
+            for index in reversed(range(len(part.image_ids))):
+                expected, found = (read_image(file, index) for file in (one, several))
+                assert all((found[name] == expected[name]).all() for name in expected)
 
 
 @pytest.mark.slow
@@ -230,7 +308,8 @@ def test_nothing_in_a_part_was_trained_on_its_images(finished: Path, make_graph:
     graph = make_graph(finished)
     ids = set(graph.data.train.ids)
     for task in graph.tasks:
-        header = graph.store.header(task.ref)
+        header = graph.store.costs(task.ref)
+        assert header is not None
         assert not set(header.image_ids) & set(header.trained_on)
         if task.stage.name == "features":
             part = next(p for p in graph.parts if p.name == task.part.name)

@@ -130,3 +130,27 @@ def test_what_leads_out_of_a_file_is_refused(tmp_path: Path, kind: str) -> None:
     with h5py.File(path, "r") as file:
         with pytest.raises(ValueError):
             check_structure(file, os.path.getsize(path))
+
+
+def test_bytes_do_not_depend_on_who_holds_a_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profiler of another thread holds what a frame holds, for a while."""
+    held: list[h5py.Dataset] = []
+    create = h5py.Group.create_dataset
+
+    def holding(group: h5py.Group, *args: object, **settings: object) -> h5py.Dataset:
+        held.append(create(group, *args, **settings))
+        return held[-1]
+
+    def written() -> bytes:
+        place, numbers = io.BytesIO(), np.random.default_rng(0)
+        with new_file(place) as file:
+            for name in "abc":
+                group = file.create_group(name)
+                write_array(group, "labels", numbers.integers(0, 9, (200, 30)))
+                write_array(group, "values", numbers.random((50, 7)))
+                write_strings(group, "names", ["x", "y"] * 40)
+        return place.getvalue()
+
+    plain = written()
+    monkeypatch.setattr(h5py.Group, "create_dataset", holding)
+    assert written() == plain and len(held) == 9

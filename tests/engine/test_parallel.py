@@ -11,8 +11,8 @@ import pytest
 import threadpoolctl
 import torch
 
-from rerank.engine.parallel import cluster, run_tasks
-from rerank.errors import ConfigError, DataError, WorkerError
+from rerank.engine.parallel import run_tasks
+from rerank.errors import DataError, WorkerError
 
 
 def square(value: int) -> int:
@@ -60,37 +60,6 @@ def die(value: int) -> int:
 def test_a_dead_worker_is_one_clear_error() -> None:
     with pytest.raises(WorkerError, match="fewer --jobs"):
         list(run_tasks(die, [(i,) for i in range(4)], 2))
-
-
-def test_cluster_needs_an_address() -> None:
-    with pytest.raises(ConfigError, match="ADDRESS"):
-        with cluster("dask", None):
-            pass
-    with pytest.raises(ConfigError, match="--backend dask"):
-        with cluster("loky", "tcp://x:1"):
-            pass
-
-
-# The cluster's own servers leave sockets and event loops to the garbage collector.
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_dask_cluster() -> None:
-    distributed = pytest.importorskip("dask.distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
-    ) as local:
-        with cluster("dask", local.scheduler_address):
-            found = sorted(run_tasks(square, [(i,) for i in range(7)], 2, "dask"))
-        assert found == [i * i for i in range(7)]
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_no_scheduler_is_one_clear_error() -> None:
-    pytest.importorskip("dask.distributed")
-    with pytest.raises(ConfigError, match="no Dask scheduler"):
-        with cluster("dask", "tcp://127.0.0.1:9"):
-            pass
 
 
 PARENT = """

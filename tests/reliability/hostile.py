@@ -1,8 +1,9 @@
 """Files with right digests and wrong contents: `python -m tests.reliability.hostile --help`.
 
-Bytes of an artefact's file are changed, and its manifest is made to fit, as a stranger could.
-Opening it may refuse it, and may give other numbers; it may not end in another error or in the end
-of the process. A file that HDF5 itself dies of is counted apart.
+Bytes of an artefact's file are changed, or with `--values` the values of data sets (see
+`hostile_values`), and its manifest is made to fit, as a stranger could. Opening it may refuse it,
+and may give other numbers; it may not end in another error or in the end of the process. A file
+that HDF5 itself dies of is counted apart.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rerank.engine.manifest import digest_of_bytes, manifest_path, to_bytes
 from rerank.engine.scheduler import run_graph
 from rerank.errors import RerankError
 from tests.reliability import toy
+from tests.reliability.damage import finished_run
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
@@ -71,7 +73,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--values", choices=("run", "models"), help="change values, not bytes")
+    parser.add_argument("--work", type=Path, help="a finished run of the tiny recipe")
     options = parser.parse_args()
+    if options.values is not None:
+        return _of_values(options)
     rng = random.Random(options.seed)
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -88,6 +94,19 @@ def main() -> int:
             _MANIFESTS.clear()
     print(json.dumps(dict(found)))
     return int(bool(set(found) - {"refused", "read", "unpacked wrong", "HDF5 died"}))
+
+
+def _of_values(options: argparse.Namespace) -> int:
+    from tests.reliability import hostile_values
+
+    if options.values == "models":
+        counted = hostile_values.of_models(options.count, options.seed)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            work = options.work or finished_run(Path(name) / "whole")
+            counted = hostile_values.of_run(work, options.count, options.seed)
+    print(json.dumps(dict(counted)))
+    return int(counted["wrong"] > 0)
 
 
 def _in_child(graph: Graph, task: Task, content: bytes) -> str:

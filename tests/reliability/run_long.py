@@ -17,6 +17,8 @@ CHECKS = (
     ("kills", "--recipe", "tiny", "--count", "300"),
     ("damage", "--rounds", "50", "--files", "21"),
     ("hostile", "--count", "2000"),
+    ("hostile", "--values", "run", "--count", "600"),
+    ("hostile", "--values", "models", "--count", "300"),
     ("together", "--rounds", "30"),
     ("conditions",),
 )

@@ -43,6 +43,16 @@ def test_hostile_files_are_refused_or_read() -> None:
     assert found["refused"] >= 20 and "HDF5 died" not in found
 
 
+def test_extreme_values_are_refused_or_read(finished: Path) -> None:
+    found = counts("hostile", "--values", "run", "--count", "6", "--work", str(finished))
+    assert found["changed"] == 6 and "wrong" not in found
+
+
+@pytest.mark.slow
+def test_extreme_values_of_models_are_refused_or_read() -> None:
+    assert "wrong" not in counts("hostile", "--values", "models", "--count", "60")
+
+
 def test_runs_and_removals_at_once() -> None:
     assert counts("together", "--rounds", "2")["failures"] == 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import pytest
 
 from rerank.config import build_recipe
 from rerank.engine.graph import Graph
+from rerank.engine.scheduler import Execution, run_graph
+from tests.conftest import _make_graph
 
 UPDATE = "run `python tests/stages/update_golden_digests.py`"
 _place = Path(__file__).with_name("golden_digests.py")
@@ -35,9 +37,15 @@ def known() -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def graph(finished: Path, make_graph: Callable[..., Graph]) -> Graph:
-    return make_graph(finished)
+@pytest.fixture(scope="module")
+def graph(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """The finished run, with what is temporary."""
+    work = tmp_path_factory.mktemp("golden") / "work"
+    shutil.copytree(finished, work)
+    found = _make_graph(work)
+    temporary = {task.ref for task in found.tasks if task.stage.temporary}
+    run_graph(found, None, Execution(1, quiet=True, keep=True), temporary)
+    return found
 
 
 def test_a_stage_that_writes_something_else_has_a_new_version(

@@ -102,6 +102,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "dense_network.loss": ("rmi(factor=2)", "0.7 uoi + 0.3 ce"),
     "auxiliary.scales": ("[0.5]",),
     "auxiliary.probabilities": ("[{maps}]", "[{maps}, {other_maps}]"),
+    "shard_size": ("2",),
     "superpixels.n_segments": ("77",),
     "crf.preferred": ("[1.5, 4.0]",),
     "ranking.C": ("0.5",),

@@ -32,10 +32,10 @@ OTHER_KERNELS = {
 
 
 def measure(work: Path) -> golden.Graph:
-    from rerank.engine.scheduler import run_graph
+    from rerank.engine.scheduler import Execution, run_graph
 
     graph = _make_graph(work)
-    run_graph(graph)
+    run_graph(graph, None, Execution(1, quiet=True, keep=True))
     return graph
 
 
