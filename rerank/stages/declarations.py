@@ -453,7 +453,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=11,
+        version=12,
         cost=0.1,
     ),
 }
