@@ -115,7 +115,8 @@ def judge(
     samples = [draw_sample(d.histogram, recipe.unary.max_per_image, k) for k, d in enumerate(learn)]
     features = np.concatenate([d.features[s] for d, s in zip(learn, samples)]).astype(np.float32)
     histogram = np.concatenate([d.histogram[s] for d, s in zip(learn, samples)])
-    classifier = make_classifier(recipe.model_copy(update={"random_state": seed}))
+    seeded = recipe.model_copy(update={"random_state": seed})
+    classifier = make_classifier(seeded, features.shape[1])
     classifier.fit(features, histogram, n_classes=val.n_classes)
     counts = []
     for sample, one in zip(val, judged):

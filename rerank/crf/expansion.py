@@ -103,25 +103,101 @@ def _expand(problem: EnergyArrays, labeling: IntArray, max_cycles: int, budget: 
     n, n_labels = problem.theta.shape
     capacity, excess = np.empty(len(graph.head)), np.empty(n)
     network = FlowNetwork(graph.start, graph.head, graph.sister, capacity, excess)
+    potts = problem.pairwise.tables.shape[0] == 0
+    new_label = FlowNetwork(
+        graph.start, graph.head, graph.sister, np.empty(len(capacity)), np.empty(n)
+    )
     switches = np.empty(n, dtype=np.bool_)
     moved = labeling.copy()
     best = labeling_cost(problem, labeling)
+    if potts:
+        _new_label_terms(problem, labeling, new_label)
     unchanged = 0
     for cycle in range(max_cycles):
         for alpha in range(n_labels):
-            move_terms(problem, labeling, alpha, network)
-            minimum_cut(network, switches, budget)
-            for i in range(n):
-                moved[i] = alpha if switches[i] else labeling[i]
-            cost = labeling_cost(problem, moved)
             unchanged += 1
-            if cost < best:
-                best = cost
-                labeling[:] = moved
-                unchanged = 0
-            elif unchanged >= n_labels:
+            if potts:
+                gains = _potts_move_terms(problem, labeling, alpha, new_label, network)
+            else:
+                move_terms(problem, labeling, alpha, network)
+                gains = True
+            if gains:
+                minimum_cut(network, switches, budget)
+                gains = False
+                for i in range(n):
+                    gains |= switches[i]
+                    moved[i] = alpha if switches[i] else labeling[i]
+            if gains:
+                cost = labeling_cost(problem, moved)
+                if cost < best:
+                    best = cost
+                    labeling[:] = moved
+                    unchanged = 0
+                    if potts:
+                        _new_label_terms(problem, labeling, new_label)
+                    continue
+            if unchanged >= n_labels:
                 return cycle + 1
     return max_cycles
+
+
+@njit(cache=True)
+def _new_label_terms(problem: EnergyArrays, labeling: IntArray, terms: FlowNetwork) -> None:
+    """Write what the cuts of all labels that no node has yet share, for Potts costs.
+
+    Its excess lacks the unary costs: half of an edge between two labels is freed by each end that
+    switches, and the other half is its capacity.
+    """
+    _, graph, pairwise = problem
+    for i in range(len(labeling)):
+        freed = 0.0
+        for arc in range(graph.start[i], graph.start[i + 1]):
+            weight = pairwise.weights[graph.edge[arc]]
+            if labeling[graph.head[arc]] != labeling[i]:
+                weight *= 0.5
+                freed += weight
+            terms.residual[arc] = weight
+        terms.excess[i] = -freed
+
+
+@njit(cache=True)
+def _potts_move_terms(
+    problem: EnergyArrays,
+    labeling: IntArray,
+    alpha: int,
+    new_label: FlowNetwork,
+    network: FlowNetwork,
+) -> bool:
+    """Do what `move_terms` does, for Potts costs; say whether any node gains by a switch.
+
+    Where none does there is nothing to cut, which is so of most labels of an image.
+    """
+    theta, graph, _ = problem
+    capacity, excess = network.residual, network.excess
+    held = False
+    gains = False
+    for i in range(len(labeling)):
+        own = labeling[i]
+        held |= own == alpha
+        excess[i] = new_label.excess[i] + (theta[i, alpha] - theta[i, own])
+        gains |= excess[i] < 0.0
+    if not (gains or held):
+        return False
+    capacity[:] = new_label.residual
+    if not held:
+        return True
+    for i in range(len(labeling)):
+        if labeling[i] != alpha:
+            continue
+        excess[i] = 0.0
+        for arc in range(graph.start[i], graph.start[i + 1]):
+            j = graph.head[arc]
+            if labeling[j] != alpha:
+                # A node that joins its neighbour's label frees the whole edge.
+                excess[j] -= new_label.residual[arc]
+            capacity[arc] = 0.0
+            capacity[graph.sister[arc]] = 0.0
+    return bool((excess < 0.0).any())
 
 
 @njit(cache=True)

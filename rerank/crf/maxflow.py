@@ -31,6 +31,8 @@ _FREE = 0
 _SOURCE = 1
 _SINK = 2
 _FAR = 1 << 30
+# Both trees grow where at least one node in so many leads to the sink.
+_MANY = 8
 
 
 class FlowNetwork(NamedTuple):
@@ -107,18 +109,25 @@ def minimum_cut(network: FlowNetwork, in_sink: BoolArray, budget: int) -> int:
     int
         Number of augmentations.
     """
-    _push_to_neighbours(network)
-    n_augmentations, done = _grow_trees(network, in_sink, budget)
+    n_sinks = 0
+    for i in range(len(network.excess)):
+        n_sinks += network.excess[i] < 0.0
+    # Where few nodes lead to the sink, its tree finds all paths alone: the others wait for it.
+    both = _MANY * n_sinks > len(network.excess)
+    _push_to_neighbours(network, both)
+    n_augmentations, done = _grow_trees(network, in_sink, budget, both)
     if not done:
         n_augmentations += shortest_path_cut(network, in_sink)
     return n_augmentations
 
 
 @njit(cache=True)
-def _push_to_neighbours(network: FlowNetwork) -> None:
+def _push_to_neighbours(network: FlowNetwork, both: bool) -> None:
     # Most augmenting paths of a superpixel graph are one arc long, and need no search.
     start, head, sister, residual, excess = network
     for i in range(len(excess)):
+        if excess[i] > 0.0 and not both:
+            continue
         for arc in range(start[i], start[i + 1]):
             j = head[arc]
             if excess[i] == 0.0:
@@ -199,7 +208,9 @@ def shortest_path_cut(network: FlowNetwork, in_sink: BoolArray) -> int:
 
 
 @njit(cache=True)
-def _grow_trees(network: FlowNetwork, in_sink: BoolArray, budget: int) -> tuple[int, bool]:
+def _grow_trees(
+    network: FlowNetwork, in_sink: BoolArray, budget: int, both: bool
+) -> tuple[int, bool]:
     start, head, sister, residual, excess = network
     n = len(start) - 1
     parent = np.full(n, _NONE, dtype=np.int32)
@@ -217,9 +228,10 @@ def _grow_trees(network: FlowNetwork, in_sink: BoolArray, budget: int) -> tuple[
             tree[i] = _SOURCE if excess[i] > 0.0 else _SINK
             parent[i] = _TERMINAL
             depth[i] = 1
-            active[last] = i
-            waiting[i] = True
-            last += 1
+            if both or excess[i] < 0.0:
+                active[last] = i
+                waiting[i] = True
+                last += 1
     clock = 0
     current = -1
     n_augmentations = 0

@@ -64,15 +64,7 @@ class PottsEnergy:
     def __post_init__(self) -> None:
         unary = _checked_unary(self.unary)
         edges = _checked_edges(self.edges, len(unary))
-        weights = _real_array(self.weights, "weights")
-        if weights.shape != (len(edges),):
-            raise InputError(
-                f"weights must have shape ({len(edges)},), one an edge, got {weights.shape}"
-            )
-        check_finite(weights, "weights")
-        if (weights < 0).any():
-            at = int(np.argmax(weights < 0))
-            raise InputError(f"weights must be at least 0, weights[{at}] is {weights[at]}")
+        weights = _checked_weights(self.weights, len(edges))
         self._store("unary", unary)
         self._store("edges", edges)
         self._store("weights", weights)
@@ -103,7 +95,7 @@ class PottsEnergy:
 
     @cached_property
     def adjacency(self) -> Adjacency:
-        """The neighbours of each node, made at first use and shared by `with_unary`."""
+        """The neighbours of each node, made at first use; energies made from this share it."""
         return Adjacency.from_edges(self.n_nodes, self.edges)
 
     @cached_property
@@ -177,6 +169,32 @@ class PottsEnergy:
         twin.__dict__.pop("lowest", None)
         twin._store("unary", checked)
         return twin
+
+    def with_weights(self, weights: Array) -> PottsEnergy:
+        """The same graph, unary costs and tables under other weights of the edges, (m,).
+
+        Raises
+        ------
+        InputError
+            If `weights` has another shape than this energy's, is not finite or is negative.
+        """
+        checked = _checked_weights(weights, len(self.edges))
+        twin = object.__new__(PottsEnergy)
+        twin.__dict__.update(self.__dict__, adjacency=self.adjacency)
+        twin.__dict__.pop("pairwise", None)
+        twin._store("weights", checked)
+        return twin
+
+
+def _checked_weights(values: Any, n_edges: int) -> FloatArray:
+    weights = _real_array(values, "weights")
+    if weights.shape != (n_edges,):
+        raise InputError(f"weights must have shape ({n_edges},), one an edge, got {weights.shape}")
+    check_finite(weights, "weights")
+    if (weights < 0).any():
+        at = int(np.argmax(weights < 0))
+        raise InputError(f"weights must be at least 0, weights[{at}] is {weights[at]}")
+    return weights
 
 
 def check_labeling(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray
 from rerank.validation import check_finite
+
+_LEAST_EXPONENT = -70.0
 
 
 def affinity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> FloatArray:
@@ -60,13 +63,32 @@ def affinity_weights(values: Array, areas: Array, bandwidth: float = 0.1) -> Flo
         return np.ones((1, 1))
     spread = values.std(axis=0)
     z = (values - values.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
-    square = np.einsum("ij,ij->i", z, z)
-    distance = np.maximum(square[:, None] + square - 2 * z @ z.T, 0.0)
-    weights = np.exp(distance * (-0.5 / (bandwidth**2 * depth))) * areas
-    np.fill_diagonal(weights, 0.0)
+    weights = np.empty((n, n))
+    _kernel(z, -0.5 / (bandwidth**2 * depth), weights)
+    weights *= areas
     total = weights.sum(axis=1)
     # Beyond about 8 bandwidths from everything the kernel is mere rounding.
     alone = total <= 1e-12 * areas.mean()
     weights[alone] = areas
     weights[alone, np.flatnonzero(alone)] = 0.0
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
+
+
+@njit(cache=True)
+def _kernel(z: FloatArray, factor: float, kernel: FloatArray) -> None:
+    """Write ``exp(factor * |z_i - z_j|^2)``, and 0 on the diagonal and for exponents below -70.
+
+    Those are lost in the sums of rows that are kept, and most pairs of an image are so unlike.
+    """
+    for i in range(len(z)):
+        kernel[i, i] = 0.0
+        for j in range(i):
+            distance = 0.0
+            for column in range(z.shape[1]):
+                difference = z[i, column] - z[j, column]
+                distance += difference * difference
+            exponent = factor * distance
+            value = np.exp(exponent) if exponent > _LEAST_EXPONENT else 0.0
+            kernel[i, j] = value
+            kernel[j, i] = value

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from rerank.errors import InputError, NotFittedError
 from rerank.potentials.perceptron import Perceptron, PerceptronTraining, train_perceptron
+from rerank.potentials.principal_inputs import on_features, principal_inputs, project
 from rerank.potentials.standardised_rows import StandardisedRows
 from rerank.potentials.temperature import search_temperature
 from rerank.potentials.training_target import class_counts, class_weights, sample_superpixels
@@ -49,7 +50,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
     n_members : int
         Networks that are trained from different seeds and averaged.
     training : PerceptronTraining
-        Dropout, batch size and learning rate.
+        Dropout, batch size, learning rate and components.
     random_state : int, numpy.random.Generator or None
         Of initial weights, batches, dropout and drawn superpixels.
 
@@ -148,10 +149,22 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
-        self.members_ = tuple(
+        self.members_ = self._train(standardised, share.astype(np.float32), rng)
+        self.temperature_ = 1.0
+        self._set_sizes()
+        return self
+
+    def _train(
+        self, data: StandardisedRows, share: FloatArray, rng: np.random.Generator
+    ) -> tuple[Perceptron, ...]:
+        directions, n_components = None, self.training.n_components
+        if n_components is not None and n_components < data.features.shape[1]:
+            directions = principal_inputs(data, n_components, rng)
+            data = project(data, directions)
+        members = tuple(
             train_perceptron(
-                standardised,
-                share.astype(np.float32),
+                data,
+                share,
                 hidden=self.hidden,
                 n_steps=self.n_steps,
                 weight_decay=self.weight_decay,
@@ -160,9 +173,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             )
             for _ in range(self.n_members)
         )
-        self.temperature_ = 1.0
-        self._set_sizes()
-        return self
+        if directions is None:
+            return members
+        return tuple(on_features(member, directions) for member in members)
 
     def calibrate(
         self, features: Array, target: Array, sample_weight: Array | None = None

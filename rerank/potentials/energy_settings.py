@@ -31,6 +31,38 @@ class EnergySettings:
     class_bias: tuple[float, ...] = ()
 
 
+class ImageEnergies:
+    """The energies of one image under many settings: what these share is made once.
+
+    Parameters
+    ----------
+    probabilities : (n, C) float array
+        Of the superpixels.
+    graph : RegionGraph
+    """
+
+    def __init__(self, probabilities: FloatArray, graph: RegionGraph) -> None:
+        unary = unary_from_probabilities(np.asarray(probabilities, dtype=np.float64), graph.areas)
+        self._graph = graph
+        self._areas = (graph.areas / graph.areas.mean())[:, None]
+        self._plain = PottsEnergy(unary, graph.edges, np.zeros(graph.n_edges))
+        self._unit_weights: dict[tuple[float, float], FloatArray] = {}
+
+    def under(self, settings: EnergySettings) -> PottsEnergy:
+        """What `potts_energy` makes with these settings, up to rounding."""
+        energy = self._plain
+        if any(settings.class_bias):
+            energy = energy.with_unary(energy.unary - self._areas * np.array(settings.class_bias))
+        if settings.potts_weight == 0:
+            return energy
+        key = settings.contrast_scale, settings.base
+        if key not in self._unit_weights:
+            self._unit_weights[key] = contrast_potts_weights(
+                self._graph, 1.0, contrast_scale=key[0], base=key[1]
+            )
+        return energy.with_weights(settings.potts_weight * self._unit_weights[key])
+
+
 def potts_energy(
     probabilities: FloatArray, graph: RegionGraph, settings: EnergySettings
 ) -> PottsEnergy:

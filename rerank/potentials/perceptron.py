@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from threadpoolctl import threadpool_limits
 
 from rerank.errors import InputError
@@ -57,6 +59,10 @@ class PerceptronTraining:
         Rows in a step, drawn at random; at least 1.
     learning_rate : float
         The highest, above 0.
+    n_components : int, optional
+        A `SuperpixelClassifier` is trained on so many principal components of its standardised
+        features, which is quicker where these are many and correlated; None, or as many as there
+        are features, for the features themselves. What is fitted is a network of the features.
 
     Raises
     ------
@@ -68,6 +74,7 @@ class PerceptronTraining:
     input_dropout: float = 0.0
     batch_size: int = 256
     learning_rate: float = 2e-3
+    n_components: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("dropout", "input_dropout"):
@@ -75,6 +82,8 @@ class PerceptronTraining:
                 raise InputError(f"{name} must be in 0..1, 1 excluded, got {getattr(self, name)}")
         if self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.n_components is not None and self.n_components < 1:
+            raise InputError(f"n_components must be at least 1, got {self.n_components}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
 
@@ -133,7 +142,13 @@ def train_perceptron(
             for values, gradient, first, second, decay in zip(
                 parameters, gradients, means, squares, decays
             ):
-                _adamw_step(values, gradient, first, second, step, rate, decay)
+                _adamw_step(
+                    values.reshape(-1),
+                    gradient.reshape(-1),
+                    first.reshape(-1),
+                    second.reshape(-1),
+                    _AdamW.at(step, rate, decay),
+                )
     return model
 
 
@@ -206,23 +221,51 @@ def loss_gradients(
     return [by_hidden.T @ x, of_last[0], by_hidden.sum(axis=0), of_last[1]]
 
 
+class _AdamW(NamedTuple):
+    """Float32 factors of a step of AdamW.
+
+    Attributes
+    ----------
+    of_mean, of_square : float
+        Shares of the gradient and its square that enter their running means.
+    unbias : float
+        Makes the root of the mean square right in the first steps.
+    rate : float
+        Learning rate, unbiased as the mean.
+    keep : float
+        What decay leaves of the values.
+    """
+
+    of_mean: np.float32
+    of_square: np.float32
+    unbias: np.float32
+    rate: np.float32
+    keep: np.float32
+
+    @classmethod
+    def at(cls, step: int, rate: float, decay: float) -> _AdamW:
+        return cls(
+            np.float32(1 - _DECAY_MEAN),
+            np.float32(1 - _DECAY_SQUARE),
+            np.float32(1 / math.sqrt(1 - _DECAY_SQUARE ** (step + 1))),
+            np.float32(rate / (1 - _DECAY_MEAN ** (step + 1))),
+            np.float32(1 - rate * decay),
+        )
+
+
+@njit(cache=True, error_model="numpy")
 def _adamw_step(
-    values: FloatArray,
-    gradient: FloatArray,
-    mean: FloatArray,
-    square: FloatArray,
-    step: int,
-    rate: float,
-    decay: float,
+    values: FloatArray, gradient: FloatArray, mean: FloatArray, square: FloatArray, factors: _AdamW
 ) -> None:
-    """Move `values` in place (Loshchilov & Hutter 2019, Algorithm 2)."""
-    mean += np.float32(1 - _DECAY_MEAN) * (gradient - mean)
-    square += np.float32(1 - _DECAY_SQUARE) * (np.square(gradient) - square)
-    root = np.sqrt(square)
-    root *= np.float32(1 / math.sqrt(1 - _DECAY_SQUARE ** (step + 1)))
-    root += np.float32(_EPSILON)
-    values *= np.float32(1 - rate * decay)
-    values -= np.float32(rate / (1 - _DECAY_MEAN ** (step + 1))) * (mean / root)
+    """Move `values` in place (Loshchilov & Hutter 2019, Algorithm 2); all are flat."""
+    of_mean, of_square, unbias, rate, keep = factors
+    epsilon = np.float32(_EPSILON)
+    for k in range(values.size):
+        g = gradient[k]
+        mean[k] += of_mean * (g - mean[k])
+        square[k] += of_square * (g * g - square[k])
+        root = np.sqrt(square[k]) * unbias + epsilon
+        values[k] = values[k] * keep - rate * (mean[k] / root)
 
 
 def rate_factor(step: int, n_steps: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from rerank.types import FloatArray, IntArray
 
@@ -37,11 +38,14 @@ class StandardisedRows(NamedTuple):
         """
         total = np.zeros(features.shape[1])
         squares = np.zeros(features.shape[1])
-        for part in np.array_split(rows, max(1, rows.size // 4096)):
-            total += features[part].astype(np.float64).sum(axis=0)
+        parts = np.array_split(rows, max(1, rows.size // 4096))
+        # Compiled code knows no half precision.
+        kind = np.float32 if features.dtype == np.float16 else features.dtype
+        for part in parts:
+            _add_values(features[part].astype(kind, copy=False), total)
         mean = total / rows.size
-        for part in np.array_split(rows, max(1, rows.size // 4096)):
-            squares += np.square(features[part].astype(np.float64) - mean).sum(axis=0)
+        for part in parts:
+            _add_squares(features[part].astype(kind, copy=False), mean, squares)
         scale = np.sqrt(squares / rows.size)
         scale[scale <= 1e-7 * np.maximum(np.abs(mean), 1e-7)] = 1.0
         return cls(features, rows, mean.astype(np.float32), scale.astype(np.float32))
@@ -52,3 +56,18 @@ class StandardisedRows(NamedTuple):
         x -= self.mean
         x /= self.scale
         return x
+
+
+@njit(cache=True)
+def _add_values(block: FloatArray, sums: FloatArray) -> None:
+    for i in range(block.shape[0]):
+        for column in range(block.shape[1]):
+            sums[column] += np.float64(block[i, column])
+
+
+@njit(cache=True)
+def _add_squares(block: FloatArray, mean: FloatArray, squares: FloatArray) -> None:
+    for i in range(block.shape[0]):
+        for column in range(block.shape[1]):
+            distance = np.float64(block[i, column]) - mean[column]
+            squares[column] += distance * distance

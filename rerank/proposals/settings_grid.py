@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rerank.crf import PottsEnergy, trws
+from rerank.crf import trws
 from rerank.errors import InputError
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext
@@ -58,9 +58,7 @@ class SettingsGrid(ProposalGenerator):
         for factor, exponent in grid[: n_proposals - 1]:
             # A weight of zero stays zero under every exponent: it says that there is no tie.
             powers = np.where(relative > 0, relative, 1.0) ** exponent * (relative > 0)
-            other = PottsEnergy(
-                energy.unary, energy.edges, factor * mean * powers, energy.compatibility
-            )
+            other = energy.with_weights(factor * mean * powers)
             rows.append(trws(other, start.labeling, max_iterations=self.iterations).labeling)
             each.append({"factor": float(factor), "exponent": float(exponent)})
         return self._wrap(context, np.array(rows), each=each)

@@ -84,7 +84,9 @@ def exact_picture(values: Array) -> bytes:
     """
     numbers = np.asarray(values, dtype=np.int64)
     colours = np.stack([numbers >> shift & 255 for shift in (0, 8, 16)], axis=2)
-    return _encode(Image.fromarray(colours.astype(np.uint8)), "WEBP", lossless=True, quality=60)
+    picture = Image.fromarray(colours.astype(np.uint8))
+    # The quickest method takes a tenth of the default's time for a quarter more bytes.
+    return _encode(picture, "WEBP", lossless=True, quality=20, method=0)
 
 
 def data_uri(picture: bytes) -> str:

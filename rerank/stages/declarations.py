@@ -418,7 +418,7 @@ _DECLARATIONS = {
         "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
-        "class probabilities of superpixels", _unaries, version=4, cost=0.8, fits=True
+        "class probabilities of superpixels", _unaries, version=5, cost=0.8, fits=True
     ),
     "activations": _Declaration("activations of the backbone", _activations, cost=0.15),
     "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
@@ -429,7 +429,9 @@ _DECLARATIONS = {
     "auxiliary_features": _Declaration(
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
-    "auxiliary": _Declaration("auxiliary models of superpixels", _auxiliary, cost=0.4, fits=True),
+    "auxiliary": _Declaration(
+        "auxiliary models of superpixels", _auxiliary, version=2, cost=0.4, fits=True
+    ),
     "fusion": _Declaration(
         "joining the signals",
         lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
@@ -456,7 +458,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=11,
+        version=12,
         cost=0.1,
     ),
 }

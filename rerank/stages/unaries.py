@@ -19,13 +19,22 @@ from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.errors import DamagedArtefactError
-from rerank.potentials import SuperpixelClassifier, at_temperature, choose_temperature
+from rerank.potentials import (
+    PerceptronTraining,
+    SuperpixelClassifier,
+    at_temperature,
+    choose_temperature,
+)
 from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.joined_rows import join_rows
 from rerank.stages.run_data import Maps, map_of
 from rerank.stages.training_rows import drawn_rows, rows_that_fit
 from rerank.types import Array, BoolArray, FloatArray, IntArray
+
+#: Features of more columns are those of several scales, alike enough for a classifier of so many
+#: of their principal components to do as well; those of one scale are not.
+MANY_FEATURES, N_COMPONENTS = 2000, 256
 
 
 def fit_classifiers(
@@ -48,15 +57,27 @@ def fit_classifiers(
     -------
     inner, final : SuperpixelClassifier
     """
-    inner = make_classifier(recipe).fit(features[~is_held], histograms[~is_held])
+    n_features = features.shape[1]
+    inner = make_classifier(recipe, n_features).fit(features[~is_held], histograms[~is_held])
     inner.calibrate(features[is_held], histograms[is_held])
-    final = make_classifier(recipe).fit(features, histograms)
+    final = make_classifier(recipe, n_features).fit(features, histograms)
     final.temperature_ = inner.temperature_
     return inner, final
 
 
-def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
-    """The classifier that a recipe asks for, not yet fitted."""
+def make_classifier(recipe: Recipe, n_features: int) -> SuperpixelClassifier:
+    """The classifier that a recipe asks for, not yet fitted.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    n_features : int
+        That it will be fitted on.
+
+    Returns
+    -------
+    SuperpixelClassifier
+    """
     chosen = recipe.unary
     return SuperpixelClassifier(
         hidden=chosen.hidden,
@@ -64,6 +85,9 @@ def make_classifier(recipe: Recipe) -> SuperpixelClassifier:
         weight_decay=chosen.weight_decay,
         class_balance=chosen.class_balance,
         n_members=chosen.n_members,
+        training=PerceptronTraining(
+            n_components=N_COMPONENTS if n_features > MANY_FEATURES else None
+        ),
         random_state=recipe.random_state,
     )
 
@@ -188,7 +212,7 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
     if held:
         inner, final = fit_classifiers(job.recipe, features, histograms, np.isin(owners, held))
     else:
-        inner = final = make_classifier(job.recipe).fit(features, histograms)
+        inner = final = make_classifier(job.recipe, features.shape[1]).fit(features, histograms)
     for fold in job.other_folds if held else ():
         with job.open(stage, fold.name) as source:
             for index, image_id in enumerate(fold.image_ids):

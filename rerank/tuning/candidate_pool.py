@@ -23,6 +23,7 @@ from rerank.proposals import (
     run_generator,
 )
 from rerank.proposals.pool_rows import RESERVE, PoolRow
+from rerank.proposals.proposal_set import equal_labelings
 from rerank.tuning.greedy_pool import greedy_pool
 from rerank.types import Array, IntArray
 
@@ -132,8 +133,7 @@ def evaluate_candidates(
             unions[image, columns] = counts.unions
             filled.append(columns)
             labelings.append(made.labelings)
-        _, equal = np.unique(np.concatenate(labelings), axis=0, return_inverse=True)
-        names[image, np.concatenate(filled)] = equal
+        names[image, np.concatenate(filled)] = equal_labelings(np.concatenate(labelings))
     return CandidateTable(rows, intersections, unions, names)
 
 

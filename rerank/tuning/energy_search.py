@@ -11,7 +11,7 @@ from rerank.crf import map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.metrics.bootstrap import resampled_iou
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
-from rerank.potentials.energy_settings import EnergySettings, potts_energy
+from rerank.potentials.energy_settings import EnergySettings, ImageEnergies
 from rerank.ranking import CRFExample, StructuredCRFLearner
 from rerank.settings import CRFSettings
 from rerank.superpixels import RegionGraph
@@ -134,10 +134,11 @@ def _search(
     preferred = chosen.preferred
     usual_pair = None if preferred is None else pairs.index(preferred)
     usual_bias = None if preferred is None else chosen.prior_exponents.index(0.0)
+    energies = _energies(images, source)
 
     def counts(weight: float, scale: float, bias: tuple[float, ...]) -> IntersectionUnion:
         settings = EnergySettings(weight, scale, chosen.base, bias)
-        return _map_counts(images, source, settings, chosen.inference)
+        return _map_counts(images, energies, settings, chosen.inference)
 
     alone = [counts(0.0, 0.0, bias) for bias in biases]
     bias = biases[_best(alone, usual_bias)]
@@ -193,7 +194,8 @@ def _learn(
                     tuple(learner.class_bias_.tolist()),
                 )
             )
-    scores = _scores([_map_counts(images, source, s, chosen.inference) for s in tried])
+    energies = _energies(images, source)
+    scores = _scores([_map_counts(images, energies, s, chosen.inference) for s in tried])
     return EnergyChoice(
         tried[int(scores.argmax())],
         {"learner_scores": scores.reshape(len(chosen.contrast_scales), -1)},
@@ -211,13 +213,21 @@ def _example(image: HoldoutImage, source: str, contrast_scale: float, base: floa
     )
 
 
+def _energies(images: Sequence[HoldoutImage], source: str) -> list[ImageEnergies]:
+    return [ImageEnergies(image.probabilities[source], image.graph) for image in images]
+
+
 def _map_counts(
-    images: Sequence[HoldoutImage], source: str, settings: EnergySettings, inference: str
+    images: Sequence[HoldoutImage],
+    energies: Sequence[ImageEnergies],
+    settings: EnergySettings,
+    inference: str,
 ) -> IntersectionUnion:
-    energies = (potts_energy(i.probabilities[source], i.graph, settings) for i in images)
     return IntersectionUnion.stack(
         [
-            region_intersection_union(i.histogram, map_inference(energy, inference).labeling)
-            for i, energy in zip(images, energies)
+            region_intersection_union(
+                image.histogram, map_inference(of.under(settings), inference).labeling
+            )
+            for image, of in zip(images, energies)
         ]
     )

@@ -62,6 +62,19 @@ def test_takes_integers_lists_and_no_edges():
     assert energy.evaluate([1, 0]) == 5.0
 
 
+def test_with_weights_changes_the_weights_alone():
+    energy = PottsEnergy(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1, 0]]), np.array([0.5]))
+    assert energy.pairwise.weights[0] == 0.5
+    other = energy.with_weights(np.array([2]))
+    assert other.adjacency is energy.adjacency and other.pairwise.weights[0] == 2.0
+    assert other.evaluate(np.array([0, 1])) == 4.0 and energy.evaluate(np.array([0, 1])) == 2.5
+    assert other.evaluate(np.array([0, 0])) == energy.evaluate(np.array([0, 0])) == 1.0
+    with pytest.raises(InputError, match=r"shape \(1,\)"):
+        energy.with_weights(np.zeros(2))
+    with pytest.raises(InputError, match="at least 0"):
+        energy.with_weights(np.array([-1.0]))
+
+
 def test_with_unary_changes_the_unary_alone():
     energy = PottsEnergy(
         np.zeros((2, 2)), np.array([[1, 0]]), np.array([0.5]), np.array([[0.0, 2.0], [3.0, 0.0]])

@@ -223,7 +223,13 @@ def test_refuses_settings_out_of_range(setting, value):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("dropout", 1.0), ("input_dropout", -0.1), ("batch_size", 0), ("learning_rate", 0.0)],
+    [
+        ("dropout", 1.0),
+        ("input_dropout", -0.1),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("n_components", 0),
+    ],
 )
 def test_refuses_settings_of_training_out_of_range(setting, value):
     with pytest.raises(InputError, match=setting):

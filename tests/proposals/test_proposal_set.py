@@ -5,6 +5,7 @@ import pytest
 
 from rerank.errors import InputError
 from rerank.proposals import ProposalSet
+from rerank.proposals.proposal_set import equal_labelings
 
 
 def two_sets():
@@ -48,3 +49,9 @@ def test_refuses_what_does_not_fit():
         ProposalSet.of("c", np.zeros((2, 3), int), np.zeros(1))
     with pytest.raises(InputError, match=r"shape \(M, n\)"):
         ProposalSet.of("c", np.zeros(3, int), np.zeros(3))
+
+
+def test_equal_labelings_have_equal_numbers_in_order_of_first_occurrence():
+    rows = np.array([[1, 0, 2], [0, 0, 0], [1, 0, 2], [0, 0, 1], [0, 0, 0]])
+    assert equal_labelings(rows).tolist() == [0, 1, 0, 2, 1]
+    assert equal_labelings(rows[:, ::2]).tolist() == [0, 1, 0, 2, 1]

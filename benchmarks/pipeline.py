@@ -1,0 +1,266 @@
+"""What does each stage of a run cost, and how far is that from what it cannot avoid?
+
+    OMP_NUM_THREADS=1 python benchmarks/pipeline.py WORK [--out FILE.json]
+    OMP_NUM_THREADS=1 python benchmarks/pipeline.py --run weizmann_horse --data-root ROOT WORK
+
+WORK is a finished work folder; with `--run` the recipe runs there first, with `--jobs 1`. CPU
+seconds, sizes and images are those of the manifests. The floor of a stage is the largest of
+
+- bytes: its inputs copied once, and its outputs copied and hashed, at the rates measured here;
+- flops: the products of its training, at the rate of BLAS measured here (float32);
+- call: the network's convolutions on its images, of which one is timed here.
+
+What a stage has of none of them (SLIC, cuts, drawing) is not in its floor, so that a large ratio
+says where to look and no more. `spread` is the standard error of the CPU seconds, from how much
+the folds differ in seconds an image; where there is one artefact, it is not known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+
+from rerank.stages.unaries import MANY_FEATURES, N_COMPONENTS  # noqa: E402
+
+#: Products of a matrix with the data in a step of training: forwards, and for each gradient.
+_FORWARDS, _FOR_WEIGHTS, _FOR_INPUTS = 1, 1, 1
+_REPEATS = 5
+
+
+def best_seconds(call: Callable[[], Any]) -> float:
+    """CPU seconds of the quickest of some calls after a first one."""
+    call()
+    seconds = []
+    for _ in range(_REPEATS):
+        before = time.process_time()
+        call()
+        seconds.append(time.process_time() - before)
+    return min(seconds)
+
+
+def measured_rates() -> dict[str, float]:
+    """Bytes copied and hashed, and float32 operations, a second on one thread."""
+    source = np.ones(1 << 25, np.float32)
+    target = np.empty_like(source)
+    square = np.ones((1500, 1500), np.float32)
+    block = bytes(1 << 24)
+    return {
+        "copied_bytes": 2 * source.nbytes / best_seconds(lambda: np.copyto(target, source)),
+        "hashed_bytes": len(block) / best_seconds(lambda: hashlib.blake2b(block).digest()),
+        "flops": 2 * len(square) ** 3 / best_seconds(lambda: square @ square),
+    }
+
+
+def read_manifests(work: Path) -> dict[str, list[dict[str, Any]]]:
+    """Manifests of the artefacts of a work folder's last run, by stage."""
+    run = json.loads((work / "run.json").read_text(encoding="utf-8"))
+    kept: dict[str, list[dict[str, Any]]] = {}
+    wanted = {f"{name}/{key}" for name, key in run["artefacts"].items()}
+    files = {}
+    for path in sorted(work.glob("*/*/*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if "cpu_seconds" in found:
+            found["file"] = path.with_suffix(".h5")
+            files[f"{found['stage']}/{found['part']}/{found['key']}"] = found
+    # A run names its last artefacts; the others are what these were made from.
+    waiting = [name for name in files if name in wanted]
+    seen = set(waiting)
+    while waiting:
+        found = files[waiting.pop()]
+        kept.setdefault(found["stage"], []).append(found)
+        for name in found["inputs"]:
+            if name in files and name not in seen:
+                seen.add(name)
+                waiting.append(name)
+    return kept
+
+
+def floor_seconds(
+    stage: str,
+    made: list[dict[str, Any]],
+    sizes: dict[str, int],
+    rates: dict[str, float],
+    recipe: dict[str, Any],
+    per_image: dict[str, float],
+) -> tuple[float, str]:
+    """The largest floor of a stage, and what it is of."""
+    written = sum(found["size"] for found in made)
+    read = sum(sizes.get(name, 0) for found in made for name in found["inputs"])
+    floors = {
+        "bytes": (read + written) / rates["copied_bytes"] + written / rates["hashed_bytes"],
+        "flops": sum(training_flops(stage, found, recipe) for found in made) / rates["flops"],
+        "call": per_image.get(stage, 0.0) * sum(len(found["image_ids"]) for found in made),
+    }
+    largest = max(floors, key=lambda name: floors[name])
+    return floors[largest], largest
+
+
+def training_flops(stage: str, found: dict[str, Any], recipe: dict[str, Any]) -> float:
+    """Operations of the products of a part's training; 0 for stages without networks."""
+    if stage not in ("unaries", "auxiliary", "segnet"):
+        return 0.0
+    with h5py.File(found["file"], "r") as file:
+        if "model" not in file:
+            return 0.0
+        shapes = {name: values.shape for name, values in file["model"].items()}
+    if stage == "segnet":
+        return _segnet_flops(shapes, found, recipe)
+    layers = [shape for name, shape in sorted(shapes.items()) if name.startswith("weight_0_")]
+    chosen = recipe["unary"]
+    if layers[0][1] > MANY_FEATURES:
+        layers[0] = (layers[0][0], N_COMPONENTS)
+    first, *later = [2.0 * outputs * inputs for outputs, inputs in layers]
+    one = first * (_FORWARDS + _FOR_WEIGHTS)
+    one += sum(later) * (_FORWARDS + _FOR_WEIGHTS + _FOR_INPUTS)
+    fits = 2 if recipe["holdout"] > 0 else 1
+    return one * 256 * chosen["n_steps"] * chosen["n_members"] * fits
+
+
+def _segnet_flops(
+    shapes: dict[str, tuple[int, ...]], found: dict[str, Any], recipe: dict[str, Any]
+) -> float:
+    filters = [shape for name, shape in sorted(shapes.items()) if len(shape) == 4]
+    first, *later = [2.0 * float(np.prod(shape)) for shape in filters]
+    cells = recipe["segnet"]["grid"] ** 2
+    one = cells * first * (_FORWARDS + _FOR_WEIGHTS)
+    one += cells * sum(later) * (_FORWARDS + _FOR_WEIGHTS + _FOR_INPUTS)
+    chosen = recipe["segnet"]
+    inner = recipe["fusion"]["enabled"] and found["part"] != "final" and recipe["holdout"] > 0
+    share = 1 + (1 - recipe["holdout"] if inner else 0)
+    epochs = chosen["epochs_cross_entropy"] + chosen["epochs_mixed"]
+    return one * len(found["trained_on"]) * epochs * share
+
+
+def network_seconds(
+    recipe: dict[str, Any], weights: str | None, shape: tuple[int, int]
+) -> dict[str, float]:
+    """CPU seconds of the backbone on an image, by stage that runs it."""
+    if weights is None or recipe["backbone"]["architecture"] == "small":
+        return {}
+    import torch
+
+    from rerank.nets import build_backbone
+
+    torch.set_num_threads(1)
+    backbone = build_backbone(recipe["backbone"]["architecture"], weights)
+
+    def one(size: tuple[int, int]) -> float:
+        image = torch.zeros(1, 3, *backbone.suitable_size(size))
+        with torch.inference_mode():
+            return best_seconds(lambda: backbone(image))
+
+    scales = recipe["auxiliary"]["scales"] or recipe["unary"]["scales"]
+    uses = {
+        "superpixel_features": (recipe["unary"]["features"], recipe["unary"]["scales"]),
+        "auxiliary_features": (recipe["auxiliary"]["features"], scales),
+    }
+    seconds = {
+        stage: sum(one((round(shape[0] * scale), round(shape[1] * scale))) for scale in tried)
+        for stage, (kind, tried) in uses.items()
+        if kind in ("deep", "both")
+    }
+    grid = recipe["segnet"]["grid"]
+    return {**seconds, "activations": one(backbone.input_size((grid, grid)))}
+
+
+def spread_seconds(made: list[dict[str, Any]]) -> float | None:
+    """Standard error of a stage's CPU seconds; None where parts cannot say."""
+    parts = [found for found in made if found["part"].startswith("fold")]
+    if len(parts) < 2:
+        return None
+    each = [found["cpu_seconds"] / max(1, len(found["image_ids"])) for found in parts]
+    images = sum(len(found["image_ids"]) for found in made)
+    return float(np.std(each, ddof=1) / np.sqrt(len(each)) * images)
+
+
+def costs(work: Path) -> dict[str, Any]:
+    """Rates of the machine, and a row for each stage of a finished run."""
+    run = json.loads((work / "run.json").read_text(encoding="utf-8"))
+    by_stage = read_manifests(work)
+    sizes = {
+        f"{stage}/{found['part']}/{found['key']}": found["size"]
+        for stage, made in by_stage.items()
+        for found in made
+    }
+    rates = measured_rates()
+    with h5py.File(by_stage["superpixels"][0]["file"], "r") as file:
+        shape = file["images/000000/superpixels"].shape
+    per_image = network_seconds(run["recipe"], run.get("weights"), (shape[0], shape[1]))
+    rows = []
+    for stage, made in by_stage.items():
+        seconds = sum(found["cpu_seconds"] for found in made)
+        images = sum(len(found["image_ids"]) for found in made)
+        floor, kind = floor_seconds(stage, made, sizes, rates, run["recipe"], per_image)
+        rows.append(
+            {
+                "stage": stage,
+                "images": images,
+                "cpu_s": seconds,
+                "spread": spread_seconds(made),
+                "images_a_second": images / seconds if seconds else None,
+                "floor": floor,
+                "floor_of": kind,
+                "ratio": seconds / floor if floor else None,
+            }
+        )
+    rows.sort(key=lambda row: -row["cpu_s"])
+    return {"recipe": run["recipe"]["name"], "rates": rates, "stages": rows}
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The table that is printed."""
+    rates = found["rates"]
+    lines = [
+        f"{found['recipe']}: BLAS {rates['flops'] / 1e9:.0f} Gflop/s, copying "
+        f"{rates['copied_bytes'] / 1e9:.1f} GB/s, hashing {rates['hashed_bytes'] / 1e9:.2f} GB/s",
+        f"{'stage':22}{'images':>8}{'CPU s':>10}{'+-':>8}{'images/s':>10}{'floor s':>10}"
+        f"{'of':>7}{'ratio':>8}",
+    ]
+    for row in found["stages"]:
+        spread = "" if row["spread"] is None else f"{row['spread']:.1f}"
+        rate = "" if row["images_a_second"] is None else f"{row['images_a_second']:.1f}"
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}"
+        lines.append(
+            f"{row['stage']:22}{row['images']:8}{row['cpu_s']:10.1f}{spread:>8}{rate:>10}"
+            f"{row['floor']:10.2f}{row['floor_of']:>7}{ratio:>8}"
+        )
+    total = sum(row["cpu_s"] for row in found["stages"])
+    return "\n".join([*lines, f"{'all':30}{total:10.1f}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="work folder")
+    parser.add_argument("--run", help="recipe to run there first")
+    parser.add_argument("--data-root", help="of that run")
+    parser.add_argument("--set", action="append", default=[], help="of that run")
+    parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
+    arguments = parser.parse_args()
+    if arguments.run:
+        command = [sys.executable, "-m", "rerank", "run", arguments.run, "--jobs", "1"]
+        command += ["--work", str(arguments.work), "--quiet"]
+        command += ["--data-root", arguments.data_root] if arguments.data_root else []
+        command += [text for setting in arguments.set for text in ("--set", setting)]
+        subprocess.run(command, check=True)
+    found = costs(arguments.work)
+    print(as_text(found))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
