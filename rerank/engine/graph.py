@@ -329,8 +329,8 @@ class Graph:
         whole = (Part(ALL, tuple(ids), ()),)
         tasks: list[Task] = []
         by_name: dict[tuple[str, str], Task] = {}
-        # Many tasks have the same: they share one tuple.
-        unions: dict[frozenset[tuple[str, ...]], tuple[str, ...]] = {}
+        # Many tasks have the same: they share one tuple, found by what it is the union of.
+        unions: dict[frozenset[int], tuple[str, ...]] = {}
         for stage in self.stages:
             for part in self._parts_of(stage) if stage.split else whole:
                 inputs: dict[tuple[str, str], ArtefactRef] = {}
@@ -342,8 +342,10 @@ class Graph:
                         if found.part.fold == part.fold:
                             seen.append(found.trained_on)
                 ref = ArtefactRef(stage.name, part.name, self._key(stage, part, inputs))
-                trained_on = unions.setdefault(frozenset(seen), _union(seen))
-                task = Task(stage, part, ref, inputs, trained_on)
+                same = frozenset(map(id, seen))
+                if same not in unions:
+                    unions[same] = _union(seen)
+                task = Task(stage, part, ref, inputs, unions[same])
                 tasks.append(task)
                 by_name[stage.name, part.name] = task
         return tasks

