@@ -117,7 +117,7 @@ def test_a_stage_is_a_file_of_its_name() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
     names = {stage.name for stage in STAGES}
     shared = {"__init__", "pipeline", "declarations", "declared_contents", "run_data"}
-    shared |= {"contents_of_parts", "expected_arrays", "joined_rows"}
+    shared |= {"contents_of_parts", "expected_arrays", "joined_rows", "training_rows"}
     assert files - names == {*shared, "page_facts", "page_images"}
     for stage in STAGES:
         assert stage.run == f"rerank.stages.{stage.name}:run"

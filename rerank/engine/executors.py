@@ -15,8 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from rerank.engine.parallel import available_cores, end_with_parent, on_one_thread
 from rerank.errors import ConfigError, RerankError, WorkerError
@@ -185,34 +184,36 @@ class LokyExecutor:
         waiting, running = _Waiting(calls), dict[Future[None], str]()
         tries: dict[str, int] = {}
 
-        def submit(name: str) -> Future[None]:
-            pool = get_reusable_executor(
-                min(self.jobs, len(calls)),
+        def start() -> ProcessPoolExecutor:
+            return ProcessPoolExecutor(
+                min(self.jobs, max(1, len(calls))),
                 initializer=_receive,
                 initargs=(os.getpid(), function, shared),
             )
+
+        def submit(name: str) -> Future[None]:
             tries[name] = tries.get(name, 0) + 1
             future: Future[None] = pool.submit(_call_received, name)
             return future
 
+        pool = start()
         try:
             while waiting.fill(running, self.jobs, submit):
-                lost = list(running.values())
+                started = list(running.values())
                 try:
                     yield from waiting.ended(running)
                 except BrokenProcessPool as error:
-                    lost = [name for name in lost if name not in waiting.finished]
+                    lost = [name for name in started if name not in waiting.finished]
                     if any(tries[name] > _RETRIES for name in lost):
                         raise _dead_worker() from error
                     running.clear()
                     waiting.again(lost)
-        except (KeyboardInterrupt, GeneratorExit):
+                    pool = start()
+        except BaseException:
             # Not waited for: what they compute is not wanted any more.
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+            pool.shutdown(wait=False, kill_workers=True)
             raise
-        finally:
-            for future in running:
-                future.cancel()
+        pool.shutdown()
 
 
 class DaskExecutor:

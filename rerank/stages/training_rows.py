@@ -51,7 +51,7 @@ def rows_that_fit(counts: IntArray, row_bytes: int, memory: int) -> IntArray:
 
 
 def drawn_rows(count: int, wanted: int, place: int) -> Array:
-    """The rows of an image that are read, (wanted,) ascending.
+    """The rows of an image that are read.
 
     Parameters
     ----------
@@ -59,6 +59,11 @@ def drawn_rows(count: int, wanted: int, place: int) -> Array:
         Rows that there are, and that are read.
     place : int
         Of the image among the training images; the seed of the draw.
+
+    Returns
+    -------
+    (wanted,) int array
+        Ascending.
     """
     if wanted >= count:
         return np.arange(count)
@@ -66,7 +71,7 @@ def drawn_rows(count: int, wanted: int, place: int) -> Array:
 
 
 def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
-    """Which images are read whole, (N,) bool.
+    """Which images are read whole.
 
     Parameters
     ----------
@@ -76,6 +81,10 @@ def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
         Bytes of an image in memory.
     memory : int
         MiB of all images at most, but for the one of each group.
+
+    Returns
+    -------
+    (N,) bool array
 
     Examples
     --------
