@@ -25,8 +25,8 @@ from rerank.stages.auxiliary_features import auxiliary_descriptor
 from rerank.stages.superpixel_features import Descriptor
 from rerank.stages.unaries import (
     held_out,
-    holdout_name,
     load_classifier,
+    read_held_out,
     write_classified,
     write_dense_network,
     write_maps,
@@ -168,7 +168,9 @@ def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
     return _read(file, lambda group: read_image(group, index)["region_probabilities"])
 
 
-def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> AuxiliaryProbabilities:
+def read_held_out_auxiliary(
+    file: h5py.Group, held: tuple[str, ...], image_id: str
+) -> AuxiliaryProbabilities:
     """Read the class probabilities that the inner models give a held-out image.
 
     Parameters
@@ -183,7 +185,7 @@ def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> Aux
     AuxiliaryProbabilities
         Arrays (n, C) float32.
     """
-    return _read(file, lambda group: group[holdout_name(held, image_id)][()])
+    return _read(file, lambda group: read_held_out(group, held, image_id))
 
 
 def _read(file: h5py.Group, read: Callable[[h5py.Group], FloatArray]) -> AuxiliaryProbabilities:

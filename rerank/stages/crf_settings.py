@@ -22,7 +22,7 @@ from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.pool_rows import PoolRow, from_text, mixed_rows, pool_contexts, to_text
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
-from rerank.stages.unaries import holdout_name, read_held_out_ids
+from rerank.stages.unaries import read_held_out, read_held_out_ids
 from rerank.tuning.candidate_pool import choose_pool, evaluate_candidates
 from rerank.tuning.diversity import choose_diversity
 from rerank.tuning.energy_search import EnergyChoice, HoldoutImage, choose_energy, spread
@@ -178,8 +178,10 @@ def _held_out_images(job: Job) -> Iterator[HoldoutImage]:
             with job.open("superpixels", fold.name) as regions:
                 for index, image_id in enumerate(fold.image_ids):
                     if image_id in held:
-                        name = holdout_name(held, image_id)
-                        probabilities = {source: file[name][()] for source, file in files.items()}
+                        probabilities = {
+                            source: read_held_out(file, held, image_id)
+                            for source, file in files.items()
+                        }
                         yield _holdout_image(probabilities, read_image(regions, index))
 
 

@@ -30,10 +30,10 @@ from rerank.evidence import (
     region_signals,
 )
 from rerank.nets import cell_overlap
-from rerank.stages.auxiliary import read_auxiliary, read_held_out
+from rerank.stages.auxiliary import read_auxiliary, read_held_out_auxiliary
 from rerank.stages.classifiers import load_models, read_scores
 from rerank.stages.segnet import read_map
-from rerank.stages.unaries import holdout_name, read_held_out_ids, write_held_out
+from rerank.stages.unaries import read_held_out, read_held_out_ids, write_held_out
 from rerank.types import Array, FloatArray
 
 #: Of recipes without auxiliary models.
@@ -213,12 +213,12 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
                     row = len(found)
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
                     evidence = image_evidence(
-                        unaries[holdout_name(held, image_id)][()],
+                        read_held_out(unaries, held, image_id),
                         arrays["superpixels"],
                         read_map(segnet, row, "holdout_maps"),
                         read_scores(inner, row),
                         priors,
-                        read_held_out(auxiliary, held, image_id),
+                        read_held_out_auxiliary(auxiliary, held, image_id),
                     )
                     signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
                     found[image_id] = (signals, arrays["histogram"])

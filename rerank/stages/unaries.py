@@ -157,20 +157,35 @@ def read_held_out_ids(job: Job, unaries: h5py.File) -> tuple[str, ...]:
     return found
 
 
-def holdout_name(ids: tuple[str, ...], image_id: str) -> str:
-    """Name of the data set with the probabilities of a held-out image.
+def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> FloatArray:
+    """Read the class probabilities of a held-out image's superpixels.
 
     Parameters
     ----------
-    ids : tuple of str
-        All held-out images, as in `holdout_ids` of the file.
+    file : HDF5 group
+        What `write_held_out` wrote to.
+    held : tuple of str
+        All held-out images.
     image_id : str
         One of them.
 
     Returns
     -------
-    str
+    (n, C) float32 array
+
+    Raises
+    ------
+    DamagedArtefactError
+        If it is not there.
     """
+    name = _holdout_name(held, image_id)
+    if name not in file:
+        raise DamagedArtefactError(f"{file.file.filename}: has no {name}; {REMEDY}")
+    found: FloatArray = file[name][()]
+    return found
+
+
+def _holdout_name(ids: tuple[str, ...], image_id: str) -> str:
     return f"holdout/{ids.index(image_id):06d}/region_probabilities"
 
 
@@ -275,7 +290,7 @@ def write_held_out(
     image_id : str
     probabilities : (n, C) float array
     """
-    write_array(file, holdout_name(held, image_id), probabilities.astype(np.float32))
+    write_array(file, _holdout_name(held, image_id), probabilities.astype(np.float32))
 
 
 def _write_own(file: h5py.Group, index: int, probabilities: FloatArray) -> None:

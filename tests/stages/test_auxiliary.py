@@ -19,7 +19,7 @@ from rerank.engine.stage import read_image
 from rerank.engine.store import Store
 from rerank.errors import ConfigError
 from rerank.potentials.dense_network_unary import DenseNetworkTraining, at_temperature
-from rerank.stages.auxiliary import read_auxiliary, read_held_out
+from rerank.stages.auxiliary import read_auxiliary, read_held_out_auxiliary
 from rerank.stages.pipeline import open_pipeline
 
 # Each test here reads one run with networks, which takes long.
@@ -127,7 +127,7 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Gra
     with graph.job("fusion", "fold-00").open("unaries") as file:
         held = read_strings(file["holdout_ids"])
     with graph.job("fusion", "fold-00").open("auxiliary") as file:
-        stored = read_held_out(file, held, held[0]).dense_network
+        stored = read_held_out_auxiliary(file, held, held[0]).dense_network
         temperature = float(read_arrays(file["dense_network/model"])["temperature"])
     job = graph.job("auxiliary", "fold-00")
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
