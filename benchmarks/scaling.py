@@ -44,33 +44,34 @@ def nothing(shared: object, name: str) -> None:
     """A task that does nothing."""
 
 
-@contextmanager
-def executions() -> Iterator[dict[str, Execution]]:
-    """One job, two loky workers, and two Dask workers."""
-    from dask.distributed import LocalCluster
+BACKENDS = ("one", "loky", "dask")
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as local:
-        yield {
-            "one": Execution(1, quiet=True),
-            "loky": Execution(2, quiet=True),
-            "dask": Execution(None, "dask", local.scheduler_address, quiet=True),
-        }
+
+@contextmanager
+def execution(name: str) -> Iterator[Execution]:
+    """One job in this process, two loky workers, or two Dask workers, which end with the block."""
+    if name == "dask":
+        from dask.distributed import LocalCluster
+
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local:
+            yield Execution(None, "dask", local.scheduler_address, quiet=True)
+    else:
+        yield Execution(1 if name == "one" else 2, quiet=True)
 
 
 def overhead(n_tasks: int, repeats: int) -> dict[str, list[float]]:
     """Seconds a task of each backend, once for each repetition."""
     calls = [Call(str(k), frozenset()) for k in range(n_tasks)]
     found: dict[str, list[float]] = defaultdict(list)
-    with executions() as ways:
-        for name, way in ways.items():
+    for name in BACKENDS:
+        with execution(name) as way:
             executor = make_executor(way.backend, way.jobs, way.scheduler)
-            for repeat in range(repeats + 1):
+            for _ in range(repeats):
                 start = time.perf_counter()
                 list(executor.run(nothing, None, calls))
-                if repeat:  # the first starts the workers
-                    found[name].append((time.perf_counter() - start) / n_tasks)
+                found[name].append((time.perf_counter() - start) / n_tasks)
     return dict(found)
 
 
@@ -78,14 +79,15 @@ def efficiency(recipe: str, overrides: Sequence[str], repeats: int) -> dict[str,
     """Wall seconds of a run with each backend, and whether all wrote the same bytes."""
     seconds: dict[str, list[float]] = defaultdict(list)
     digests: list[tuple[str, ...]] = []
-    with executions() as ways, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for repeat in range(repeats):
-            for name, way in ways.items():
+            for name in BACKENDS:
                 store = Store(Path(folder) / f"{name}-{repeat}")
                 graph = open_pipeline(load_recipe(recipe, overrides), store)
-                start = time.perf_counter()
-                run_graph(graph, None, way)
-                seconds[name].append(time.perf_counter() - start)
+                with execution(name) as way:
+                    start = time.perf_counter()
+                    run_graph(graph, None, way)
+                    seconds[name].append(time.perf_counter() - start)
                 there = [task for task in graph.tasks if store.has(task.ref)]
                 digests.append(tuple(store.manifest(task.ref).digest for task in there))
     best = {name: min(values) for name, values in seconds.items()}
