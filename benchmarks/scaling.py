@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rerank.applications.runs import open_run
+from rerank.applications.runs import read_run_file
 from rerank.config import load_recipe
 from rerank.engine.executors import Call, make_executor
 from rerank.engine.folds import FINAL, Part
@@ -107,24 +107,24 @@ class _Planned:
 
 def plan(work: str, n_images: int, shard_size: int) -> tuple[Graph, dict[str, float]]:
     """The graph of a run's recipe for more images, and the measured seconds of each task."""
-    run = open_run(work)
+    store = Store(work, create=False)
+    recipe = read_run_file(store).recipe.model_copy(update={"shard_size": shard_size})
     seconds: dict[str, float] = defaultdict(float)
     images: dict[str, int] = defaultdict(int)
     fits: dict[str, int] = defaultdict(int)
-    for task in run.tasks:
-        header = run.store.costs(task.ref)
+    for ref in (*store.artefacts(), *store.dropped()):
+        header = store.costs(ref)
         if header is not None:
-            seconds[task.stage.name] += header.cpu_seconds
-            images[task.stage.name] += len(task.part.image_ids)
-            fits[task.stage.name] += len(task.part.train_ids)
-    n_folds = len(run.parts) - 1
+            seconds[ref.stage] += header.cpu_seconds
+            images[ref.stage] += len(header.image_ids)
+            fits[ref.stage] += len(header.trained_on)
+    n_folds = recipe.folds.n_folds
     ids = tuple(f"{k:06d}" for k in range(n_images))
     parts = [
         Part(f"fold-{k:02d}", ids[k::n_folds], tuple(i for i in ids if int(i) % n_folds != k))
         for k in range(n_folds)
     ]
     parts.append(Part(FINAL, (), ids))
-    recipe = run.recipe.model_copy(update={"shard_size": shard_size})
     graph = Graph(recipe, STAGES, parts, _Planned(), MemoryStore())  # type: ignore[arg-type]
 
     def cost(task: Task) -> float:
