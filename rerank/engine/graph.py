@@ -233,13 +233,13 @@ class Graph:
         found: list[Problem] = []
         there = [task for task in self.tasks if self.store.state(task.ref) != "missing"]
         used = {ref for task in there for ref in task.inputs.values()}
-        spent = self.spent()
         for task in self.tasks:
             try:
                 self._check_origin(task)
                 self.store.verify(task.ref, task.contents(self.recipe))
             except MissingArtefactError as error:
-                if (finished or task.ref in used) and task.ref not in spent:
+                # What is temporary is made again when something needs it.
+                if (finished or task.ref in used) and not task.stage.temporary:
                     found.append(Problem(task, "missing", str(error)))
             except DamagedArtefactError as error:
                 found.append(Problem(task, "damaged", str(error)))

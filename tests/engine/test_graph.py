@@ -124,6 +124,7 @@ def test_temporary_files_go_when_nothing_needs_them(
     digest = graph.store.manifest(ref).digest
     graph.store.remove(ref)
     assert states(graph)["superpixel_features"] == {"missing", "fresh"}
+    assert [problem.task.ref for problem in graph.verify(finished=True)] == [ref]
     assert run_graph(graph) == 1 + 3
     assert graph.store.manifest(ref).digest == digest
     assert_equal_contents(finished, copy)
