@@ -221,7 +221,7 @@ def of_run(work: Path, count: int, seed: int) -> Counter[str]:
         picture = sorted((folder / "images" / "images").iterdir())[0]
         command("predict", "--work", str(work), str(picture), "--out", str(folder / "predicted"))
         places: dict[str, list[tuple[Task, str]]] = {}
-        for task in graph.tasks:
+        for task in [task for task in graph.tasks if graph.store.has(task.ref)]:
             for path in data_sets(graph.store.path(task.ref).read_bytes()):
                 key = f"{task.stage.name}:{_NUMBER.sub('#', path)}"
                 places.setdefault(key, []).append((task, path))
