@@ -181,7 +181,7 @@ def read_training(job: Job, names: Sequence[str], wanted: Array | None = None) -
     found: list[list[tuple[str, Array]]] = [[] for _ in names]
     for part, file, own in _files_of(job, wanted):
         for rows, name in zip(found, names):
-            rows.append((part, file[name][own] if wanted is not None else file[name][()]))
+            rows.append((part, file[name][own]))
     return [join_rows(job, "activations", rows) for rows in found]
 
 
@@ -199,9 +199,9 @@ def run(job: Job, file: h5py.File) -> None:
     """
     if not job.recipe.segnet.enabled:
         return
-    held, fitted = is_held_out(job), images_of_fit(job)
-    names = ("inputs", "targets", "weights")
-    inputs, targets, weights = read_training(job, names, None if fitted.all() else fitted)
+    held = is_held_out(job)
+    fitted = images_of_fit(job, held)
+    inputs, targets, weights = read_training(job, ("inputs", "targets", "weights"), fitted)
     if job.recipe.fusion.enabled and not job.is_final and held.any():
         kept = ~held[fitted]
         _, inner = fit_segnet(job.recipe, inputs[kept], targets[kept], weights[kept])
@@ -217,12 +217,20 @@ def run(job: Job, file: h5py.File) -> None:
         write_array(file, maps, _maps(job, arrays, own))
 
 
-def images_of_fit(job: Job) -> Array:
-    """Which of the part's training images, in the folds' order, a SegNet is fitted on; (N,) bool.
+def images_of_fit(job: Job, held: Array) -> Array:
+    """Which of the part's training images, in the folds' order, a SegNet is fitted on.
 
-    All, or as many of those that are held out and of the others as fit in memory.
+    Parameters
+    ----------
+    job : Job
+    held : (N,) bool array
+        Those that are held out.
+
+    Returns
+    -------
+    (N,) bool array
+        All, or as many of those that are held out and of the others as fit in memory.
     """
-    held = is_held_out(job)
     for _, file, _ in _files_of(job):
         inputs = file["inputs"]
         each = inputs.dtype.itemsize * int(np.prod(inputs.shape[1:]))
@@ -236,8 +244,9 @@ def _files_of(job: Job, wanted: Array | None = None) -> Iterator[tuple[str, h5py
     for fold in job.other_folds:
         for file in job.files("activations", fold.name):
             count = len(file["targets"])
-            rows = np.arange(count) if wanted is None else np.flatnonzero(wanted[first:][:count])
-            yield fold.name, file, rows
+            own = np.ones(count, dtype=bool) if wanted is None else wanted[first : first + count]
+            # A file is read faster whole than by its rows.
+            yield fold.name, file, () if own.all() else np.flatnonzero(own)
             first += count
 
 
