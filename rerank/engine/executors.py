@@ -134,8 +134,8 @@ class SerialExecutor:
             yield name
 
 
-class ThreadExecutor:
-    """Threads of this process.
+class _LocalExecutor:
+    """Workers of this machine.
 
     Parameters
     ----------
@@ -145,6 +145,10 @@ class ThreadExecutor:
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
+
+
+class ThreadExecutor(_LocalExecutor):
+    """Threads of this process."""
 
     def run(self, function: TaskFunction, shared: Any, calls: Sequence[Call]) -> Iterator[str]:
         """Call a function on each task: see `Executor`."""
@@ -162,17 +166,8 @@ class ThreadExecutor:
                     future.cancel()
 
 
-class LokyExecutor:
-    """Worker processes of this machine.
-
-    Parameters
-    ----------
-    jobs : int
-        Tasks at a time.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+class LokyExecutor(_LocalExecutor):
+    """Worker processes of this machine."""
 
     def run(self, function: TaskFunction, shared: Any, calls: Sequence[Call]) -> Iterator[str]:
         """Call a function on each task: see `Executor`.

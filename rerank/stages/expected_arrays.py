@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import get_args
+
 from rerank.config import Recipe
-from rerank.engine.contents import Expected, Values
+from rerank.engine.contents import Expected, Often, Values
 
 Length = int | str | None
+OFTEN: tuple[Often, ...] = get_args(Often)
+VALUES = Values()
 ANY = Expected("*", None, "any")
 SHARES = Values(0, 1, shares=True)
 UNIT = Values(0, 1)
@@ -15,55 +20,13 @@ UNBOUNDED = Values(infinite=True)
 NOT_NEGATIVE, POSITIVE = Values(0), Values(1e-6)
 
 
-def each(kind: str, *shape: Length, values: Values = Values()) -> Expected:  # noqa: B008
-    """A data set of every image of the part.
-
-    Parameters
-    ----------
-    kind : str
-    *shape : int, str or None
-    values : Values
-        All as in `Expected`.
-
-    Returns
-    -------
-    Expected
-    """
-    return Expected(kind, shape, "each", values)
+def _declared(often: Often, kind: str, *shape: Length, values: Values = VALUES) -> Expected:
+    return Expected(kind, shape, often, values)
 
 
-def once(kind: str, *shape: Length, values: Values = Values()) -> Expected:  # noqa: B008
-    """A data set that the file holds once.
-
-    Parameters
-    ----------
-    kind : str
-    *shape : int, str or None
-    values : Values
-        All as in `Expected`.
-
-    Returns
-    -------
-    Expected
-    """
-    return Expected(kind, shape, "once", values)
-
-
-def some(kind: str, *shape: Length, values: Values = Values()) -> Expected:  # noqa: B008
-    """A data set that may come any number of times.
-
-    Parameters
-    ----------
-    kind : str
-    *shape : int, str or None
-    values : Values
-        All as in `Expected`.
-
-    Returns
-    -------
-    Expected
-    """
-    return Expected(kind, shape, "any", values)
+#: A data set of every image of the part, one that the file holds once, and one that may come any
+#: number of times; called with the kind, the shape and the `values` of `Expected`.
+each, once, some = (partial(_declared, often) for often in OFTEN)
 
 
 def own_maps(recipe: Recipe) -> bool:
