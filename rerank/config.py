@@ -132,6 +132,7 @@ class Recipe(Settings):
                 "classifiers.features=backbone needs a pretrained backbone.architecture; set "
                 "classifiers.features=appearance"
             )
+        self._check_unary_backbone()
         self._check_deep_features()
         self._check_groups()
         if self.holdout == 0 and unary.source != "probabilities":
@@ -160,11 +161,32 @@ class Recipe(Settings):
             )
         return self
 
+    @property
+    def unary_backbone(self) -> BackboneSettings:
+        """The backbone whose features the classifier of stage 1 sees."""
+        own = self.unary
+        if own.weights is None or own.architecture is None:
+            return self.backbone
+        return BackboneSettings(architecture=own.architecture, weights=own.weights)
+
+    def _check_unary_backbone(self) -> None:
+        own = self.unary
+        if (own.weights is None) != (own.architecture is None):
+            raise ValueError(
+                "unary.architecture and unary.weights are one backbone; set both, or both to null"
+            )
+        deep = own.source == "classifier" and own.features in ("deep", "both")
+        if own.weights is not None and not deep:
+            raise ValueError(
+                "unary.weights is of a classifier of deep features; set unary.source=classifier "
+                "and unary.features=deep, or unary.weights=null and unary.architecture=null"
+            )
+
     def _check_deep_features(self) -> None:
         asked: list[tuple[str, str | None, str]] = [
             ("auxiliary.features", self.auxiliary.features, "null")
         ]
-        if self.unary.source == "classifier":
+        if self.unary.source == "classifier" and self.unary.weights is None:
             asked.append(("unary.features", self.unary.features, "appearance"))
         if self.classifiers.enabled:
             asked.append(("classifiers.features", self.classifiers.features, "appearance"))

@@ -30,12 +30,14 @@ from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.ranking import StoredRanking
+from rerank.stages.run_data import WeightFiles
 from rerank.stages.segnet import check_segnet, load_segnet, segnet_maps
 from rerank.stages.superpixel_features import (
     Descriptor,
     describe_whole,
-    make_descriptor,
-    whole_image_features,
+    shares_features,
+    unary_descriptor,
+    whole_image_descriptor,
 )
 from rerank.stages.superpixels import graph_of, segment
 from rerank.stages.unaries import load_classifier
@@ -117,15 +119,16 @@ class FinalModels:
         Opens what each of `MODEL_STAGES` wrote.
     recipe : Recipe
     classes : Classes
-    weights : str or None
-        The file of backbone weights.
+    weights : WeightFiles
     """
 
     def __init__(
-        self, open_stage: OpenStage, recipe: Recipe, classes: Classes, weights: str | None
+        self, open_stage: OpenStage, recipe: Recipe, classes: Classes, weights: WeightFiles
     ) -> None:
         self.recipe, self.classes = recipe, classes
-        self._coarse_input = make_coarse_input(recipe, weights) if reads_inputs(recipe) else None
+        self._coarse_input = (
+            make_coarse_input(recipe, weights.backbone) if reads_inputs(recipe) else None
+        )
         with open_stage("unaries") as file:
             self._classifier: SuperpixelClassifier | None = None
             self._network: DenseNetworkUnary | None = None
@@ -133,11 +136,13 @@ class FinalModels:
                 self._classifier = load_classifier(file)
             elif recipe.unary.source == "dense_network":
                 self._network = DenseNetworkUnary.from_arrays(
-                    read_arrays(file["model"]), classes.n_classes, recipe, weights
+                    read_arrays(file["model"]), classes.n_classes, recipe, weights.backbone
                 )
             class_shares = file["class_shares"][()]
         with open_stage("auxiliary") as file:
-            self._auxiliary = AuxiliaryModels.load(file, recipe, classes.n_classes, weights)
+            self._auxiliary = AuxiliaryModels.load(
+                file, recipe, classes.n_classes, weights.backbone
+            )
         self._segnet: dict[str, Array] | None = None
         if recipe.segnet.enabled:
             with open_stage("segnet") as file:
@@ -158,18 +163,10 @@ class FinalModels:
             )
         with open_stage("calibration") as file:
             self.calibration: Calibration = Calibration.load(file["model"], recipe)
-        whole = whole_image_features(recipe)
-        self._describe_whole: Descriptor | None = None
-        if whole is not None:
-            self._describe_whole = make_descriptor(recipe, weights, whole, recipe.unary.scales)
-        self._describe: Descriptor | None = None
-        if recipe.unary.source == "classifier":
-            kind = recipe.unary.features
-            self._describe = (
-                self._describe_whole
-                if kind == whole
-                else make_descriptor(recipe, weights, kind, recipe.unary.scales)
-            )
+        self._describe = unary_descriptor(recipe, weights.unary)
+        self._describe_whole = whole_image_descriptor(recipe, weights.backbone)
+        if self._describe is not None and shares_features(recipe):
+            self._describe_whole = self._describe
 
     def propose(
         self,

@@ -57,10 +57,22 @@ def _features(tree: dict[str, Any]) -> str:
     return "deep" if _has_weights(tree) else "appearance"
 
 
+def _unary_features(tree: dict[str, Any]) -> str:
+    return _features(tree) if _get(tree, "unary.weights") is None else "deep"
+
+
 def _architecture(tree: dict[str, Any]) -> str:
-    weights = _get(tree, "backbone.weights")
+    return _named_architecture(_get(tree, "backbone.weights")) or "small"
+
+
+def _unary_architecture(tree: dict[str, Any]) -> str | None:
+    return _named_architecture(_get(tree, "unary.weights"))
+
+
+def _named_architecture(weights: Any) -> str | None:
+    """The architecture that the name of a file of weights says; None without a file."""
     if weights is None:
-        return "small"
+        return None
     name = str(weights).lower()
     if name.endswith(".caffemodel"):
         return "caffenet"
@@ -95,7 +107,8 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("backbone.architecture", _architecture),
     ("holdout", lambda t: 0.0 if _own_maps(t) else 0.15),
     ("folds.n_folds", lambda t: 5 if _own_maps(t) else 10),
-    ("unary.features", _features),
+    ("unary.features", _unary_features),
+    ("unary.architecture", _unary_architecture),
     ("segnet.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
     ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
     ("classifiers.features", _features),

@@ -27,7 +27,7 @@ from rerank.errors import ConfigError, DataError, InputError
 from rerank.fitting import KIND, check_models, fit_models, read_about
 from rerank.prediction import FinalModels, JointResult
 from rerank.result import Proposals, Result
-from rerank.stages.run_data import RunData, find_weights
+from rerank.stages.run_data import RunData, WeightFiles
 from rerank.types import Array
 from rerank.untrained import propose
 
@@ -161,7 +161,9 @@ class Reranker(BaseEstimator):
                 dataset = replace(dataset, source=_source_on_disk(dataset, Path(folder)))
                 networks = [network.on_disk(Path(folder)) for network in networks]
                 store = Store(Path(folder) / "work")
-            data = RunData(dataset, None, recipe.backbone.weights, networks[0], tuple(networks[1:]))
+            data = RunData(
+                dataset, None, WeightFiles.find(recipe), networks[0], tuple(networks[1:])
+            )
             self.fit_data(recipe, data, store, execution)
         if verbose:
             print(self.report_)
@@ -336,12 +338,8 @@ class Reranker(BaseEstimator):
             def open_stage(name: str) -> Iterator[h5py.Group]:
                 yield file[name]
 
-            weights = recipe.backbone.weights
-            if weights is not None and not Path(weights).is_file():
-                raise DataError(
-                    f"{weights}: the backbone's weights that the fit used are gone; put the file "
-                    "back"
-                )
+            weights = WeightFiles(recipe.backbone.weights)
+            weights.check()
             self.models_ = FinalModels(open_stage, recipe, classes, weights)
         self.recipe_ = recipe
 
@@ -382,7 +380,7 @@ def with_weights(recipe: Recipe, data_root: str | None = None) -> Recipe:
     DataError
         If the recipe names a file that is nowhere.
     """
-    found = find_weights(recipe, data_root)
+    found = WeightFiles.find(recipe, data_root).backbone
     if found is None:
         return recipe
     weights = recipe.backbone.model_copy(update={"weights": str(Path(found).resolve())})

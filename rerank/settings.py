@@ -94,6 +94,17 @@ class SuperpixelSettings(Settings):
         return max(1, min(wanted, MOST_SEGMENTS, n_pixels // LEAST_PIXELS))
 
 
+def _known_architecture(architecture: str) -> str:
+    if architecture not in ARCHITECTURES and not re.fullmatch(r"timm/[\w.]+", architecture):
+        raise ValueError(
+            f"expected one of {', '.join(ARCHITECTURES)}, or timm/NAME for a model of timm"
+        )
+    return architecture
+
+
+Architecture = typing.Annotated[str, pydantic.AfterValidator(_known_architecture)]
+
+
 class BackboneSettings(Settings):
     """The pretrained network. `weights` is a file; `small` needs none and is trained here.
 
@@ -103,17 +114,8 @@ class BackboneSettings(Settings):
     says, `caffenet` for a `.caffemodel`, else `squeezenet1_0`.
     """
 
-    architecture: str = "small"
+    architecture: Architecture = "small"
     weights: str | None = None
-
-    @pydantic.field_validator("architecture")
-    @classmethod
-    def _known(cls, architecture: str) -> str:
-        if architecture not in ARCHITECTURES and not re.fullmatch(r"timm/[\w.]+", architecture):
-            raise ValueError(
-                f"expected one of {', '.join(ARCHITECTURES)}, or timm/NAME for a model of timm"
-            )
-        return architecture
 
 
 class UnarySettings(Settings):
@@ -124,7 +126,9 @@ class UnarySettings(Settings):
     `image_mean` appends the mean features of the whole image to each superpixel's. That helps
     where images are of many kinds, and can overfit small data sets. `scales` are those that the
     image is resized to for deep features. `class_balance` is the exponent of class weights,
-    `n_members` the number of networks that are averaged (`SuperpixelClassifier`).
+    `n_members` the number of networks that are averaged (`SuperpixelClassifier`). `weights` is the
+    file of a backbone of the classifier's own, and `architecture` which one it is, automatically
+    what the file's name says; null means those of `backbone`, which stage 2 uses in any case.
 
     With `dense_network`, the network of that section gives them. With `probabilities`, they are
     the mean over each superpixel of network maps: `probabilities` is their folder, with one
@@ -146,6 +150,8 @@ class UnarySettings(Settings):
     class_balance: Share = 0.0
     n_members: Count = 1
     max_per_image: Count = 150
+    architecture: Architecture | None = None
+    weights: str | None = None
     probabilities: str | None = None
     dense_crf: bool = False
 

@@ -71,6 +71,11 @@ def test_weights_bring_deep_features() -> None:
 @pytest.mark.parametrize(
     "override, message",
     [
+        ("unary.weights=null unary.architecture=alexnet", "are one backbone; set both"),
+        (
+            "unary.weights=squeezenet1_0.npz unary.features=appearance",
+            "unary.weights is of a classifier of deep features; .* unary.weights=null",
+        ),
         ("unary.features=deep", "unary.features=deep needs pretrained weights; set backbone.w"),
         ("classifiers.features=both", "classifiers.features=both needs .*features=appearance"),
         ("auxiliary.features=deep", "auxiliary.features=deep needs .*or auxiliary.features=null"),
@@ -78,7 +83,7 @@ def test_weights_bring_deep_features() -> None:
 )
 def test_deep_features_without_weights_are_one_error(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build_recipe(TREE, "r.yaml", [override])
+        build_recipe(TREE, "r.yaml", override.split())
 
 
 def test_columns_of_what_is_switched_off_are_refused() -> None:

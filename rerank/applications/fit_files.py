@@ -22,7 +22,7 @@ from rerank.errors import ConfigError, DataError
 from rerank.fitting import check_enough_images
 from rerank.reports.fit_report import FitReport
 from rerank.reranker import Reranker, with_weights
-from rerank.stages.run_data import MapFolder, RunData
+from rerank.stages.run_data import MapFolder, RunData, WeightFiles
 
 
 class FitFolders(NamedTuple):
@@ -92,7 +92,7 @@ def fit_files(
     dataset = open_labelled(folders, classes)
     check_enough_images(len(dataset))
     maps, *others = (MapFolder(folder) for folder in (folders.probabilities, *folders.auxiliary))
-    data = RunData(dataset, None, recipe.backbone.weights, maps, tuple(others))
+    data = RunData(dataset, None, WeightFiles.find(recipe), maps, tuple(others))
     with tempfile.TemporaryDirectory(prefix="rerank-fit-") as work:
         fitted = Reranker().fit_data(recipe, data, Store(work), execution)
     fitted.save(out)

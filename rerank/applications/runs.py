@@ -20,19 +20,12 @@ from rerank.engine.manifest import ArtefactRef, sealed, unsealed
 from rerank.engine.scheduler import Execution, part_name, run_graph, set_aside_if_damaged
 from rerank.engine.store import Store
 from rerank.engine.system_errors import disk_errors, reading
-from rerank.errors import (
-    ConfigError,
-    DamagedArtefactError,
-    DataError,
-    InputError,
-    RerankError,
-    StoreError,
-)
+from rerank.errors import ConfigError, DamagedArtefactError, InputError, RerankError, StoreError
 from rerank.files import write_text
 from rerank.stages.declarations import Sizes, contents_of
 from rerank.stages.index import INDEX
 from rerank.stages.pipeline import open_pipeline
-from rerank.stages.run_data import RunData, open_data
+from rerank.stages.run_data import RunData, WeightFiles, open_data
 
 if TYPE_CHECKING:
     from rerank.prediction import FinalModels
@@ -43,7 +36,7 @@ RUN_FILE = "run.json"
 #: The same, in case the file is damaged: nothing else in a work folder says it.
 _COPY = "run.copy.json"
 #: What JSON has for the fields of a `Run` after its recipe.
-_KINDS: tuple[Any, ...] = ((str, type(None)), (str, type(None)), dict, dict, bool)
+_KINDS: tuple[Any, ...] = ((str, type(None)), WeightFiles, dict, dict, bool)
 
 
 class Run(NamedTuple):
@@ -54,8 +47,7 @@ class Run(NamedTuple):
     recipe : Recipe
     data_root : str or None
         Folder of the images.
-    weights : str or None
-        File of the backbone's weights.
+    weights : WeightFiles
     classes : dict
         Names, colours and background of the classes, as plain values.
     artefacts : mapping of `stage/part` to key
@@ -65,7 +57,7 @@ class Run(NamedTuple):
 
     recipe: Recipe
     data_root: str | None
-    weights: str | None
+    weights: WeightFiles
     classes: dict[str, Any]
     artefacts: dict[str, str]
     finished: bool
@@ -191,12 +183,7 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
                 f"{store.path(ref)}: missing or damaged; finish the run with "
                 "`rerank run` before predicting"
             )
-    weights = found.weights
-    if weights is not None and not Path(weights).is_file():
-        raise DataError(
-            f"{weights}: the backbone's weights of this run are gone; put the file back"
-        )
-
+    found.weights.check()
     about = found.classes
     classes = Classes(tuple(about["class_names"]), about["background"])
     palette = np.array(about["palette"], dtype=np.uint8)
@@ -214,7 +201,7 @@ def open_models(work: str | Path) -> tuple[FinalModels, Array]:
                     f"({why:.200}); {REMEDY}"
                 ) from error
 
-    return FinalModels(open_stage, found.recipe, classes, weights), palette
+    return FinalModels(open_stage, found.recipe, classes, found.weights), palette
 
 
 def write_run_file(graph: Graph, data_root: str | None, finished: bool = False) -> None:
@@ -233,7 +220,7 @@ def write_run_file(graph: Graph, data_root: str | None, finished: bool = False) 
     content = {
         "recipe": graph.recipe.model_dump(mode="json"),
         "data_root": data_root,
-        "weights": data.weights,
+        "weights": list(data.weights),
         "classes": {
             "class_names": list(train.class_names),
             "palette": np.asarray(train.palette).tolist(),
@@ -334,6 +321,7 @@ def _read(path: Path) -> Run:
     tree = unsealed(_content(path))
     try:
         values = [tree[name] for name in Run._fields[1:]]
+        values[1] = _weight_files(values[1])
         found = Run(build_recipe(tree["recipe"], str(path)), *values)
         about = found.classes
         names, background = about["class_names"], about["background"]
@@ -351,6 +339,14 @@ def _read(path: Path) -> Run:
     ):
         raise ValueError("of another type")
     return found
+
+
+def _weight_files(value: Any) -> WeightFiles:
+    """What `write_run_file` wrote; earlier versions wrote the one file that there was."""
+    names = (value, value) if value is None or isinstance(value, str) else tuple(value)
+    if len(names) != 2 or not all(isinstance(name, (str, type(None))) for name in names):
+        raise TypeError("weights are the names of two files")
+    return WeightFiles(*names)
 
 
 def _part_of(recipe: Recipe, fold: str) -> str:

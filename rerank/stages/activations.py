@@ -62,7 +62,7 @@ def run(job: Job, file: h5py.File) -> None:
     classifiers on the backbone's last map `inputs`.
     """
     with_inputs = reads_inputs(job.recipe)
-    make = make_coarse_input(job.recipe, job.data.weights) if with_inputs else None
+    make = make_coarse_input(job.recipe, job.data.weights.backbone) if with_inputs else None
     grid = (job.recipe.segnet.grid, job.recipe.segnet.grid)
     dataset = job.data.of(job.part)
     inputs, targets, shares = [], [], []

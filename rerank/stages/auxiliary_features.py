@@ -31,7 +31,7 @@ def auxiliary_descriptor(recipe: Recipe, weights: str | None) -> Descriptor | No
 
 def run(job: Job, file: h5py.File) -> None:
     """Write `features`, `sample` and `sample_histogram` of each image."""
-    describe = auxiliary_descriptor(job.recipe, job.data.weights)
+    describe = auxiliary_descriptor(job.recipe, job.data.weights.backbone)
     if describe is None:
         return
     dataset = job.data.of(job.part)

@@ -177,6 +177,15 @@ def dense_crf_inputs(recipe: Recipe) -> Inputs:
     return () if own_maps else every("superpixels", "unaries")
 
 
+def features_reads(recipe: Recipe) -> tuple[str, ...]:
+    """What features of superpixels are made from; those of stage 1 may have another backbone."""
+    return (
+        ("images", "weights")
+        if recipe.unary.weights is None
+        else ("images", "weights", "unary_weights")
+    )
+
+
 def unaries_reads(recipe: Recipe) -> tuple[str, ...]:
     """What stage 1 reads from outside the store."""
     sources = {"classifier": (), "dense_network": ("weights",), "probabilities": ("maps",)}
@@ -243,6 +252,7 @@ def _superpixel_features(recipe: Recipe) -> dict[str, Any]:
         "whole_image": whole,
         "scales": list(unary.scales),
         **_describes(recipe),
+        **({} if unary.architecture is None else {"unary_architecture": unary.architecture}),
     }
 
 

@@ -21,8 +21,10 @@ def run_facts(job: Job, promises: Calibration) -> dict[str, str]:
     mapping of name to text
     """
     recipe = job.recipe
+    own = recipe.unary.architecture
+    of_backbone = "" if own is None else f" of {own}"
     unaries = {
-        "classifier": _features(recipe.unary.features),
+        "classifier": _features(recipe.unary.features) + of_backbone,
         "dense_network": _dense_network(recipe),
         "probabilities": "the network's maps",
     }[recipe.unary.source]

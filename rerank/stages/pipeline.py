@@ -20,7 +20,7 @@ STAGES = (
     INDEX,
     # Stage 1: superpixels and their class probabilities.
     shards("superpixels", reads=declarations.superpixels_reads),
-    shards("superpixel_features", own("superpixels"), reads=("images", "weights")),
+    shards("superpixel_features", own("superpixels"), reads=declarations.features_reads),
     stage("unaries", fit("superpixels", "superpixel_features"), reads=declarations.unaries_reads),
     # What only stage 2 knows of an image, and its fusion with the unaries.
     shards("activations", reads=("images", "weights")),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rerank.config import Recipe
 from rerank.datasets import Dataset, open_dataset
@@ -32,6 +32,52 @@ class Maps(Protocol):
 
     def digest(self, image_id: str) -> str:
         """A digest that changes when the map does."""
+
+
+class WeightFiles(NamedTuple):
+    """Files of weights that a recipe's models need, None where they need none.
+
+    Attributes
+    ----------
+    backbone : str or None
+        Of `Recipe.backbone`.
+    unary : str or None
+        Of `Recipe.unary_backbone`, often the same.
+    """
+
+    backbone: str | None = None
+    unary: str | None = None
+
+    @classmethod
+    def find(cls, recipe: Recipe, data_root: str | None = None) -> WeightFiles:
+        """The files that a recipe names: see `rerank.nets.weights_search`.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        data_root : str, optional
+
+        Returns
+        -------
+        WeightFiles
+
+        Raises
+        ------
+        DataError
+            If a file is nowhere; the message lists where it was looked for.
+        """
+        own = recipe.unary.weights
+        found = _find(recipe.backbone.weights, "backbone.weights", data_root)
+        return cls(found, found if own is None else _find(own, "unary.weights", data_root))
+
+    def check(self) -> None:
+        """Refuse files that are gone, with a `DataError`."""
+        for file in self:
+            if file is not None and not Path(file).is_file():
+                raise DataError(f"{file}: the backbone's weights are gone; put the file back")
+
+
+NO_WEIGHTS = WeightFiles()
 
 
 def map_of(maps: Maps, image_id: str, image: Array, n_classes: int) -> NetworkMap:
@@ -65,8 +111,7 @@ class RunData:
     ----------
     train, evaluate : Dataset
         Training images and, if any, evaluation images.
-    weights : str or None
-        The file of backbone weights.
+    weights : WeightFiles
     maps : Maps or None
         The network maps of all images, where the unaries are made from them.
     auxiliary_maps : tuple of Maps
@@ -75,7 +120,7 @@ class RunData:
 
     train: Dataset
     evaluate: Dataset | None = None
-    weights: str | None = None
+    weights: WeightFiles = NO_WEIGHTS
     maps: Maps | None = None
     auxiliary_maps: tuple[Maps, ...] = ()
     _image_digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -137,7 +182,7 @@ class RunData:
 
         Parameters
         ----------
-        kind : {"images", "weights", "maps", "auxiliary_maps"}
+        kind : {"images", "weights", "unary_weights", "maps", "auxiliary_maps"}
             Images and their labels count as one.
         part : Part
 
@@ -149,8 +194,9 @@ class RunData:
         if kind == "images":
             self._digest_images()
             return [self._image_digests[image_id] for image_id in part.image_ids]
-        if kind == "weights":
-            return [] if self.weights is None else [_file_digest(self.weights)]
+        if kind in ("weights", "unary_weights"):
+            file = self.weights.backbone if kind == "weights" else self.weights.unary
+            return [] if file is None else [_file_digest(file)]
         assert self.maps is not None or kind != "maps"
         read = self.auxiliary_maps if kind == "auxiliary_maps" else (self.maps,)
         ids = sorted({*part.image_ids, *part.train_ids})
@@ -246,7 +292,7 @@ def open_data(recipe: Recipe, data_root: str | None = None) -> RunData:
     folder = recipe.unary.probabilities if recipe.unary.source == "probabilities" else None
     maps = None if folder is None else _map_folder(folder, data_root)
     others = tuple(_map_folder(other, data_root) for other in recipe.auxiliary.probabilities)
-    return RunData(train, evaluate, find_weights(recipe, data_root), maps, others)
+    return RunData(train, evaluate, WeightFiles.find(recipe, data_root), maps, others)
 
 
 def _map_folder(folder: str, data_root: str | None) -> MapFolder:
@@ -256,29 +302,12 @@ def _map_folder(folder: str, data_root: str | None) -> MapFolder:
     return MapFolder(given if given.exists() and not beside.exists() else beside)
 
 
-def find_weights(recipe: Recipe, data_root: str | None) -> str | None:
-    """The file of backbone weights of a recipe: see `rerank.nets.weights_search`.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data_root : str or None
-
-    Returns
-    -------
-    str or None
-        None where the recipe names no file.
-
-    Raises
-    ------
-    DataError
-        If the recipe names a file that is nowhere; the message lists where it was looked for.
-    """
-    if recipe.backbone.weights is None:
+def _find(name: str | None, setting: str, data_root: str | None) -> str | None:
+    if name is None:
         return None
     root = None if data_root is None else Path(data_root)
-    remedy = "give its path with --set backbone.weights=FILE"
-    return str(weights_search.find_weights([recipe.backbone.weights], root, remedy))
+    remedy = f"give its path with --set {setting}=FILE"
+    return str(weights_search.find_weights([name], root, remedy))
 
 
 @functools.cache

@@ -27,7 +27,11 @@ Descriptor = Callable[[Array, Array], FloatArray]
 
 
 def make_descriptor(
-    recipe: Recipe, weights: str | None, features: str, scales: Sequence[float]
+    recipe: Recipe,
+    weights: str | None,
+    features: str,
+    scales: Sequence[float],
+    architecture: str | None = None,
 ) -> Descriptor:
     """A function from an image and its superpixels to features.
 
@@ -40,6 +44,8 @@ def make_descriptor(
     features : {"appearance", "deep", "both"}
     scales : sequence of float
         That the image is resized to for deep features.
+    architecture : str, optional
+        Of the backbone; that of `recipe.backbone` by default.
 
     Returns
     -------
@@ -60,7 +66,8 @@ def make_descriptor(
             )
         )
     if features in ("deep", "both"):
-        parts.append(_deep_descriptor(recipe, weights, scales))
+        name = recipe.backbone.architecture if architecture is None else architecture
+        parts.append(_deep_descriptor(name, weights, scales, recipe.unary.image_mean))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
         found = [part(image, superpixels) for part in parts]
@@ -109,13 +116,41 @@ def draw_sample(histogram: Array, limit: int, index: int) -> Array:
     return np.sort(chosen)
 
 
-def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float]) -> Descriptor:
+def unary_descriptor(recipe: Recipe, weights: str | None) -> Descriptor | None:
+    """The function that gives the features that the classifier of stage 1 sees.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    weights : str or None
+        File of weights of `recipe.unary_backbone`.
+
+    Returns
+    -------
+    callable or None
+        None where stage 1 has no classifier.
+    """
+    chosen = recipe.unary
+    if chosen.source != "classifier":
+        return None
+    name = recipe.unary_backbone.architecture
+    return make_descriptor(recipe, weights, chosen.features, chosen.scales, name)
+
+
+def shares_features(recipe: Recipe) -> bool:
+    """Whether stage 1's classifier and the image classifiers see features of one kind."""
+    same = recipe.unary.features == whole_image_features(recipe)
+    return same and recipe.unary_backbone == recipe.backbone
+
+
+def _deep_descriptor(
+    name: str, weights: str | None, scales: Sequence[float], image_mean: bool
+) -> Descriptor:
     if weights is None:
         raise ConfigError(
             "deep features need pretrained weights; set backbone.weights=FILE, or "
             "features=appearance"
         )
-    name = recipe.backbone.architecture
     if name == "small":
         raise ConfigError(
             f"deep features need a pretrained backbone.architecture, one of "
@@ -143,7 +178,7 @@ def _deep_descriptor(recipe: Recipe, weights: str | None, scales: Sequence[float
                     square_root=True,
                 )
             )
-            if recipe.unary.image_mean and len(blocks) == 1:
+            if image_mean and len(blocks) == 1:
                 mean = signed_root(maps[-1].values.mean(axis=(1, 2)))
                 blocks[0] = np.concatenate([blocks[0], np.tile(mean, (len(blocks[0]), 1))], axis=1)
         return np.concatenate(blocks, axis=1)
@@ -157,6 +192,24 @@ def whole_image_features(recipe: Recipe) -> str | None:
     return chosen.features if chosen.enabled and chosen.features != "backbone" else None
 
 
+def whole_image_descriptor(recipe: Recipe, weights: str | None) -> Descriptor | None:
+    """The function that gives the features of superpixels that the image classifiers see.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    weights : str or None
+        File of weights of `recipe.backbone`.
+
+    Returns
+    -------
+    callable or None
+        None where no image classifier sees superpixels.
+    """
+    kind = whole_image_features(recipe)
+    return None if kind is None else make_descriptor(recipe, weights, kind, recipe.unary.scales)
+
+
 def run(job: Job, file: h5py.File) -> None:
     """Write what the recipe's models will read of each image.
 
@@ -165,27 +218,25 @@ def run(job: Job, file: h5py.File) -> None:
     where there are neither.
     """
     recipe = job.recipe
-    classified = recipe.unary.features if recipe.unary.source == "classifier" else None
-    whole = whole_image_features(recipe)
-    describe = {
-        kind: make_descriptor(recipe, job.data.weights, kind, recipe.unary.scales)
-        for kind in dict.fromkeys((classified, whole))
-        if kind is not None
-    }
-    if not describe:
+    describe = unary_descriptor(recipe, job.data.weights.unary)
+    describe_image = whole_image_descriptor(recipe, job.data.weights.backbone)
+    if describe is None and describe_image is None:
         return
     dataset = job.data.of(job.part)
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
-            image = dataset.image(image_id)
-            values = {kind: make(image, arrays["superpixels"]) for kind, make in describe.items()}
+            image, superpixels = dataset.image(image_id), arrays["superpixels"]
+            values = None
             found = {}
-            if classified is not None:
+            if describe is not None:
+                values = describe(image, superpixels)
                 place = job.part.first + index
-                found = sampled(values[classified], arrays["histogram"], recipe, place)
-            if whole is not None:
-                found["whole_image"] = describe_whole(values[whole], arrays["areas"])
+                found = sampled(values, arrays["histogram"], recipe, place)
+            if describe_image is not None:
+                if values is None or not shares_features(recipe):
+                    values = describe_image(image, superpixels)
+                found["whole_image"] = describe_whole(values, arrays["areas"])
             write_image(file, index, found)
 
 

@@ -255,7 +255,7 @@ def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> No
     """
     train = job.data.train
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
-    training = DenseNetworkTraining(job.recipe, train, ids, job.data.weights)
+    training = DenseNetworkTraining(job.recipe, train, ids, job.data.weights.backbone)
     temperature = 1.0
     if held:
         inner = training.fit(np.flatnonzero(~np.isin(ids, held)))

@@ -21,7 +21,7 @@ from rerank.engine.scheduler import Execution, part_name, run_graph
 from rerank.engine.stage import Stage, read_image
 from rerank.errors import ConfigError, DamagedArtefactError, DataError, LeakError
 from rerank.stages.pipeline import STAGES
-from rerank.stages.run_data import find_weights
+from rerank.stages.run_data import WeightFiles
 
 MakeGraph = Callable[..., Graph]
 
@@ -369,10 +369,10 @@ def test_missing_weights_say_where_they_were_looked_for(
 ) -> None:
     recipe = tiny_recipe("backbone.weights=net.npz")
     with pytest.raises(DataError, match="net.npz.*weights.*--set backbone.weights"):
-        find_weights(recipe, str(tmp_path))  # type: ignore[arg-type]
+        WeightFiles.find(recipe, str(tmp_path))  # type: ignore[arg-type]
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "net.npz").write_bytes(b"x")
-    found = find_weights(recipe, str(tmp_path))  # type: ignore[arg-type]
+    found = WeightFiles.find(recipe, str(tmp_path)).unary  # type: ignore[arg-type]
     assert found is not None and found.endswith("weights/net.npz")
 
 

@@ -18,6 +18,7 @@ from rerank.metrics import chosen_counts, corpus_iou, image_iou
 from rerank.ranking import Gate, choose_corpus
 from rerank.stages.calibration import Calibration, Judged, candidate_beliefs, read_judged
 from rerank.stages.oracle import population_parts
+from rerank.stages.run_data import WeightFiles
 
 
 def test_what_is_written(finished: Path, make_graph) -> None:
@@ -103,7 +104,7 @@ def models_of(graph):
         with graph.store.open(graph.task(name, part).ref) as file:
             yield file
 
-    return FinalModels(open_stage, graph.recipe, Classes.of(graph.data.train), None)
+    return FinalModels(open_stage, graph.recipe, Classes.of(graph.data.train), WeightFiles())
 
 
 def test_a_joint_prediction_is_the_joint_choice_of_the_same_images(

@@ -38,6 +38,7 @@ BASE: dict[str, Any] = {
 Overrides = tuple[str, ...]
 
 PRETRAINED: Overrides = ("backbone.architecture=squeezenet1_0", "backbone.weights={weights}")
+OWN_BACKBONE: Overrides = ("unary.architecture=squeezenet1_0", "unary.weights={other_weights}")
 NETWORK: Overrides = ("unary.source=dense_network", "dense_network.train_backbone=true")
 AUXILIARY_NETWORK: Overrides = ("auxiliary.dense_network=true", "dense_network.train_backbone=true")
 MAPS: Overrides = ("unary.source=probabilities", "unary.probabilities={maps}")
@@ -56,6 +57,8 @@ CONTEXTS: dict[str, tuple[Overrides, ...]] = {
     "backbone.weights": (PRETRAINED,),
     "unary.source": ((), (*PRETRAINED, "unary.probabilities={maps}")),
     "unary.features": ((), PRETRAINED),
+    "unary.architecture": ((*PRETRAINED, "unary.features=deep", *OWN_BACKBONE),),
+    "unary.weights": ((*PRETRAINED, "unary.features=deep", *OWN_BACKBONE),),
     "unary.scales": ((*PRETRAINED, "unary.features=deep"),),
     "unary.image_mean": ((), AUXILIARY_CLASSIFIER),
     "unary.probabilities": (MAPS,),
@@ -98,6 +101,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "dataset.options": ("{n_images: 8, size: [64, 40]}",),
     "backbone.architecture": ("caffenet", "alexnet", "squeezenet1_0", "timm/resnet18"),
     "backbone.weights": ("{other_weights}", "null"),
+    "unary.architecture": ("caffenet", "alexnet", "timm/resnet18"),
+    "unary.weights": ("{weights}",),
     "unary.probabilities": ("{other_maps}", "null"),
     "dense_network.loss": ("rmi(factor=2)", "0.7 uoi + 0.3 ce"),
     "auxiliary.scales": ("[0.5]",),

@@ -12,7 +12,13 @@ from rerank.config import Recipe, build_recipe
 from rerank.engine.store import Store
 from rerank.nets import build_backbone
 from rerank.stages.pipeline import open_pipeline
-from rerank.stages.superpixel_features import make_descriptor
+from rerank.stages.run_data import WeightFiles
+from rerank.stages.superpixel_features import (
+    make_descriptor,
+    shares_features,
+    unary_descriptor,
+    whole_image_descriptor,
+)
 
 POSITIONS = 8
 
@@ -72,3 +78,26 @@ def test_the_auxiliary_classifier_has_scales_of_its_own(weights: str, tmp_path: 
     assert keys[0] == keys[1]
     assert keys[2]["superpixel_features"] == keys[0]["superpixel_features"]
     assert keys[2]["auxiliary_features"] != keys[0]["auxiliary_features"]
+
+
+def test_stage_1_can_have_a_backbone_of_its_own(weights: str, tmp_path: Path) -> None:
+    state = build_backbone("squeezenet1_0", random_state=1).layers.state_dict()
+    other = tmp_path / "squeezenet1_0_other.npz"
+    np.savez(other, **{name: value.numpy() for name, value in state.items()})
+    recipe = recipe_with(weights, f"unary.weights={other}")
+    assert recipe.unary_backbone.architecture == "squeezenet1_0"
+    assert recipe_with(weights).unary_backbone == recipe_with(weights).backbone
+    graph = open_pipeline(recipe, Store(tmp_path / "work"))
+    files = graph.data.weights
+    assert files == WeightFiles(weights, str(other))
+    image = np.random.default_rng(0).integers(0, 256, (80, 96, 3), dtype=np.uint8)
+    superpixels = np.repeat(np.arange(6).reshape(2, 3), 32, axis=1).repeat(40, axis=0)
+    stage_2, stage_1 = (
+        make_descriptor(recipe, file, "deep", (1.0,))(image, superpixels) for file in files
+    )
+    own = unary_descriptor(recipe, files.unary)
+    whole = whole_image_descriptor(recipe, files.backbone)
+    assert own is not None and whole is not None and not shares_features(recipe)
+    assert_array_equal(own(image, superpixels), stage_1)
+    assert_array_equal(whole(image, superpixels), stage_2)
+    assert not np.array_equal(stage_1, stage_2)
