@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import h5py
 from rerank.engine.agreement import check_agreement, note_lengths
 from rerank.engine.contents import Contents, Layout, check_contents
 from rerank.engine.hdf5 import check_structure, error_number
+from rerank.engine.image_sets import read_set
 from rerank.engine.manifest import (
     MOST_BYTES,
     ArtefactRef,
@@ -97,7 +99,7 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     with reading(place):
         content = place.read_bytes()
     try:
-        found = from_bytes(content)
+        found = from_bytes(content, partial(read_set, path.parents[2]))
     except ValueError as error:
         raise DamagedArtefactError(f"{place}: damaged ({first_line(error)}); {REMEDY}") from None
     if found.ref != ref:

@@ -21,6 +21,9 @@ from rerank.stages.joined_rows import join_rows
 from rerank.stages.segnet import is_held_out, read_training
 from rerank.types import Array, FloatArray
 
+#: What a classifier needs to score an image.
+MACHINE = ("classes", "coef", "intercept", "duality_gap")
+
 
 @dataclass(frozen=True)
 class ImageModels:
@@ -42,11 +45,17 @@ class ImageModels:
 
 
 def load_models(file: h5py.File) -> ImageModels:
-    """The models that the stage `classifiers` wrote."""
+    """The models that the stage `classifiers` wrote; of a fold without what makes scores."""
     presence = sizes = None
     if "presence" in file:
         presence = ImageClassifiers.from_arrays(read_arrays(file["presence"]))
-        sizes = SizeThresholdClassifiers.from_arrays(read_arrays(file["sizes"]))
+    if "sizes" in file:
+        arrays = read_arrays(file["sizes"])
+        if "coef" in arrays:
+            sizes = SizeThresholdClassifiers.from_arrays(arrays)
+        else:
+            sizes = SizeThresholdClassifiers()
+            sizes.thresholds_, sizes.percentiles_ = arrays["thresholds"], arrays["percentiles"]
     return ImageModels(
         presence,
         sizes,
@@ -161,7 +170,11 @@ def run(job: Job, file: h5py.File) -> None:
     models = fit_image_models(settings, rows, shares, targets, background)
     for name, model in vars(models).items():
         if model is not None:
-            write_arrays(file.create_group(name), model.to_arrays())
+            arrays = model.to_arrays()
+            # Machines are for new images; those of a fold have scored all that it will see.
+            kept = arrays if job.is_final else {k: v for k, v in arrays.items() if k not in MACHINE}
+            if kept:
+                write_arrays(file.create_group(name), kept)
     if settings.enabled and job.part.image_ids:
         _write_scores(file, models, _vectors(job, job.part.name))
 

@@ -14,11 +14,10 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import h5py
-import numpy as np
 
 from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, write_arrays
-from rerank.engine.stage import Job, read_image, write_image
+from rerank.engine.stage import Job, read_image
 from rerank.evidence import (
     AuxiliaryProbabilities,
     FusedPosterior,
@@ -33,6 +32,7 @@ from rerank.nets import cell_overlap
 from rerank.stages.auxiliary import read_auxiliary, read_held_out_auxiliary
 from rerank.stages.classifiers import load_models, read_scores
 from rerank.stages.segnet import read_map
+from rerank.stages.stored_probabilities import read_regions, write_regions
 from rerank.stages.unaries import read_held_out, read_held_out_ids, write_held_out
 from rerank.types import Array, FloatArray
 
@@ -116,10 +116,7 @@ def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, 
     -------
     mapping of source to (n, C) float array
     """
-    return {
-        source: read_image(opened, index)["region_probabilities"]
-        for source, opened in files.items()
-    }
+    return {source: read_regions(opened, index) for source, opened in files.items()}
 
 
 @contextmanager
@@ -164,8 +161,7 @@ def run(job: Job, file: h5py.File) -> None:
             write_held_out(file, held, image_id, model.predict_proba(signal))
     write_arrays(file.create_group("model"), model.to_arrays())
     for index, signal in enumerate(_own_signals(job, job.part)):
-        found = model.predict_proba(signal).astype(np.float32)
-        write_image(file, index, {"region_probabilities": found})
+        write_regions(file, index, model.predict_proba(signal))
 
 
 def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
@@ -181,7 +177,7 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
         for index in range(len(part.image_ids)):
             arrays = read_image(regions, index, REGION_ARRAYS)
             evidence = image_evidence(
-                read_image(unaries, index)["region_probabilities"],
+                read_regions(unaries, index),
                 arrays["superpixels"],
                 read_map(segnet, index),
                 read_scores(classifiers, index),
