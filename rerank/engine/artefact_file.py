@@ -59,7 +59,8 @@ class _Checked(NamedTuple):
 
 #: Files whose bytes and contents this process has checked.
 _CHECKED: dict[str, _Checked] = {}
-#: Manifests that this process has read.
+#: Manifests that this process has read last.
+_MOST_MANIFESTS = 1024
 _MANIFESTS: dict[str, tuple[Signature, Manifest]] = {}
 
 
@@ -104,6 +105,8 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
         raise DamagedArtefactError(f"{place}: damaged ({first_line(error)}); {REMEDY}") from None
     if found.ref != ref:
         raise DamagedArtefactError(f"{place}: of another artefact, {found.ref}; {REMEDY}")
+    if len(_MANIFESTS) >= _MOST_MANIFESTS:
+        _MANIFESTS.pop(next(iter(_MANIFESTS)))
     _MANIFESTS[str(place)] = (signature, found)
     return found
 

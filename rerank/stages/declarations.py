@@ -325,6 +325,7 @@ def _classifiers(recipe: Recipe) -> dict[str, Any]:
         return {"classifiers": None, "holdout": _holdout(recipe)}
     return {
         "classifiers": _plain(chosen),
+        **_memory(recipe),
         "holdout": _holdout(recipe),
         "random_state": recipe.random_state,
     }
@@ -410,7 +411,11 @@ def _ablation(recipe: Recipe) -> dict[str, Any]:
 def _generators(recipe: Recipe) -> dict[str, Any]:
     if not recipe.report.generators:
         return {}
-    return {"n_proposals": recipe.proposals.n_proposals, "random_state": recipe.random_state}
+    return {
+        "n_proposals": recipe.proposals.n_proposals,
+        **_memory(recipe),
+        "random_state": recipe.random_state,
+    }
 
 
 _DECLARATIONS = {
@@ -443,7 +448,11 @@ _DECLARATIONS = {
     ),
     "fusion": _Declaration(
         "joining the signals",
-        lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
+        lambda recipe: {
+            "fusion": _plain(recipe.fusion),
+            **_memory(recipe),
+            "random_state": recipe.random_state,
+        },
         version=5,
         cost=0.1,
         fits=True,

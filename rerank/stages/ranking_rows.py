@@ -213,8 +213,9 @@ def load_parts(
     folds = load_folds(job, groups)
     if not job.parts[-1].image_ids:
         return folds, None
-    final = load_part(job, FINAL, TableColumns(folds[0].table.columns, folds[0].table.groups))
-    return folds, final
+    final = load_part(job, FINAL, columns_of(job, groups))
+    constant = set(final.table.columns) - set(folds[0].table.columns)
+    return folds, final.without(sorted(constant))
 
 
 def image_bytes(job: Job, n_columns: int) -> int:

@@ -207,14 +207,14 @@ def run(job: Job, file: h5py.File) -> None:
     if job.recipe.fusion.enabled and not job.is_final and held.any():
         kept = ~held[fitted]
         _, inner = fit_segnet(job.recipe, inputs[kept], targets[kept], weights[kept])
-        write_array(file, "holdout_maps", halved(_maps(job, inner, _files_of(job, held))))
+        write_array(file, "holdout_maps", _maps(job, inner, _files_of(job, held)))
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
     if job.is_final:
         write_arrays(file.create_group("model"), last)
     for arrays, maps in ((first, "maps_cross_entropy"), (last, "maps")):
         own = ((job.part.name, opened, ()) for opened in job.files("activations"))
-        write_array(file, maps, halved(_maps(job, arrays, own)))
+        write_array(file, maps, _maps(job, arrays, own))
 
 
 def images_of_fit(job: Job, held: Array) -> Array:
@@ -252,12 +252,12 @@ def _files_of(job: Job, wanted: Array | None = None) -> Iterator[tuple[str, h5py
 
 def _maps(
     job: Job, arrays: Mapping[str, Array], files: Iterator[tuple[str, h5py.File, Any]]
-) -> FloatArray:
-    """What a SegNet makes of the wanted rows of some files, one file after another."""
+) -> Array:
+    """What a SegNet makes of the wanted rows of some files, one after another, as it is stored."""
     n_classes = job.data.n_classes
     return np.concatenate(
         [
-            segnet_maps(job.recipe, arrays, file["inputs"][rows], n_classes)
+            halved(segnet_maps(job.recipe, arrays, file["inputs"][rows], n_classes))
             for _, file, rows in files
         ]
     )
