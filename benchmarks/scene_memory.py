@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
-import time
 import traceback
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from rerank.config import build_recipe
 from rerank.datasets import open_dataset
 from rerank.engine.graph import Graph, Task
+from rerank.engine.manifest import manifest_path, to_bytes
 from rerank.engine.scheduler import compute
 from rerank.engine.store import Store
 from rerank.stages.pipeline import open_pipeline
 
 #: One image of so many is judged, and no model sees it.
 EVALUATED = 20
+#: Scenes that are drawn.
+DISTINCT = 200
 #: MiB that a model is fitted on.
 TRAINING_MEMORY = 8
 RECIPE: dict[str, Any] = {
@@ -43,14 +44,28 @@ RECIPE: dict[str, Any] = {
 }
 
 
+#: Numbers of each stage by name.
+Rows = dict[str, dict[str, float]]
+
+
 def write_scenes(folder: Path, n_images: int) -> None:
-    """Scenes of 48x64 pixels as files: images, masks, `train.txt` and `test.txt`."""
-    scenes = open_dataset("scenes", None, "train", n_images=n_images, size=(48, 64))
+    """Scenes of 48x64 pixels as files: images, masks, `train.txt` and `test.txt`.
+
+    No more than `DISTINCT` are drawn; further ones are further names of the same.
+    """
+    scenes = open_dataset("scenes", None, "train", n_images=min(n_images, DISTINCT), size=(48, 64))
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
     (folder / "classes.txt").write_text("\n".join(scenes.class_names) + "\n")
     ids = [f"{index:06d}" for index in range(n_images)]
     for index, image_id in enumerate(ids):
+        if index >= DISTINCT:
+            for name in ("images", "labels"):
+                os.link(
+                    folder / name / f"{ids[index % DISTINCT]}.png",
+                    folder / name / f"{image_id}.png",
+                )
+            continue
         sample = scenes[index]
         Image.fromarray(sample.image).save(folder / "images" / f"{image_id}.png")
         Image.fromarray(sample.labels).save(folder / "labels" / f"{image_id}.png")
@@ -58,27 +73,29 @@ def write_scenes(folder: Path, n_images: int) -> None:
     (folder / "test.txt").write_text("".join(f"{i}\n" for i in ids if int(i) % EVALUATED == 0))
 
 
-def measure(n_images: int, folder: Path) -> dict[str, dict[str, float]]:
+def measure(n_images: int, folder: Path, first: Graph | None = None) -> tuple[Rows, Graph]:
     """Peak memory in MiB, seconds and bytes of each stage of a run on so many scenes.
 
     Each task is a process of its own, forked from this one, which has imported all and computed
-    nothing. Tasks of another run, on 24 scenes, come first, so that what is compiled is there.
+    nothing. Where `first`, a finished run on fewer scenes, is given, files of whole shards are
+    those of its first shard: what a shard costs does not depend on their number. All else is
+    computed.
     """
     data = folder / f"data-{n_images}"
     if not data.is_dir():
         write_scenes(data, n_images)
     store = Store(folder / f"work-{n_images}")
     graph = open_pipeline(build_recipe(RECIPE, "memory"), store, str(data))
-    graph.data.digests("images", graph.parts[0])
+    for stage in graph.stages:
+        stage.function()
+    store.write_sets(graph.trained_on)
     gc.collect()
     gc.freeze()
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    left = defaultdict(int)
-    for task in graph.tasks:
-        left[task.stage.name] += 1
     for task in graph.tasks:
         name = task.stage.name
-        if not store.has(task.ref) and task.ref not in graph.spent():
+        taken = first is not None and _copied(graph, task, first)
+        if not taken and not store.has(task.ref):
             _forked(graph, task)
         header = store.costs(task.ref)
         assert header is not None
@@ -86,7 +103,32 @@ def measure(n_images: int, folder: Path) -> dict[str, dict[str, float]]:
         row["peak_mib"] = max(row["peak_mib"], header.peak_mib)
         row["cpu_seconds"] += header.cpu_seconds
         row["bytes"] += store.size(task.ref)
-    return {name: dict(row) for name, row in found.items()}
+    return {name: dict(row) for name, row in found.items()}, graph
+
+
+def _copied(graph: Graph, task: Task, first: Graph) -> bool:
+    """Take over the file of another run's first shard, if it has as many images."""
+    try:
+        own = first.task(task.stage.name, f"{first.parts[0].name}-shard-000")
+    except KeyError:
+        return False
+    if not task.stage.sharded or len(task.part.image_ids) != len(own.part.image_ids):
+        return False
+    if not first.store.has(own.ref):
+        # It was temporary there, and is not read here.
+        return False
+    known, store = first.store.manifest(own.ref), graph.store
+    path = store.path(task.ref)
+    if path.exists():
+        return True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.link(first.store.path(own.ref), path)
+    inputs = tuple(store.manifest(ref).digest for ref in task.inputs.values())
+    costs = {name: getattr(known.header, name) for name in ("seconds", "cpu_seconds", "peak_mib")}
+    header = replace(task.header(graph.recipe), input_digests=inputs, **costs)
+    header = replace(header, settings=known.header.settings, versions=known.header.versions)
+    manifest_path(path).write_bytes(to_bytes(known._replace(ref=task.ref, header=header)))
+    return True
 
 
 def _forked(graph: Graph, task: Task) -> None:
@@ -104,7 +146,7 @@ def _forked(graph: Graph, task: Task) -> None:
         raise RuntimeError(f"{task.ref} failed")
 
 
-def table(found: dict[int, dict[str, dict[str, float]]]) -> str:
+def table(found: dict[int, Rows]) -> str:
     """A line for each stage: its peak at each number of scenes."""
     sizes = sorted(found)
     lines = [
