@@ -50,7 +50,7 @@ from rerank.ranking import (
     marginal_counts,
     proposal_beliefs,
 )
-from rerank.stages.calibration import Judged, read_judged
+from rerank.stages.judged_images import Judged, read_judged
 from rerank.superpixels import region_mean
 
 

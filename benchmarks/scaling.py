@@ -3,6 +3,7 @@
     python benchmarks/scaling.py overhead                     # seconds of a task that does nothing
     python benchmarks/scaling.py efficiency --images 48       # the recipe `scenes`, 1 and 2 workers
     python benchmarks/scaling.py model --work WORK            # many workers, from a run's costs
+    python benchmarks/scaling.py memory --work FOLDER         # peak of each stage on small scenes
 
 `efficiency` runs with one job in this process, with two loky workers, and on a Dask cluster of two
 workers of one thread each on this machine, each in an empty work folder; efficiency is the seconds
@@ -34,6 +35,8 @@ from rerank.engine.memory_store import MemoryStore
 from rerank.engine.scheduler import Execution, run_graph
 from rerank.engine.store import Store
 from rerank.stages.pipeline import STAGES, open_pipeline
+
+from scene_memory import measure, table  # isort: skip
 
 #: Training images of VOC 2012 with SBD and of COCO's train 2017.
 SIZES = (12_031, 118_287)
@@ -169,11 +172,12 @@ def simulate(graph: Graph, costs: Mapping[str, float], workers: int, each: float
 def main() -> None:
     """Print the figures, and write them as JSON with `--out`."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("overhead", "efficiency", "model"))
+    parser.add_argument("what", choices=("overhead", "efficiency", "model", "memory"))
     parser.add_argument("--images", type=int, default=48, help="scenes of `efficiency`")
     parser.add_argument("--tasks", type=int, default=500, help="of `overhead`")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--work", help="a finished run, for `model`")
+    parser.add_argument("--work", help="a finished run, for `model`; any folder, for `memory`")
+    parser.add_argument("--sizes", default="200,2000,20000", help="scenes of `memory`")
     parser.add_argument(
         "--each", type=float, default=0.01, help="seconds that a task costs besides"
     )
@@ -192,6 +196,12 @@ def main() -> None:
             shown = ", ".join(f"{s:.1f}" for s in found["seconds"][name])
             print(f"{name}: {shown} s, {value:.2f} times as fast as one")
         print("the same bytes" if found["equal"] else "OTHER BYTES")
+    elif options.what == "memory":
+        found, first = {}, None
+        for n_images in map(int, options.sizes.split(",")):
+            found[n_images], graph = measure(n_images, Path(options.work), first)
+            first = first or graph
+            print(table(found), flush=True)
     else:
         found = []
         print("| images | tasks | workers | hours | of the work | busy |")

@@ -15,7 +15,7 @@ from rerank import open_run
 from rerank.metrics import IntersectionUnion, chosen_counts
 from rerank.ranking.ranking_table import join
 from rerank.reports import evaluate, evaluation_rows, to_csv
-from rerank.stages.ranking import load_parts
+from rerank.stages.ranking_rows import load_parts
 from rerank.tuning.ranker_choice import choose_ranker, fit_ranker, rank_candidates, ranker_scores
 
 

@@ -47,7 +47,6 @@ _OF_SINGLE_IMAGES = {
     "images",
     "maps",
     "maps_cross_entropy",
-    "model_cross_entropy",
     "choices",
     "populations",
     "scores",

@@ -23,15 +23,17 @@ from rerank.ranking import ExpectedCounts, Gate, proposal_beliefs
 from rerank.result import Proposals, Result, region_beliefs
 from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
-from rerank.stages.calibration import Calibration, change_of, joint_choice
+from rerank.stages.calibration import Calibration, joint_choice
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
+from rerank.stages.judged_images import change_of
 from rerank.stages.proposals import NETWORK, Drawing, image_proposals
 from rerank.stages.ranking import StoredRanking
 from rerank.stages.run_data import WeightFiles
 from rerank.stages.segnet import check_segnet, load_segnet, segnet_maps
+from rerank.stages.stored_probabilities import as_stored
 from rerank.stages.superpixel_features import (
     Descriptor,
     describe_whole,
@@ -370,11 +372,12 @@ class FinalModels:
         else:
             assert network_map is not None
             unary = map_to_regions(network_map, image, superpixels, refined=recipe.unary.dense_crf)
-        sources = {"unary": unary.astype(np.float32)}
+        sources = {"unary": as_stored(unary)}
         coarse = None if self._coarse_input is None else np.asarray(self._coarse_input(image))
         segnet_map = vector = scores = None
         if self._segnet is not None and coarse is not None:
-            segnet_map = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)[0]
+            maps = segnet_maps(recipe, self._segnet, coarse[None], self.classes.n_classes)
+            segnet_map = as_stored(maps[0])
         if self._describe_whole is not None:
             vector = describe_whole(describe(self._describe_whole), regions["areas"])
         elif recipe.classifiers.enabled and coarse is not None:
@@ -391,7 +394,7 @@ class FinalModels:
         )
         if self._fusion is not None:
             signals = region_signals(evidence, regions["areas"], regions["region_values"])
-            sources["fusion"] = self._fusion.predict_proba(signals).astype(np.float32)
+            sources["fusion"] = as_stored(self._fusion.predict_proba(signals))
         drawn = image_proposals(
             sources,
             graph_of(regions),

@@ -19,6 +19,7 @@ from rerank.reports import draw_pictures, to_png
 from rerank.stages.proposals import NETWORK
 from rerank.stages.ranking import load_scores
 from rerank.stages.segnet import read_map
+from rerank.stages.stored_probabilities import read_regions
 from rerank.superpixels import draw_boundaries, to_pixels
 from rerank.types import Array
 
@@ -77,7 +78,7 @@ def stage_pictures(graph: Graph, image_id: str | None = None) -> dict[str, Array
     with job.open("superpixels", part) as file:
         superpixels = read_image(file, index, ("superpixels",))["superpixels"].astype(np.int32)
     with job.open("unaries", part) as file:
-        probabilities = read_image(file, index)["region_probabilities"]
+        probabilities = read_regions(file, index)
     with job.open("proposals", part) as file:
         proposals = read_image(file, index)
     labelings, generators = proposals["labelings"], list(proposals["generators"])

@@ -131,6 +131,7 @@ def repair(work: str | Path, execution: Execution) -> Checked:
         mend_run_files(store)
     mended += _lost_index(store)
     store.clear_leavings()
+    store.write_sets(open_run_of(store).trained_on)
     # What is computed anew on another machine may differ, and then what was made from it follows.
     for _ in range(_MOST_ROUNDS):
         lost = [p for p in _problems(store) if p.verdict != "unreadable"]

@@ -11,6 +11,8 @@ from rerank.engine.contents import Lengths
 from rerank.engine.manifest import Manifest
 
 _IMAGES = "images/"
+#: Files that are remembered: a process may open thousands.
+_MOST_FILES = 64
 
 
 class _Noted(NamedTuple):
@@ -43,7 +45,18 @@ def note_lengths(path: Path, manifest: Manifest, lengths: Lengths) -> None:
     inputs = tuple(path.parents[2] / stage / key / f"{part}.h5" for stage, part, key in names)
     for other in inputs:
         _MADE_FROM[other].add(path)
+    _NOTED.pop(path, None)
     _NOTED[path] = _Noted(_sign(path), manifest.header.image_ids, inputs, of_images)
+    while len(_NOTED) > _MOST_FILES:
+        _forget(next(iter(_NOTED)))
+
+
+def _forget(path: Path) -> None:
+    """What was noted longest ago: files of the same images are opened together."""
+    for other in _NOTED.pop(path).inputs:
+        _MADE_FROM[other].discard(path)
+        if not _MADE_FROM[other]:
+            del _MADE_FROM[other]
 
 
 def check_agreement(path: Path) -> None:
@@ -63,7 +76,7 @@ def check_agreement(path: Path) -> None:
     noted = _NOTED.get(path)
     if noted is None:
         return
-    for other in (*noted.inputs, *_MADE_FROM[path]):
+    for other in (*noted.inputs, *_MADE_FROM.get(path, ())):
         found = _NOTED.get(other)
         shift = None if found is None else _shift(noted.image_ids, found.image_ids)
         if found is None or shift is None:

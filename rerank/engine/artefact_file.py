@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import h5py
 from rerank.engine.agreement import check_agreement, note_lengths
 from rerank.engine.contents import Contents, Layout, check_contents
 from rerank.engine.hdf5 import check_structure, error_number
+from rerank.engine.image_sets import read_set
 from rerank.engine.manifest import (
     MOST_BYTES,
     ArtefactRef,
@@ -57,7 +59,8 @@ class _Checked(NamedTuple):
 
 #: Files whose bytes and contents this process has checked.
 _CHECKED: dict[str, _Checked] = {}
-#: Manifests that this process has read.
+#: Manifests that this process has read last.
+_MOST_MANIFESTS = 1024
 _MANIFESTS: dict[str, tuple[Signature, Manifest]] = {}
 
 
@@ -97,11 +100,13 @@ def read_manifest(path: Path, ref: ArtefactRef) -> Manifest:
     with reading(place):
         content = place.read_bytes()
     try:
-        found = from_bytes(content)
+        found = from_bytes(content, partial(read_set, path.parents[2]))
     except ValueError as error:
         raise DamagedArtefactError(f"{place}: damaged ({first_line(error)}); {REMEDY}") from None
     if found.ref != ref:
         raise DamagedArtefactError(f"{place}: of another artefact, {found.ref}; {REMEDY}")
+    if len(_MANIFESTS) >= _MOST_MANIFESTS:
+        _MANIFESTS.pop(next(iter(_MANIFESTS)))
     _MANIFESTS[str(place)] = (signature, found)
     return found
 

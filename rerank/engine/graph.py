@@ -179,6 +179,11 @@ class Graph:
             shards,
         )
 
+    @property
+    def trained_on(self) -> set[tuple[str, ...]]:
+        """The sets of images that models of its artefacts are fitted on."""
+        return {task.trained_on for task in self.tasks}
+
     def needed_for(self, fold: str | None) -> list[Task]:
         """The tasks that a fold's artefacts depend on, in order; all for None.
 
@@ -297,7 +302,7 @@ class Graph:
             for ref in [ref for ref in store.dropped() if ref not in known | held]:
                 if not dry_run:
                     store.remove(ref)
-            for path in store.leavings():
+            for path in (*store.leavings(), *store.spare_sets(self.trained_on)):
                 paths.append(path)
                 freed += path.stat().st_size
                 if not dry_run:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
+from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p, h5s, h5t, h5z
 
 from rerank.engine.guarded_file import guard_of, guarded
 
@@ -51,20 +51,69 @@ def new_file(place: Path | io.BytesIO) -> Iterator[h5py.File]:
         If anything could not be written.
     """
     with nullcontext(place) if isinstance(place, io.BytesIO) else guarded(place) as raw:
-        with h5py.File(raw, "w", libver=("earliest", "v110")) as file:
+        access, settings = h5p.create(h5p.FILE_ACCESS), h5p.create(h5p.FILE_CREATE)
+        access.set_fileobj_driver(h5fd.fileobj_driver, raw)
+        access.set_fclose_degree(h5f.CLOSE_STRONG)
+        # An older layout spends 3 KB on each small array.
+        access.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
+        settings.set_obj_track_times(False)
+        name = repr(raw).encode()
+        with _UntimedFile(h5f.create(name, h5f.ACC_TRUNC, fapl=access, fcpl=settings)) as file:
             yield file
 
 
-def write_array(group: h5py.Group, name: str, values: Any) -> None:
-    """Write an array.
+class _Untimed:
+    """A group that makes groups in it without the time at which they were made."""
 
-    Integers are compressed. Floats are not: they hardly shrink.
+    id: Any
+
+    def create_group(self, name: str, track_order: None = None) -> h5py.Group:
+        """Make a group, and those that it lies in.
+
+        Parameters
+        ----------
+        name : str
+        track_order : None
+            Without meaning here.
+
+        Returns
+        -------
+        HDF5 group
+        """
+        folder, _, own = name.rpartition("/")
+        settings = h5p.create(h5p.GROUP_CREATE)
+        settings.set_obj_track_times(False)
+        parent = self.require_group(folder) if folder else self
+        return _UntimedGroup(h5g.create(parent.id, own.encode(), gcpl=settings))
+
+    def require_group(self, name: str) -> h5py.Group:
+        """The group of that name, made where it is not there."""
+        return self[name] if name in self else self.create_group(name)  # type: ignore[index,operator]
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)  # type: ignore[misc]
+        return _UntimedGroup(found.id) if type(found) is h5py.Group else found
+
+
+class _UntimedGroup(_Untimed, h5py.Group):
+    pass
+
+
+class _UntimedFile(_Untimed, h5py.File):
+    pass
+
+
+def write_array(group: h5py.Group, name: str, values: Any, compress: bool | None = None) -> None:
+    """Write an array.
 
     Parameters
     ----------
     group : HDF5 group
     name : str
+        May name groups that it lies in.
     values : array-like of numbers
+    compress : bool, optional
+        Whether it is packed. By default all but single precision is, which hardly shrinks.
 
     Raises
     ------
@@ -76,7 +125,7 @@ def write_array(group: h5py.Group, name: str, values: Any) -> None:
     array = np.asarray(values)
     if array.dtype.kind in "UOS":
         raise TypeError("strings are written by write_strings")
-    _create(group, name, array, array.dtype.kind in "iub")
+    _create(group, name, array, array.dtype != np.float32 if compress is None else compress)
 
 
 def write_arrays(group: h5py.Group, arrays: Mapping[str, Any]) -> None:
@@ -213,10 +262,14 @@ def _create(group: h5py.Group, name: str, array: Any, compress: bool) -> None:
     _check_room(group.file.filename, array.nbytes)
     settings: dict[str, Any] = {}
     if array.size > 0 and array.ndim > 0:
-        rows = max(1, _CHUNK_BYTES // max(1, array[0].nbytes))
-        settings["chunks"] = (min(rows, len(array)), *array.shape[1:])
+        # Pieces of equal size: the last one takes as much room as the others.
+        pieces = -(-array.nbytes // _CHUNK_BYTES)
+        settings["chunks"] = (-(-len(array) // max(1, min(pieces, len(array)))), *array.shape[1:])
         if compress and array.nbytes > 64:
             settings |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    folder, _, name = name.rpartition("/")
+    if folder:
+        group = group.require_group(folder)
     made = group.create_dataset(name, data=array, track_times=False, **settings)
     # Values are placed in the file when the last reference to the data set ends, and another thread
     # may hold one, such as a profiler's; so that their order is always the same, it is ended here.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 from rerank._version import __version__
 
 #: Version of the layout of a work folder.
-FORMAT = 2
+FORMAT = 3
 #: A longer manifest is not read: one of a million images is shorter.
 MOST_BYTES = 256 << 20
 _BLOCK_BYTES = 1 << 20
@@ -81,7 +81,8 @@ class Header:
 _FIELDS = {
     "version": int,
     "settings": dict,
-    **dict.fromkeys(("image_ids", "trained_on", "inputs", "input_digests"), list),
+    **dict.fromkeys(("image_ids", "inputs", "input_digests"), list),
+    "trained_on": str,
     "random_state": int,
     **dict.fromkeys(("seconds", "cpu_seconds", "peak_mib"), float),
     "versions": dict,
@@ -98,19 +99,31 @@ class Manifest(NamedTuple):
 
 
 def to_bytes(manifest: Manifest) -> bytes:
-    """The one form of a manifest on disk."""
+    """The one form of a manifest on disk; of the training images it has the name of their set."""
+    ids = manifest.header.trained_on
     tree = {
         "format": FORMAT,
         **manifest.ref._asdict(),
         "digest": manifest.digest,
         "size": manifest.size,
         **asdict(manifest.header),
+        "trained_on": digest(list(ids)) if ids else "",
     }
     return sealed(tree)
 
 
-def from_bytes(content: bytes) -> Manifest:
+def from_bytes(content: bytes, read_set: Callable[[str], tuple[str, ...]]) -> Manifest:
     """The inverse of `to_bytes`.
+
+    Parameters
+    ----------
+    content : bytes
+    read_set : callable
+        From the name of a set of images to their ids; see `rerank.engine.image_sets`.
+
+    Returns
+    -------
+    Manifest
 
     Raises
     ------
@@ -126,6 +139,7 @@ def from_bytes(content: bytes) -> Manifest:
         for name, kind in _FIELDS.items():
             if kind is list:
                 values[name] = tuple(_of_type(item, str) for item in values[name])
+        values["trained_on"] = read_set(values["trained_on"])
         digest, size = _of_type(tree["digest"], str), _of_type(tree["size"], int)
         return Manifest(ref, digest, size, Header(**values))
     except (KeyError, TypeError) as error:

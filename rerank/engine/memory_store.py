@@ -102,6 +102,13 @@ class MemoryStore(Store):
         """None."""
         return []
 
+    def write_sets(self, sets: Iterable[Sequence[str]]) -> None:
+        """Nothing: headers hold the sets themselves."""
+
+    def spare_sets(self, known: Iterable[Sequence[str]]) -> list[Path]:
+        """None."""
+        return []
+
     def costs(self, ref: ArtefactRef) -> Header | None:
         """The header of an artefact; None where there is none."""
         return self._files[ref][1].header if ref in self._files else None

@@ -82,6 +82,7 @@ def run_graph(
         return 0
     with store.lease(task.ref for task in graph.tasks):
         store.clear_leavings()
+        store.write_sets(graph.trained_on)
         with Progress(0, quiet=execution.quiet) as progress:
             todo = _make_room(graph, wanted, progress)
         _compute_all(graph, todo, fold, execution)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,8 @@ from rerank.engine import artefact_file, locks
 from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
+from rerank.engine.image_sets import FOLDER as IMAGE_SETS
+from rerank.engine.image_sets import other_sets, read_set, set_name, write_set
 from rerank.engine.manifest import (
     FORMAT,
     MOST_BYTES,
@@ -275,6 +278,7 @@ class Store:
                 manifest = self._complete(ref, headers[0], found, temporary.stat().st_size)
                 with artefact_file.open_hdf5(temporary) as file:
                     layout = artefact_file.check_file(file, path, manifest, contents)
+            write_set(self.root, header.trained_on)
             with replace_file(manifest_path(path)) as temporary:
                 temporary.write_bytes(to_bytes(manifest))
             dropped_path(path).unlink(missing_ok=True)
@@ -322,7 +326,7 @@ class Store:
         with suppress(OSError, ValueError):
             path = dropped_path(self.path(ref))
             if path.stat().st_size <= MOST_BYTES:
-                return from_bytes(path.read_bytes()).header
+                return from_bytes(path.read_bytes(), partial(read_set, self.root)).header
         return None
 
     @contextmanager
@@ -330,6 +334,34 @@ class Store:
         """What living runs hold, while none can begin: see `locks.held_artefacts`."""
         with locks.held_artefacts(self.root, but_own) as found:
             yield found
+
+    def write_sets(self, sets: Iterable[Sequence[str]]) -> None:
+        """Write the sets of training images that are not there: manifests name them.
+
+        Parameters
+        ----------
+        sets : iterable of sequences of str
+            Ids of images.
+        """
+        with disk_errors(self.root / IMAGE_SETS):
+            for image_ids in sets:
+                write_set(self.root, image_ids)
+
+    def spare_sets(self, known: Iterable[Sequence[str]]) -> list[Path]:
+        """Files of sets of training images that no artefact and none of the known sets need.
+
+        Parameters
+        ----------
+        known : iterable of sequences of str
+            Ids of images.
+
+        Returns
+        -------
+        list of Path
+        """
+        refs = (*self.artefacts(), *self.dropped())
+        used = [header.trained_on for ref in refs if (header := self.costs(ref)) is not None]
+        return other_sets(self.root, {set_name(ids) for ids in {*used, *map(tuple, known)}})
 
     def artefacts(self) -> Iterator[ArtefactRef]:
         """All artefacts whose manifest is whole, in the order of their names."""
@@ -400,7 +432,8 @@ class Store:
         with locks.held_artefacts(self.root) as held:
             found = sorted(self.root.rglob("*"), reverse=True)
         files = [path for path in found if path.is_symlink() or not path.is_dir()]
-        if held or any(path.name != _MARKER and path.suffix != ".lock" for path in files):
+        computed = [path for path in files if path.parent != self.root / IMAGE_SETS]
+        if held or any(path.name != _MARKER and path.suffix != ".lock" for path in computed):
             return
         for path in files:
             path.unlink(missing_ok=True)
@@ -431,7 +464,7 @@ class Store:
     def _orphan(self, temporary: Path) -> Path | None:
         """The file whose manifest a killed run has written and not renamed."""
         with suppress(ValueError, OSError):
-            manifest = from_bytes(temporary.read_bytes())
+            manifest = from_bytes(temporary.read_bytes(), partial(read_set, self.root))
             path = self.path(manifest.ref)
             if path.parent == temporary.parent and not manifest_path(path).exists():
                 return path if path.is_file() else None

@@ -107,7 +107,7 @@ def _check_range(path: str, block: Any, low: float, high: float) -> None:
 
 
 def _check_sums(path: str, block: Any) -> None:
-    sums = block.sum(axis=-1)
+    sums = block.sum(axis=-1, dtype=np.float64)
     wrong = float(sums.ravel()[np.abs(sums - 1).argmax()])
     if abs(wrong - 1) > _SUM_TOLERANCE:
         raise ValueError(f"{path} holds probabilities that sum to {wrong:.6g}, expected 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,10 @@ class RankingTable:
     kl: dict[str, FloatArray]
     similarity: FloatArray
     energies: FloatArray
+
+    def without(self, columns: Sequence[str]) -> RankingTable:
+        """The same without some columns of the table."""
+        return replace(self, table=self.table.drop(columns))
 
     @property
     def risk_columns(self) -> FloatArray:

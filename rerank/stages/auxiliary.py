@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h5py
-import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import fit_map
 from rerank.engine.hdf5 import read_arrays
-from rerank.engine.stage import Job, read_image
+from rerank.engine.stage import Job
 from rerank.errors import ConfigError
 from rerank.evidence import AuxiliaryProbabilities
 from rerank.potentials import SuperpixelClassifier
 from rerank.potentials.dense_network_unary import DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.auxiliary_features import auxiliary_descriptor
+from rerank.stages.stored_probabilities import as_stored, read_regions
 from rerank.stages.superpixel_features import Descriptor
 from rerank.stages.unaries import (
     held_out,
@@ -93,7 +93,7 @@ class AuxiliaryModels:
     def predict(
         self, image: Array, superpixels: Array, maps: Sequence[Array] = (), where: str = "image"
     ) -> AuxiliaryProbabilities:
-        """Class probabilities of an image's superpixels, in single precision as in a run.
+        """Class probabilities of an image's superpixels, rounded as in a run.
 
         Parameters
         ----------
@@ -123,9 +123,9 @@ class AuxiliaryModels:
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
             features = self.describe(image, superpixels)
-            classified = self.classifier.predict_proba(features).astype(np.float32)
+            classified = as_stored(self.classifier.predict_proba(features))
         if self.dense_network is not None:
-            predicted = self.dense_network.predict_proba(image, superpixels).astype(np.float32)
+            predicted = as_stored(self.dense_network.predict_proba(image, superpixels))
         of_maps = [
             map_to_regions(
                 fit_map(given, image.shape[:2], self.n_classes, f"{where}, auxiliary map {place}"),
@@ -135,9 +135,7 @@ class AuxiliaryModels:
             )
             for place, given in enumerate(maps, start=1)
         ]
-        return AuxiliaryProbabilities(
-            classified, predicted, tuple(p.astype(np.float32) for p in of_maps)
-        )
+        return AuxiliaryProbabilities(classified, predicted, tuple(as_stored(p) for p in of_maps))
 
 
 def run(job: Job, file: h5py.File) -> None:
@@ -165,7 +163,7 @@ def read_auxiliary(file: h5py.Group, index: int) -> AuxiliaryProbabilities:
     AuxiliaryProbabilities
         Arrays (n, C) float32.
     """
-    return _read(file, lambda group: read_image(group, index)["region_probabilities"])
+    return _read(file, lambda group: read_regions(group, index))
 
 
 def read_held_out_auxiliary(
@@ -190,7 +188,7 @@ def read_held_out_auxiliary(
 
 def _read(file: h5py.Group, read: Callable[[h5py.Group], FloatArray]) -> AuxiliaryProbabilities:
     return AuxiliaryProbabilities(
-        classifier=read(file) if "model" in file else None,
+        classifier=read(file) if "images" in file or "holdout" in file else None,
         dense_network=read(file[DENSE_NETWORK]) if DENSE_NETWORK in file else None,
         maps=tuple(read(file[MAPS][str(place)]) for place in range(1, 1 + len(file.get(MAPS, ())))),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h5py
@@ -19,7 +20,11 @@ from rerank.evidence import (
 from rerank.settings import ClassifierSettings
 from rerank.stages.joined_rows import join_rows
 from rerank.stages.segnet import is_held_out, read_training
-from rerank.types import Array, FloatArray
+from rerank.stages.training_rows import images_that_fit
+from rerank.types import Array, BoolArray, FloatArray
+
+#: What a classifier needs to score an image.
+MACHINE = ("classes", "coef", "intercept", "duality_gap")
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,17 @@ class ImageModels:
 
 
 def load_models(file: h5py.File) -> ImageModels:
-    """The models that the stage `classifiers` wrote."""
+    """The models that the stage `classifiers` wrote; of a fold without what makes scores."""
     presence = sizes = None
     if "presence" in file:
         presence = ImageClassifiers.from_arrays(read_arrays(file["presence"]))
-        sizes = SizeThresholdClassifiers.from_arrays(read_arrays(file["sizes"]))
+    if "sizes" in file:
+        arrays = read_arrays(file["sizes"])
+        if "coef" in arrays:
+            sizes = SizeThresholdClassifiers.from_arrays(arrays)
+        else:
+            sizes = SizeThresholdClassifiers()
+            sizes.thresholds_, sizes.percentiles_ = arrays["thresholds"], arrays["percentiles"]
     return ImageModels(
         presence,
         sizes,
@@ -136,56 +147,97 @@ def run(job: Job, file: h5py.File) -> None:
     """Write the models, and their `scores` and `size_scores`, one row per image.
 
     With fusion, `holdout` holds the scores of the held-out images by models fitted without them.
-    Without classifiers there are no scores.
+    Without classifiers there are no scores. Models are fitted on as many images as fit in memory.
     """
     settings, background = job.recipe.classifiers, job.data.train.background
-    vectors, histograms = list[tuple[str, Array]](), []
-    for fold in job.other_folds:
-        with job.open("superpixels", fold.name) as regions:
-            for index in range(len(fold.image_ids)):
-                histograms.append(read_image(regions, index, ("histogram",))["histogram"])
-        if settings.enabled:
-            vectors.append((fold.name, _vectors(job, fold.name)))
-    of_backbone = settings.features == "backbone"
-    stage = "activations" if of_backbone else "superpixel_features"
-    shares, rows = class_shares(histograms), join_rows(job, stage, vectors) if vectors else None
-    targets = read_training(job, ("targets",))[0]
-    kept = ~is_held_out(job)
-    if job.recipe.fusion.enabled and not job.is_final and not kept.all():
+    held = is_held_out(job)
+    fitted = images_that_fit(held, _image_bytes(job), job.recipe.training_memory)
+    targets = read_training(job, ("targets",), fitted)[0]
+    shares, rows = _training_shares(job, fitted), None
+    if settings.enabled:
+        rows = _training_vectors(job, fitted)
+    if job.recipe.fusion.enabled and not job.is_final and held.any():
+        kept = ~held[fitted]
         some = None if rows is None else rows[kept]
         inner = fit_image_models(settings, some, shares[kept], targets[kept], background)
         file.create_group("holdout")
-        if rows is not None:
-            _write_scores(file["holdout"], inner, rows[~kept])
+        if settings.enabled:
+            _write_scores(file["holdout"], inner, _held_out_vectors(job, held))
         write_array(file["holdout"], "location", inner.location.to_arrays()["probabilities"])
     models = fit_image_models(settings, rows, shares, targets, background)
     for name, model in vars(models).items():
         if model is not None:
-            write_arrays(file.create_group(name), model.to_arrays())
+            arrays = model.to_arrays()
+            # Machines are for new images; those of a fold have scored all that it will see.
+            kept_arrays = {k: v for k, v in arrays.items() if job.is_final or k not in MACHINE}
+            if kept_arrays:
+                write_arrays(file.create_group(name), kept_arrays)
     if settings.enabled and job.part.image_ids:
         _write_scores(file, models, _vectors(job, job.part.name))
 
 
-def _write_scores(group: h5py.Group, models: ImageModels, rows: FloatArray) -> None:
-    assert models.presence is not None and models.sizes is not None
-    write_array(group, "scores", models.presence.decision_function(rows))
-    write_array(group, "size_scores", models.sizes.decision_function(rows))
+def _image_bytes(job: Job) -> int:
+    """Bytes that a training image takes in memory."""
+    size = 0
+    for fold in job.other_folds:
+        for activations in job.files("activations", fold.name):
+            size = 4 * int(np.prod(activations["targets"].shape[1:]))
+            break
+        if job.recipe.classifiers.enabled:
+            # The fit has a copy in double precision.
+            return size + 12 * len(next(_vectors(job, fold.name)))
+    return size
 
 
-def _vectors(job: Job, part: str) -> FloatArray:
-    count = len(job.ids(part))
-    if count == 0:
-        return np.zeros((0, 0), dtype=np.float32)
+def _training_shares(job: Job, fitted: BoolArray) -> FloatArray:
+    """`class_shares` of those training images that models are fitted on."""
+    shares, place = [], 0
+    for fold in job.other_folds:
+        with job.open("superpixels", fold.name) as regions:
+            for index in range(len(fold.image_ids)):
+                if fitted[place]:
+                    histogram = read_image(regions, index, ("histogram",))["histogram"]
+                    shares.append(class_shares([histogram])[0])
+                place += 1
+    return np.array(shares)
+
+
+def _training_vectors(job: Job, fitted: BoolArray) -> FloatArray:
+    """Features of those training images that models are fitted on."""
+    of_backbone = job.recipe.classifiers.features == "backbone"
+    found, place = list[tuple[str, Array]](), 0
+    for fold in job.other_folds:
+        wanted = fitted[place : place + len(fold.image_ids)]
+        rows = [row for row, kept in zip(_vectors(job, fold.name), wanted) if kept]
+        found += [(fold.name, np.array(rows))] if rows else []
+        place += len(fold.image_ids)
+    return join_rows(job, "activations" if of_backbone else "superpixel_features", found)
+
+
+def _held_out_vectors(job: Job, held: BoolArray) -> Iterator[FloatArray]:
+    """Features of the held-out images, in the folds' order."""
+    place = 0
+    for fold in job.other_folds:
+        for row in _vectors(job, fold.name):
+            if held[place]:
+                yield row
+            place += 1
+
+
+def _write_scores(group: h5py.Group, models: ImageModels, rows: Iterator[FloatArray]) -> None:
+    # Image by image: no score depends on which are computed together.
+    found = [scores for row in rows if (scores := models.score(row)) is not None]
+    write_array(group, "scores", np.array([scores.presence for scores in found]))
+    write_array(group, "size_scores", np.array([scores.sizes for scores in found]))
+
+
+def _vectors(job: Job, part: str) -> Iterator[FloatArray]:
+    """Features of each image of a part."""
     if job.recipe.classifiers.features == "backbone":
-        found = [
-            backbone_vector(inputs)
-            for activations in job.files("activations", part)
-            for inputs in activations["inputs"]
-        ]
-    else:
-        with job.open("superpixel_features", part) as features:
-            found = [
-                read_image(features, index, ("whole_image",))["whole_image"]
-                for index in range(count)
-            ]
-    return np.array(found, dtype=np.float32)
+        for activations in job.files("activations", part):
+            for inputs in activations["inputs"] if len(activations["targets"]) else ():
+                yield backbone_vector(inputs)
+        return
+    with job.open("superpixel_features", part) as features:
+        for index in range(len(job.ids(part))):
+            yield read_image(features, index, ("whole_image",))["whole_image"]

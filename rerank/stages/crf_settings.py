@@ -7,8 +7,9 @@ the others, where the recipe holds none out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
@@ -154,7 +155,7 @@ def run(job: Job, file: h5py.File) -> None:
     """Write the choice and what was tried."""
     chosen = job.recipe.proposals
     out_of_fold = job.is_final or job.recipe.holdout == 0
-    images = list((_out_of_fold_images if out_of_fold else _held_out_images)(job))
+    images = _Images(job, out_of_fold)
     with job.open("unaries") as unaries:
         shares = unaries["class_shares"][()]
     choice, trials = choose_crf_settings(
@@ -170,27 +171,41 @@ def run(job: Job, file: h5py.File) -> None:
         write_strings(file, "pool_of_unary", to_text(choice.pool_of_unary))
 
 
-def _held_out_images(job: Job) -> Iterator[HoldoutImage]:
-    """Training images of a fold that its inner models were fitted without."""
-    with open_sources(job) as files:
-        held = read_held_out_ids(job, files["unary"])
-        for fold in job.other_folds:
-            with job.open("superpixels", fold.name) as regions:
-                for index, image_id in enumerate(fold.image_ids):
-                    if image_id in held:
-                        probabilities = {
-                            source: read_held_out(file, held, image_id)
-                            for source, file in files.items()
-                        }
-                        yield _holdout_image(probabilities, read_image(regions, index))
+class _Images(Sequence[HoldoutImage]):
+    """The images that settings are chosen on, each read when it is asked for.
 
+    For a fold they are those that its inner models were fitted without; out of fold they are all
+    training images, each with the probabilities from the models of its fold.
+    """
 
-def _out_of_fold_images(job: Job) -> Iterator[HoldoutImage]:
-    """The training images of a part, each with the probabilities from the models of its fold."""
-    for fold in job.other_folds:
-        with job.open("superpixels", fold.name) as regions, open_sources(job, fold.name) as files:
-            for index in range(len(fold.image_ids)):
-                yield _holdout_image(read_probabilities(files, index), read_image(regions, index))
+    def __init__(self, job: Job, out_of_fold: bool) -> None:
+        self._job, self._held = job, None
+        if not out_of_fold:
+            with job.open("unaries") as unaries:
+                self._held = read_held_out_ids(job, unaries)
+        wanted = None if self._held is None else set(self._held)
+        self._places = [
+            (fold.name, index, image_id)
+            for fold in job.other_folds
+            for index, image_id in enumerate(fold.image_ids)
+            if wanted is None or image_id in wanted
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        fold, index, image_id = self._places[place]
+        part = fold if self._held is None else None
+        with self._job.open("superpixels", fold) as regions, open_sources(self._job, part) as files:
+            if self._held is None:
+                probabilities = read_probabilities(files, index)
+            else:
+                probabilities = {
+                    source: read_held_out(file, self._held, image_id)
+                    for source, file in files.items()
+                }
+            return _holdout_image(probabilities, read_image(regions, index))
 
 
 def _holdout_image(

@@ -335,6 +335,7 @@ def _classifiers(recipe: Recipe) -> dict[str, Any]:
         return {"classifiers": None, "holdout": _holdout(recipe)}
     return {
         "classifiers": _plain(chosen),
+        **_memory(recipe),
         "holdout": _holdout(recipe),
         "random_state": recipe.random_state,
     }
@@ -387,7 +388,11 @@ def _ranking(recipe: Recipe) -> dict[str, Any]:
         unused |= {"pairwise_C", "max_pairs"}
     if "ridge" not in chosen.compared:
         unused |= {"ridge_alphas"}
-    return {"ranking": _plain(chosen, exclude=unused), "random_state": recipe.random_state}
+    return {
+        "ranking": _plain(chosen, exclude=unused),
+        **_memory(recipe),
+        "random_state": recipe.random_state,
+    }
 
 
 def _calibration(recipe: Recipe) -> dict[str, Any]:
@@ -396,6 +401,8 @@ def _calibration(recipe: Recipe) -> dict[str, Any]:
         "gate": _plain(recipe.gate),
         "conformal_set": _plain(recipe.conformal_set),
         "corpus_choice": _plain(recipe.corpus_choice),
+        **_memory(recipe),
+        "random_state": recipe.random_state,
     }
 
 
@@ -406,6 +413,7 @@ def _ablation(recipe: Recipe) -> dict[str, Any]:
     return {
         "ranking": _plain(recipe.ranking, exclude=unused),
         "groups": wanted_subsets(recipe),
+        **_memory(recipe),
         "random_state": recipe.random_state,
     }
 
@@ -413,7 +421,11 @@ def _ablation(recipe: Recipe) -> dict[str, Any]:
 def _generators(recipe: Recipe) -> dict[str, Any]:
     if not recipe.report.generators:
         return {}
-    return {"n_proposals": recipe.proposals.n_proposals, "random_state": recipe.random_state}
+    return {
+        "n_proposals": recipe.proposals.n_proposals,
+        **_memory(recipe),
+        "random_state": recipe.random_state,
+    }
 
 
 _DECLARATIONS = {
@@ -428,24 +440,30 @@ _DECLARATIONS = {
         "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
-        "class probabilities of superpixels", _unaries, version=5, cost=0.8, fits=True
+        "class probabilities of superpixels", _unaries, version=6, cost=0.8, fits=True
     ),
-    "activations": _Declaration("activations of the backbone", _activations, cost=0.15),
-    "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
+    "activations": _Declaration(
+        "activations of the backbone", _activations, cost=0.15, temporary=True
+    ),
+    "segnet": _Declaration("training the coarse SegNet", _segnet, version=4, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
-        "image classifiers and priors", _classifiers, version=5, cost=0.3, fits=True
+        "image classifiers and priors", _classifiers, version=6, cost=0.3, fits=True
     ),
     "auxiliary_features": _Declaration(
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
     "auxiliary": _Declaration(
-        "auxiliary models of superpixels", _auxiliary, version=2, cost=0.4, fits=True
+        "auxiliary models of superpixels", _auxiliary, version=3, cost=0.4, fits=True
     ),
     "fusion": _Declaration(
         "joining the signals",
-        lambda recipe: {"fusion": _plain(recipe.fusion), "random_state": recipe.random_state},
-        version=4,
+        lambda recipe: {
+            "fusion": _plain(recipe.fusion),
+            **_memory(recipe),
+            "random_state": recipe.random_state,
+        },
+        version=5,
         cost=0.1,
         fits=True,
     ),
@@ -454,9 +472,9 @@ _DECLARATIONS = {
     ),
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
-    "features": _Declaration("features of proposals", _features, version=8, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=11, cost=0.5),
-    "calibration": _Declaration("the gate and its promise", _calibration, version=2, cost=0.1),
+    "features": _Declaration("features of proposals", _features, version=9, cost=0.3),
+    "ranking": _Declaration("the rankers", _ranking, version=12, cost=0.5),
+    "calibration": _Declaration("the gate and its promise", _calibration, version=3, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
         "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, version=2, cost=0.1
@@ -464,11 +482,11 @@ _DECLARATIONS = {
     "generators": _Declaration(
         "what each generator makes possible", _generators, version=2, cost=0.3
     ),
-    "ablation": _Declaration("the feature ablation", _ablation, version=8, cost=1.0),
+    "ablation": _Declaration("the feature ablation", _ablation, version=9, cost=1.0),
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=12,
+        version=13,
         cost=0.1,
     ),
 }

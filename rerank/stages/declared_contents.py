@@ -75,11 +75,11 @@ def _auxiliary_features(recipe: Recipe) -> Contents:
 
 def _probabilities(model: bool) -> dict[str, Expected]:
     found = {
-        "images/#/region_probabilities": each("f4", "n", "C", values=SHARES),
-        "holdout/#/region_probabilities": some("f4", "n", "C", values=SHARES),
+        "images/#/region_probabilities": each("f2", "n", "C", values=SHARES),
+        "holdout/#/region_probabilities": some("f2", "n", "C", values=SHARES),
     }
     if model:
-        found |= {"model/temperature": once("f8", values=POSITIVE), "model/**": ANY}
+        found |= {"model/temperature": some("f8", values=POSITIVE), "model/**": ANY}
     return found
 
 
@@ -120,12 +120,11 @@ def _segnet(recipe: Recipe) -> Contents:
     if not recipe.segnet.enabled:
         return {}
     grid = recipe.segnet.grid
-    maps = once("f4", "N", grid, grid, "C", values=SHARES)
+    maps = once("f2", "N", grid, grid, "C", values=SHARES)
     return {
         **dict.fromkeys(("maps", "maps_cross_entropy"), maps),
-        "holdout_maps": some("f4", None, grid, grid, "C", values=SHARES),
+        "holdout_maps": some("f2", None, grid, grid, "C", values=SHARES),
         "model/**": ANY,
-        "model_cross_entropy/**": ANY,
     }
 
 
@@ -145,10 +144,10 @@ def _classifiers(recipe: Recipe) -> Contents:
     }
     if recipe.classifiers.enabled:
         for name, scores in (("presence", "P"), ("sizes", "Z")):
-            found |= {f"{name}/coef": once("f8", scores, "F")}
-            found |= {f"{name}/intercept": once("f8", scores)}
-            found |= {f"{name}/classes": once("i8", "P", values=CLASSES)}
-            found |= {f"{name}/duality_gap": once("f8", scores)}
+            found |= {f"{name}/coef": some("f8", scores, "F")}
+            found |= {f"{name}/intercept": some("f8", scores)}
+            found |= {f"{name}/classes": some("i8", "P", values=CLASSES)}
+            found |= {f"{name}/duality_gap": some("f8", scores)}
         found |= {"sizes/percentiles": once("f8", "p"), "sizes/thresholds": once("f8", "P", "p")}
         for name, scores in (("scores", "P"), ("size_scores", "Z")):
             found |= {name: some("f8", "N", scores), f"holdout/{name}": some("f8", "h", scores)}
@@ -159,8 +158,8 @@ def _fusion(recipe: Recipe) -> Contents:
     if not recipe.fusion.enabled:
         return {}
     return {
-        "images/#/region_probabilities": each("f4", "n", "C", values=SHARES),
-        "holdout/#/region_probabilities": some("f4", "n", "C", values=SHARES),
+        "images/#/region_probabilities": each("f2", "n", "C", values=SHARES),
+        "holdout/#/region_probabilities": some("f2", "n", "C", values=SHARES),
         "model/names": once("S", "w"),
         "model/weights": once("f8", "w"),
         "model/loss": once("f8"),
@@ -210,11 +209,9 @@ def _features(recipe: Recipe) -> Contents:
     count = recipe.proposals.n_proposals
     found = {
         "similarity": once("f4", "N", count, count, values=UNIT),
-        "table/values": some("f4", "r", "c"),
+        "table/values": some("f4", "c", "r"),
         "table/columns": some("S", "c"),
         "table/groups": some("S", "c"),
-        "table/image_ids": some("S", "r"),
-        "table/proposals": some("i8", "r", values=Values(below=count)),
     }
     if recipe.segnet.enabled:
         terms = once("f8|f4", "N", count, 1 + len(recipe.features.rule_smoothings))
@@ -309,7 +306,7 @@ def _pages(recipe: Recipe) -> Contents:
     return {
         "files/report.json": once("u1", None),
         "files/*": some("u1", None),
-        **_of_images({name: each("u1", None) for name in ("thumbnail.webp", "view.json")}),
+        **_of_images({name: some("u1", None) for name in ("thumbnail.webp", "view.json")}),
     }
 
 

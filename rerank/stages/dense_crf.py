@@ -19,6 +19,7 @@ from rerank.engine.hdf5 import write_arrays
 from rerank.engine.stage import Job, read_image
 from rerank.metrics import IntersectionUnion, confusion_counts, intersection_union
 from rerank.potentials.network_map import refine_map
+from rerank.stages.stored_probabilities import read_regions
 from rerank.types import FloatArray
 
 
@@ -84,5 +85,5 @@ def _refined_unaries(job: Job, part: Part) -> Iterator[tuple[Sample, FloatArray]
         for index, image_id in enumerate(part.image_ids):
             sample = job.data.of(part)[image_id]
             superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
-            probabilities = read_image(unaries, index)["region_probabilities"][superpixels]
+            probabilities = read_regions(unaries, index)[superpixels]
             yield sample, refine_map(probabilities, sample.image)

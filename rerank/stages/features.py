@@ -229,16 +229,17 @@ def run(job: Job, file: h5py.File) -> None:
                 drawn["labelings"], evidence.segnet.cell_overlap, grid, classes.n_classes
             )
             for name, maps in divergences.items():
-                kl[name].append(
-                    rule_terms(segnet[maps][place], coarse, smoothings, classes.background)
-                )
+                of_rule = read_map(segnet, place, maps)
+                assert of_rule is not None
+                kl[name].append(rule_terms(of_rule, coarse, smoothings, classes.background))
     shape = (len(job.part.image_ids), recipe.proposals.n_proposals)
     group = file.create_group("kl")
     for name, rows in kl.items():
         write_array(group, name, np.array(rows).reshape(*shape, 1 + len(smoothings)))
     found = np.array(similarities, dtype=np.float32).reshape(*shape, shape[1])
-    write_array(file, "similarity", found)
+    write_array(file, "similarity", found, compress=True)
     if tables:
-        table_arrays = FeatureTable.concatenate(tables).to_arrays()
-        table_arrays["values"] = table_arrays["values"].astype(np.float32)
-        write_arrays(file.create_group("table"), table_arrays)
+        whole, group = FeatureTable.concatenate(tables), file.create_group("table")
+        # A row for each column: most say the same of all proposals of an image, and shrink so.
+        write_array(group, "values", whole.values.T.astype(np.float32), compress=True)
+        write_arrays(group, {"columns": whole.columns, "groups": whole.groups})

@@ -9,16 +9,17 @@ of the report, and one of the two sources that proposals are drawn from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from rerank.config import Recipe
 from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, write_arrays
-from rerank.engine.stage import Job, read_image, write_image
+from rerank.engine.stage import Job, read_image
 from rerank.evidence import (
     AuxiliaryProbabilities,
     FusedPosterior,
@@ -33,11 +34,14 @@ from rerank.nets import cell_overlap
 from rerank.stages.auxiliary import read_auxiliary, read_held_out_auxiliary
 from rerank.stages.classifiers import load_models, read_scores
 from rerank.stages.segnet import read_map
-from rerank.stages.unaries import read_held_out, read_held_out_ids, write_held_out
+from rerank.stages.stored_probabilities import read_regions, write_regions
+from rerank.stages.unaries import held_out, read_held_out, read_held_out_ids, write_held_out
 from rerank.types import Array, FloatArray
 
 #: Of recipes without auxiliary models.
 NO_AUXILIARY = AuxiliaryProbabilities()
+#: Stream of random numbers, apart from those of other draws.
+_SIGNALS = 103
 #: Arrays of the superpixels that the signals are made from.
 REGION_ARRAYS = ("superpixels", "areas", "region_values")
 
@@ -116,10 +120,7 @@ def read_probabilities(files: Mapping[str, h5py.File], index: int) -> dict[str, 
     -------
     mapping of source to (n, C) float array
     """
-    return {
-        source: read_image(opened, index)["region_probabilities"]
-        for source, opened in files.items()
-    }
+    return {source: read_regions(opened, index) for source, opened in files.items()}
 
 
 @contextmanager
@@ -146,26 +147,25 @@ def run(job: Job, file: h5py.File) -> None:
     nothing where the recipe has no fusion."""
     if not job.recipe.fusion.enabled:
         return
+    out_of_fold = job.is_final or job.recipe.holdout == 0
+    held = () if out_of_fold else held_out(job)
+    # Signals of many images do not fit in memory: models are fitted on a random share of them.
+    count = sum(len(fold.image_ids) for fold in job.other_folds) if out_of_fold else len(held)
+    seen = _Kept(count, job.recipe)
+    for image_id, signal, histogram in (
+        _training_signals(job) if out_of_fold else _held_signals(job)
+    ):
+        seen.add(image_id, signal, histogram)
+    signals, histograms = seen.chosen(held)
     model = FusedPosterior(job.recipe.fusion.alpha, random_state=job.recipe.random_state)
-    if job.is_final or job.recipe.holdout == 0:
-        signals, histograms = [], []
-        for fold in job.other_folds:
-            signals += list(_own_signals(job, fold))
-            with job.open("superpixels", fold.name) as regions:
-                histograms += [
-                    read_image(regions, index, ("histogram",))["histogram"]
-                    for index in range(len(fold.image_ids))
-                ]
-        model.fit(signals, histograms)
-    else:
-        held, signals, histograms = _held_out_signals(job)
-        model.fit(signals, histograms)
-        for image_id, signal in zip(held, signals):
+    model.fit(signals, histograms)
+    if not out_of_fold:
+        again = zip(held, signals) if len(signals) == count else _signals_of(_held_signals(job))
+        for image_id, signal in again:
             write_held_out(file, held, image_id, model.predict_proba(signal))
     write_arrays(file.create_group("model"), model.to_arrays())
     for index, signal in enumerate(_own_signals(job, job.part)):
-        found = model.predict_proba(signal).astype(np.float32)
-        write_image(file, index, {"region_probabilities": found})
+        write_regions(file, index, model.predict_proba(signal))
 
 
 def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
@@ -181,7 +181,7 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
         for index in range(len(part.image_ids)):
             arrays = read_image(regions, index, REGION_ARRAYS)
             evidence = image_evidence(
-                read_image(unaries, index)["region_probabilities"],
+                read_regions(unaries, index),
                 arrays["superpixels"],
                 read_map(segnet, index),
                 read_scores(classifiers, index),
@@ -191,9 +191,17 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
             yield region_signals(evidence, arrays["areas"], arrays["region_values"])
 
 
-def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], list[Array]]:
-    """Signals and truth of the held-out images, sorted as the unaries name them."""
-    found: dict[str, tuple[RegionSignals, Array]] = {}
+def _training_signals(job: Job) -> Iterator[tuple[str, RegionSignals, Array]]:
+    """Signals and truth of all training images, from models that have not seen them."""
+    for fold in job.other_folds:
+        with job.open("superpixels", fold.name) as regions:
+            for index, signal in enumerate(_own_signals(job, fold)):
+                histogram = read_image(regions, index, ("histogram",))["histogram"]
+                yield fold.image_ids[index], signal, histogram
+
+
+def _held_signals(job: Job) -> Iterator[tuple[str, RegionSignals, Array]]:
+    """Signals and truth of the held-out images, in the folds' order."""
     with (
         job.open("unaries") as unaries,
         job.open("segnet") as segnet,
@@ -201,17 +209,16 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
         job.open("auxiliary") as auxiliary,
     ):
         held = read_held_out_ids(job, unaries)
-        inner = classifiers["holdout"]
+        inner, row, wanted = classifiers["holdout"], 0, set(held)
         location = LocationPrior.from_arrays({"probabilities": inner["location"][()]})
         priors = _priors(job, location, unaries)
         for fold in job.other_folds:
             with job.open("superpixels", fold.name) as regions:
                 for index, image_id in enumerate(fold.image_ids):
-                    if image_id not in held:
+                    if image_id not in wanted:
                         continue
-                    # Inner models wrote their images in the folds' order.
-                    row = len(found)
                     arrays = read_image(regions, index, (*REGION_ARRAYS, "histogram"))
+                    # Inner models wrote their images in the folds' order.
                     evidence = image_evidence(
                         read_held_out(unaries, held, image_id),
                         arrays["superpixels"],
@@ -221,8 +228,44 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
                         read_held_out_auxiliary(auxiliary, held, image_id),
                     )
                     signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
-                    found[image_id] = (signals, arrays["histogram"])
-    return held, [found[i][0] for i in held], [found[i][1] for i in held]
+                    yield image_id, signals, arrays["histogram"]
+                    row += 1
+
+
+def _signals_of(
+    images: Iterator[tuple[str, RegionSignals, Array]],
+) -> Iterator[tuple[str, RegionSignals]]:
+    for image_id, signals, _ in images:
+        yield image_id, signals
+
+
+class _Kept:
+    """Images that a model is fitted on: all of `count`, or as many as fit in memory."""
+
+    def __init__(self, count: int, recipe: Recipe) -> None:
+        self._order = np.random.default_rng([_SIGNALS, recipe.random_state]).permutation(count)
+        self._most, self._bytes = recipe.training_memory << 20, 0
+        self._place, self._limit = 0, count
+        self._found: dict[int, tuple[str, RegionSignals, Array]] = {}
+
+    def add(self, image_id: str, signals: RegionSignals, histogram: Array) -> None:
+        """Keep an image if it is among the first in a random order of which all fit."""
+        rank, self._place = int(self._order[self._place]), self._place + 1
+        if rank >= self._limit:
+            return
+        self._found[rank] = (image_id, signals, histogram)
+        self._bytes += signals.values.nbytes + histogram.nbytes
+        while self._bytes > self._most and len(self._found) > 1:
+            self._limit = max(self._found)
+            _, dropped, truth = self._found.pop(self._limit)
+            self._bytes -= dropped.values.nbytes + truth.nbytes
+
+    def chosen(self, order: Sequence[str]) -> tuple[list[RegionSignals], list[Array]]:
+        """Signals and truth of what was kept, sorted as in `order`, or else as it came."""
+        places = {image_id: place for place, image_id in enumerate(order)}
+        came = {int(rank): place for place, rank in enumerate(self._order)}
+        rows = sorted(self._found.items(), key=lambda r: places.get(r[1][0], came[r[0]]))
+        return [row[1][1] for row in rows], [row[1][2] for row in rows]
 
 
 def _priors(job: Job, location: LocationPrior, unaries: h5py.File) -> TrainingPriors:

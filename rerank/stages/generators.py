@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import h5py
 import numpy as np
 
+from rerank.engine.folds import Part
 from rerank.engine.hdf5 import write_array, write_strings
 from rerank.engine.stage import Job, read_image
 from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
@@ -16,8 +17,9 @@ from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.declared_contents import FEW
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
+from rerank.stages.training_rows import images_that_fit
 from rerank.tuning.candidate_pool import all_generators
-from rerank.types import IntArray
+from rerank.types import BoolArray, IntArray
 
 #: Corpus mIoU and mean image IoU of the image oracle, and corpus mIoU of the corpus oracle.
 MEASURES = ("corpus_miou", "image_iou", "corpus_oracle_miou")
@@ -69,8 +71,8 @@ def run(job: Job, file: h5py.File) -> None:
     wanted = job.recipe.proposals.n_proposals
     counts: dict[str, tuple[list[IntArray], list[IntArray]]] = {}
     parts = job.parts[-1:] if job.parts[-1].image_ids else job.folds
-    for part in parts:
-        for contexts, histogram, choice in _contexts(job, part.name, len(part.image_ids)):
+    for part, kept in zip(parts, _kept(job, parts)):
+        for contexts, histogram, choice in _contexts(job, part.name, kept):
             for name, made in image_sets(contexts, choice, wanted, job.recipe.random_state).items():
                 found = region_intersection_union(histogram, fill(made, wanted).labelings)
                 rows = counts.setdefault(name, ([], []))
@@ -89,13 +91,23 @@ def run(job: Job, file: h5py.File) -> None:
         )
 
 
+def _kept(job: Job, parts: Sequence[Part]) -> list[BoolArray]:
+    """The images of each part on which generators are compared: as many as fit in memory."""
+    sizes = [len(part.image_ids) for part in parts]
+    n_sets = 2 * len(all_generators(1.0)) + 2
+    each = 16 * n_sets * job.recipe.proposals.n_proposals * job.data.n_classes
+    memory, seed = job.recipe.training_memory, job.recipe.random_state
+    kept = images_that_fit(np.zeros(sum(sizes)), each, memory, seed)
+    return np.split(kept, np.cumsum(sizes)[:-1])
+
+
 def _contexts(
-    job: Job, part: str, count: int
+    job: Job, part: str, kept: BoolArray
 ) -> Iterator[tuple[dict[str, ProposalContext], IntArray, CRFChoice]]:
     with job.open("crf_settings", part) as file:
         choice = load_choice(file)
     with job.open("superpixels", part) as regions, open_sources(job, part) as sources:
-        for index in range(count):
+        for index in np.flatnonzero(kept).tolist():
             arrays = read_image(regions, index)
             yield (
                 pool_contexts(

@@ -12,10 +12,13 @@ from rerank.metrics import image_iou, region_confusion
 from rerank.ranking import proposal_beliefs
 from rerank.reports.image_record import SeenImage
 from rerank.reports.tallies import Tally, label_beliefs
-from rerank.stages.calibration import RULE, Calibration
+from rerank.stages.calibration import Calibration
+from rerank.stages.judged_images import RULE
 from rerank.stages.proposals import NETWORK
-from rerank.stages.ranking import load_family_scores, load_part
-from rerank.types import Array, FloatArray
+from rerank.stages.ranking import load_ranking
+from rerank.stages.ranking_rows import read_ranked
+from rerank.stages.stored_probabilities import read_regions
+from rerank.types import Array, BoolArray, FloatArray
 
 
 class PageImage(NamedTuple):
@@ -26,8 +29,10 @@ class PageImage(NamedTuple):
     palette: Array
 
 
-def page_images(job: Job, part: str, promises: Calibration, tally: Tally) -> Iterator[PageImage]:
-    """The images of a part, and what is added up over them.
+def page_images(
+    job: Job, part: str, promises: Calibration, tally: Tally, shown: BoolArray
+) -> Iterator[PageImage]:
+    """The images of a part that are shown, and what is added up over all.
 
     Parameters
     ----------
@@ -38,39 +43,40 @@ def page_images(job: Job, part: str, promises: Calibration, tally: Tally) -> Ite
     promises : Calibration
     tally : Tally
         The counts of each image are added to it.
+    shown : (N,) bool array
 
     Yields
     ------
     PageImage
     """
-    table = load_part(job, part)
-    ious = image_iou(table.counts)
-    best = np.nan_to_num(ious, nan=-1.0).argmax(axis=1)
     with job.open("ranking") as file:
         scores = file[f"scores/{part}/{RULE}"][()]
-        families = load_family_scores(file, table)
+        ranking = load_ranking(file, part)
     with job.open("calibration") as file:
         confidence = file[f"choices/{part}/confidence"][()]
         kept = file[f"choices/{part}/kept"][()]
-    sets = promises.sets.sets(scores, table.similarity)
     with (
         job.open("superpixels", part) as regions,
         job.open("proposals", part) as proposals,
         job.open("unaries", part) as unaries,
     ):
-        for index, image_id in enumerate(table.image_ids):
-            dataset = job.data.train
-            if image_id not in dataset.ids:
-                dataset = job.data.evaluate
-            sample = dataset[image_id]
+        for index, ranked in enumerate(read_ranked(job, part, ranking.columns)):
+            image_id, dataset = ranked.image_id, job.data.train
             arrays = read_image(regions, index, ("superpixels", "histogram"))
             drawn = read_image(proposals, index)
             names = drawn["generators"]
             reference = names.index(NETWORK) if NETWORK in names else 0
             chosen = int(scores[index].argmax())
-            own = read_image(unaries, index, ("region_probabilities",))["region_probabilities"]
+            own = read_regions(unaries, index)
             weights = proposal_beliefs(scores[index], promises.beliefs.temperature)
             doubt = _add(tally, own, drawn, arrays["histogram"], (reference, chosen), weights)
+            if not shown[index]:
+                continue
+            ious = image_iou(ranked.counts)
+            in_set = promises.sets.sets(scores[index : index + 1], ranked.similarity[None])[0]
+            if image_id not in dataset.ids:
+                dataset = job.data.evaluate
+            sample = dataset[image_id]
             yield PageImage(
                 SeenImage(
                     image_id=image_id,
@@ -83,13 +89,13 @@ def page_images(job: Job, part: str, promises: Calibration, tally: Tally) -> Ite
                     energies=drawn["energies"],
                     lower_bounds=drawn["lower_bounds"],
                     scores=scores[index],
-                    ious=ious[index],
+                    ious=ious,
                     generators=names,
                     parameters=drawn["parameters"],
-                    families={name: values[index] for name, values in families.items()},
+                    families=ranking.score(ranked.values)[1],
                     reference=reference,
-                    oracle=int(best[index]),
-                    in_set=sets[index],
+                    oracle=int(np.nan_to_num(ious, nan=-1.0).argmax()),
+                    in_set=in_set,
                     doubt=doubt,
                     confidence=float(confidence[index]),
                     kept=bool(kept[index]),

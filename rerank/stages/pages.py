@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -38,6 +38,10 @@ from rerank.stages.oracle import POPULATIONS, load_curve, population_parts, read
 from rerank.stages.page_facts import run_facts
 from rerank.stages.page_images import page_images
 from rerank.stages.ranking import load_scores
+from rerank.types import BoolArray
+
+#: Images that a page shows at most; its numbers are of all images.
+MOST_SHOWN = 1000
 
 
 def load_population(job: Job, name: str) -> Population:
@@ -196,18 +200,44 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
     }
 
 
+def shown_images(counts: Mapping[str, int], most: int) -> dict[str, BoolArray]:
+    """Which images of each part the page shows: all, or as many evenly over the parts.
+
+    Parameters
+    ----------
+    counts : mapping of part to int
+        Images of each.
+    most : int
+        That are shown of all parts together.
+
+    Returns
+    -------
+    mapping of part to (N,) bool array
+
+    Examples
+    --------
+    >>> [rows.sum() for rows in shown_images({"fold-00": 30, "final": 10}, 8).values()]
+    [np.int64(6), np.int64(2)]
+    """
+    total = sum(counts.values())
+    places = np.arange(total)
+    shown = places * min(most, total) // total != (places - 1) * min(most, total) // total
+    ends = np.cumsum(list(counts.values()))
+    return {name: shown[end - n : end] for (name, n), end in zip(counts.items(), ends)}
+
+
 def run(job: Job, file: h5py.File) -> None:
-    """Write the report's files as bytes (`files`), and of each image a picture and a view
-    (`images`)."""
+    """Write the report's files as bytes (`files`), and a picture and a view of each image that
+    the page shows (`images`)."""
     with job.open("calibration") as calibration:
         promises = Calibration.load(calibration["model"], job.recipe)
     group, images = file.create_group("files"), file.create_group("images")
     tallies: dict[str, Tally] = {}
     gallery: list[dict[str, Any]] = []
-    parts = population_parts(job, "cross_fitted")
-    for part in parts:
+    shown_of = shown_images({part.name: len(part.image_ids) for part in job.parts}, MOST_SHOWN)
+    for part in population_parts(job, "cross_fitted"):
         tallies[part] = Tally.empty(job.data.n_classes)
-        for shown in page_images(job, part, promises, tallies[part]):
+        for shown in page_images(job, part, promises, tallies[part], shown_of[part]):
             own = images.create_group(f"{len(gallery):06d}")
             _write(own, THUMBNAIL, thumbnail(shown.seen, shown.chosen, shown.palette))
             _write(own, VIEW, to_json(view_record(shown.seen)))
@@ -226,9 +256,12 @@ def run(job: Job, file: h5py.File) -> None:
         record = population_record(
             population, found, _read_curve(job, name), np.concatenate(scores), tally
         )
+        rows = np.concatenate([shown_of[part] for part in population.parts])
+        for rule, choice in population.choices.items():
+            record["choices"][rule] = choice[rows].tolist()
         # The evaluation images are the last of all.
-        first = len(gallery) - record["n_images"]
-        populations.append({**record, "first": first})
+        n_shown = int(rows.sum())
+        populations.append({**record, "n_shown": n_shown, "first": len(gallery) - n_shown})
     files.update({**oracle_files(job), **generator_files(job), **ablation_files(job)})
     files[NUMBERS] = to_json(_numbers(job, promises, populations, gallery))
     for name, content in files.items():

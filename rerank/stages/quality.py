@@ -10,6 +10,7 @@ import numpy as np
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.metrics import majority_labels, region_intersection_union
 from rerank.stages.proposals import NETWORK
+from rerank.stages.stored_probabilities import read_regions
 
 
 def run(job: Job, file: h5py.File) -> None:
@@ -25,7 +26,7 @@ def run(job: Job, file: h5py.File) -> None:
             seen = read_image(regions, index)
             histogram = seen["histogram"]
             labelings = read_image(proposals, index, ("labelings",))["labelings"]
-            probabilities = read_image(unaries, job.part.first + index)["region_probabilities"]
+            probabilities = read_regions(unaries, job.part.first + index)
             # A superpixel without a labelled pixel counts nowhere: any class will do for it.
             bound = majority_labels(histogram, void=0)
             arrays: dict[str, Any] = {}

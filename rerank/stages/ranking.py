@@ -6,129 +6,109 @@ was fitted on the other folds, so that the choices on training images are honest
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import h5py
 import numpy as np
 
+from rerank.config import Recipe
 from rerank.engine.folds import FINAL
 from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays
-from rerank.engine.stage import Job, read_image
-from rerank.features import FeatureTable, family_scores
-from rerank.metrics import IntersectionUnion
-from rerank.ranking import StructuredRankSVM
+from rerank.engine.stage import Job
+from rerank.features import family_scores
+from rerank.ranking import Ranker, StructuredRankSVM
 from rerank.ranking.bounded_ranker import BoundedRanker
-from rerank.ranking.ranking_table import RankingTable, join, proposal_quality
+from rerank.ranking.ranking_table import RankingTable, join
+from rerank.stages.ranking_rows import TableColumns, load_folds, read_ranked, table_of
 from rerank.tuning.ranker_choice import (
-    bayes_risk_scores,
+    Rule,
     choose_ranker,
+    fit_bayes_risk,
     fit_ranker,
+    fit_rule,
     rank_candidates,
     ranker_scores,
-    rule_scores,
 )
 from rerank.types import Array, FloatArray
-
-
-def load_part(job: Job, part: str) -> RankingTable:
-    """Read the feature table and the counts of one part.
-
-    Parameters
-    ----------
-    job : Job
-    part : str
-        A fold or `final`.
-
-    Returns
-    -------
-    RankingTable
-    """
-    ids = job.ids(part)
-    tables: list[FeatureTable] = []
-    kl: dict[str, list[FloatArray]] = {}
-    similarities: list[FloatArray] = []
-    for file in job.files("features", part):
-        tables.append(FeatureTable.from_arrays(read_arrays(file["table"])))
-        similarities.append(file["similarity"][()])
-        for name in file["kl"]:
-            kl.setdefault(name, []).append(file["kl"][name][()])
-    with job.open("quality", part) as file:
-        read = [read_image(file, i, ("intersections", "unions")) for i in range(len(ids))]
-    shape = (len(ids), job.recipe.proposals.n_proposals, job.data.n_classes)
-    with job.open("proposals", part) as file:
-        energies = np.array(
-            [read_image(file, i, ("energies",))["energies"] for i in range(len(ids))]
-        ).reshape(shape[:2])
-    counts = IntersectionUnion(
-        *(
-            np.array([r[name] for r in read], dtype=np.int64).reshape(shape)
-            for name in ("intersections", "unions")
-        )
-    )
-    return RankingTable(
-        part,
-        ids,
-        FeatureTable.concatenate(tables),
-        counts,
-        {name: np.concatenate(rows) for name, rows in kl.items()},
-        np.concatenate(similarities),
-        energies,
-    )
-
-
-def load_parts(job: Job) -> tuple[list[RankingTable], RankingTable | None]:
-    """The folds and, if any, the evaluation images, without columns that rank nothing.
-
-    Columns of one value over all folds are left out of every part.
-
-    Raises
-    ------
-    LeakError
-        If a column equals the proposals' quality but for scale and offset.
-    """
-    folds = [load_part(job, part.name) for part in job.folds]
-    whole = join(folds)
-    whole.table.refuse_leaking_columns(proposal_quality(whole.counts, job.recipe.ranking.loss))
-    constant = whole.table.constant_columns()
-    final = load_part(job, FINAL) if job.parts[-1].image_ids else None
-    folds = [replace(part, table=part.table.drop(constant)) for part in folds]
-    return folds, None if final is None else replace(final, table=final.table.drop(constant))
 
 
 def run(job: Job, file: h5py.File) -> None:
     """Write the `scores` of every rule for every part, and the ranking SVM of each fold (`models`)
     and of all folds (`model`)."""
     recipe, groups = job.recipe, job.recipe.ranking.groups
-    folds, final = load_parts(job)
-    judged = folds if final is None else [*folds, final]
+    folds = load_folds(job, groups)
+    columns = TableColumns(folds[0].table.columns, folds[0].table.groups)
     rankers = {
         kind: choose_ranker(folds, groups, rank_candidates(kind, recipe), recipe)
         for kind in ("svm", *recipe.ranking.compared)
     }
     write_array(file, "C", rankers["svm"].get_params()["C"])
-    for index, part in enumerate(judged):
+    for index, part in enumerate(job.parts):
         # Final images are judged by rankers of all folds, those of a fold by rankers of the others.
-        train = join([fold for k, fold in enumerate(folds) if k != index])
-        scores = {name: rule_scores(train, part, name, recipe) for name in part.kl}
-        scores["mbr"] = bayes_risk_scores(train, part, recipe)
-        for kind, ranker in rankers.items():
-            fitted = fit_ranker(train, groups, ranker, recipe)
-            scores[kind] = ranker_scores(fitted, part, groups)
-            if kind == "svm" and part is not final:
-                write_arrays(file.create_group(f"models/{part.name}"), _weights(fitted))
-        write_arrays(file.create_group(f"scores/{part.name}"), scores)
-    fitted = fit_ranker(join(folds), groups, rankers["svm"], recipe)
-    model = fitted.ranker
-    assert isinstance(model, StructuredRankSVM)
-    write_arrays(
-        file.create_group("model"),
-        {
-            **_weights(fitted),
-            "columns": folds[0].table.select(groups=groups).columns,
-            "primal_objective": model.primal_objective_,
-            "duality_gap": model.duality_gap_,
-        },
-    )
+        rules, svm = _fit_rules(
+            join([fold for k, fold in enumerate(folds) if k != index]), rankers, recipe
+        )
+        if part.name != FINAL:
+            write_arrays(file.create_group(f"models/{part.name}"), _weights(svm))
+        else:
+            assert isinstance(svm.ranker, StructuredRankSVM)
+            write_arrays(
+                file.create_group("model"),
+                {
+                    **_weights(svm),
+                    "columns": columns.names,
+                    "primal_objective": svm.ranker.primal_objective_,
+                    "duality_gap": svm.ranker.duality_gap_,
+                },
+            )
+        if part.image_ids:
+            scores = score_part(job, part.name, columns, rules)
+            write_arrays(file.create_group(f"scores/{part.name}"), scores)
+
+
+def _fit_rules(
+    train: RankingTable, rankers: Mapping[str, Ranker], recipe: Recipe
+) -> tuple[dict[str, Rule], BoundedRanker]:
+    """What scores an image by each rule, and the ranking SVM among them."""
+    groups = recipe.ranking.groups
+    rules: dict[str, Rule] = {name: fit_rule(train, name, recipe) for name in train.kl}
+    rules["mbr"] = fit_bayes_risk(train, recipe)
+    fitted = {kind: fit_ranker(train, groups, ranker, recipe) for kind, ranker in rankers.items()}
+    for kind, ranker in fitted.items():
+        rules[kind] = partial(ranker_scores, ranker, groups=groups)
+    return rules, fitted["svm"]
+
+
+def score_part(
+    job: Job, part: str, columns: TableColumns, rules: Mapping[str, Rule]
+) -> dict[str, FloatArray]:
+    """Scores of a part's proposals, computed image by image.
+
+    So no score depends on which images are read together.
+
+    Parameters
+    ----------
+    job : Job
+    part : str
+        A fold or `final`, with images.
+    columns : TableColumns
+        Those that the rules were fitted on.
+    rules : mapping of name to callable
+        Each gives the scores, (1, M), of a table of one image.
+
+    Returns
+    -------
+    mapping of name to (n_images, n_proposals) float array
+    """
+    shape = (len(job.ids(part)), job.recipe.proposals.n_proposals)
+    found = {name: np.empty(shape) for name in rules}
+    for index, image in enumerate(read_ranked(job, part, columns.names)):
+        table = table_of(job, part, (image,), columns)
+        for name, rule in rules.items():
+            found[name][index] = rule(table)[0]
+    return found
 
 
 def _weights(fitted: BoundedRanker) -> dict[str, FloatArray]:
@@ -179,28 +159,23 @@ class StoredRanking:
         return clipped @ self.coef, family_scores(self.columns, clipped, self.coef)
 
 
-def load_family_scores(file: h5py.File, table: RankingTable) -> dict[str, FloatArray]:
-    """What each family of columns adds to the ranking SVM's scores of a part.
+def load_ranking(file: h5py.File, part: str) -> StoredRanking:
+    """The ranking SVM that judged a part.
 
     Parameters
     ----------
     file : HDF5 file
         Of the stage `ranking`.
-    table : RankingTable
-        Of `load_part`.
+    part : str
+        A fold, which is judged by the ranker of the other folds, or `final`, by that of all.
 
     Returns
     -------
-    mapping of family to (n_images, n_proposals) float array
-        They sum to the scores `svm` of the part.
+    StoredRanking
     """
-    # A fold is judged by the ranker of the other folds, `final` by that of all.
-    name = f"models/{table.name}"
+    name = f"models/{part}"
     columns = read_strings(file["model"]["columns"])
-    ranking = StoredRanking.load(file[name if name in file else "model"], columns)
-    shape = table.counts.unions.shape[:2]
-    _, found = ranking.score(table.table.select(columns=columns).values)
-    return {family: scores.reshape(shape) for family, scores in found.items()}
+    return StoredRanking.load(file[name if name in file else "model"], columns)
 
 
 def load_scores(file: h5py.File, part: str) -> dict[str, Array]:

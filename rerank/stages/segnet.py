@@ -27,6 +27,7 @@ from rerank.nets import (
     train_head,
 )
 from rerank.stages.joined_rows import join_rows
+from rerank.stages.stored_probabilities import halved, widened
 from rerank.stages.training_rows import images_that_fit
 from rerank.stages.unaries import held_out
 from rerank.types import Array, FloatArray
@@ -192,10 +193,11 @@ def is_held_out(job: Job) -> Array:
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write the SegNet after cross-entropy and after both phases, and their maps of the images.
+    """Write maps of the images by the SegNet after cross-entropy and after both phases.
 
-    With fusion, `holdout_maps` are those that a SegNet without the held-out images gives them.
-    Nothing where the recipe has no SegNet.
+    The SegNet of `final` is written too: it is for new images. With fusion, `holdout_maps` are
+    those that a SegNet without the held-out images gives them. Nothing where the recipe has no
+    SegNet.
     """
     if not job.recipe.segnet.enabled:
         return
@@ -208,11 +210,9 @@ def run(job: Job, file: h5py.File) -> None:
         write_array(file, "holdout_maps", _maps(job, inner, _files_of(job, held)))
     first, last = fit_segnet(job.recipe, inputs, targets, weights)
     del inputs
-    for name, arrays, maps in (
-        ("model_cross_entropy", first, "maps_cross_entropy"),
-        ("model", last, "maps"),
-    ):
-        write_arrays(file.create_group(name), arrays)
+    if job.is_final:
+        write_arrays(file.create_group("model"), last)
+    for arrays, maps in ((first, "maps_cross_entropy"), (last, "maps")):
         own = ((job.part.name, opened, ()) for opened in job.files("activations"))
         write_array(file, maps, _maps(job, arrays, own))
 
@@ -252,12 +252,12 @@ def _files_of(job: Job, wanted: Array | None = None) -> Iterator[tuple[str, h5py
 
 def _maps(
     job: Job, arrays: Mapping[str, Array], files: Iterator[tuple[str, h5py.File, Any]]
-) -> FloatArray:
-    """What a SegNet makes of the wanted rows of some files, one file after another."""
+) -> Array:
+    """What a SegNet makes of the wanted rows of some files, one after another, as it is stored."""
     n_classes = job.data.n_classes
     return np.concatenate(
         [
-            segnet_maps(job.recipe, arrays, file["inputs"][rows], n_classes)
+            halved(segnet_maps(job.recipe, arrays, file["inputs"][rows], n_classes))
             for _, file, rows in files
         ]
     )
@@ -278,7 +278,7 @@ def read_map(file: h5py.Group, index: int, name: str = "maps") -> FloatArray | N
     -------
     (grid, grid, C) float32 array or None
     """
-    return file[name][index] if name in file else None
+    return widened(file[name][index]) if name in file else None
 
 
 def load_segnet(file: h5py.File) -> dict[str, Array]:

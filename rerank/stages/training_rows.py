@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerank.types import Array, IntArray
+from rerank.types import Array, BoolArray, IntArray
 
 _MIB = 1 << 20
 #: Streams of random numbers, apart from those of other draws.
@@ -70,7 +70,9 @@ def drawn_rows(count: int, wanted: int, place: int) -> Array:
     return np.sort(np.random.default_rng([_ROWS, place]).permutation(count)[:wanted])
 
 
-def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
+def images_that_fit(
+    groups: Array, image_bytes: int, memory: int, random_state: int = 0
+) -> BoolArray:
     """Which images are read whole.
 
     Parameters
@@ -81,6 +83,8 @@ def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
         Bytes of an image in memory.
     memory : int
         MiB of all images at most, but for the one of each group.
+    random_state : int
+        Of the draw.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def images_that_fit(groups: Array, image_bytes: int, memory: int) -> Array:
     most = memory * _MIB // max(1, image_bytes)
     kept = np.ones(len(groups), dtype=bool)
     if len(groups) > most:
-        order = np.random.default_rng([_IMAGES]).permutation(len(groups))
+        order = np.random.default_rng([_IMAGES, random_state]).permutation(len(groups))
         for group in np.unique(groups):
             own = order[groups[order] == group]
             kept[own[max(1, most * len(own) // len(groups)) :]] = False

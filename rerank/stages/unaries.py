@@ -17,7 +17,7 @@ from rerank.config import Recipe
 from rerank.engine.artefact_file import REMEDY
 from rerank.engine.folds import Part
 from rerank.engine.hdf5 import read_arrays, read_strings, write_array, write_arrays, write_strings
-from rerank.engine.stage import Job, read_image, write_image
+from rerank.engine.stage import Job, read_image
 from rerank.errors import DamagedArtefactError
 from rerank.potentials import (
     PerceptronTraining,
@@ -29,6 +29,7 @@ from rerank.potentials.dense_network_unary import DenseNetworkTraining
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.joined_rows import join_rows
 from rerank.stages.run_data import Maps, map_of
+from rerank.stages.stored_probabilities import halved, widened, write_regions
 from rerank.stages.training_rows import drawn_rows, rows_that_fit
 from rerank.types import Array, BoolArray, FloatArray, IntArray
 
@@ -181,8 +182,7 @@ def read_held_out(file: h5py.Group, held: tuple[str, ...], image_id: str) -> Flo
     name = _holdout_name(held, image_id)
     if name not in file:
         raise DamagedArtefactError(f"{file.file.filename}: has no {name}; {REMEDY}")
-    found: FloatArray = file[name][()]
-    return found
+    return widened(file[name][()])
 
 
 def _holdout_name(ids: tuple[str, ...], image_id: str) -> str:
@@ -195,8 +195,8 @@ def load_classifier(file: h5py.Group) -> SuperpixelClassifier:
 
 
 def run(job: Job, file: h5py.File) -> None:
-    """Write `region_probabilities` (n, C) of each image, those of the held-out images, the model,
-    and `class_shares` (C,), the share of each class among the labelled training pixels."""
+    """Write `region_probabilities` (n, C) of each image, those of the held-out images, the model
+    of `final`, and `class_shares` (C,), the share of each class among the training pixels."""
     source = job.recipe.unary.source
     held = held_out(job)
     write_strings(file, "holdout_ids", held)
@@ -217,7 +217,7 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
     job : Job
     file : HDF5 group
         Gets the probabilities of the part's own images, those that the inner classifier gives the
-        held-out images, and the final classifier.
+        held-out images, and for `final`, whose models are for new images, the classifier.
     held : tuple of str
         The held-out images.
     stage : str
@@ -235,11 +235,12 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
                     rows = read_image(source, index, ("features",))["features"]
                     found = inner.predict_proba(rows.astype(np.float32))
                     write_held_out(file, held, image_id, found)
-    write_arrays(file.create_group("model"), final.to_arrays())
+    if job.is_final:
+        write_arrays(file.create_group("model"), final.to_arrays())
     with job.open(stage) as source:
         for index in range(len(job.part.image_ids)):
             rows = read_image(source, index, ("features",))["features"]
-            _write_own(file, index, final.predict_proba(rows.astype(np.float32)))
+            write_regions(file, index, final.predict_proba(rows.astype(np.float32)))
 
 
 def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
@@ -269,18 +270,19 @@ def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> No
             write_held_out(file, held, image_id, at_temperature(probabilities, temperature))
     # As of the classifiers: the second network has seen the images that could choose its own.
     final = replace(training.fit(np.arange(len(ids))), temperature=temperature)
-    write_arrays(file.create_group("model"), final.to_arrays())
+    if job.is_final:
+        write_arrays(file.create_group("model"), final.to_arrays())
     dataset = job.data.of(job.part)
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
-            _write_own(file, index, final.predict_proba(dataset.image(image_id), superpixels))
+            write_regions(file, index, final.predict_proba(dataset.image(image_id), superpixels))
 
 
 def write_held_out(
     file: h5py.Group, held: tuple[str, ...], image_id: str, probabilities: FloatArray
 ) -> None:
-    """Write the class probabilities of a held-out image's superpixels in single precision.
+    """Write the class probabilities of a held-out image's superpixels.
 
     Parameters
     ----------
@@ -290,11 +292,7 @@ def write_held_out(
     image_id : str
     probabilities : (n, C) float array
     """
-    write_array(file, _holdout_name(held, image_id), probabilities.astype(np.float32))
-
-
-def _write_own(file: h5py.Group, index: int, probabilities: FloatArray) -> None:
-    write_image(file, index, {"region_probabilities": probabilities.astype(np.float32)})
+    write_array(file, _holdout_name(held, image_id), halved(probabilities))
 
 
 def write_maps(job: Job, file: h5py.Group, held: tuple[str, ...], maps: Maps) -> None:
@@ -321,7 +319,7 @@ def write_maps(job: Job, file: h5py.Group, held: tuple[str, ...], maps: Maps) ->
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
-            _write_own(file, index, average(dataset.image(image_id), image_id, superpixels))
+            write_regions(file, index, average(dataset.image(image_id), image_id, superpixels))
 
 
 def _held_out_regions(job: Job, held: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Array]]]:

@@ -14,6 +14,7 @@ from rerank.metrics import (
     intersection_union,
     region_intersection_union,
 )
+from rerank.stages.stored_probabilities import widened
 
 
 def run(job: Job, file: h5py.File) -> None:
@@ -28,7 +29,7 @@ def run(job: Job, file: h5py.File) -> None:
     dataset = job.data.of(job.part)
     with job.open("segnet") as own, job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
-            segnet_map = own["maps"][job.part.first + index]
+            segnet_map = widened(own["maps"][job.part.first + index])
             labels = dataset.labels(image_id)
             naive.append(
                 intersection_union(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.base import clone
@@ -21,6 +21,9 @@ from rerank.ranking import (
 from rerank.ranking.bounded_ranker import BoundedRanker
 from rerank.ranking.ranking_table import RankingTable, join, proposal_quality
 from rerank.types import FloatArray
+
+#: From a RankingTable to scores, (n_images, n_proposals), higher for better.
+Rule = Callable[[RankingTable], FloatArray]
 
 
 def rank_candidates(kind: str, recipe: Recipe) -> list[Ranker]:
@@ -154,49 +157,50 @@ def choose_ranker(
     return candidates[int(np.argmax(merits))]
 
 
-def bayes_risk_scores(train: RankingTable, part: RankingTable, recipe: Recipe) -> FloatArray:
-    """Scores of minimum Bayes risk.
+def fit_bayes_risk(train: RankingTable, recipe: Recipe) -> Rule:
+    """Minimum Bayes risk, at the temperature whose choices are best.
 
     Parameters
     ----------
     train : RankingTable
         The temperature is chosen on it.
-    part : RankingTable
-        Gets the scores.
     recipe : Recipe
         For the quality of the choice, `ranking.loss`.
 
     Returns
     -------
-    (n_images, n_proposals) float array
-        Higher is better.
+    callable
+        From a RankingTable to scores, (n_images, n_proposals), higher for better.
     """
     ranker = MinimumBayesRiskRanker().fit(
         train.risk_columns,
         proposal_quality(train.counts, recipe.ranking.loss),
         train.table.image_index,
     )
-    return ranker.decision_function(part.risk_columns).reshape(part.counts.intersections.shape[:2])
+
+    def scores(part: RankingTable) -> FloatArray:
+        shape = part.counts.intersections.shape[:2]
+        return ranker.decision_function(part.risk_columns).reshape(shape)
+
+    return scores
 
 
-def rule_scores(train: RankingTable, part: RankingTable, name: str, recipe: Recipe) -> FloatArray:
-    """Scores of the rule of Cogswell et al. 2014, Eq. 17.
+def fit_rule(train: RankingTable, name: str, recipe: Recipe) -> Rule:
+    """The rule of Cogswell et al. 2014, Eq. 17.
 
     Parameters
     ----------
     train : RankingTable
         The smoothing and the background penalty are chosen on it.
-    part : RankingTable
-        Gets the scores.
     name : str
-        Of the SegNet, as in `kl` of both.
+        Of the SegNet, as in `kl` of the table.
     recipe : Recipe
         For what is tried, and the quality of the choice, `ranking.loss`.
 
     Returns
     -------
-    (n_images, n_proposals) float array
-        Higher is better.
+    callable
+        From a RankingTable to scores, (n_images, n_proposals), higher for better.
     """
     smoothings = recipe.features.rule_smoothings
     terms = train.kl[name].reshape(-1, 1 + len(smoothings))
@@ -208,4 +212,4 @@ def rule_scores(train: RankingTable, part: RankingTable, name: str, recipe: Reci
         smoothings,
         recipe.ranking.background_penalties,
     )
-    return chosen.scores(part.kl[name][..., 1:], part.kl[name][..., 0])
+    return lambda part: chosen.scores(part.kl[name][..., 1:], part.kl[name][..., 0])

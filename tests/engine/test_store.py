@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -20,6 +21,7 @@ from rerank import files
 from rerank.engine import artefact_file, hdf5
 from rerank.engine.contents import Expected
 from rerank.engine.hdf5 import new_file, read_arrays, write_array, write_arrays
+from rerank.engine.image_sets import read_set
 from rerank.engine.manifest import ArtefactRef, Header, digest, from_bytes, manifest_path, to_bytes
 from rerank.engine.store import Store
 from rerank.errors import (
@@ -119,16 +121,16 @@ def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
     make(store)
     path = manifest_path(store.path(REF))
     content = path.read_bytes()
-    assert to_bytes(from_bytes(content)) == content
+    assert to_bytes(from_bytes(content, partial(read_set, tmp_path))) == content
     for place in range(len(content)):
         for changed in (content[place] ^ (1 << place % 8), ord(" ")):
             other = content[:place] + bytes([changed]) + content[place + 1 :]
             if other != content:
                 with pytest.raises(ValueError):
-                    from_bytes(other)
+                    from_bytes(other, partial(read_set, tmp_path))
     for other in (b"", b"{}", b"[]", b"\xff", b"[" * 100_000, content + b" ", content[:-1]):
         with pytest.raises(ValueError):
-            from_bytes(other)
+            from_bytes(other, partial(read_set, tmp_path))
     path.write_bytes(content[:-1])
     assert store.state(REF) == "damaged"
 

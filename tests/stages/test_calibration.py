@@ -16,7 +16,8 @@ from rerank.engine.stage import read_image
 from rerank.errors import InputError
 from rerank.metrics import chosen_counts, corpus_iou, image_iou
 from rerank.ranking import Gate, choose_corpus
-from rerank.stages.calibration import Calibration, Judged, candidate_beliefs, read_judged
+from rerank.stages.calibration import Calibration
+from rerank.stages.judged_images import Judged, candidate_beliefs, read_judged
 from rerank.stages.oracle import population_parts
 from rerank.stages.run_data import WeightFiles
 

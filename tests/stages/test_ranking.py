@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,16 @@ from rerank.errors import LeakError
 from rerank.features import FeatureTable
 from rerank.metrics import image_iou
 from rerank.ranking.ranking_table import RankingTable, join
-from rerank.stages import ranking
-from rerank.stages.ranking import load_part, load_parts
+from rerank.stages import ranking_rows
+from rerank.stages.ranking_rows import load_part, load_parts
 from rerank.tuning.ranker_choice import fit_ranker, rank_candidates, ranker_scores
 
 
-def widened(column: Callable[[RankingTable], np.ndarray]) -> Callable[[Job, str], RankingTable]:
+def widened(column: Callable[[RankingTable], np.ndarray]) -> Callable[..., RankingTable]:
     """`load_part` whose tables have one column more."""
 
-    def load(job: Job, name: str) -> RankingTable:
-        part = load_part(job, name)
+    def load(job: Job, name: str, *more: Any) -> RankingTable:
+        part = load_part(job, name, *more)
         values = np.concatenate([part.table.values, column(part)[:, None]], axis=1)
         table = FeatureTable(
             values,
@@ -40,7 +41,7 @@ def test_constant_columns_reach_no_ranker(
     finished: Path, make_graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_graph(finished).job("ranking")
-    monkeypatch.setattr(ranking, "load_part", widened(lambda part: np.ones(len(part.table))))
+    monkeypatch.setattr(ranking_rows, "load_part", widened(lambda part: np.ones(len(part.table))))
     folds, final = load_parts(job)
     assert final is not None
     columns = folds[0].table.columns
@@ -55,7 +56,7 @@ def test_a_column_that_tells_the_quality_is_an_error(
 ) -> None:
     job = make_graph(finished).job("ranking")
     monkeypatch.setattr(
-        ranking, "load_part", widened(lambda part: 3 * image_iou(part.counts).ravel() - 1)
+        ranking_rows, "load_part", widened(lambda part: 3 * image_iou(part.counts).ravel() - 1)
     )
     with pytest.raises(LeakError, match="1 columns equal the quality.*summary.new"):
         load_parts(job)

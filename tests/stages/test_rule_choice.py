@@ -12,8 +12,9 @@ from rerank.features import coarsen_labelings
 from rerank.nets import cell_overlap
 from rerank.ranking import symmetric_kl
 from rerank.ranking.ranking_table import join, proposal_quality
-from rerank.stages.ranking import load_parts
-from rerank.tuning.ranker_choice import rule_scores
+from rerank.stages.ranking_rows import load_parts
+from rerank.stages.segnet import read_map
+from rerank.tuning.ranker_choice import fit_rule
 
 
 def test_terms_are_those_of_the_maps(finished: Path, make_graph) -> None:
@@ -31,7 +32,7 @@ def test_terms_are_those_of_the_maps(finished: Path, make_graph) -> None:
         overlap = cell_overlap(read_image(regions, 0)["superpixels"], grid)
         labelings = read_image(proposals, 0)["labelings"]
         coarse = coarsen_labelings(labelings, overlap, grid, job.data.n_classes)
-        segnet_map = segnet["maps"][0]
+        segnet_map = read_map(segnet, 0)
     for k, smoothing in enumerate(smoothings):
         expected = symmetric_kl(segnet_map, coarse, smoothing).divergence(0.0)
         np.testing.assert_allclose(part.kl["kl"][0, :, 1 + k], expected, rtol=1e-5)
@@ -53,9 +54,9 @@ def test_settings_come_from_the_training_part_alone(finished: Path, make_graph) 
         drawn = (rng.uniform(size=unions.shape) * unions).astype(np.int64)
         return replace(table, counts=replace(counts, intersections=drawn, unions=unions))
 
-    expected = rule_scores(train, part, "kl", job.recipe)
-    np.testing.assert_array_equal(rule_scores(train, shuffled(part), "kl", job.recipe), expected)
-    others = [rule_scores(shuffled(train), part, "kl", job.recipe) for _ in range(20)]
+    expected = fit_rule(train, "kl", job.recipe)(part)
+    np.testing.assert_array_equal(fit_rule(train, "kl", job.recipe)(shuffled(part)), expected)
+    others = [fit_rule(shuffled(train), "kl", job.recipe)(part) for _ in range(20)]
     assert any(not np.array_equal(other, expected) for other in others)
     quality = proposal_quality(train.counts, job.recipe.ranking.loss)
     assert len(quality) == len(train.table)

@@ -17,7 +17,7 @@ function caseOf(index) {
   return { index, image, chosen, own, before, best, gain: own === null ? 0 : own - before, missed: own === null ? 0 : best - own };
 }
 
-const cases = () => Array.from({ length: population().n_images }, (_, i) => caseOf(population().first + i));
+const cases = () => Array.from({ length: population().n_shown }, (_, i) => caseOf(population().first + i));
 
 function picture(index) {
   const source = numbers.linked ? `${numbers.linked}/${String(index).padStart(6, "0")}.webp` : thumbnails[index];
@@ -69,7 +69,9 @@ function drawGallery(keep) {
   const found = selected();
   const known = found.filter((c) => c.own !== null);
   const name = numbers.reference;
-  byId("gallery-readout").textContent = `${found.length} of ${population().n_images} images; mean image IoU `
+  const { n_shown: most, n_images: all } = population();
+  const some = most < all ? `${most} shown images, evenly of ${all}` : `${all} images`;
+  byId("gallery-readout").textContent = `${found.length} of ${some}; mean image IoU `
     + `${points(mean(known.map((c) => c.own)))}, ${signed(mean(known.map((c) => c.gain)))} over ${name}; `
     + `best proposals ${points(mean(known.map((c) => c.best)))}`;
   byId("cards").replaceChildren(...found.slice(0, shownCards).map(card));

@@ -89,7 +89,7 @@ const inside = (gain, range) => gain && gain.map((v) => Math.max(range[0], Math.
 // IoU of each class before and after; returns the rows with their gains.
 function classTable(host, population, reference, picked, oracle) {
   const counts = numbers.classes.map(() => 0);
-  for (let i = 0; i < population.n_images; i += 1) {
+  for (let i = 0; i < population.n_shown; i += 1) {
     for (const k of numbers.images[population.first + i].classes) counts[k] += 1;
   }
   const rows = numbers.classes.map((name, k) => {
