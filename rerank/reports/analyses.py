@@ -121,6 +121,7 @@ def ablation_files(
     n_bootstrap: int,
     random_state: int,
     network: IntersectionUnion | None = None,
+    groups: IntArray | None = None,
 ) -> dict[str, bytes]:
     """`ablation.csv` and `ablation.png`; empty without rows.
 
@@ -130,10 +131,12 @@ def ablation_files(
         Of all proposals, arrays (n_images, n_proposals, n_classes); the first one is MAP.
     rows : sequence of AblationRow
     n_bootstrap : int
-        Resamples of the images for the intervals.
+        Resamples for the intervals.
     random_state : int
     network : IntersectionUnion, optional
         Of the user's own network, arrays (n_images, n_classes): the first row.
+    groups : (n_images,) int array, optional
+        Groups of images, such as videos, that are resampled whole.
 
     Returns
     -------
@@ -145,14 +148,16 @@ def ablation_files(
     bars: list[Evaluation] = []
     about: list[dict[str, object]] = []
     if network is not None:
-        bars.append(evaluate(NETWORK_ROW, network, baseline, n_bootstrap, random_state))
+        bars.append(evaluate(NETWORK_ROW, network, baseline, n_bootstrap, random_state, groups))
         about.append({"n_columns": "", "C": ""})
     for row in rows:
         name = " + ".join(row.groups)
         chosen = chosen_counts(counts, row.choice)
-        found = evaluate(name, chosen, baseline, n_bootstrap, random_state)
+        found = evaluate(name, chosen, baseline, n_bootstrap, random_state, groups)
         if network is not None:
-            found = found.over_network(evaluate(name, chosen, network, n_bootstrap, random_state))
+            found = found.over_network(
+                evaluate(name, chosen, network, n_bootstrap, random_state, groups)
+            )
         bars.append(found)
         about.append({"n_columns": row.n_columns, "C": row.C})
     table = evaluation_rows({bar.name: bar for bar in bars})

@@ -17,6 +17,36 @@ from rerank.metrics import (
 from rerank.types import FloatArray, IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """What a bootstrap draws of a set of images.
+
+    Attributes
+    ----------
+    unit : str
+        In words, in the plural.
+    groups : (n_images,) int array or None
+        The unit of each image; None where each image is one.
+    """
+
+    unit: str = "images"
+    groups: IntArray | None = None
+
+    def __str__(self) -> str:
+        """In words, with how many there are where these are not the images themselves."""
+        if self.groups is None:
+            return self.unit
+        return f"{len(np.unique(self.groups))} {self.unit}"
+
+    def of(self, rows: IntArray) -> Resampled:
+        """The same of some of the images."""
+        return self if self.groups is None else Resampled(self.unit, self.groups[rows])
+
+
+#: Each image is drawn by itself.
+IMAGES = Resampled()
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Measures of one labeling per image over a corpus.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rerank.metrics import IntersectionUnion, chosen_counts
-from rerank.reports.evaluation import Evaluation, evaluate
+from rerank.reports.evaluation import IMAGES, Evaluation, Resampled, evaluate
 from rerank.types import IntArray
 
 #: Names of the rules as people read them, by the name of their scores.
@@ -40,7 +40,7 @@ NETWORK_LEAD = (
     " The row network is your network alone: at each pixel the most probable class of its map. "
     "unary alone is the mean of the maps over each region, MAP is the CRF of stage 1. Gains are "
     "counted over the network first, then over MAP; each is a paired difference with its 95% "
-    "interval over images."
+    "interval."
 )
 
 
@@ -62,6 +62,8 @@ class Population:
     network : IntersectionUnion or None
         Of the labeling of the user's own network, arrays (n_images, n_classes), where the unaries
         come from its maps.
+    resampled : Resampled
+        What intervals draw of the images.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Population:
     choices: Mapping[str, IntArray]
     fixed: Mapping[str, IntersectionUnion]
     network: IntersectionUnion | None = None
+    resampled: Resampled = IMAGES
 
     def counts_of(self, rule: str) -> IntersectionUnion:
         """Counts of a rule, a baseline or the network, arrays (n_images, n_classes)."""
@@ -85,7 +88,8 @@ class Population:
         lead = LEADS[self.name]
         if self.name == "cross_fitted" and "final" not in self.parts:
             lead = "Each image is judged by models and by a ranker that never saw it."
-        return lead + ("" if self.network is None else NETWORK_LEAD)
+        lead += "" if self.network is None else NETWORK_LEAD
+        return f"{lead} Intervals come from a bootstrap over {self.resampled}."
 
 
 def evaluations(population: Population, n_bootstrap: int, random_state: int) -> list[Evaluation]:
@@ -98,7 +102,7 @@ def evaluations(population: Population, n_bootstrap: int, random_state: int) -> 
     ----------
     population : Population
     n_bootstrap : int
-        Resamples of the images for the intervals.
+        Resamples for the intervals.
     random_state : int
 
     Returns
@@ -116,8 +120,11 @@ def evaluations(population: Population, n_bootstrap: int, random_state: int) -> 
     found = []
     for name, counts in rows.items():
         other = None if name == "MAP" else baseline
-        row = evaluate(name, counts, other, n_bootstrap, random_state)
+        groups = population.resampled.groups
+        row = evaluate(name, counts, other, n_bootstrap, random_state, groups)
         if network is not None and name != NETWORK_ROW:
-            row = row.over_network(evaluate(name, counts, network, n_bootstrap, random_state))
+            row = row.over_network(
+                evaluate(name, counts, network, n_bootstrap, random_state, groups)
+            )
         found.append(row)
     return found

@@ -57,6 +57,7 @@ def population_record(
         "title": TITLES[population.name],
         "lead": population.lead,
         "n_images": len(population.counts.unions),
+        "resampled": str(population.resampled),
         "rules": [rule_record(e, population) for e in found],
         "curve": curve_record(population.counts, curve, scores),
         "confusion": {
@@ -150,6 +151,7 @@ def ablation_record(
     reference: IntersectionUnion,
     n_bootstrap: int,
     random_state: int,
+    groups: IntArray | None = None,
 ) -> list[dict[str, Any]]:
     """What the ranker gains over the reference with each subset of its groups of columns.
 
@@ -161,6 +163,8 @@ def ablation_record(
     reference : IntersectionUnion
         (n_images, n_classes).
     n_bootstrap, random_state : int
+    groups : (n_images,) int array, optional
+        Groups of images, such as videos, that are resampled whole.
 
     Returns
     -------
@@ -169,7 +173,7 @@ def ablation_record(
     found = []
     for row in rows:
         chosen = chosen_counts(counts, row.choice)
-        e = evaluate("", chosen, reference, n_bootstrap, random_state)
+        e = evaluate("", chosen, reference, n_bootstrap, random_state, groups)
         found.append(
             {
                 "groups": list(row.groups),

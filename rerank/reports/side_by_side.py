@@ -104,11 +104,14 @@ def differences(first: ComparedRun, second: ComparedRun) -> dict[str, Any]:
         raise InputError(f"{second.label} and {first.label} have no image in common")
     ours, theirs = (np.array(rows) for rows in zip(*both))
     found: dict[str, Any] = {"n_images": len(both), "rules": {}}
+    groups = first.population.resampled.of(ours).groups
     for rule in COMPARED:
         one = _rows(first.population.counts_of(rule), ours)
         other = _rows(second.population.counts_of(rule), theirs)
         found["rules"][rule] = {
-            measure: interval_record(bootstrap_interval(other, one, measure, first.n_bootstrap))
+            measure: interval_record(
+                bootstrap_interval(other, one, measure, first.n_bootstrap, groups=groups)
+            )
             for measure in ("corpus", "image")
         }
     return found

@@ -486,7 +486,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=13,
+        version=14,
         cost=0.1,
     ),
 }

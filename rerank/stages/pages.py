@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -15,6 +16,7 @@ from rerank.engine.stage import Job
 from rerank.metrics import IntersectionUnion, OracleCurve
 from rerank.reports import Evaluation, analyses, draw_class_iou, evaluation_rows, to_csv, to_png
 from rerank.reports.analyses import AblationRow, in_points
+from rerank.reports.evaluation import IMAGES, Resampled
 from rerank.reports.image_record import gallery_record, thumbnail, view_record
 from rerank.reports.populations import (
     CHOICE,
@@ -83,7 +85,28 @@ def load_population(job: Job, name: str) -> Population:
         fixed[DENSE_CRF] = refined
     if job.recipe.segnet.enabled:
         fixed.update(_upsampling(job, parts))
-    return Population(name, parts, counts, choices, fixed, read_network(job, parts))
+    network, drawn = read_network(job, parts), resampled(job, parts)
+    return Population(name, parts, counts, choices, fixed, network, drawn)
+
+
+def resampled(job: Job, parts: Sequence[str]) -> Resampled:
+    """What intervals draw of the images of some parts: blocks of 5 s of video, or else images.
+
+    Parameters
+    ----------
+    job : Job
+    parts : sequence of str
+
+    Returns
+    -------
+    Resampled
+    """
+    train, evaluate = job.data.train, job.data.evaluate
+    moments = {**train.moments, **({} if evaluate is None else evaluate.moments)}
+    if not moments:
+        return IMAGES
+    ids = tuple(image_id for part in parts for image_id in job.ids(part))
+    return Resampled("blocks of 5 s of video", replace(train, ids=ids, moments=moments).blocks(5.0))
 
 
 def read_network(job: Job, parts: tuple[str, ...]) -> IntersectionUnion | None:
@@ -149,6 +172,7 @@ def ablation_files(job: Job) -> dict[str, bytes]:
         job.recipe.report.n_bootstrap,
         job.recipe.random_state,
         read_network(job, parts),
+        resampled(job, parts).groups,
     )
 
 
@@ -297,6 +321,7 @@ def _numbers(
             baseline if network is None else network,
             report.n_bootstrap,
             job.recipe.random_state,
+            resampled(job, population_parts(job, populations[0]["name"])).groups,
         ),
         "images": gallery,
         "recipe": dump_recipe(job.recipe),

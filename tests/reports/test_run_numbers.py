@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rerank.metrics import IntersectionUnion, Interval, chosen_counts, corpus_iou, oracle_curve
+from rerank.metrics import (
+    IntersectionUnion,
+    Interval,
+    bootstrap_interval,
+    chosen_counts,
+    corpus_iou,
+    oracle_curve,
+)
+from rerank.reports.evaluation import IMAGES, Resampled
 from rerank.reports.populations import Population, evaluations
 from rerank.reports.rule_numbers import answer
 from rerank.reports.run_numbers import curve_record, population_record, scatter_record
@@ -55,6 +65,30 @@ def test_gains_are_over_the_network_or_map(counts: IntersectionUnion, network: b
         gains.append(ious[0] - ious[1])
     assert svm["better"] == sum(g > 0.01 for g in gains)
     assert svm["worse"] == sum(g < -0.01 for g in gains)
+
+
+def test_frames_of_a_video_are_drawn_in_blocks(counts: IntersectionUnion) -> None:
+    blocks = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    plain = population(counts, network=True)
+    video = replace(plain, resampled=Resampled("blocks of 5 s of video", blocks))
+    assert str(video.resampled) == "3 blocks of 5 s of video" and str(IMAGES) == "images"
+    assert "bootstrap over 3 blocks of 5 s of video." in video.lead
+    assert "bootstrap over images." in plain.lead
+    name = "ranking SVM"
+    chosen = chosen_counts(counts, plain.choices[name])
+    found = {e.name: e for e in evaluations(video, 30, 0)}[name]
+    assert plain.network is not None
+    assert found.corpus_network_gain == bootstrap_interval(
+        chosen, plain.network, n_resamples=30, groups=blocks
+    )
+    baseline = chosen_counts(counts, plain.choices["MAP"])
+    assert found.image_gain == bootstrap_interval(
+        chosen, baseline, "image", n_resamples=30, groups=blocks
+    )
+    assert found.image_gain != {e.name: e for e in evaluations(plain, 30, 0)}[name].image_gain
+    rows = np.array([0, 7])
+    assert str(video.resampled.of(rows)) == "2 blocks of 5 s of video"
+    assert plain.resampled.of(rows) is IMAGES
 
 
 def test_the_choice_among_the_first_proposals(counts: IntersectionUnion) -> None:

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,14 @@ import pytest
 
 from rerank.applications.reports import timing_rows
 from rerank.applications.upkeep import status_lines
+from rerank.datasets.dataset import Moment
 from rerank.metrics import chosen_counts, corpus_iou, mean_image_iou
 from rerank.reports.image_record import gallery_record
 from rerank.reports.tallies import Tally
 from rerank.stages.calibration import Calibration
 from rerank.stages.oracle import read_counts
 from rerank.stages.page_images import page_images
-from rerank.stages.pages import ablation_files, load_population, oracle_files
+from rerank.stages.pages import ablation_files, load_population, oracle_files, resampled
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -191,3 +194,16 @@ def test_status_and_timings(finished: Path, make_graph) -> None:
     rows = timing_rows(make_graph(finished))
     assert all(row["seconds"] >= 0 and row["peak_mib"] > 0 for row in rows)
     assert np.isfinite([row["mib"] for row in rows]).all()
+
+
+def test_intervals_of_videos_draw_blocks(finished: Path, make_graph) -> None:
+    graph = make_graph(finished)
+    parts = [part.name for part in graph.parts]
+    job = graph.job("pages")
+    assert resampled(job, parts).groups is None
+    ids = [i for part in graph.parts for i in part.image_ids]
+    moments = {image_id: Moment("a", 2.0 * k) for k, image_id in enumerate(ids)}
+    data = replace(job.data, train=replace(job.data.train, moments=moments))
+    found = resampled(SimpleNamespace(data=data, ids=job.ids), parts)
+    assert found.unit == "blocks of 5 s of video" and found.groups is not None
+    assert found.groups.tolist() == [2 * k // 5 for k in range(len(ids))]

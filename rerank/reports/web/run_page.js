@@ -164,7 +164,7 @@ state.on(["pop"], drawGate);
 state.on(["measure"], () => {
   byId("ablation").hidden = !numbers.ablation.length;
   document.querySelector('[data-note="ablation"]').textContent = `The ranking SVM on subsets of its groups of features, as in section 5 of Cogswell et al. 2014: `
-    + `gains over ${numbers.reference} with intervals bootstrapped over images (${numbers.populations[0].title.toLowerCase()}).`;
+    + `gains over ${numbers.reference} with intervals bootstrapped over ${numbers.populations[0].resampled} (${numbers.populations[0].title.toLowerCase()}).`;
   ablationTable(byId("ablation-table"), numbers.ablation, state.get("measure"), numbers.reference);
 });
 startCases();
