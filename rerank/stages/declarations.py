@@ -418,10 +418,10 @@ _DECLARATIONS = {
         "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
-        "class probabilities of superpixels", _unaries, version=5, cost=0.8, fits=True
+        "class probabilities of superpixels", _unaries, version=6, cost=0.8, fits=True
     ),
     "activations": _Declaration("activations of the backbone", _activations, cost=0.15),
-    "segnet": _Declaration("training the coarse SegNet", _segnet, version=3, cost=1.0, fits=True),
+    "segnet": _Declaration("training the coarse SegNet", _segnet, version=4, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
         "image classifiers and priors", _classifiers, version=5, cost=0.3, fits=True
@@ -430,7 +430,7 @@ _DECLARATIONS = {
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
     "auxiliary": _Declaration(
-        "auxiliary models of superpixels", _auxiliary, version=2, cost=0.4, fits=True
+        "auxiliary models of superpixels", _auxiliary, version=3, cost=0.4, fits=True
     ),
     "fusion": _Declaration(
         "joining the signals",
@@ -445,7 +445,7 @@ _DECLARATIONS = {
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=8, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=11, cost=0.5),
+    "ranking": _Declaration("the rankers", _ranking, version=12, cost=0.5),
     "calibration": _Declaration("the gate and its promise", _calibration, version=2, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(
@@ -454,7 +454,7 @@ _DECLARATIONS = {
     "generators": _Declaration(
         "what each generator makes possible", _generators, version=2, cost=0.3
     ),
-    "ablation": _Declaration("the feature ablation", _ablation, version=8, cost=1.0),
+    "ablation": _Declaration("the feature ablation", _ablation, version=9, cost=1.0),
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},

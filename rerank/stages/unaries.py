@@ -42,7 +42,8 @@ def fit_classifiers(
 ) -> tuple[SuperpixelClassifier, SuperpixelClassifier]:
     """Two classifiers of superpixels: of the rows that are not held out, and of all rows.
 
-    The held-out rows choose the temperature of both: the second has seen all of them.
+    The held-out rows choose the temperature of both: the second has seen all of them. The second
+    goes on from the first.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def fit_classifiers(
     n_features = features.shape[1]
     inner = make_classifier(recipe, n_features).fit(features[~is_held], histograms[~is_held])
     inner.calibrate(features[is_held], histograms[is_held])
-    final = make_classifier(recipe, n_features).fit(features, histograms)
+    final = make_classifier(recipe, n_features).fit(features, histograms, start=inner)
     final.temperature_ = inner.temperature_
     return inner, final
 
