@@ -358,7 +358,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
                 f"the classifier was fitted on {self.n_features_in_} features, got "
                 f"{features.shape[1]}"
             )
-        standardised = (features.astype(np.float32) - self.mean_) / self.scale_
+        standardised = features.astype(np.float32) - self.mean_
+        standardised /= self.scale_
         return np.stack([member.logits(standardised) for member in self.members_]).astype(float)
 
     def _check_settings(self) -> None:
