@@ -17,7 +17,7 @@ from rerank.nets.training_data import CoarseData
 from rerank.types import Array
 
 #: Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
-PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
+PAPER_PHASES = (Phase("ce", 6, 4e-3), Phase("0.7 uoi + 0.3 ce", 3, 1.6e-3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,11 @@ def train_head(
     start: SegNetHead | None = None,
     dropout: float = 0.5,
     kernel_sizes: Sequence[int] = (1, 3, 3),
-    batch_size: int = 16,
+    batch_size: int = 8,
     random_state: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedHead:
-    """Train a head on activations that were computed once, in one thread of torch.
+    """Train a head on activations that were computed once, with AdamW, in one thread of torch.
 
     Parameters
     ----------
@@ -85,7 +85,13 @@ def train_head(
         If a setting is out of range or a loss is unknown.
     """
     n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
-    config = TrainConfig(phases=tuple(phases), batch_size=batch_size, random_state=random_state)
+    config = TrainConfig(
+        tuple(phases),
+        batch_size=batch_size,
+        weight_decay=1e-2,
+        optimizer="adamw",
+        random_state=random_state,
+    )
     with torch_threads(1):
         if start is None:
             head = SegNetHead(n_channels, n_classes, dropout, kernel_sizes, random_state)
@@ -96,9 +102,9 @@ def train_head(
                     f"start takes {start.n_channels} channels and gives {start.n_classes} "
                     f"classes; the data has {n_channels} and {n_classes}"
                 )
-            head = _copy(start, start.state_dict(), start.drop6.p)
+            head = _copy(start, start.state_dict(), start.drop7.p)
         history = train(head, data, config, progress=progress)
-    heads = tuple(_copy(head, state, head.drop6.p) for state in history.phase_states)
+    heads = tuple(_copy(head, state, head.drop7.p) for state in history.phase_states)
     return TrainedHead(heads[-1], heads, history)
 
 
@@ -116,6 +122,7 @@ def _root_mean_square(activations: Array) -> float:
 
 
 def _copy(head: SegNetHead, state: Mapping[str, Tensor], dropout: float) -> SegNetHead:
-    copy = SegNetHead(head.n_channels, head.n_classes, dropout, head.kernel_sizes, 0)
+    sizes = head.kernel_sizes
+    copy = SegNetHead(head.n_channels, head.n_classes, dropout, sizes, 0, head.groups)
     copy.load_state_dict(state)
     return copy.eval()

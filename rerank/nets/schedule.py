@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
 from rerank.errors import ConfigError
+
+OPTIMIZERS = ("sgd", "adamw")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `train`: stochastic gradient descent with momentum, phase by phase.
+    """Settings of `train`: gradient descent phase by phase, each with a new optimizer.
 
     Attributes
     ----------
@@ -46,7 +49,7 @@ class TrainConfig:
     batch_size : int
         At most; an epoch is split into batches of nearly equal size.
     momentum : float
-        In [0, 1).
+        In [0, 1); of both optimizers.
     weight_decay : float
         On filters, not on biases and norms.
     power : float
@@ -61,6 +64,9 @@ class TrainConfig:
         bfloat16 autocast; only on a CUDA device.
     random_state : int
         Of the order of samples, of augmentation and of dropout.
+    optimizer : {"sgd", "adamw"}
+        Stochastic gradient descent with momentum, or AdamW (Loshchilov & Hutter 2019), which needs
+        fewer steps and a learning rate of a tenth or less.
     """
 
     phases: tuple[Phase, ...]
@@ -73,6 +79,7 @@ class TrainConfig:
     backbone_factor: float = 0.1
     amp: bool = False
     random_state: int = 0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
 
     def __post_init__(self) -> None:
         checks = (
@@ -90,6 +97,7 @@ class TrainConfig:
                 self.backbone_factor >= 0,
                 f"backbone_factor must be at least 0, got {self.backbone_factor}",
             ),
+            (self.optimizer in OPTIMIZERS, f"optimizer must be one of {', '.join(OPTIMIZERS)}"),
             (self.random_state >= 0, f"random_state must be at least 0, got {self.random_state}"),
         )
         for holds, message in checks:

@@ -15,6 +15,7 @@ from rerank.errors import ConfigError
 from rerank.losses import CorpusCounts, NeuroIoULoss
 from rerank.nets.batches import Step, iterate_steps
 from rerank.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from rerank.nets.descent import Descent, ParameterGroup
 from rerank.nets.dropout import reseed_dropout
 from rerank.nets.loss_names import loss_from_name
 from rerank.nets.schedule import TrainConfig, poly_factor
@@ -90,8 +91,8 @@ def train(
 ) -> History:
     """Train the parameters of a model that ask for gradients, in place.
 
-    Stochastic gradient descent with momentum; the rate of each phase warms up and then falls
-    by the poly rule. The order of samples, their augmentation and the dropout masks of a step
+    Gradient descent by the optimizer of `config`; the rate of each phase warms up and then falls by
+    the poly rule. The order of samples, their augmentation and the dropout masks of a step
     follow from `config.random_state` and the step's place alone, so that a training that goes
     on from a checkpoint ends in the same bits as one that was never interrupted, and equal
     seeds give equal weights on the same device with the same number of torch's threads.
@@ -174,8 +175,7 @@ class _Trainer:
             named = loss_from_name(named, random_state=self.config.random_state)
         self.loss = named.to(self.device)
         self.loss.train()
-        self.optimizer = _optimizer(self.model, self.config)
-        self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.optimizer = _descent(self.model, self.config)
 
     def step(self, step: Step) -> float:
         """Take a step, move on to the next place and return the loss of the batch."""
@@ -190,16 +190,14 @@ class _Trainer:
             config.power,
             config.warmup,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["rate_factor"]
         reseed_dropout(self.model, step.dropout_seed)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         with self._autocast():
             value = self._loss_of(step.batch)
         torch.autograd.backward(value)
         if config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
-        self.optimizer.step()
+            nn.utils.clip_grad_norm_(self.optimizer.parameters, config.clip_norm)
+        self.optimizer.step(rate)
         loss = float(value.detach())
         run.epoch_loss += loss / self.n_batches
         run.epoch_seconds += time.monotonic() - before
@@ -277,7 +275,7 @@ class _Trainer:
         self.model.load_state_dict(saved.model)
 
 
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+def _descent(model: nn.Module, config: TrainConfig) -> Descent:
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -285,18 +283,17 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ConfigError("no parameter of the model asks for a gradient: nothing to train")
-    return torch.optim.SGD(
+    return Descent(
         [
-            {
-                "params": parameters,
-                "lr": 0.0,
-                "rate_factor": config.backbone_factor if in_backbone else 1.0,
-                "weight_decay": config.weight_decay if is_filter else 0.0,
-            }
+            ParameterGroup(
+                tuple(parameters),
+                config.backbone_factor if in_backbone else 1.0,
+                config.weight_decay if is_filter else 0.0,
+            )
             for (in_backbone, is_filter), parameters in groups.items()
         ],
-        lr=0.0,
-        momentum=config.momentum,
+        config.optimizer,
+        config.momentum,
     )
 
 

@@ -21,6 +21,8 @@ from rerank.types import Array, FloatArray, IntArray, RandomState, as_generator
 from rerank.validation import check_finite
 
 _DEFAULT_TRAINING = PerceptronTraining()
+#: Share of the steps that a training takes that goes on from one on fewer superpixels.
+CONTINUED = 1 / 3
 
 
 class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
@@ -96,6 +98,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         *,
         groups: Array | None = None,
         n_classes: int | None = None,
+        start: SuperpixelClassifier | None = None,
     ) -> SuperpixelClassifier:
         """Train on superpixels of known content.
 
@@ -117,6 +120,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             Image of each superpixel, for `max_per_image`.
         n_classes : int, optional
             C; by default the histogram's width, or the highest class plus 1.
+        start : SuperpixelClassifier, optional
+            One of the same settings that was fitted here on a part of the superpixels. Training
+            goes on from its networks, in its units of the features, for `CONTINUED` of the steps.
 
         Returns
         -------
@@ -130,7 +136,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         InputError
             If features are not a finite (n, D) array, or target, weights or groups do not fit.
         InputError
-            If no superpixel has a labelled pixel.
+            If no superpixel has a labelled pixel, or `start` does not fit.
         """
         self._check_settings()
         features = _check_features(features)
@@ -144,38 +150,65 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             rows = sample_superpixels(
                 _check_groups(groups, weight.size), self.max_per_image, rows=rows, random_state=rng
             )
-        standardised = StandardisedRows.of(features, rows)
-        self.mean_, self.scale_ = standardised.mean, standardised.scale
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
-        self.members_ = self._train(standardised, share.astype(np.float32), rng)
+        if start is None:
+            data = StandardisedRows.of(features, rows)
+        else:
+            self._check_start(start, features.shape[1], share.shape[1])
+            data = StandardisedRows(features, rows, start.mean_, start.scale_)
+        self.mean_, self.scale_ = data.mean, data.scale
+        self._train(data, share.astype(np.float32), rng, start)
         self.temperature_ = 1.0
         self._set_sizes()
         return self
 
     def _train(
-        self, data: StandardisedRows, share: FloatArray, rng: np.random.Generator
-    ) -> tuple[Perceptron, ...]:
+        self,
+        data: StandardisedRows,
+        share: FloatArray,
+        rng: np.random.Generator,
+        start: SuperpixelClassifier | None,
+    ) -> None:
+        """Set the members, and what they are as networks of the inputs that they are trained on."""
         directions, n_components = None, self.training.n_components
-        if n_components is not None and n_components < data.features.shape[1]:
+        if start is not None:
+            directions = start._directions
+        elif n_components is not None and n_components < data.features.shape[1]:
             directions = principal_inputs(data, n_components, rng)
+        if directions is not None:
             data = project(data, directions)
-        members = tuple(
+        steps = self.n_steps if start is None else max(1, round(CONTINUED * self.n_steps))
+        starts = (None,) * self.n_members if start is None else start._trained
+        trained = tuple(
             train_perceptron(
                 data,
                 share,
                 hidden=self.hidden,
-                n_steps=self.n_steps,
+                n_steps=steps,
                 weight_decay=self.weight_decay,
                 training=self.training,
                 rng=rng,
+                start=member,
             )
-            for _ in range(self.n_members)
+            for member in starts
         )
+        self._directions, self._trained = directions, trained
         if directions is None:
-            return members
-        return tuple(on_features(member, directions) for member in members)
+            self.members_ = trained
+        else:
+            self.members_ = tuple(on_features(member, directions) for member in trained)
+
+    def _check_start(self, start: SuperpixelClassifier, n_features: int, n_classes: int) -> None:
+        own = (self.n_members, self.hidden, n_features, n_classes)
+        if not hasattr(start, "_trained"):
+            raise InputError("start must be a classifier that was fitted, not one that was read")
+        found = (start.n_members, start.hidden, start.n_features_in_, start.n_classes_)
+        if found != own:
+            raise InputError(
+                f"start must have (members, hidden units, features, classes) {own}, got {found}"
+            )
 
     def calibrate(
         self, features: Array, target: Array, sample_weight: Array | None = None
@@ -325,7 +358,8 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
                 f"the classifier was fitted on {self.n_features_in_} features, got "
                 f"{features.shape[1]}"
             )
-        standardised = (features.astype(np.float32) - self.mean_) / self.scale_
+        standardised = features.astype(np.float32) - self.mean_
+        standardised /= self.scale_
         return np.stack([member.logits(standardised) for member in self.members_]).astype(float)
 
     def _check_settings(self) -> None:

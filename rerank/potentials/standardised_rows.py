@@ -52,10 +52,25 @@ class StandardisedRows(NamedTuple):
 
     def take(self, places: IntArray) -> FloatArray:
         """Return ``(x - mean) / scale`` at places of `rows`, (b, D) float32."""
-        x = self.features[self.rows[places]].astype(np.float32, copy=False)
+        rows = self.rows[places]
+        if self.features.dtype == np.float32:
+            x = np.empty((rows.size, self.features.shape[1]), np.float32)
+            _take(self.features, rows, self.mean, self.scale, x)
+            return x
+        x = self.features[rows].astype(np.float32, copy=False)
         x -= self.mean
         x /= self.scale
         return x
+
+
+@njit(cache=True, error_model="numpy")
+def _take(
+    features: FloatArray, rows: IntArray, mean: FloatArray, scale: FloatArray, x: FloatArray
+) -> None:
+    for i in range(rows.size):
+        row = rows[i]
+        for column in range(mean.size):
+            x[i, column] = (features[row, column] - mean[column]) / scale[column]
 
 
 @njit(cache=True)

@@ -473,7 +473,7 @@ _DECLARATIONS = {
     "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=9, cost=0.3),
-    "ranking": _Declaration("the rankers", _ranking, version=12, cost=0.5),
+    "ranking": _Declaration("the rankers", _ranking, version=13, cost=0.5),
     "calibration": _Declaration("the gate and its promise", _calibration, version=3, cost=0.1),
     "oracle": _Declaration("oracle accuracy", cost=0.02),
     "dense_crf": _Declaration(

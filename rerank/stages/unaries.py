@@ -43,13 +43,14 @@ def fit_classifiers(
 ) -> tuple[SuperpixelClassifier, SuperpixelClassifier]:
     """Two classifiers of superpixels: of the rows that are not held out, and of all rows.
 
-    The held-out rows choose the temperature of both: the second has seen all of them.
+    The held-out rows choose the temperature of both: the second has seen all of them. The second
+    goes on from the first.
 
     Parameters
     ----------
     recipe : Recipe
         For the settings of `unary` and the seed.
-    features : (N, D) float32 array
+    features : (N, D) float16 or float32 array
     histograms : (N, C) int64 array
         Labelled pixels of each row.
     is_held : (N,) bool array
@@ -59,9 +60,11 @@ def fit_classifiers(
     inner, final : SuperpixelClassifier
     """
     n_features = features.shape[1]
-    inner = make_classifier(recipe, n_features).fit(features[~is_held], histograms[~is_held])
+    # Rows without a labelled pixel are left out, and no copy is made of the others.
+    seen = np.where(is_held[:, None], 0, histograms)
+    inner = make_classifier(recipe, n_features).fit(features, seen)
     inner.calibrate(features[is_held], histograms[is_held])
-    final = make_classifier(recipe, n_features).fit(features, histograms)
+    final = make_classifier(recipe, n_features).fit(features, histograms, start=inner)
     final.temperature_ = inner.temperature_
     return inner, final
 
@@ -233,14 +236,14 @@ def write_classified(job: Job, file: h5py.Group, held: tuple[str, ...], stage: s
             for index, image_id in enumerate(fold.image_ids):
                 if image_id in held:
                     rows = read_image(source, index, ("features",))["features"]
-                    found = inner.predict_proba(rows.astype(np.float32))
+                    found = inner.predict_proba(rows)
                     write_held_out(file, held, image_id, found)
     if job.is_final:
         write_arrays(file.create_group("model"), final.to_arrays())
     with job.open(stage) as source:
         for index in range(len(job.part.image_ids)):
             rows = read_image(source, index, ("features",))["features"]
-            write_regions(file, index, final.predict_proba(rows.astype(np.float32)))
+            write_regions(file, index, final.predict_proba(rows))
 
 
 def write_dense_network(job: Job, file: h5py.Group, held: tuple[str, ...]) -> None:
@@ -356,8 +359,11 @@ def _training_rows(job: Job, stage: str) -> tuple[FloatArray, Array, Array]:
                 features.append((fold.name, found["sample"][rows]))
                 histograms.append(found["sample_histogram"][rows])
                 place += 1
+    joined = join_rows(job, stage, features)
+    # Of many features only their components are used at each step.
+    kind = joined.dtype if joined.shape[1] > MANY_FEATURES else np.float32
     return (
-        join_rows(job, stage, features).astype(np.float32),
+        joined.astype(kind, copy=False),
         np.concatenate(histograms).astype(np.int64),
         np.repeat(np.array(ids), wanted),
     )

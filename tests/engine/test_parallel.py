@@ -83,3 +83,34 @@ def test_workers_end_with_a_killed_parent() -> None:
     assert parent.stdout.read() == ""
     parent.stdout.close()
     assert len(set(workers)) == 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc has mallopt")
+def test_freed_memory_is_kept_where_dask_has_it_given_back() -> None:
+    """Dask starts its workers with this threshold; each large array then maps its pages anew."""
+    program = """
+import resource
+import numpy as np
+from rerank.engine.parallel import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(2**18)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first = faults()
+keep_freed_memory()
+faults()
+print(first, faults())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = map(int, found.stdout.split())
+    # 50 arrays of 2 MiB are 512 pages each.
+    assert before > 50 * 256 and after < 50

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rerank.errors import ConfigError, DataError, InputError
 from rerank.nets import CoarseSegNet, SegNetHead, head_probabilities
@@ -50,9 +51,31 @@ def test_a_finer_grid_takes_a_larger_image():
         net(torch.zeros(1, 3, 104, 104))
 
 
+@pytest.mark.parametrize("first", [1, 3])
+def test_groups_and_scale_are_those_of_plain_convolutions(first: int) -> None:
+    head = SegNetHead(6, 3, 0.5, (first, 3, 3), random_state=1, groups=4).eval()
+    head.activation_scale.fill_(0.5)
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 4, 5)).astype(np.float32))
+    blocks = torch.zeros(128, 128, 3, 3)
+    for group, weight in enumerate(head.conv7.weight.detach().split(32)):
+        own = slice(32 * group, 32 * group + 32)
+        blocks[own, own] = weight
+    expected = F.relu(F.conv2d(0.5 * x, head.conv6.weight, head.conv6.bias, padding=first // 2))
+    expected = F.relu(F.conv2d(expected, blocks, head.conv7.bias, padding=1))
+    expected = head.conv8(expected)
+    assert torch.allclose(head(x), expected, atol=1e-5)
+    again = SegNetHead.from_arrays(head.to_arrays())
+    assert again.groups == 4 and torch.equal(again(x), head(x))
+
+
+def test_groups_that_do_not_divide_the_filters_are_refused() -> None:
+    with pytest.raises(InputError, match="groups must divide 128, got 3"):
+        SegNetHead(6, 3, groups=3)
+
+
 def test_head_by_hand():
     """A 1x1 head is an affine map per cell with two rectifiers in it."""
-    head = SegNetHead(6, 3, 0.5, (1, 1, 1), random_state=1).eval()
+    head = SegNetHead(6, 3, 0.5, (1, 1, 1), random_state=1, groups=1).eval()
     head.activation_scale.fill_(0.5)
     activations = np.random.default_rng(0).normal(size=(2, 6, 4, 5)).astype(np.float32)
     x = 0.5 * activations.transpose(0, 2, 3, 1)

@@ -310,7 +310,7 @@ QUICK = {
 @pytest.mark.parametrize("name", ["bce", "iou", "uoi", "neuro", "neuro-hinge", "rmi", "affinity"])
 def test_every_named_loss_trains_a_head(name):
     """From a few epochs of cross-entropy on, each loss keeps labelling better than chance."""
-    head = SegNetHead(5, 3, 0.0, (1, 3, 1), random_state=0)
+    head = SegNetHead(5, 3, 0.0, (1, 3, 1), random_state=0, groups=1)
     loss = QUICK.get(name, name)
     history = train(
         head, coarse_data(24), config(Phase("ce", 3, 0.1), Phase(loss, 8, 0.03), batch_size=8)
