@@ -76,6 +76,9 @@ class Recipe(Settings):
     `shard_size` is the most images of a task and of its file, in stages that treat images one by
     one. It changes no result.
 
+    `device` is where networks run: `cpu`, or with `auto` a GPU where there is one. It changes
+    results in their last digits, and no artefact is made anew for it.
+
     `training_memory` is the most memory, in MiB, of what one model is fitted on: rows of
     superpixels, or inputs of the SegNet. Where there is more, a random share of it is used.
     """
@@ -84,6 +87,7 @@ class Recipe(Settings):
     dataset: DatasetSettings
     random_state: typing.Annotated[int, Field(ge=0)] = 0
     folds: FoldSettings = FoldSettings()
+    device: Literal["cpu", "auto"] = "cpu"
     training_memory: typing.Annotated[int, Field(ge=1)] = 1024
     shard_size: typing.Annotated[int, Field(ge=1)] = 64
     holdout: typing.Annotated[float, Field(ge=0, lt=0.5)] = 0.15

@@ -371,7 +371,13 @@ class FinalModels:
             unary = self._network.predict_proba(image, superpixels)
         else:
             assert network_map is not None
-            unary = map_to_regions(network_map, image, superpixels, refined=recipe.unary.dense_crf)
+            unary = map_to_regions(
+                network_map,
+                image,
+                superpixels,
+                refined=recipe.unary.dense_crf,
+                device=recipe.device,
+            )
         sources = {"unary": as_stored(unary)}
         coarse = None if self._coarse_input is None else np.asarray(self._coarse_input(image))
         segnet_map = vector = scores = None

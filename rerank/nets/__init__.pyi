@@ -13,7 +13,8 @@ from .crf_net import DenseCRFNet
 from .dense_fcn import DenseFCN
 from .dense_network import DenseNetwork, DenseNetworkSettings
 from .dense_network_training import fit_dense_network, keep_activations
-from .heads import PAPER_PHASES, TrainedHead, train_head
+from .devices import torch_device
+from .heads import PAPER_PHASES, TrainedHead, new_head, train_head
 from .kept_activations import KeptActivations
 from .loss_names import loss_from_name
 from .map_writing import module_map, write_network_maps
@@ -66,10 +67,12 @@ __all__ = [
     "module_map",
     "multi_layer_activations",
     "network_map",
+    "new_head",
     "open_network",
     "preprocessing_by_name",
     "save_backbone_weights",
     "soft_target",
+    "torch_device",
     "train",
     "train_head",
     "warp_image",

@@ -16,6 +16,7 @@ from PIL import Image
 
 from rerank.errors import InputError
 from rerank.nets.backbone import Backbone
+from rerank.nets.devices import device_of
 from rerank.types import Array, FloatArray
 
 
@@ -146,7 +147,9 @@ def backbone_activations(
             batch = images_to_tensor(images[start : start + batch_size], (height, width))
             if flip:
                 batch = batch.flip(3)
-            result[start : start + batch_size] = backbone(batch).numpy()
+            result[start : start + batch_size] = (
+                backbone(batch.to(device_of(backbone))).cpu().numpy()
+            )
     return result
 
 
@@ -195,14 +198,14 @@ def multi_layer_activations(
     batch = images_to_tensor([image], size)
     down, across = height / size[0], width / size[1]
     with torch_threads(n_threads), torch.inference_mode():
-        outputs = backbone.activations(batch, layers)
+        outputs = backbone.activations(batch.to(device_of(backbone)), layers)
     maps = []
     for name, output in outputs.items():
         place = backbone.geometry(name)
         maps.append(
             ActivationMap(
                 name,
-                np.ascontiguousarray(output[0].numpy()),
+                np.ascontiguousarray(output[0].cpu().numpy()),
                 (place.stride * down, place.stride * across),
                 (place.first_centre * down, place.first_centre * across),
                 (height, width),

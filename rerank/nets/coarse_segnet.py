@@ -14,6 +14,7 @@ from rerank.errors import DataError, InputError
 from rerank.nets.activation_maps import images_to_tensor, torch_threads
 from rerank.nets.backbone_filters import build_backbone, draw_normal, initialise, torch_generator
 from rerank.nets.backbone_weights import BackboneWeights
+from rerank.nets.devices import device_of
 from rerank.nets.dropout import SeededDropout
 from rerank.types import Array, FloatArray, RandomState
 
@@ -121,7 +122,7 @@ class SegNetHead(nn.Module):
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return the parameters and the scale as arrays, to be kept in any store."""
-        return {name: tensor.numpy().copy() for name, tensor in self.state_dict().items()}
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self.state_dict().items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> SegNetHead:
@@ -296,6 +297,7 @@ def _distributions(
     model.eval()
     with torch_threads(n_threads), torch.inference_mode():
         for batch in batches:
-            maps.append(torch.softmax(model(batch), dim=1).permute(0, 2, 3, 1).numpy())
+            logits = model(batch.to(device_of(model)))
+            maps.append(torch.softmax(logits, dim=1).permute(0, 2, 3, 1).cpu().numpy())
     model.train(training)
     return np.concatenate(maps)

@@ -17,6 +17,7 @@ from rerank.nets.backbone_filters import empty_backbone
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.devices import device_of, torch_device
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.training import History
 from rerank.types import Array, FloatArray
@@ -49,6 +50,8 @@ class DenseNetworkSettings:
         Train the backbone too; it then runs in every step.
     random_state : int
         Equal seeds give equal probabilities with one thread.
+    device : {"cpu", "auto"}
+        As in `torch_device`.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class DenseNetworkSettings:
     batch_size: int = 8
     train_backbone: bool = False
     random_state: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
@@ -140,20 +144,20 @@ class DenseNetwork:
         -------
         (H, W, C) float32 array
         """
-        inputs = images_to_tensor([image], self.settings.size)
+        inputs = images_to_tensor([image], self.settings.size).to(device_of(self.model))
         with torch_threads(n_threads), torch.inference_mode():
             if isinstance(self.model, DenseCRFNet):
                 maps = self.model.layer(self.model.net(inputs), inputs)
             else:
                 maps = torch.softmax(self.model(inputs), dim=1)
             maps = F.interpolate(maps, image.shape[:2], mode="bilinear", align_corners=False)
-        found = maps[0].permute(1, 2, 0).numpy()
+        found = maps[0].permute(1, 2, 0).cpu().numpy()
         return np.ascontiguousarray(found / found.sum(axis=2, keepdims=True))
 
     def to_arrays(self) -> dict[str, Array]:
         """What was trained, as arrays to be kept in any store; a frozen backbone is left out."""
         return {
-            name: value.numpy().copy()
+            name: value.cpu().numpy().copy()
             for name, value in self.model.state_dict().items()
             if self.settings.train_backbone or "backbone." not in name
         }
@@ -218,13 +222,14 @@ def new_fcn(
     -------
     DenseFCN
     """
-    return DenseFCN(
+    net = DenseFCN(
         n_classes,
         settings.architecture,
         weights,
         train_backbone=settings.train_backbone,
         random_state=settings.random_state,
     )
+    return net.to(torch_device(settings.device))
 
 
 def new_model(
@@ -256,4 +261,4 @@ def new_model(
     # The default of 80 pixels is for images of some 375 rows.
     bilateral = BilateralTerm(position_std=80.0 * settings.size[0] / 375)
     layer = CRFGrad(n_classes, bilateral=bilateral, cache_size=n_lattices)
-    return DenseCRFNet(net, layer).eval()
+    return DenseCRFNet(net, layer).to(torch_device(settings.device)).eval()

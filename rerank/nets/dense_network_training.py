@@ -12,6 +12,7 @@ from rerank.nets.augmented_images import AugmentedImages, LabelledImage, Labelle
 from rerank.nets.backbone_weights import BackboneWeights
 from rerank.nets.crf_net import DenseCRFNet
 from rerank.nets.dense_network import DenseNetwork, DenseNetworkSettings, new_fcn, new_model
+from rerank.nets.devices import device_of
 from rerank.nets.kept_activations import KeptActivations, resize_labels
 from rerank.nets.training import Progress, train
 from rerank.nets.training_data import TrainingData
@@ -117,6 +118,7 @@ def fit_dense_network(
                 net,
                 data,
                 settings.config(),
+                device=device_of(net),
                 progress=progress,
                 checkpoint=_beside(checkpoint, ".net.ckpt"),
             )
@@ -127,6 +129,7 @@ def fit_dense_network(
                     model,
                     data,
                     settings.joint_config(),
+                    device=device_of(net),
                     progress=progress,
                     checkpoint=_beside(checkpoint, ".joint.ckpt"),
                 )

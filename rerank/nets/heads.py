@@ -11,6 +11,7 @@ from torch import Tensor
 from rerank.errors import InputError
 from rerank.nets.activation_maps import torch_threads
 from rerank.nets.coarse_segnet import SegNetHead
+from rerank.nets.devices import device_of
 from rerank.nets.schedule import Phase, TrainConfig
 from rerank.nets.training import History, Progress, train
 from rerank.nets.training_data import CoarseData
@@ -60,8 +61,8 @@ def train_head(
         By default the paper's: cross-entropy, then 0.7 UOI + 0.3 CE. For several continuations
         of one cross-entropy net, train that first and hand it in as `start`.
     start : SegNetHead, optional
-        Head to go on from; it is copied and keeps its `activation_scale`. By default a new
-        one, whose scale is one over the activations' root mean square.
+        Head to go on from; it is copied and keeps its `activation_scale` and its device. By
+        default one of `new_head`.
     dropout, kernel_sizes
         Of a new head (see `SegNetHead`).
     batch_size : int
@@ -94,8 +95,7 @@ def train_head(
     )
     with torch_threads(1):
         if start is None:
-            head = SegNetHead(n_channels, n_classes, dropout, kernel_sizes, random_state)
-            head.activation_scale.fill_(1.0 / _root_mean_square(data.inputs))
+            head = new_head(data, dropout, kernel_sizes, random_state)
         else:
             if (start.n_channels, start.n_classes) != (n_channels, n_classes):
                 raise InputError(
@@ -103,9 +103,40 @@ def train_head(
                     f"classes; the data has {n_channels} and {n_classes}"
                 )
             head = _copy(start, start.state_dict(), start.drop7.p)
-        history = train(head, data, config, progress=progress)
+        history = train(head, data, config, device=device_of(head), progress=progress)
     heads = tuple(_copy(head, state, head.drop7.p) for state in history.phase_states)
     return TrainedHead(heads[-1], heads, history)
+
+
+def new_head(
+    data: CoarseData,
+    dropout: float = 0.5,
+    kernel_sizes: Sequence[int] = (1, 3, 3),
+    random_state: int = 0,
+) -> SegNetHead:
+    """A head for some activations, not trained yet.
+
+    Parameters
+    ----------
+    data : CoarseData
+        Gives the numbers of channels and classes, and the scale of the activations: the head's
+        is one over their root mean square.
+    dropout, kernel_sizes, random_state
+        As in `SegNetHead`.
+
+    Returns
+    -------
+    SegNetHead
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, or the activations are not finite or all zero.
+    """
+    n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
+    head = SegNetHead(n_channels, n_classes, dropout, kernel_sizes, random_state)
+    head.activation_scale.fill_(1.0 / _root_mean_square(data.inputs))
+    return head
 
 
 def _root_mean_square(activations: Array) -> float:
@@ -125,4 +156,4 @@ def _copy(head: SegNetHead, state: Mapping[str, Tensor], dropout: float) -> SegN
     sizes = head.kernel_sizes
     copy = SegNetHead(head.n_channels, head.n_classes, dropout, sizes, 0, head.groups)
     copy.load_state_dict(state)
-    return copy.eval()
+    return copy.to(device_of(head)).eval()

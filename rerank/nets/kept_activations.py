@@ -13,6 +13,7 @@ from rerank.errors import InputError
 from rerank.nets.activation_maps import images_to_tensor, torch_threads, warp_image
 from rerank.nets.augmented_images import LabelledImages, as_targets
 from rerank.nets.dense_fcn import DenseFCN
+from rerank.nets.devices import device_of
 from rerank.nets.training_data import Batch, KeptInputs
 from rerank.types import Array, FloatArray, IntArray
 
@@ -82,7 +83,7 @@ class KeptActivations:
             if index == 0:
                 self.labels: Array = np.empty((len(samples), *labels.shape), labels.dtype)
             self.labels[index] = labels
-            images = images_to_tensor([self.images[index]], size)
+            images = images_to_tensor([self.images[index]], size).to(device_of(net))
             views = [images, images.flip(3)] if flip else [images]
             with torch_threads(n_threads), torch.inference_mode():
                 found = [net.skip_activations(view) for view in views]
@@ -93,7 +94,7 @@ class KeptActivations:
                 )
             for arrays, view in zip(self._kept, found):
                 for array, layer in zip(arrays, view):
-                    array[index] = layer[0].numpy()
+                    array[index] = layer[0].cpu().numpy()
             if progress is not None:
                 progress(index + 1)
 

@@ -51,7 +51,10 @@ def dense_source_settings(recipe: Recipe) -> DenseNetworkSettings:
             "dense_network.train_backbone=true"
         )
     return DenseNetworkSettings(
-        architecture=backbone.architecture, random_state=recipe.random_state, **vars(chosen)
+        architecture=backbone.architecture,
+        random_state=recipe.random_state,
+        device=recipe.device,
+        **vars(chosen),
     )
 
 
@@ -128,7 +131,7 @@ class DenseNetworkUnary:
         """
         maps = self.source.predict_proba(image)
         if self.refined:
-            maps = refine_map(maps, image)
+            maps = refine_map(maps, image, device=self.source.settings.device)
         return at_temperature(region_probabilities(maps, superpixels), self.temperature)
 
     def to_arrays(self) -> dict[str, Array]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from rerank.datasets.map_values import NetworkMap
 from rerank.errors import InputError
 from rerank.layers import dense_crf
 from rerank.nets.activation_maps import torch_threads
+from rerank.nets.devices import torch_device
 from rerank.superpixels import region_mean
 from rerank.types import Array, BoolArray, FloatArray
 
@@ -16,7 +18,7 @@ _MOST_CLASSES = 255
 
 
 def refine_map(
-    probabilities: FloatArray, image: Array, void: BoolArray | None = None
+    probabilities: FloatArray, image: Array, void: BoolArray | None = None, device: str = "cpu"
 ) -> FloatArray:
     """Class probabilities of pixels after `dense_crf` with its customary parameters.
 
@@ -26,14 +28,23 @@ def refine_map(
     image : (H, W, 3) uint8 array
     void : (H, W) bool array, optional
         Pixels that influence nothing.
+    device : {"cpu", "auto"}
+        As in `torch_device`.
 
     Returns
     -------
     (H, W, C) float32 array
     """
     maps = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), dtype=np.float32)
+    valid = None if void is None else ~void
+    place = torch_device(device)
     with torch_threads(1):
-        return np.moveaxis(dense_crf(maps, image, valid=None if void is None else ~void), 0, 2)
+        if place.type == "cpu":
+            return np.moveaxis(dense_crf(maps, image, valid=valid), 0, 2)
+        pixels = torch.from_numpy(np.moveaxis(image, 2, 0).astype(np.float32))
+        counted = None if valid is None else torch.from_numpy(valid).to(place)
+        found = dense_crf(torch.from_numpy(maps).to(place), pixels.to(place), valid=counted)
+        return found.permute(1, 2, 0).cpu().numpy()
 
 
 def network_labels(network_map: NetworkMap, where: str = "") -> Array:
@@ -65,7 +76,12 @@ def network_labels(network_map: NetworkMap, where: str = "") -> Array:
 
 
 def map_to_regions(
-    network_map: NetworkMap, image: Array, regions: Array, *, refined: bool = False
+    network_map: NetworkMap,
+    image: Array,
+    regions: Array,
+    *,
+    refined: bool = False,
+    device: str = "cpu",
 ) -> FloatArray:
     """A network map averaged over the regions of its image.
 
@@ -78,6 +94,8 @@ def map_to_regions(
         Values 0..n-1.
     refined : bool
         Refine the map by `refine_map` first.
+    device : {"cpu", "auto"}
+        Where it is refined.
 
     Returns
     -------
@@ -86,7 +104,7 @@ def map_to_regions(
     """
     values, void = network_map.values, network_map.void
     if refined:
-        values = refine_map(values, image, void)
+        values = refine_map(values, image, void, device)
     return average_over_regions(values, regions, void)
 
 

@@ -19,6 +19,7 @@ from rerank.nets import (
     build_backbone,
     labelled_share,
     soft_target,
+    torch_device,
     warp_image,
 )
 from rerank.types import Array
@@ -45,6 +46,7 @@ def make_coarse_input(recipe: Recipe, weights: str | None) -> Callable[[Array], 
         size = build_backbone("small", None, 0).input_size(grid)
         return lambda image: warp_image(image, size)
     backbone = build_backbone(name, weights, recipe.random_state)
+    backbone.to(torch_device(recipe.device))
     size = backbone.input_size(grid)
     return lambda image: backbone_activations(backbone, [image], size)[0].astype(np.float16)
 

@@ -54,6 +54,8 @@ class AuxiliaryModels:
     n_classes : int
     refined : bool
         Whether maps are refined by the dense CRF.
+    device : {"cpu", "auto"}
+        Where they are refined.
     """
 
     describe: Descriptor | None = None
@@ -62,6 +64,7 @@ class AuxiliaryModels:
     n_maps: int = 0
     n_classes: int = 0
     refined: bool = False
+    device: str = "cpu"
 
     @classmethod
     def load(
@@ -88,7 +91,8 @@ class AuxiliaryModels:
             arrays = read_arrays(file[DENSE_NETWORK]["model"])
             network = DenseNetworkUnary.from_arrays(arrays, n_classes, recipe, weights)
         n_maps = len(recipe.auxiliary.probabilities)
-        return cls(describe, classifier, network, n_maps, n_classes, recipe.unary.dense_crf)
+        refined, device = recipe.unary.dense_crf, recipe.device
+        return cls(describe, classifier, network, n_maps, n_classes, refined, device)
 
     def predict(
         self, image: Array, superpixels: Array, maps: Sequence[Array] = (), where: str = "image"
@@ -132,6 +136,7 @@ class AuxiliaryModels:
                 image,
                 superpixels,
                 refined=self.refined,
+                device=self.device,
             )
             for place, given in enumerate(maps, start=1)
         ]

@@ -74,10 +74,11 @@ def _counts(dataset: Dataset, refined: Iterator[tuple[Sample, FloatArray]]) -> I
 
 
 def _refined_maps(job: Job, part: Part) -> Iterator[tuple[Sample, FloatArray]]:
+    device = job.recipe.device
     for image_id in part.image_ids:
         sample = job.data.of(part)[image_id]
         network_map = job.data.map_of(image_id, sample.image)
-        yield sample, refine_map(network_map.values, sample.image, network_map.void)
+        yield sample, refine_map(network_map.values, sample.image, network_map.void, device)
 
 
 def _refined_unaries(job: Job, part: Part) -> Iterator[tuple[Sample, FloatArray]]:
@@ -86,4 +87,4 @@ def _refined_unaries(job: Job, part: Part) -> Iterator[tuple[Sample, FloatArray]
             sample = job.data.of(part)[image_id]
             superpixels = read_image(regions, index, ("superpixels",))["superpixels"]
             probabilities = read_regions(unaries, index)[superpixels]
-            yield sample, refine_map(probabilities, sample.image)
+            yield sample, refine_map(probabilities, sample.image, None, job.recipe.device)

@@ -23,6 +23,8 @@ from rerank.nets import (
     SegNetHead,
     TrainConfig,
     head_probabilities,
+    new_head,
+    torch_device,
     train,
     train_head,
 )
@@ -72,10 +74,12 @@ def fit_segnet(
     """
     chosen = recipe.segnet
     if recipe.backbone.architecture != "small":
+        data = CoarseData(inputs, targets, weights)
+        start = new_head(data, chosen.dropout, random_state=recipe.random_state)
         trained = train_head(
-            CoarseData(inputs, targets, weights),
+            data,
             phases(recipe),
-            dropout=chosen.dropout,
+            start=start.to(torch_device(recipe.device)),
             batch_size=chosen.batch_size,
             random_state=recipe.random_state,
         )
@@ -88,7 +92,8 @@ def fit_segnet(
         random_state=recipe.random_state,
         backbone_factor=1.0,
     )
-    history = train(net, CoarseData(inputs, targets, weights, flip=True), config)
+    data = CoarseData(inputs, targets, weights, flip=True)
+    history = train(net, data, config, device=torch_device(recipe.device))
     first_state, last_state = history.phase_states
     return _arrays(first_state), _arrays(last_state)
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import h5py
 import numpy as np
+import torch
 
 from rerank.config import Recipe
 from rerank.engine.stage import Job, read_image, write_image
 from rerank.errors import ConfigError
-from rerank.nets import build_backbone, multi_layer_activations
+from rerank.nets import build_backbone, multi_layer_activations, torch_device
 from rerank.potentials import appearance_features, deep_features, signed_root
 from rerank.types import Array, FloatArray
 
@@ -67,7 +68,8 @@ def make_descriptor(
         )
     if features in ("deep", "both"):
         name = recipe.backbone.architecture if architecture is None else architecture
-        parts.append(_deep_descriptor(name, weights, scales, recipe.unary.image_mean))
+        image_mean, device = recipe.unary.image_mean, torch_device(recipe.device)
+        parts.append(_deep_descriptor(name, weights, scales, image_mean, device))
 
     def describe(image: Array, superpixels: Array) -> FloatArray:
         found = [part(image, superpixels) for part in parts]
@@ -144,7 +146,7 @@ def shares_features(recipe: Recipe) -> bool:
 
 
 def _deep_descriptor(
-    name: str, weights: str | None, scales: Sequence[float], image_mean: bool
+    name: str, weights: str | None, scales: Sequence[float], image_mean: bool, device: torch.device
 ) -> Descriptor:
     if weights is None:
         raise ConfigError(
@@ -157,6 +159,7 @@ def _deep_descriptor(
             f"{', '.join(LAYERS)} or timm/NAME; got {name}"
         )
     backbone = build_backbone(name, weights)
+    backbone.to(device)
     layers = LAYERS.get(name, backbone.spec.skip_layers)
 
     def describe(image: Array, superpixels: Array) -> FloatArray:

@@ -313,7 +313,8 @@ def write_maps(job: Job, file: h5py.Group, held: tuple[str, ...], maps: Maps) ->
 
     def average(image: Array, image_id: str, superpixels: Array) -> FloatArray:
         network_map = map_of(maps, image_id, image, job.data.n_classes)
-        return map_to_regions(network_map, image, superpixels, refined=job.recipe.unary.dense_crf)
+        refined, device = job.recipe.unary.dense_crf, job.recipe.device
+        return map_to_regions(network_map, image, superpixels, refined=refined, device=device)
 
     for image_id, arrays in _held_out_regions(job, held):
         image = job.data.train.image(image_id)

@@ -131,7 +131,7 @@ def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
     with graph.job("proposals", FINAL).open("unaries") as file:
         stored = read_image(file, 1)["region_probabilities"]
         model = DenseNetworkUnary.from_arrays(
-            read_arrays(file["model"]), 12, graph.recipe, graph.data.weights
+            read_arrays(file["model"]), 12, graph.recipe, graph.data.weights.backbone
         )
         assert not any("backbone" in name for name in file["model"])
         assert any("layer" in name for name in file["model"])
@@ -162,9 +162,9 @@ def test_the_inner_fit_has_not_seen_the_held_out_images(graph: Graph) -> None:
     image = job.data.train.image(held[0])
 
     def fitted_on(kept: list[str]) -> np.ndarray:
-        model = DenseNetworkTraining(job.recipe, job.data.train, kept, job.data.weights).fit(
-            np.arange(len(kept))
-        )
+        model = DenseNetworkTraining(
+            job.recipe, job.data.train, kept, job.data.weights.backbone
+        ).fit(np.arange(len(kept)))
         return at_temperature(model.predict_proba(image, superpixels), temperature)
 
     assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
@@ -181,7 +181,7 @@ def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, graph
 
     monkeypatch.setattr(dense_network_unary, "keep_activations", counted)
     training = DenseNetworkTraining(
-        graph.recipe, graph.data.train, graph.data.train.ids, graph.data.weights
+        graph.recipe, graph.data.train, graph.data.train.ids, graph.data.weights.backbone
     )
     one = training.fit(np.array([0, 2, 3]))
     training.fit(np.arange(4))
@@ -190,7 +190,7 @@ def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, graph
         graph.recipe,
         graph.data.train,
         [graph.data.train.ids[i] for i in (0, 2, 3)],
-        graph.data.weights,
+        graph.data.weights.backbone,
     )
     for name, value in alone.fit(np.arange(3)).to_arrays().items():
         assert_array_equal(value, one.to_arrays()[name])

@@ -135,9 +135,9 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Gra
         superpixels = read_image(file, job.parts[1].image_ids.index(held[0]))["superpixels"]
 
     def fitted_on(kept: list[str]) -> np.ndarray:
-        model = DenseNetworkTraining(job.recipe, job.data.train, kept, job.data.weights).fit(
-            np.arange(len(kept))
-        )
+        model = DenseNetworkTraining(
+            job.recipe, job.data.train, kept, job.data.weights.backbone
+        ).fit(np.arange(len(kept)))
         return at_temperature(
             model.predict_proba(job.data.train.image(held[0]), superpixels), temperature
         )

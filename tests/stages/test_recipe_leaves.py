@@ -122,7 +122,7 @@ SAME: dict[tuple[str, str], str] = {
 }
 
 #: Leaves that steer the page alone: they change its key, and no other.
-PAGE = {"name", "report.n_bootstrap", "report.n_examples"}
+PAGE = {"name", "device", "report.n_bootstrap", "report.n_examples"}
 
 
 class Leaf(NamedTuple):
