@@ -151,7 +151,7 @@ def run(job: Job, file: h5py.File) -> None:
     held = () if out_of_fold else held_out(job)
     # Signals of many images do not fit in memory: models are fitted on a random share of them.
     count = sum(len(fold.image_ids) for fold in job.other_folds) if out_of_fold else len(held)
-    seen = _Kept(count, job.recipe)
+    seen = FittedImages(count, job.recipe)
     for image_id, signal, histogram in (
         _training_signals(job) if out_of_fold else _held_signals(job)
     ):
@@ -239,7 +239,7 @@ def _signals_of(
         yield image_id, signals
 
 
-class _Kept:
+class FittedImages:
     """Images that a model is fitted on: all of `count`, or as many as fit in memory."""
 
     def __init__(self, count: int, recipe: Recipe) -> None:
