@@ -240,7 +240,15 @@ def _signals_of(
 
 
 class FittedImages:
-    """Images that a model is fitted on: all of `count`, or as many as fit in memory."""
+    """Images that a model is fitted on: all, or as many as fit in memory.
+
+    Parameters
+    ----------
+    count : int
+        Images that will be added.
+    recipe : Recipe
+        For `training_memory`, and the seed of the draw.
+    """
 
     def __init__(self, count: int, recipe: Recipe) -> None:
         self._order = np.random.default_rng([_SIGNALS, recipe.random_state]).permutation(count)
@@ -249,7 +257,14 @@ class FittedImages:
         self._found: dict[int, tuple[str, RegionSignals, Array]] = {}
 
     def add(self, image_id: str, signals: RegionSignals, histogram: Array) -> None:
-        """Keep an image if it is among the first in a random order of which all fit."""
+        """Keep an image if it is among the first in a random order of which all fit.
+
+        Parameters
+        ----------
+        image_id : str
+        signals : RegionSignals
+        histogram : (n, C) int array
+        """
         rank, self._place = int(self._order[self._place]), self._place + 1
         if rank >= self._limit:
             return

@@ -219,7 +219,17 @@ def load_parts(
 
 
 def image_bytes(job: Job, n_columns: int) -> int:
-    """Bytes of an image in a table with so many columns."""
+    """Bytes of an image in a table.
+
+    Parameters
+    ----------
+    job : Job
+    n_columns : int
+
+    Returns
+    -------
+    int
+    """
     count, n_classes = job.recipe.proposals.n_proposals, job.data.n_classes
     terms = 2 * (1 + len(job.recipe.features.rule_smoothings)) * job.recipe.segnet.enabled
     return int(count * (4 * n_columns + 16 * n_classes + 8 * terms + 4 * count + 8))
