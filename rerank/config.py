@@ -80,7 +80,8 @@ class Recipe(Settings):
     results in their last digits, and no artefact is made anew for it.
 
     `training_memory` is the most memory, in MiB, of what one model is fitted on: rows of
-    superpixels, or inputs of the SegNet. Where there is more, a random share of it is used.
+    superpixels, images of the SegNet, of the fusion and of image classifiers, proposals of the
+    rankers and of the sets. Where there is more, a random share of it is used.
     """
 
     name: typing.Annotated[str, pydantic.AfterValidator(_as_file_name)]

@@ -118,6 +118,7 @@ def test_a_stage_is_a_file_of_its_name() -> None:
     names = {stage.name for stage in STAGES}
     shared = {"__init__", "pipeline", "declarations", "declared_contents", "run_data"}
     shared |= {"contents_of_parts", "expected_arrays", "joined_rows", "training_rows"}
+    shared |= {"judged_images", "ranking_rows", "stored_probabilities"}
     assert files - names == {*shared, "page_facts", "page_images"}
     for stage in STAGES:
         assert stage.run == f"rerank.stages.{stage.name}:run"

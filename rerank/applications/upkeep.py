@@ -102,7 +102,8 @@ def verify(work: str | Path) -> list[str]:
     store = Store(work, create=False, any_marker=True)
     files = [*_wrong_marker(store), *damaged_run_files(store)]
     # The index comes first: with it missing, it is counted again when the run is opened.
-    return [*files, *_lost_index(store), *map(_text, _problems(store))]
+    files += _lost_index(store)
+    return [*files, *_wrong_sets(open_run_of(store)), *map(_text, _problems(store))]
 
 
 def repair(work: str | Path, execution: Execution) -> Checked:
@@ -131,7 +132,8 @@ def repair(work: str | Path, execution: Execution) -> Checked:
         mend_run_files(store)
     mended += _lost_index(store)
     store.clear_leavings()
-    store.write_sets(open_run_of(store).trained_on)
+    mended += _wrong_sets(graph := open_run_of(store))
+    store.write_sets(graph.trained_on)
     # What is computed anew on another machine may differ, and then what was made from it follows.
     for _ in range(_MOST_ROUNDS):
         lost = [p for p in _problems(store) if p.verdict != "unreadable"]
@@ -201,6 +203,16 @@ def _lost_index(store: Store) -> list[str]:
     ref = ArtefactRef(INDEX.name, ALL, key)
     lost = store.state(ref) == "missing"
     return [f"{store.path(ref)}: missing; it is computed with the next command"] if lost else []
+
+
+def _wrong_sets(graph: Graph) -> list[str]:
+    """What is wrong with the lists of training images that artefacts name; one line each."""
+    store = graph.store
+    there = {task.trained_on for task in graph.tasks if store.size(task.ref)}
+    return [
+        f"{path}: damaged or missing, and names training images; `rerank verify --repair` mends it"
+        for path in store.wrong_sets(there)
+    ]
 
 
 def _problems(store: Store) -> list[Problem]:

@@ -88,18 +88,18 @@ class _Untimed:
 
     def require_group(self, name: str) -> h5py.Group:
         """The group of that name, made where it is not there."""
-        return self[name] if name in self else self.create_group(name)  # type: ignore[index,operator]
+        return self[name] if name in self else self.create_group(name)  # type: ignore[operator]
 
     def __getitem__(self, name: str) -> Any:
         found = super().__getitem__(name)  # type: ignore[misc]
         return _UntimedGroup(found.id) if type(found) is h5py.Group else found
 
 
-class _UntimedGroup(_Untimed, h5py.Group):
+class _UntimedGroup(_Untimed, h5py.Group):  # type: ignore[misc]
     pass
 
 
-class _UntimedFile(_Untimed, h5py.File):
+class _UntimedFile(_Untimed, h5py.File):  # type: ignore[misc]
     pass
 
 

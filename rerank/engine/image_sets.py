@@ -35,15 +35,32 @@ def write_set(root: Path, image_ids: Sequence[str]) -> None:
         The work folder.
     image_ids : sequence of str
     """
-    name = set_name(image_ids)
-    if not name:
-        return
-    path, content = _path(root, name), _content(image_ids)
-    _KNOWN[name] = tuple(image_ids)
-    if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+    path = wrong_set(root, image_ids)
+    if path is not None:
         path.parent.mkdir(exist_ok=True)
         with replace_file(path) as temporary:
-            temporary.write_bytes(content)
+            temporary.write_bytes(_content(image_ids))
+    _KNOWN[set_name(image_ids)] = tuple(image_ids)
+
+
+def wrong_set(root: Path, image_ids: Sequence[str]) -> Path | None:
+    """The file of a set that is missing or holds something else; None where all is well.
+
+    Parameters
+    ----------
+    root : Path
+        The work folder.
+    image_ids : sequence of str
+
+    Returns
+    -------
+    Path or None
+    """
+    if not image_ids:
+        return None
+    path = _path(root, set_name(image_ids))
+    whole = not path.is_symlink() and path.is_file() and path.read_bytes() == _content(image_ids)
+    return None if whole else path
 
 
 def read_set(root: Path, name: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
 from rerank.engine.image_sets import FOLDER as IMAGE_SETS
-from rerank.engine.image_sets import other_sets, read_set, set_name, write_set
+from rerank.engine.image_sets import other_sets, read_set, set_name, write_set, wrong_set
 from rerank.engine.manifest import (
     FORMAT,
     MOST_BYTES,
@@ -346,6 +346,20 @@ class Store:
         with disk_errors(self.root / IMAGE_SETS):
             for image_ids in sets:
                 write_set(self.root, image_ids)
+
+    def wrong_sets(self, sets: Iterable[Sequence[str]]) -> list[Path]:
+        """Files of those sets of training images that are missing, or hold something else.
+
+        Parameters
+        ----------
+        sets : iterable of sequences of str
+            Ids of images.
+
+        Returns
+        -------
+        list of Path
+        """
+        return [path for ids in sets if (path := wrong_set(self.root, ids)) is not None]
 
     def spare_sets(self, known: Iterable[Sequence[str]]) -> list[Path]:
         """Files of sets of training images that no artefact and none of the known sets need.

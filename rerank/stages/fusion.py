@@ -151,7 +151,7 @@ def run(job: Job, file: h5py.File) -> None:
     held = () if out_of_fold else held_out(job)
     # Signals of many images do not fit in memory: models are fitted on a random share of them.
     count = sum(len(fold.image_ids) for fold in job.other_folds) if out_of_fold else len(held)
-    seen = _Kept(count, job.recipe)
+    seen = FittedImages(count, job.recipe)
     for image_id, signal, histogram in (
         _training_signals(job) if out_of_fold else _held_signals(job)
     ):
@@ -239,8 +239,16 @@ def _signals_of(
         yield image_id, signals
 
 
-class _Kept:
-    """Images that a model is fitted on: all of `count`, or as many as fit in memory."""
+class FittedImages:
+    """Images that a model is fitted on: all, or as many as fit in memory.
+
+    Parameters
+    ----------
+    count : int
+        Images that will be added.
+    recipe : Recipe
+        For `training_memory`, and the seed of the draw.
+    """
 
     def __init__(self, count: int, recipe: Recipe) -> None:
         self._order = np.random.default_rng([_SIGNALS, recipe.random_state]).permutation(count)
@@ -249,7 +257,14 @@ class _Kept:
         self._found: dict[int, tuple[str, RegionSignals, Array]] = {}
 
     def add(self, image_id: str, signals: RegionSignals, histogram: Array) -> None:
-        """Keep an image if it is among the first in a random order of which all fit."""
+        """Keep an image if it is among the first in a random order of which all fit.
+
+        Parameters
+        ----------
+        image_id : str
+        signals : RegionSignals
+        histogram : (n, C) int array
+        """
         rank, self._place = int(self._order[self._place]), self._place + 1
         if rank >= self._limit:
             return

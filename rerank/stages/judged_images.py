@@ -101,9 +101,13 @@ class Judged:
     @classmethod
     def join(cls, parts: Sequence[Judged]) -> Judged:
         """Several parts as one."""
-        names = ("scores", "network", "change", "quality", "kept", "similarity")
         return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.network for part in parts]),
+            np.concatenate([part.change for part in parts]),
+            np.concatenate([part.quality for part in parts]),
+            np.concatenate([part.kept for part in parts]),
+            np.concatenate([part.similarity for part in parts]),
             IntersectionUnion(
                 np.concatenate([part.counts.intersections for part in parts]),
                 np.concatenate([part.counts.unions for part in parts]),

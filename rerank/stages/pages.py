@@ -240,8 +240,8 @@ def shown_images(counts: Mapping[str, int], most: int) -> dict[str, BoolArray]:
 
     Examples
     --------
-    >>> [rows.sum() for rows in shown_images({"fold-00": 30, "final": 10}, 8).values()]
-    [np.int64(6), np.int64(2)]
+    >>> [int(rows.sum()) for rows in shown_images({"fold-00": 30, "final": 10}, 8).values()]
+    [6, 2]
     """
     total = sum(counts.values())
     places = np.arange(total)

@@ -103,7 +103,7 @@ def score_part(
     mapping of name to (n_images, n_proposals) float array
     """
     shape = (len(job.ids(part)), job.recipe.proposals.n_proposals)
-    found = {name: np.empty(shape) for name in rules}
+    found: dict[str, FloatArray] = {name: np.empty(shape) for name in rules}
     for index, image in enumerate(read_ranked(job, part, columns.names)):
         table = table_of(job, part, (image,), columns)
         for name, rule in rules.items():

@@ -85,7 +85,7 @@ def read_ranked(
             values = _columns(features["table"], columns).reshape(len(columns), count, -1)
             kl = {name: features["kl"][name][()] for name in features["kl"]}
             similarity = features["similarity"][()]
-        for index in own:
+        for index in own.tolist():
             judged = read_image(quality, index, ("intersections", "unions"))
             yield RankedImage(
                 ids[first + index],
@@ -219,10 +219,20 @@ def load_parts(
 
 
 def image_bytes(job: Job, n_columns: int) -> int:
-    """Bytes of an image in a table with so many columns."""
+    """Bytes of an image in a table.
+
+    Parameters
+    ----------
+    job : Job
+    n_columns : int
+
+    Returns
+    -------
+    int
+    """
     count, n_classes = job.recipe.proposals.n_proposals, job.data.n_classes
     terms = 2 * (1 + len(job.recipe.features.rule_smoothings)) * job.recipe.segnet.enabled
-    return count * (4 * n_columns + 16 * n_classes + 8 * terms + 4 * count + 8)
+    return int(count * (4 * n_columns + 16 * n_classes + 8 * terms + 4 * count + 8))
 
 
 def sampled_images(job: Job, each: int) -> dict[str, BoolArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
                 group = file.create_group(f"images/{index:06d}")
                 write_arrays(group, {"x": np.arange(2000.0), "y": np.arange(90), "t": ("é", "")})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_nothing_holds_the_time_at_which_it_was_made(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.h5") as file:
+        write_arrays(file.create_group("images/000000"), {"x": np.arange(90)})
+        write_array(file, "holdout/000000/y", np.arange(3.0))
+        file["holdout"].create_group("more").create_group("z")
+    content = (tmp_path / "a.h5").read_bytes()
+    # The fifth bit of an object's flags says that times follow (HDF5 file format, IV.A.1.b).
+    flags = [content[found.end()] for found in re.finditer(b"OHDR\x02", content)]
+    assert len(flags) == 9 and not any(flag & 0x20 for flag in flags)
+
+
+def test_a_small_array_costs_little_more_than_its_values(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.h5") as file:
+        for index in range(100):
+            write_array(file, f"images/{index:06d}/x", np.arange(100) % 7)
+    assert (tmp_path / "a.h5").stat().st_size < 100 * 600
 
 
 @pytest.mark.parametrize("values", [(), ("a",), ("", "é", "日本語"), ("x" * 5000, "\udcff")])

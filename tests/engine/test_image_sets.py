@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rerank.applications.upkeep import repair, verify
 from rerank.engine import image_sets
 from rerank.engine.image_sets import FOLDER, other_sets, read_set, set_name, write_set
 from rerank.engine.manifest import ArtefactRef, Header
+from rerank.engine.scheduler import ONE_AFTER_ANOTHER
 from rerank.engine.store import Store
 from rerank.errors import DamagedArtefactError
 
@@ -44,6 +47,18 @@ def test_what_is_not_the_set_is_refused(tmp_path: Path, new_process: Callable[[]
     write_set(tmp_path, IDS)
     new_process()
     assert read_set(tmp_path, set_name(IDS)) == IDS
+
+
+def test_a_damaged_set_of_a_run_is_found_and_mended(finished: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(finished, work)
+    path = sorted((work / FOLDER).iterdir())[0]
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"0", b"1"))
+    assert [line for line in verify(work) if str(path) in line]
+    found = repair(work, ONE_AFTER_ANOTHER)
+    assert [line for line in found.mended if str(path) in line] and not found.left
+    assert path.read_bytes() == content and verify(work) == []
 
 
 def test_manifests_do_not_grow_with_the_training_images(tmp_path: Path) -> None:

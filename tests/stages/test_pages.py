@@ -23,7 +23,13 @@ from rerank.reports.tallies import Tally
 from rerank.stages.calibration import Calibration
 from rerank.stages.oracle import read_counts
 from rerank.stages.page_images import page_images
-from rerank.stages.pages import ablation_files, load_population, oracle_files, resampled
+from rerank.stages.pages import (
+    ablation_files,
+    load_population,
+    oracle_files,
+    resampled,
+    shown_images,
+)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -82,7 +88,8 @@ def test_reasons_of_the_page_are_those_of_the_ranker(finished: Path, make_graph)
     with job.open("ranking") as file:
         scores = {part: file[f"scores/{part}/svm"][()] for part in ("fold-01", "final")}
     for part, of_part in scores.items():
-        for index, shown in enumerate(page_images(job, part, promises, Tally.empty(12))):
+        every = np.ones(len(of_part), dtype=bool)
+        for index, shown in enumerate(page_images(job, part, promises, Tally.empty(12), every)):
             seen = shown.seen
             # What the families add is the score: for a fold by the ranker of the other folds.
             total = sum(seen.families.values())
@@ -207,3 +214,25 @@ def test_intervals_of_videos_draw_blocks(finished: Path, make_graph) -> None:
     found = resampled(SimpleNamespace(data=data, ids=job.ids), parts)
     assert found.unit == "blocks of 5 s of video" and found.groups is not None
     assert found.groups.tolist() == [2 * k // 5 for k in range(len(ids))]
+
+
+def test_what_is_not_shown_is_counted(finished: Path, make_graph) -> None:
+    job = make_graph(finished).job("pages")
+    with job.open("calibration") as file:
+        promises = Calibration.load(file["model"], job.recipe)
+    whole, some = Tally.empty(job.data.n_classes), Tally.empty(job.data.n_classes)
+    every = np.ones(len(job.ids("final")), dtype=bool)
+    shown = list(page_images(job, "final", promises, whole, every))
+    half = np.arange(len(every)) % 2 == 0
+    fewer = list(page_images(job, "final", promises, some, half))
+    assert [i.seen.image_id for i in fewer] == [i.seen.image_id for i in shown[::2]]
+    np.testing.assert_array_equal(some.after, whole.after)
+
+
+@pytest.mark.parametrize("most", [1, 7, 40, 1000])
+def test_images_are_shown_evenly(most: int) -> None:
+    counts = {"fold-00": 30, "fold-01": 0, "final": 70}
+    shown = shown_images(counts, most)
+    assert {name: len(rows) for name, rows in shown.items()} == counts
+    assert sum(int(rows.sum()) for rows in shown.values()) == min(most, 100)
+    assert abs(int(shown["final"].sum()) - 0.7 * min(most, 100)) <= 1
