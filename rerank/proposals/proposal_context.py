@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, trws
 from rerank.crf.potts_energy import check_labeling
+from rerank.crf.warm_start import UnaryChange, WarmStart
 from rerank.errors import InputError
+from rerank.potentials.appearance_affinity import affinity_weights
 from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
@@ -48,6 +50,7 @@ class ProposalContext:
     masks: Array | None = None
     appearance: Array | None = None
     _regions: dict[Regions, IntArray] = field(default_factory=dict, init=False, repr=False)
+    _affinities: dict[float, FloatArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         n = self.energy.n_nodes
@@ -68,6 +71,30 @@ class ProposalContext:
             check_labeling(
                 np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True, name="masks"
             )
+
+    def beside(self, energy: PottsEnergy) -> ProposalContext:
+        """The same image under another energy: what its looks decide is made once for both."""
+        other = replace(self, energy=energy)
+        object.__setattr__(other, "_affinities", self._affinities)
+        return other
+
+    def affinity(self, bandwidth: float) -> FloatArray:
+        """`affinity_weights` (n, n) of the appearance, at a bandwidth, in float32.
+
+        Raises
+        ------
+        InputError
+            If there is no appearance.
+        """
+        if self.appearance is None:
+            raise InputError(
+                "image_colours needs the appearance of the nodes; give it to ProposalContext"
+            )
+        if bandwidth not in self._affinities:
+            self._affinities[bandwidth] = affinity_weights(
+                self.appearance, self.node_areas, bandwidth
+            ).astype(np.float32)
+        return self._affinities[bandwidth]
 
     @cached_property
     def node_areas(self) -> FloatArray:
@@ -95,7 +122,7 @@ class ProposalContext:
     def _cuts(self) -> bool:
         return self.energy.n_labels == 2 and is_submodular(self.energy)
 
-    def solve(self, unary: Array, iterations: int = 3) -> IntArray:
+    def solve(self, unary: Array, iterations: int = 2) -> IntArray:
         """Find a labeling of low energy under other unary costs, from the MAP's messages.
 
         The answer depends on the arguments alone, not on what was solved before.
@@ -112,13 +139,37 @@ class ProposalContext:
         """
         if self._cuts:
             return graph_cut(self.energy.with_unary(unary)).labeling
-        start = self.map_result
-        return trws(
-            self.energy.with_unary(unary),
-            start.labeling,
-            max_iterations=iterations,
-            init_messages=start.messages,
-        ).labeling
+        return self._warm_start.solve_one(unary, iterations)
+
+    def solve_shifted(
+        self, shifts: FloatArray, regions: IntArray, factors: FloatArray, iterations: int = 2
+    ) -> IntArray:
+        """Solve under the costs ``unary[i] - factors[i] * shifts[k, regions[i]]`` for each k.
+
+        Parameters
+        ----------
+        shifts : (K, R, L) float64
+        regions : (n,) int64
+            In 0..R-1.
+        factors : (n,) float64
+        iterations : int
+            As `solve` takes it.
+
+        Returns
+        -------
+        (K, n) int64
+            What `solve` finds for each k.
+        """
+        if self._cuts:
+            unary, factor = self.energy.unary, factors[:, None]
+            return np.array(
+                [self.solve(unary - factor * shift[regions]) for shift in shifts], dtype=np.int64
+            ).reshape(len(shifts), len(unary))
+        return self._warm_start.solve(UnaryChange(shifts, regions, factors), iterations)
+
+    @cached_property
+    def _warm_start(self) -> WarmStart:
+        return WarmStart(self.energy, self.map_result)
 
     @cached_property
     def hierarchy(self) -> MergeHierarchy:
