@@ -1,18 +1,23 @@
 """What does each stage of a run cost, and how far is that from what it cannot avoid?
 
-    OMP_NUM_THREADS=1 python benchmarks/pipeline.py WORK [--out FILE.json]
+    OMP_NUM_THREADS=1 python benchmarks/pipeline.py WORK [--two WORK2] [--out FILE.json]
     OMP_NUM_THREADS=1 python benchmarks/pipeline.py --run weizmann_horse --data-root ROOT WORK
 
 WORK is a finished work folder; with `--run` the recipe runs there first, with `--jobs 1`. CPU
-seconds, sizes and images are those of the manifests. The floor of a stage is the largest of
+seconds, sizes and images are those of the manifests, also of what was dropped. WORK2 is one of the
+same recipe that ran with `--jobs 2`: its wall seconds give the images a second on two threads,
+which a stage of a single task cannot use. The floor of a stage is the largest of
 
 - bytes: its inputs copied once, and its outputs copied and hashed, at the rates measured here;
-- flops: the products of its training, at the rate of BLAS measured here (float32);
+- flops: the operations that it cannot avoid, at the rate of BLAS measured here (float32): products
+  of fits and of what they predict, readings of rows by the rankers' solvers, sweeps of a CRF's
+  labels over its edges, SLIC's distances;
 - call: the network's convolutions on its images, of which one is timed here.
 
-What a stage has of none of them (SLIC, cuts, drawing) is not in its floor, so that a large ratio
-says where to look and no more. `spread` is the standard error of the CPU seconds, from how much
-the folds differ in seconds an image; where there is one artefact, it is not known.
+Drawing, and what the columns of features are made of, are in no floor: there a large ratio says
+where to look and no more. Nor do cuts and distances run at the rate of BLAS. `+-` is the standard
+error of the CPU seconds, from how much the folds differ in seconds an image; where there is one
+artefact, it is not known.
 """
 
 from __future__ import annotations
@@ -24,7 +29,9 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +41,23 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
+from rerank.config import Recipe  # noqa: E402
+from rerank.engine.hdf5 import read_strings  # noqa: E402
+from rerank.potentials.classifier import CONTINUED  # noqa: E402
+from rerank.potentials.principal_inputs import FURTHER, ROUNDS, SAMPLE  # noqa: E402
+from rerank.stages.declarations import wanted_subsets  # noqa: E402
 from rerank.stages.unaries import MANY_FEATURES, N_COMPONENTS  # noqa: E402
 
 #: Products of a matrix with the data in a step of training: forwards, and for each gradient.
 _FORWARDS, _FOR_WEIGHTS, _FOR_INPUTS = 1, 1, 1
+#: Rounds of SLIC, centres that reach a pixel, and operations of a distance in colour and place.
+_SLIC_ROUNDS, _SLIC_CENTRES, _SLIC_DISTANCE = 10, 4, 14
+#: Operations on an edge and its share of a region in one sweep of a label: capacities and a cut.
+_CUT_OPERATIONS = 20
+#: Readings of all rows that a ranking SVM needs at least, and blocks that its C is chosen on.
+_READINGS, _BLOCKS = 3, 3
+#: Steps of Newton's method in the fusion, at least.
+_NEWTON_STEPS = 5
 _REPEATS = 5
 
 
@@ -71,7 +91,7 @@ def read_manifests(work: Path) -> dict[str, list[dict[str, Any]]]:
     kept: dict[str, list[dict[str, Any]]] = {}
     wanted = {f"{name}/{key}" for name, key in run["artefacts"].items()}
     files = {}
-    for path in sorted(work.glob("*/*/*.json")):
+    for path in sorted([*work.glob("*/*/*.json"), *work.glob("*/*/*.dropped")]):
         found = json.loads(path.read_text(encoding="utf-8"))
         if "cpu_seconds" in found:
             found["file"] = path.with_suffix(".h5")
@@ -89,48 +109,128 @@ def read_manifests(work: Path) -> dict[str, list[dict[str, Any]]]:
     return kept
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What operations are counted from: a typical image, and the images of a run.
+
+    Attributes
+    ----------
+    pixels, regions, edges : int
+        Of the first image that has superpixels.
+    n_classes, n_train : int
+    columns : mapping of str to int
+        Of each group of columns of the ranker's table.
+    """
+
+    pixels: int
+    regions: int
+    edges: int
+    n_classes: int
+    n_train: int
+    columns: dict[str, int]
+
+    @classmethod
+    def of(cls, by_stage: dict[str, list[dict[str, Any]]]) -> Scene:
+        """That of a finished run."""
+        with h5py.File(by_stage["superpixels"][0]["file"], "r") as file:
+            image = file["images/000000"]
+            shape = image["superpixels"].shape
+            regions, edges = len(image["areas"]), len(image["edges"])
+            n_classes = image["histogram"].shape[1]
+        with h5py.File(by_stage["features"][0]["file"], "r") as file:
+            columns = dict(Counter(read_strings(file["table/groups"])))
+        folds = {f["part"]: f for f in by_stage["unaries"] if f["part"] != "final"}
+        n_train = sum(len(found["image_ids"]) for found in folds.values())
+        return cls(shape[0] * shape[1], regions, edges, n_classes, n_train, columns)
+
+
 def floor_seconds(
     stage: str,
     made: list[dict[str, Any]],
     sizes: dict[str, int],
     rates: dict[str, float],
-    recipe: dict[str, Any],
-    per_image: dict[str, float],
+    run: dict[str, Any],
+    scene: Scene,
 ) -> tuple[float, str]:
     """The largest floor of a stage, and what it is of."""
     written = sum(found["size"] for found in made)
     read = sum(sizes.get(name, 0) for found in made for name in found["inputs"])
+    images = sum(len(found["image_ids"]) for found in made)
     floors = {
         "bytes": (read + written) / rates["copied_bytes"] + written / rates["hashed_bytes"],
-        "flops": sum(training_flops(stage, found, recipe) for found in made) / rates["flops"],
-        "call": per_image.get(stage, 0.0) * sum(len(found["image_ids"]) for found in made),
+        "flops": sum(operations(stage, found, run["recipe"], scene) for found in made)
+        / rates["flops"],
+        "call": run["per_image"].get(stage, 0.0) * images,
     }
     largest = max(floors, key=lambda name: floors[name])
     return floors[largest], largest
 
 
-def training_flops(stage: str, found: dict[str, Any], recipe: dict[str, Any]) -> float:
-    """Operations of the products of a part's training; 0 for stages without networks."""
-    if stage not in ("unaries", "auxiliary", "segnet"):
-        return 0.0
+def operations(stage: str, found: dict[str, Any], recipe: dict[str, Any], scene: Scene) -> float:
+    """Operations that a task cannot avoid; 0 for stages of which none are counted."""
+    images, fitted = len(found["image_ids"]), len(found["trained_on"])
+    if stage == "superpixels":
+        return images * scene.pixels * _SLIC_ROUNDS * _SLIC_CENTRES * _SLIC_DISTANCE
+    sweep = scene.n_classes * (scene.edges + scene.regions) * _CUT_OPERATIONS
+    chosen = recipe["proposals"]
+    sources = 2 if recipe["fusion"]["enabled"] else 1
+    if stage == "proposals":
+        return images * chosen["n_proposals"] * sweep
+    if stage == "generators":
+        return images * chosen["n_proposals"] * sweep if recipe["report"]["generators"] else 0.0
+    if stage == "crf_settings":
+        crf = recipe["crf"]
+        tried = sum(len(crf[name]) for name in ("potts_weights", "contrast_scales"))
+        tried += len(crf["prior_exponents"])
+        return sources * tried * min(crf["holdout_images"], fitted) * sweep
+    rows = scene.n_train * chosen["n_proposals"]
+    if stage in ("ranking", "ablation"):
+        own = [recipe["ranking"]["groups"]]
+        subsets = wanted_subsets(Recipe.model_validate_json(json.dumps(recipe)))
+        return sum(
+            # Readings of the rows by the fits that choose C and by the last one.
+            (2.0 * rows * sum(scene.columns.get(name, 0) for name in groups))
+            * (_READINGS * (_BLOCKS * len(recipe["ranking"]["candidates"]) + 1))
+            for groups in (own if stage == "ranking" else subsets)
+        )
+    if stage == "fusion":
+        regions = min(200, scene.regions) * (fitted if recipe["holdout"] == 0 else images)
+        return _NEWTON_STEPS * regions * scene.n_classes * 8**2 * 2.0
+    if stage in ("unaries", "auxiliary", "segnet"):
+        return _network_operations(stage, found, recipe, scene)
+    return 0.0
+
+
+def _network_operations(
+    stage: str, found: dict[str, Any], recipe: dict[str, Any], scene: Scene
+) -> float:
     with h5py.File(found["file"], "r") as file:
         if "model" not in file:
             return 0.0
         shapes = {name: values.shape for name, values in file["model"].items()}
     if stage == "segnet":
-        return _segnet_flops(shapes, found, recipe)
+        return _segnet_operations(shapes, found, recipe)
     layers = [shape for name, shape in sorted(shapes.items()) if name.startswith("weight_0_")]
-    chosen = recipe["unary"]
-    if layers[0][1] > MANY_FEATURES:
-        layers[0] = (layers[0][0], N_COMPONENTS)
-    first, *later = [2.0 * outputs * inputs for outputs, inputs in layers]
+    chosen, holdout = recipe["unary"], recipe["holdout"]
+    n_features, total = layers[0][1], 0.0
+    if n_features > MANY_FEATURES:
+        rows = len(found["trained_on"]) * chosen["max_per_image"]
+        total += 2.0 * SAMPLE * n_features * (N_COMPONENTS + FURTHER) * (2 * ROUNDS + 1)
+        total += 2.0 * rows * n_features * N_COMPONENTS * (2 - holdout if holdout > 0 else 1)
+        inputs = N_COMPONENTS
+    else:
+        inputs = n_features
+    outputs = [shape[0] for shape in layers]
+    first, *later = [2.0 * a * b for a, b in zip(outputs, [inputs, *outputs])]
     one = first * (_FORWARDS + _FOR_WEIGHTS)
     one += sum(later) * (_FORWARDS + _FOR_WEIGHTS + _FOR_INPUTS)
-    fits = 2 if recipe["holdout"] > 0 else 1
-    return one * 256 * chosen["n_steps"] * chosen["n_members"] * fits
+    fits = 1 + CONTINUED if holdout > 0 else 1
+    total += one * 256 * chosen["n_steps"] * chosen["n_members"] * fits
+    applied = len(found["image_ids"]) + holdout * len(found["trained_on"])
+    return total + applied * scene.regions * 2.0 * sum(a * b for a, b in layers)
 
 
-def _segnet_flops(
+def _segnet_operations(
     shapes: dict[str, tuple[int, ...]], found: dict[str, Any], recipe: dict[str, Any]
 ) -> float:
     filters = [shape for name, shape in sorted(shapes.items()) if len(shape) == 4]
@@ -187,10 +287,18 @@ def spread_seconds(made: list[dict[str, Any]]) -> float | None:
     return float(np.std(each, ddof=1) / np.sqrt(len(each)) * images)
 
 
-def costs(work: Path) -> dict[str, Any]:
+def two_thread_rate(made: list[dict[str, Any]]) -> float | None:
+    """Images a second of a stage whose tasks ran two at a time."""
+    seconds = sum(found["seconds"] for found in made) / min(2, len(made))
+    images = sum(len(found["image_ids"]) for found in made)
+    return images / seconds if seconds else None
+
+
+def costs(work: Path, two: Path | None = None) -> dict[str, Any]:
     """Rates of the machine, and a row for each stage of a finished run."""
     run = json.loads((work / "run.json").read_text(encoding="utf-8"))
     by_stage = read_manifests(work)
+    on_two = {} if two is None else read_manifests(two)
     sizes = {
         f"{stage}/{found['part']}/{found['key']}": found["size"]
         for stage, made in by_stage.items()
@@ -199,12 +307,13 @@ def costs(work: Path) -> dict[str, Any]:
     rates = measured_rates()
     with h5py.File(by_stage["superpixels"][0]["file"], "r") as file:
         shape = file["images/000000/superpixels"].shape
-    per_image = network_seconds(run["recipe"], run.get("weights"), (shape[0], shape[1]))
+    run["per_image"] = network_seconds(run["recipe"], run.get("weights"), (shape[0], shape[1]))
+    scene = Scene.of(by_stage)
     rows = []
     for stage, made in by_stage.items():
         seconds = sum(found["cpu_seconds"] for found in made)
         images = sum(len(found["image_ids"]) for found in made)
-        floor, kind = floor_seconds(stage, made, sizes, rates, run["recipe"], per_image)
+        floor, kind = floor_seconds(stage, made, sizes, rates, run, scene)
         rows.append(
             {
                 "stage": stage,
@@ -212,6 +321,7 @@ def costs(work: Path) -> dict[str, Any]:
                 "cpu_s": seconds,
                 "spread": spread_seconds(made),
                 "images_a_second": images / seconds if seconds else None,
+                "on_two_threads": two_thread_rate(on_two[stage]) if stage in on_two else None,
                 "floor": floor,
                 "floor_of": kind,
                 "ratio": seconds / floor if floor else None,
@@ -227,16 +337,17 @@ def as_text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['recipe']}: BLAS {rates['flops'] / 1e9:.0f} Gflop/s, copying "
         f"{rates['copied_bytes'] / 1e9:.1f} GB/s, hashing {rates['hashed_bytes'] / 1e9:.2f} GB/s",
-        f"{'stage':22}{'images':>8}{'CPU s':>10}{'+-':>8}{'images/s':>10}{'floor s':>10}"
-        f"{'of':>7}{'ratio':>8}",
+        f"{'stage':22}{'images':>8}{'CPU s':>10}{'+-':>8}{'images/s':>10}{'on two':>10}"
+        f"{'floor s':>10}{'of':>7}{'ratio':>8}",
     ]
     for row in found["stages"]:
-        spread = "" if row["spread"] is None else f"{row['spread']:.1f}"
-        rate = "" if row["images_a_second"] is None else f"{row['images_a_second']:.1f}"
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}"
+        spread, rate, two, ratio = (
+            "" if row[name] is None else f"{row[name]:.1f}"
+            for name in ("spread", "images_a_second", "on_two_threads", "ratio")
+        )
         lines.append(
             f"{row['stage']:22}{row['images']:8}{row['cpu_s']:10.1f}{spread:>8}{rate:>10}"
-            f"{row['floor']:10.2f}{row['floor_of']:>7}{ratio:>8}"
+            f"{two:>10}{row['floor']:10.2f}{row['floor_of']:>7}{ratio:>8}"
         )
     total = sum(row["cpu_s"] for row in found["stages"])
     return "\n".join([*lines, f"{'all':30}{total:10.1f}"])
@@ -248,6 +359,7 @@ def main() -> None:
     parser.add_argument("--run", help="recipe to run there first")
     parser.add_argument("--data-root", help="of that run")
     parser.add_argument("--set", action="append", default=[], help="of that run")
+    parser.add_argument("--two", type=Path, help="work folder of the same run with --jobs 2")
     parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
     arguments = parser.parse_args()
     if arguments.run:
@@ -256,7 +368,7 @@ def main() -> None:
         command += ["--data-root", arguments.data_root] if arguments.data_root else []
         command += [text for setting in arguments.set for text in ("--set", setting)]
         subprocess.run(command, check=True)
-    found = costs(arguments.work)
+    found = costs(arguments.work, arguments.two)
     print(as_text(found))
     if arguments.out:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
