@@ -251,11 +251,12 @@ class FusionSettings(Settings):
 
     Superpixel classifier, SegNet, image classifiers and location are joined by one weight per
     signal (`FusedPosterior`), fitted on held-out training images. Proposals are drawn from both
-    CRFs.
+    CRFs. With `colours`, which is automatic (true with own maps), `colour_evidence` is a signal.
     """
 
     enabled: bool = True
     alpha: NonNegative = 1e-3
+    colours: bool = False
 
 
 class SampleSettings(Settings):

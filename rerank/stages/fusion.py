@@ -188,7 +188,7 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
                 priors,
                 read_auxiliary(auxiliary, index),
             )
-            yield region_signals(evidence, arrays["areas"], arrays["region_values"])
+            yield _signals(job, evidence, arrays)
 
 
 def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], list[Array]]:
@@ -220,9 +220,14 @@ def _held_out_signals(job: Job) -> tuple[tuple[str, ...], list[RegionSignals], l
                         priors,
                         read_held_out_auxiliary(auxiliary, held, image_id),
                     )
-                    signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
+                    signals = _signals(job, evidence, arrays)
                     found[image_id] = (signals, arrays["histogram"])
     return held, [found[i][0] for i in held], [found[i][1] for i in held]
+
+
+def _signals(job: Job, evidence: ImageEvidence, arrays: Mapping[str, Array]) -> RegionSignals:
+    colours = job.recipe.fusion.colours
+    return region_signals(evidence, arrays["areas"], arrays["region_values"], colours)
 
 
 def _priors(job: Job, location: LocationPrior, unaries: h5py.File) -> TrainingPriors:
