@@ -128,8 +128,8 @@ def departs_too_far(labeling: Array, own: Array, probabilities: Array, areas: Ar
 
     With E the expected mean IoU of a labeling under the class probabilities, E = mean over
     classes c of ``sum_i a_i p_ic [x_i = c] / (sum_i a_i ([x_i = c] + p_ic (1 - [x_i = c])))``, a
-    labeling may lose ``0.6 (1 - E(own)) ** 1.5``: a network that doubts itself leaves much open, one
-    that is nearly sure leaves next to nothing, not even its small objects.
+    labeling may lose ``0.6 (1 - E(own)) ** 1.5``: a network that doubts itself leaves much open,
+    one that is nearly sure leaves next to nothing, not even its small objects.
 
     Parameters
     ----------
