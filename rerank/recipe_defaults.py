@@ -64,7 +64,18 @@ def _architecture(tree: dict[str, Any]) -> str:
     name = str(weights).lower()
     if name.endswith(".caffemodel"):
         return "caffenet"
+    if "efficientnet_lite0" in name.replace("-", "_"):
+        return "timm/tf_efficientnet_lite0"
     return "alexnet" if "alexnet" in name else "squeezenet1_0"
+
+
+def _classifier_features(tree: dict[str, Any]) -> str:
+    return "backbone" if _own_maps(tree) and _has_weights(tree) else _features(tree)
+
+
+def _auxiliary_features(tree: dict[str, Any]) -> str | None:
+    used = _get(tree, "fusion.enabled", True)
+    return "deep" if used and _own_maps(tree) and _has_weights(tree) else None
 
 
 def _classifier_c(tree: dict[str, Any]) -> float:
@@ -96,9 +107,11 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("holdout", lambda t: 0.0 if _own_maps(t) else 0.15),
     ("folds.n_folds", lambda t: 5 if _own_maps(t) else 10),
     ("unary.features", _features),
-    ("segnet.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
+    ("auxiliary.features", _auxiliary_features),
+    # Some hundred images are too few for it.
+    ("segnet.enabled", lambda t: not _own_maps(t)),
     ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
-    ("classifiers.features", _features),
+    ("classifiers.features", _classifier_features),
     ("classifiers.C", _classifier_c),
     # A fit on own maps has no inner models: its time is that of what is tried here.
     ("crf.potts_weights", lambda t: _FEW_POTTS if _own_maps(t) else _POTTS),
