@@ -319,8 +319,9 @@ class ClassifierSettings(Settings):
 
     These are the mean and the maximum of the superpixels' `features` (`appearance`, `deep`,
     `both`), or of the `backbone`'s last map. They are automatic: where there are weights of a
-    backbone `deep`, or with own maps `backbone`, else `appearance`. So is `C`: 0.01 for `appearance`, else 1. `enabled` is automatic:
-    false with own maps and no weights, where they gain nothing beyond chance. Without it there are
+    backbone `deep`, or with own maps `backbone`, else `appearance`. So is `C`: 0.01 for
+    `appearance`, else 1. `enabled` is automatic: false with own maps and no weights, where they
+    gain nothing beyond chance. Without it there are
     the priors of places and of classes that occur together, and no classifiers.
     """
 
