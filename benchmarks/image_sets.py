@@ -206,19 +206,25 @@ def make_row(
     repetitions: Sequence[Sequence[Counts]],
     baseline: Sequence[Counts],
     n_resamples: int = 2000,
+    block: int = 1,
 ) -> Row:
-    """Measure a method against the network's own labeling of the same images."""
+    """Measure a method against the network's own labeling of the same images.
+
+    Intervals are of `n_resamples` draws of blocks: so many neighbours of the list, drawn together.
+    """
     own = stacked(baseline)
     counts = [stacked(rows) for rows in repetitions]
     figures = np.array([both_measures(c) for c in counts])
     gains = figures - np.array(both_measures(own))
     intervals = []
+    groups = np.arange(len(baseline)) // block
     for k, measure in enumerate(("corpus", "image")):
         if len(counts) == 1:
-            found = bootstrap_interval(counts[0], own, measure, n_resamples)
+            found = bootstrap_interval(counts[0], own, measure, n_resamples, groups=groups)
             low, high = found.low, found.high
         else:
-            drawn = resampled_iou([(c, own) for c in counts], measure, n_resamples)
+            pairs = [(c, own) for c in counts]
+            drawn = resampled_iou(pairs, measure, n_resamples, groups=groups)
             low, high = np.nanquantile(drawn, [0.025, 0.975])
         intervals.append((float(gains[:, k].mean()), 100 * float(low), 100 * float(high)))
     fell = np.mean([np.nanmean(image_iou(c) < image_iou(own) - 0.01) for c in counts])

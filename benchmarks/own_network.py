@@ -11,7 +11,8 @@ images of a fold together. Settings of the fit, such as the gate's level, are gi
 The parameters of `dense_crf_tuned` are chosen from a small grid by the sum of both measures, for
 each half of the list on the other half. With `--train-list` (and `--train-images`, `--train-labels`
 where they lie elsewhere) both are chosen on those images instead; the network must not have seen
-them.
+them. Intervals are over draws of single images, with `--block N` over draws of N neighbours of the
+list, as frames of a video ask for.
 
 Counts of each method and image are kept beside the table (`--cache`), so that rows can be added and
 an interrupted run goes on. What other code of rerank computed is computed anew, unless
@@ -330,6 +331,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ordered", action="store_true", help="a video: folds are contiguous")
+    parser.add_argument("--block", type=int, default=1, help="frames drawn together for intervals")
     parser.add_argument("--background", type=int)
     parser.add_argument("--fit-set", action="append", default=[], metavar="A.B=V", help="of fit")
     parser.add_argument("--jobs", type=int, default=1)
@@ -366,7 +368,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.fit:
         found |= table.fitted_rows()
         about |= {"folds": options.folds, "seeds": options.seeds, "fit_settings": options.fit_set}
-    rows = [make_row(TITLES[row], counts, baseline) for row, counts in found.items()]
+    rows = [
+        make_row(TITLES[row], counts, baseline, block=options.block)
+        for row, counts in found.items()
+    ]
     text = markdown_table(rows)
     if not options.quiet:
         print(file=sys.stderr)

@@ -226,11 +226,13 @@ class ProposeSettings(Settings):
     With the `generator` `mixed`, labelings of DivMBest take turns with `samples`. With `div_mbest`,
     DivMBest alone makes them, by `inference`. The choice is judged by more samples, and by the
     proposals' energies at `temperature` times their spread. `potts_weight` is automatic (`auto`, or
-    null): 1.5 up to 500 superpixels, and less with more, in inverse proportion.
+    null): 1.5 up to 500 superpixels, and less with more, in inverse proportion. `colours` is the
+    weight of `colour_evidence` beside the map's log-probabilities.
     """
 
     superpixels: SuperpixelSettings = SuperpixelSettings()
     dense_crf: bool = False
+    colours: NonNegative = 1.0
     potts_weight: typing.Annotated[NonNegative | None, AUTO_IS_NONE] = None
     contrast_scale: NonNegative = CONTRAST_SCALE
     base: Share = 0.0
@@ -240,7 +242,7 @@ class ProposeSettings(Settings):
     diversity: Positive = 0.3
     inference: Literal["auto", "trws", "alpha_expansion", "icm"] = "auto"
     samples: SampleSettings = SampleSettings()
-    temperature: Positive = 1.0
+    temperature: Positive = 0.3
 
     def smoothness(self, n_segments: int) -> float:
         """The Potts weight for an image of that many superpixels."""

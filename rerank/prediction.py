@@ -399,7 +399,8 @@ class FinalModels:
             self._auxiliary.predict(image, superpixels, auxiliary, image_id),
         )
         if self._fusion is not None:
-            signals = region_signals(evidence, regions["areas"], regions["region_values"])
+            colours = recipe.fusion.colours
+            signals = region_signals(evidence, regions["areas"], regions["region_values"], colours)
             sources["fusion"] = as_stored(self._fusion.predict_proba(signals))
         drawn = image_proposals(
             sources,

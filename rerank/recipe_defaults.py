@@ -76,7 +76,18 @@ def _named_architecture(weights: Any) -> str | None:
     name = str(weights).lower()
     if name.endswith(".caffemodel"):
         return "caffenet"
+    if "efficientnet_lite0" in name.replace("-", "_"):
+        return "timm/tf_efficientnet_lite0"
     return "alexnet" if "alexnet" in name else "squeezenet1_0"
+
+
+def _classifier_features(tree: dict[str, Any]) -> str:
+    return "backbone" if _own_maps(tree) and _has_weights(tree) else _features(tree)
+
+
+def _auxiliary_features(tree: dict[str, Any]) -> str | None:
+    used = _get(tree, "fusion.enabled", True)
+    return "deep" if used and _own_maps(tree) and _has_weights(tree) else None
 
 
 def _classifier_c(tree: dict[str, Any]) -> float:
@@ -109,15 +120,18 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("folds.n_folds", lambda t: 5 if _own_maps(t) else 10),
     ("unary.features", _unary_features),
     ("unary.architecture", _unary_architecture),
-    ("segnet.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
+    ("auxiliary.features", _auxiliary_features),
+    # Some hundred images are too few for it.
+    ("segnet.enabled", lambda t: not _own_maps(t)),
     ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
-    ("classifiers.features", _features),
+    ("classifiers.features", _classifier_features),
     ("classifiers.C", _classifier_c),
     # A fit on own maps has no inner models: its time is that of what is tried here.
     ("crf.potts_weights", lambda t: _FEW_POTTS if _own_maps(t) else _POTTS),
     ("crf.contrast_scales", lambda t: [CONTRAST_SCALE] if _own_maps(t) else [1.0, 4.0]),
     ("crf.prior_exponents", lambda t: [0.0, 0.25, 0.5] if _own_maps(t) else [0.0, 0.25, 0.5, 0.75]),
     ("crf.preferred", _preferred),
+    ("fusion.colours", _own_maps),
     ("proposals.generator", lambda t: "mixed" if _own_maps(t) else "pool"),
     ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),
     ("proposals.final_pool_images", lambda t: 40 if _own_maps(t) else 150),

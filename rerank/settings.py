@@ -111,7 +111,7 @@ class BackboneSettings(Settings):
     `timm/NAME` is any image model of the library timm, such as timm/tf_efficientnet_lite0.
 
     The `architecture` is automatic: `small` without weights; with them it is what the file's name
-    says, `caffenet` for a `.caffemodel`, else `squeezenet1_0`.
+    says: `caffenet` for a `.caffemodel`, alexnet, efficientnet_lite0, else `squeezenet1_0`.
     """
 
     architecture: Architecture = "small"
@@ -181,6 +181,7 @@ class AuxiliarySettings(Settings):
     """Other models of superpixels, which only stage 2 uses, through the fusion.
 
     `features` are the inputs of a second superpixel classifier; null means no such classifier.
+    They are automatic: `deep` with own maps and weights of a backbone, else null.
     `scales` are those that the image is resized to for deep features; null means those of `unary`.
     The other settings of the classifier are those of `unary`. `dense_network` adds the network of
     that section. `probabilities` are folders with the maps of further networks, as in `unary`.
@@ -257,11 +258,12 @@ class FusionSettings(Settings):
 
     Superpixel classifier, SegNet, image classifiers and location are joined by one weight per
     signal (`FusedPosterior`), fitted on held-out training images. Proposals are drawn from both
-    CRFs.
+    CRFs. With `colours`, which is automatic (true with own maps), `colour_evidence` is a signal.
     """
 
     enabled: bool = True
     alpha: NonNegative = 1e-3
+    colours: bool = False
 
 
 class SampleSettings(Settings):
@@ -306,8 +308,8 @@ class SegNetSettings(Settings):
     `enabled` is automatic: false with own maps and no weights of a backbone, since a network that
     learns from a few hundred images alone knows less than the maps. `grid` is also that of the
     location prior, which needs no network. `learning_rate` is AdamW's on the maps of a pretrained
-    backbone; `small`, which trains as a whole, takes gradient descent with momentum and ten times as
-    much.
+    backbone; `small`, which trains as a whole, takes gradient descent with momentum and ten times
+    as much.
     """
 
     enabled: bool = True
@@ -324,9 +326,10 @@ class ClassifierSettings(Settings):
     """Image and size-threshold classifiers: linear SVMs on features of a whole image.
 
     These are the mean and the maximum of the superpixels' `features` (`appearance`, `deep`,
-    `both`), or of the `backbone`'s last map. They are automatic: `deep` where there are weights of
-    a backbone, else `appearance`. So is `C`: 0.01 for `appearance`, else 1. `enabled` is automatic:
-    false with own maps and no weights, where they gain nothing beyond chance. Without it there are
+    `both`), or of the `backbone`'s last map. They are automatic: where there are weights of a
+    backbone `deep`, or with own maps `backbone`, else `appearance`. So is `C`: 0.01 for
+    `appearance`, else 1. `enabled` is automatic: false with own maps and no weights, where they
+    gain nothing beyond chance. Without it there are
     the priors of places and of classes that occur together, and no classifiers.
     """
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from rerank.config import ProposeSettings, build_propose_settings
 from rerank.datasets import fit_map
+from rerank.evidence import colour_evidence, with_evidence
 from rerank.features import departs_too_far, similarity_matrix, untrained_scores
+from rerank.potentials import affinity_weights
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.proposals.pool_rows import PoolRow, mixed_rows
@@ -25,6 +27,7 @@ def propose(
 
     The choice has the highest expected image IoU (minimum Bayes risk, Premachandran et al. 2014),
     unless a network that is sure of its own labeling speaks against it (`departs_too_far`).
+    Beside the map, the colours of all regions tell each region's class (`colour_evidence`).
     What the truth may be is told in two ways, of which the scores are the mean: by the proposals,
     each with its probability under the CRF, and by samples of the CRF under noise that classes
     and large regions share (`PosteriorSamples`).
@@ -61,8 +64,12 @@ def propose(
     if chosen.generator == "mixed":
         noise = chosen.samples.class_noise
         pool = mixed_rows(("unary",), chosen.diversity, noise, chosen.n_proposals)
+    informed = found
+    if chosen.colours:
+        kernel = affinity_weights(regions["region_values"], graph.areas)
+        informed = with_evidence(found, colour_evidence(found, kernel, graph.areas), chosen.colours)
     drawn = image_proposals(
-        {"unary": found},
+        {"unary": informed},
         graph,
         regions["region_values"],
         CRFChoice(energy, None, chosen.diversity, pool),
@@ -70,7 +77,7 @@ def propose(
         regions[NETWORK],
     )
     proposals = Proposals.of(regions["superpixels"], drawn)
-    return _least_risk(proposals, drawn["samples"], graph.areas, found, chosen.temperature)
+    return _least_risk(proposals, drawn["samples"], graph.areas, informed, chosen.temperature)
 
 
 def _least_risk(
@@ -78,7 +85,7 @@ def _least_risk(
 ) -> Result:
     """The proposal of the highest expected image IoU, by energies and by samples.
 
-    The network's own labeling stays where its probabilities leave no room for that proposal.
+    The network's own labeling stays where the probabilities leave no room for that proposal.
     """
     n_classes = probabilities.shape[1]
     count = len(proposals)

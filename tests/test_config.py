@@ -60,8 +60,13 @@ def test_preferred_settings_are_among_those_that_are_tried() -> None:
 
 def test_weights_bring_deep_features() -> None:
     recipe = build_recipe(OWN, "x", ["backbone.weights=squeezenet1_0.npz"])
-    assert recipe.backbone.architecture == "squeezenet1_0" and recipe.segnet.enabled
-    assert recipe.classifiers.features == "deep" and recipe.classifiers.C == 1.0
+    assert recipe.backbone.architecture == "squeezenet1_0" and not recipe.segnet.enabled
+    assert recipe.classifiers.features == "backbone" and recipe.classifiers.C == 1.0
+    assert recipe.auxiliary.features == "deep" and recipe.fusion.colours
+    recipe = build_recipe(OWN, "x", ["backbone.weights=efficientnet-lite0-57934424.pth"])
+    assert recipe.backbone.architecture == "timm/tf_efficientnet_lite0"
+    recipe = build_recipe(TREE, "x", ["backbone.weights=squeezenet1_0.npz"])
+    assert recipe.classifiers.features == "deep" and recipe.auxiliary.features is None
     recipe = build_recipe(TREE, "x", ["backbone.weights=a.caffemodel", "segnet.enabled=auto"])
     assert recipe.backbone.architecture == "caffenet" and recipe.unary.features == "deep"
     assert recipe.ranking.groups == ("segnet", "classification", "proposal")

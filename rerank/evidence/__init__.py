@@ -6,6 +6,7 @@
 are fitted on images that they are not used on.
 """
 
+from rerank.evidence.colour_evidence import colour_evidence, with_evidence
 from rerank.evidence.fused_posterior import FusedPosterior
 from rerank.evidence.grid_cells import cells_to_regions
 from rerank.evidence.image_classifiers import (
@@ -40,7 +41,9 @@ __all__ = [
     "SegNetMap",
     "SizeThresholdClassifiers",
     "cells_to_regions",
+    "colour_evidence",
     "foreground_classes",
     "region_signals",
     "size_thresholds",
+    "with_evidence",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.evidence.colour_evidence import colour_evidence
 from rerank.evidence.image_classifiers import foreground_classes
 from rerank.evidence.image_evidence import ImageEvidence, ImageScores
 from rerank.potentials import affinity_weights
@@ -36,7 +37,7 @@ class RegionSignals:
 
 
 def region_signals(
-    evidence: ImageEvidence, areas: Array, region_values: Array | None = None
+    evidence: ImageEvidence, areas: Array, region_values: Array | None = None, colours: bool = False
 ) -> RegionSignals:
     """Collect what is known of each region and class before any proposal is made.
 
@@ -58,7 +59,8 @@ def region_signals(
       networks the same as `auxiliary_map_1`, `auxiliary_map_1_image`, `auxiliary_map_2` and so on;
     - with `region_values`: `similar`, log of p averaged twice over the regions of similar colour
       (`affinity_weights`), and the same of the SegNet and the auxiliary models, as
-      `segnet_similar`, `auxiliary_similar` and so on.
+      `segnet_similar`, `auxiliary_similar` and so on;
+    - with `region_values` and `colours`: `colours`, the `colour_evidence` of p.
 
     Parameters
     ----------
@@ -67,6 +69,7 @@ def region_signals(
     areas : (n,) float, pixels
     region_values : (n, D) float, optional
         Such as mean colours.
+    colours : bool
 
     Returns
     -------
@@ -100,6 +103,8 @@ def region_signals(
     if region_values is not None:
         kernel = affinity_weights(region_values, areas)
         planes["similar"] = _log(kernel @ (kernel @ p))
+        if colours:
+            planes["colours"] = colour_evidence(p, kernel, areas)
         for name in ("segnet", *others):
             if name in planes:
                 planes[f"{name}_similar"] = _log(kernel @ (kernel @ np.exp(planes[name])))

@@ -188,7 +188,7 @@ def _own_signals(job: Job, part: Part) -> Iterator[RegionSignals]:
                 priors,
                 read_auxiliary(auxiliary, index),
             )
-            yield region_signals(evidence, arrays["areas"], arrays["region_values"])
+            yield _signals(job, evidence, arrays)
 
 
 def _training_signals(job: Job) -> Iterator[tuple[str, RegionSignals, Array]]:
@@ -227,7 +227,7 @@ def _held_signals(job: Job) -> Iterator[tuple[str, RegionSignals, Array]]:
                         priors,
                         read_held_out_auxiliary(auxiliary, held, image_id),
                     )
-                    signals = region_signals(evidence, arrays["areas"], arrays["region_values"])
+                    signals = _signals(job, evidence, arrays)
                     yield image_id, signals, arrays["histogram"]
                     row += 1
 
@@ -281,6 +281,11 @@ class FittedImages:
         came = {int(rank): place for place, rank in enumerate(self._order)}
         rows = sorted(self._found.items(), key=lambda r: places.get(r[1][0], came[r[0]]))
         return [row[1][1] for row in rows], [row[1][2] for row in rows]
+
+
+def _signals(job: Job, evidence: ImageEvidence, arrays: Mapping[str, Array]) -> RegionSignals:
+    colours = job.recipe.fusion.colours
+    return region_signals(evidence, arrays["areas"], arrays["region_values"], colours)
 
 
 def _priors(job: Job, location: LocationPrior, unaries: h5py.File) -> TrainingPriors:

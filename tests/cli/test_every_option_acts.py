@@ -631,6 +631,7 @@ PROPOSE_SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "superpixels.compactness": ("40.0", ()),
     "dense_crf": ("true", ()),
     "potts_weight": ("0.0", ()),
+    "colours": ("0.0", ()),
     "contrast_scale": ("0.0", ()),
     "base": ("1.0", ()),
     "map_inference": ("icm", ("potts_weight=6.0",)),

@@ -10,6 +10,7 @@ from rerank.evidence import (
     ImageScores,
     RegionSignals,
     SegNetMap,
+    colour_evidence,
     region_signals,
 )
 from rerank.potentials import affinity_weights
@@ -43,7 +44,7 @@ def log(p):
 @pytest.mark.parametrize("n_sizes", [1, 2, 4, 5])
 def test_signals_by_hand(n_sizes):
     e, areas, values = make_evidence(n_sizes=n_sizes)
-    found = region_signals(e, areas, values)
+    found = region_signals(e, areas, values, colours=True)
     share = areas / areas.sum()
     kernel = affinity_weights(values, areas)
     overlap = e.segnet.cell_overlap / e.segnet.cell_overlap.sum(axis=0)
@@ -61,8 +62,10 @@ def test_signals_by_hand(n_sizes):
         "prior": log(e.class_shares),
         "similar": log(kernel @ kernel @ e.region_probabilities),
         "segnet_similar": log(kernel @ kernel @ np.maximum(segnet, 1e-4)),
+        "colours": colour_evidence(e.region_probabilities, kernel, areas),
     }
-    assert found.names == tuple(expected)
+    assert set(found.names) == set(expected)
+    assert set(expected) - set(region_signals(e, areas, values).names) == {"colours"}
     for name, plane in planes_of(found).items():
         np.testing.assert_allclose(
             plane,
