@@ -28,6 +28,8 @@ _LAYOUTS = (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED)
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE)
 #: Most bytes that the arrays of a file may have: this many, and this many for each byte of it.
 _FREE_BYTES, _MOST_EXPANSION = 64 << 20, 200
+#: Data sets that are kept open at a time: each takes 80 KB.
+_MOST_OPEN = 64
 #: Most groups within groups.
 _MOST_DEPTH = 8
 
@@ -186,7 +188,7 @@ class StoredArray(NamedTuple):
         `f4`, `i8`, `u1`, `b1`, ... or `S` for texts.
     shape : tuple of int
     item : DatasetID or None
-        The open data set: to open it again takes longer than most checks.
+        The open data set, of the first ones: to open it again takes longer than most checks.
     """
 
     kind: str
@@ -238,8 +240,9 @@ def check_structure(file: h5py.File, n_bytes: int) -> dict[str, StoredArray]:
                 continue
             if not isinstance(item, h5d.DatasetID) or h5a.get_num_attrs(item):
                 raise ValueError(f"{path} is no array, or has attributes")
-            found[path] = _checked(path, item)
-            left -= math.prod(found[path].shape) * item.get_type().get_size()
+            array = _checked(path, item)
+            found[path] = array if len(found) < _MOST_OPEN else array._replace(item=None)
+            left -= math.prod(array.shape) * item.get_type().get_size()
             if left < 0:
                 raise ValueError(f"{path} holds more than a file of {n_bytes} bytes may")
     return found

@@ -342,6 +342,7 @@ def test_a_leak_is_an_error(copy: Path, make_graph: MakeGraph) -> None:
     found = graph.store.manifest(ref)
     leaked = replace(found.header, trained_on=found.header.image_ids[:1])
     place = manifest_path(graph.store.path(ref))
+    graph.store.write_sets([leaked.trained_on])
     place.write_bytes(to_bytes(found._replace(header=leaked)))
     with pytest.raises(LeakError, match="trained on"):
         with graph.job("ranking").open("features", "fold-00"):

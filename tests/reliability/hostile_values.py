@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rerank.engine import agreement
 from rerank.engine.artefact_file import _CHECKED, _MANIFESTS
 from rerank.engine.contents import _NUMBER
 from rerank.engine.graph import Graph, Task
+from rerank.engine.image_sets import read_set
 from rerank.engine.manifest import digest_of_bytes, from_bytes, manifest_path, to_bytes
 from rerank.engine.scheduler import compute
 from rerank.engine.sealed_file import read_sealed, write_sealed
@@ -326,7 +328,7 @@ def _spoiled(work: Path, task: Task, path: str, picture: Path, rng: random.Rando
     agreement._NOTED.clear()
     place = work / task.ref.stage / task.ref.key / f"{task.ref.part}.h5"
     content = changed(place.read_bytes(), path, rng)
-    manifest = from_bytes(manifest_path(place).read_bytes())
+    manifest = from_bytes(manifest_path(place).read_bytes(), partial(read_set, place.parents[2]))
     for file, new in (
         (place, content),
         (
