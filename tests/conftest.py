@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,30 @@ from rerank.stages.pipeline import open_pipeline
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)
+
+
+def name_torchvision_operators() -> torch.library.Library | None:
+    """Let torchvision be imported where PyTorch cannot load its compiled operators.
+
+    So it is with PyPI's wheels for Linux, which are built for CUDA, beside PyTorch's CPU build. The
+    networks of the tests use none of these operators; the import, also by timm, asks for the names
+    of two. They last as long as what is returned.
+    """
+    try:
+        import_module("torchvision")
+    except ImportError:
+        return None  # the tests that need it are skipped
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        named = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            named.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
+        return named
+    return None
+
+
+_TORCHVISION = name_torchvision_operators()
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,29 +92,7 @@ def test_what_preprocess_must_give() -> None:
         module_map(module(), image(), lambda x: np.zeros((4, 5)), where="a")
 
 
-@pytest.fixture
-def torchvision_alone() -> Iterator[None]:
-    """Let torchvision be imported where PyTorch cannot load its compiled operators.
-
-    So it is with PyPI's wheels for Linux, which are built for CUDA, beside PyTorch's CPU build. The
-    networks use none of these operators; the import asks for the names of two.
-    """
-    named = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        import_module("torchvision")
-    except ImportError:
-        pass  # the blocks that need it are skipped
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        for operator in ("nms", "qnms"):
-            named.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
-    yield
-    del named  # the names live as long as this does
-
-
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block {k}" for k in range(len(BLOCKS))])
-@pytest.mark.usefixtures("torchvision_alone")
 def test_blocks_of_the_page_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("torchvision", "segmentation_models_pytorch"):
         if package in code and find_spec(package) is None:
