@@ -6,11 +6,12 @@ import numpy as np
 from numba import njit
 
 from rerank.crf.energy_arrays import EnergyArrays
+from rerank.crf.label_rows import Lanes, first_at_most, least, row_at, sum_of, write_row
 from rerank.types import BoolArray, FloatArray, IntArray
 
 
 @njit(cache=True)
-def descend(problem: EnergyArrays, labeling: IntArray, max_sweeps: int) -> int:
+def descend(problem: EnergyArrays, labeling: IntArray, max_sweeps: int, lanes: Lanes) -> int:
     """Run ICM on a labeling in place.
 
     Parameters
@@ -18,6 +19,8 @@ def descend(problem: EnergyArrays, labeling: IntArray, max_sweeps: int) -> int:
     problem : EnergyArrays
     labeling : (n,) int64, overwritten
     max_sweeps : int
+    lanes : tuple
+        As `PottsEnergy.rows` returns it with the problem.
 
     Returns
     -------
@@ -27,19 +30,23 @@ def descend(problem: EnergyArrays, labeling: IntArray, max_sweeps: int) -> int:
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.empty(n, dtype=np.bool_)
-    return _descend_stale(problem, labeling, max_sweeps, stale, touched)
+    return _descend_stale(problem, labeling, max_sweeps, stale, touched, lanes)
 
 
 @njit(cache=True)
 def _descend_stale(
-    problem: EnergyArrays, labeling: IntArray, max_sweeps: int, stale: BoolArray, touched: BoolArray
+    problem: EnergyArrays,
+    labeling: IntArray,
+    max_sweeps: int,
+    stale: BoolArray,
+    touched: BoolArray,
+    lanes: Lanes,
 ) -> int:
     # Nodes that may have a better label are stale; those that changed, and their neighbours, are
     # touched.
-    theta = problem.theta
-    start, _, head, edge, _, first = problem.graph
-    weights, tables = problem.pairwise
-    n, n_labels = theta.shape
+    start, _, head, _, _, _ = problem.graph
+    n, n_labels = problem.theta.shape
+    potts = problem.pairwise.tables.shape[0] == 0
     cost = np.empty(n_labels)
     sweep = 0
     changed = True
@@ -50,23 +57,10 @@ def _descend_stale(
             if not stale[i]:
                 continue
             stale[i] = False
-            cost[:] = theta[i]
-            for arc in range(start[i], start[i + 1]):
-                weight = weights[edge[arc]]
-                other = labeling[head[arc]]
-                if tables.shape[0] == 0:
-                    cost[other] -= weight
-                    continue
-                table = tables[edge[arc] if tables.shape[0] > 1 else 0]
-                for label in range(n_labels):
-                    if first[arc]:
-                        cost[label] += weight * table[label, other]
-                    else:
-                        cost[label] += weight * table[other, label]
-            best = labeling[i]
-            for label in range(n_labels):
-                if cost[label] < cost[best]:
-                    best = label
+            if potts:
+                best = _best_of_potts(problem, labeling, i, cost, lanes)
+            else:
+                best = _best_of_tables(problem, labeling, i, cost)
             if best != labeling[i]:
                 labeling[i] = best
                 changed = True
@@ -78,28 +72,69 @@ def _descend_stale(
 
 
 @njit(cache=True)
-def polish(problem: EnergyArrays, labeling: IntArray) -> None:
+def _best_of_potts(
+    problem: EnergyArrays, labeling: IntArray, i: int, cost: FloatArray, lanes: Lanes
+) -> int:
+    """The cheapest label of a node given its neighbours', its own where no other is cheaper."""
+    theta, graph, pairwise = problem
+    write_row(cost, 0, row_at(theta.reshape(-1), i * theta.shape[1], lanes))
+    for arc in range(graph.start[i], graph.start[i + 1]):
+        cost[labeling[graph.head[arc]]] -= pairwise.weights[graph.edge[arc]]
+    row = row_at(cost, 0, lanes)
+    lowest = least(row)
+    if cost[labeling[i]] <= lowest:
+        own: int = labeling[i]
+        return own
+    best: int = first_at_most(row, lowest)
+    return best
+
+
+@njit(cache=True)
+def _best_of_tables(problem: EnergyArrays, labeling: IntArray, i: int, cost: FloatArray) -> int:
+    """What `_best_of_potts` returns, for other pairwise costs."""
+    start, _, head, edge, _, first = problem.graph
+    weights, tables = problem.pairwise
+    cost[:] = problem.theta[i]
+    for arc in range(start[i], start[i + 1]):
+        weight = weights[edge[arc]]
+        other = labeling[head[arc]]
+        table = tables[edge[arc] if tables.shape[0] > 1 else 0]
+        for label in range(len(cost)):
+            if first[arc]:
+                cost[label] += weight * table[label, other]
+            else:
+                cost[label] += weight * table[other, label]
+    best: int = labeling[i]
+    for label in range(len(cost)):
+        if cost[label] < cost[best]:
+            best = label
+    return best
+
+
+@njit(cache=True)
+def polish(problem: EnergyArrays, labeling: IntArray, lanes: Lanes) -> None:
     """Change single nodes and, for Potts, whole components of equal label in turn, in place.
 
     Parameters
     ----------
     problem : EnergyArrays
     labeling : (n,) int64, overwritten
+    lanes : tuple
     """
     n = len(labeling)
     stale = np.ones(n, dtype=np.bool_)
     touched = np.ones(n, dtype=np.bool_)
     for _ in range(20):
-        _descend_stale(problem, labeling, 1000, stale, touched)
+        _descend_stale(problem, labeling, 1000, stale, touched, lanes)
         if problem.pairwise.tables.shape[0] or not descend_components(
-            problem, labeling, stale, touched
+            problem, labeling, stale, touched, lanes
         ):
             break
 
 
 @njit(cache=True)
 def descend_components(
-    problem: EnergyArrays, labeling: IntArray, stale: BoolArray, touched: BoolArray
+    problem: EnergyArrays, labeling: IntArray, stale: BoolArray, touched: BoolArray, lanes: Lanes
 ) -> bool:
     """Give connected components of equal label their best label given the others (Potts).
 
@@ -112,16 +147,17 @@ def descend_components(
     touched : (n,) bool, overwritten
         Only components that hold a touched node are tried: nothing in or around the others
         changed. Afterwards true for the nodes to try again.
+    lanes : tuple
 
     Returns
     -------
     bool
         Whether a component changed.
     """
-    theta = problem.theta
+    n, n_labels = problem.theta.shape
+    costs = problem.theta.reshape(-1)
     start, _, head, edge, _, _ = problem.graph
     weights = problem.pairwise.weights
-    n, n_labels = theta.shape
     component = np.full(n, -1, dtype=np.int64)
     members = np.empty(n, dtype=np.int64)
     cost = np.empty(n_labels)
@@ -139,8 +175,8 @@ def descend_components(
             i = members[place]
             place += 1
             touched[i] = False
-            for label in range(n_labels):
-                cost[label] += theta[i, label]
+            own = row_at(costs, i * n_labels, lanes)
+            write_row(cost, 0, sum_of(row_at(cost, 0, lanes), own))
             for arc in range(start[i], start[i + 1]):
                 j = head[arc]
                 if labeling[j] == old and component[j] < 0:
@@ -150,11 +186,10 @@ def descend_components(
                 if component[j] != root:
                     # Also where the neighbour took this label a moment ago.
                     cost[labeling[j]] -= weights[edge[arc]]
-        best = old
-        for label in range(n_labels):
-            if cost[label] < cost[best]:
-                best = label
-        if best != old:
+        total = row_at(cost, 0, lanes)
+        lowest = least(total)
+        if lowest < cost[old]:
+            best = first_at_most(total, lowest)
             changed = True
             for place in range(size):
                 i = members[place]

@@ -49,5 +49,6 @@ def icm(
         labeling = energy.unary.argmin(axis=1)
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
-    sweeps = descend(energy.arrays(), labeling, max_sweeps)
+    problem, lanes = energy.rows()
+    sweeps = descend(problem, labeling, max_sweeps, lanes)
     return certify(energy, labeling, bound_of(energy, bound_iterations), "icm", sweeps)

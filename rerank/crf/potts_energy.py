@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rerank.crf.adjacency import Adjacency, first_fault
 from rerank.crf.energy_arrays import EnergyArrays, PairwiseCosts, evaluate_rows
+from rerank.crf.label_rows import Lanes, lanes_for, padded
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
@@ -132,6 +133,22 @@ class PottsEnergy:
         if theta is None:
             theta = self.unary - self.lowest[:, None]
         return EnergyArrays(theta, self.adjacency, self.pairwise)
+
+    def rows(self) -> tuple[EnergyArrays, Lanes]:
+        """This energy for solvers that hold the labels of a node in a row.
+
+        Returns
+        -------
+        EnergyArrays
+            Unary costs are less the lowest of each node; with Potts costs there are further labels
+            of infinite cost up to a row's width, W.
+        tuple
+            `lanes_for` these labels.
+        """
+        theta = self.unary - self.lowest[:, None]
+        if not len(self.pairwise.tables):
+            theta = padded(theta, np.inf)
+        return self.arrays(theta), lanes_for(self.n_labels)
 
     @overload
     def evaluate(self, labeling: npt.NDArray[Any]) -> Any: ...

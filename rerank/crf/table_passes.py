@@ -15,9 +15,9 @@ def table_pass(
     messages: FloatArray,
     labeling: IntArray,
     forward: bool,
-    relaxation: float = 1.0,
+    relaxation: float,
 ) -> float:
-    """Do what `potts_pass` does, with the same parameters, for one table or one table per edge."""
+    """Do what `potts_pass` does, for one table or one table per edge; no labels are added."""
     theta = problem.theta
     start, split, head, edge, _, first = problem.graph
     weights, tables = problem.pairwise

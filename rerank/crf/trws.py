@@ -18,7 +18,7 @@ It is our own because the peers are for research only (Kolmogorov's TRW-S) or no
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -27,6 +27,7 @@ from rerank.crf.descent import descend, polish
 from rerank.crf.energy_arrays import EnergyArrays, labeling_cost
 from rerank.crf.fusion_move import fuse
 from rerank.crf.inference_result import InferenceResult, certify, rounding_error
+from rerank.crf.label_rows import Lanes
 from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.crf.potts_passes import potts_pass
 from rerank.crf.table_passes import table_pass
@@ -88,16 +89,18 @@ def trws(
         if messages.shape != shape:
             raise InputError(f"init_messages must have shape {shape}, got {messages.shape}")
         check_finite(messages, "init_messages")
-    problem = energy.arrays()
     if init is None:
-        labeling = problem.theta.argmin(axis=1)
+        labeling = energy.unary.argmin(axis=1)
     else:
         labeling = check_labeling(init, energy.n_nodes, energy.n_labels, name="init")
-    descend(problem, labeling, 1000)
+    problem, lanes = energy.rows()
+    wide = np.zeros((len(messages), problem.theta.shape[1]))
+    wide[:, : energy.n_labels] = messages
+    descend(problem, labeling, 1000, lanes)
     bounds = np.empty(max_iterations)
-    iterations = iterate(
-        problem, messages, labeling, bounds, tolerance, rounding_error(energy), relaxation
-    )
+    stop = Stop(tolerance, rounding_error(energy))
+    iterations = iterate(problem, wide, labeling, bounds, stop, relaxation, lanes)
+    messages = np.ascontiguousarray(wide[:, : energy.n_labels])
     bounds = np.maximum.accumulate(bounds[:iterations] + energy.lowest.sum())
     return certify(
         energy, labeling, float(bounds[-1]), "trws", iterations, messages=messages, bounds=bounds
@@ -110,29 +113,45 @@ def check_relaxation(relaxation: float) -> None:
         raise InputError(f"relaxation must be finite and at least 1, got {relaxation}")
 
 
+class Stop(NamedTuple):
+    """When TRW-S stops.
+
+    Attributes
+    ----------
+    tolerance : float
+        Once ten iterations gain less than this share of the gap.
+    rounding : float
+        At a gap of this much.
+    """
+
+    tolerance: float
+    rounding: float
+
+
 @njit(cache=True)
 def iterate(
     problem: EnergyArrays,
     messages: FloatArray,
     labeling: IntArray,
     bounds: FloatArray,
-    tolerance: float,
-    rounding: float,
+    stop: Stop,
     relaxation: float,
+    lanes: Lanes,
 ) -> int:
     """Run TRW-S, improving `labeling` and `messages` in place.
 
     Parameters
     ----------
     problem : EnergyArrays
-    messages : (m, L) float64, overwritten
+        As `PottsEnergy.rows` returns it.
+    messages : (m, W) float64, overwritten
     labeling : (n,) int64, overwritten where parts of another are better
     bounds : (max_iterations,) float64, written
-    tolerance, rounding : float
-        Stop once ten iterations gain less than `tolerance` times the gap, or at a gap of
-        `rounding`.
+    stop : Stop
     relaxation : float
         Of the forward passes.
+    lanes : tuple
+        As `PottsEnergy.rows` returns it.
 
     Returns
     -------
@@ -140,17 +159,22 @@ def iterate(
         Number of iterations.
     """
     candidate = np.empty(len(labeling), dtype=np.int64)
+    cost = np.inf
     for iteration in range(len(bounds)):
+        changed = iteration == 0
         for forward in (True, False):
-            bound = one_pass(problem, messages, candidate, forward, relaxation if forward else 1.0)
-            fuse(problem, labeling, candidate)
+            relaxed = relaxation if forward else 1.0
+            bound = one_pass(problem, messages, candidate, forward, relaxed, lanes)
+            changed |= fuse(problem, labeling, candidate) > 0
         bounds[iteration] = bound
-        gap = labeling_cost(problem, labeling) - bound
-        if gap <= rounding:
+        if changed:
+            cost = labeling_cost(problem, labeling)
+        gap = cost - bound
+        if gap <= stop.rounding:
             return iteration + 1
-        if iteration >= 10 and bound - bounds[iteration - 10] < tolerance * gap:
+        if iteration >= 10 and bound - bounds[iteration - 10] < stop.tolerance * gap:
             break
-    polish(problem, labeling)
+    polish(problem, labeling, lanes)
     return iteration + 1
 
 
@@ -160,9 +184,10 @@ def one_pass(
     messages: FloatArray,
     labeling: IntArray,
     forward: bool,
-    relaxation: float = 1.0,
+    relaxation: float,
+    lanes: Lanes,
 ) -> float:
     """Call `potts_pass` or `table_pass`; parameters and return value are theirs."""
     if problem.pairwise.tables.shape[0] == 0:
-        return potts_pass(problem, messages, labeling, forward, relaxation)
+        return potts_pass(problem, messages, labeling, forward, relaxation, lanes)
     return table_pass(problem, messages, labeling, forward, relaxation)

@@ -12,7 +12,8 @@ from rerank.crf.descent import polish
 from rerank.crf.energy_arrays import EnergyArrays, labeling_cost
 from rerank.crf.fusion_move import fuse
 from rerank.crf.inference_result import rounding_error
-from rerank.crf.trws import iterate, one_pass
+from rerank.crf.label_rows import Lanes
+from rerank.crf.trws import Stop, iterate, one_pass
 from rerank.types import FloatArray, IntArray
 
 
@@ -32,6 +33,22 @@ class Schedule(NamedTuple):
     map_iterations: int
     passes: int
     relaxation: float
+
+
+class Solved(NamedTuple):
+    """The arrays of a series of problems.
+
+    Attributes
+    ----------
+    leaders : (M, n) int64
+        What each next problem is pushed away from; none for the labelings found.
+    labelings : (M, n) int64
+    gaps : (M,) float64
+    """
+
+    leaders: IntArray
+    labelings: IntArray
+    gaps: FloatArray
 
 
 def solve_augmented(
@@ -64,24 +81,10 @@ def solve_augmented(
     gaps = np.empty(n_proposals)
     if leaders is None:
         leaders = labelings[:0]
-    problem = energy.arrays(_starting_costs(energy))
-    _solve(problem, penalty, schedule, rounding_error(energy), leaders, labelings, gaps)
+    problem, lanes = energy.rows()
+    solved = Solved(leaders, labelings, gaps)
+    _solve(problem, penalty, schedule, rounding_error(energy), solved, lanes)
     return labelings, gaps
-
-
-def _starting_costs(energy: PottsEnergy) -> FloatArray:
-    """Unary costs (n, L) less the least of each node.
-
-    With Potts costs there may be a further label or two, which no node can afford: a pass handles
-    four labels at a time, and the last two or three of them one by one.
-    """
-    n, n_labels = energy.unary.shape
-    further = -n_labels % 4
-    if energy.compatibility is not None or further > 2:
-        further = 0
-    theta = np.full((n, n_labels + further), 1e100)
-    np.subtract(energy.unary, energy.lowest[:, None], out=theta[:, :n_labels])
-    return theta
 
 
 @njit(cache=True)
@@ -90,11 +93,11 @@ def _solve(
     penalty: FloatArray,
     schedule: Schedule,
     rounding: float,
-    leaders: IntArray,
-    labelings: IntArray,
-    gaps: FloatArray,
+    solved: Solved,
+    lanes: Lanes,
 ) -> None:
     # Adds the penalties to the unary costs of `problem`. A gap up to `rounding` is zero.
+    leaders, labelings, gaps = solved
     theta = problem.theta
     n, n_labels = theta.shape
     messages = np.zeros((len(problem.pairwise.weights), n_labels))
@@ -106,19 +109,21 @@ def _solve(
     forward = True
     for k in range(len(labelings)):
         if k == 0:
-            used = iterate(problem, messages, labeling, bounds, 1e-3, rounding, 1.0)
+            used = iterate(
+                problem, messages, labeling, bounds, Stop(1e-3, rounding), 1.0, lanes
+            )
             bound = bounds[:used].max()
         else:
             # Each pass goes against the one before, also from one labeling to the next.
-            one_pass(problem, messages, labeling, forward, schedule.relaxation)
+            one_pass(problem, messages, labeling, forward, schedule.relaxation, lanes)
             forward = not forward
             for step in range(1, schedule.passes):
                 last = step == schedule.passes - 1
                 relaxation = 1.0 if last else schedule.relaxation
-                bound = one_pass(problem, messages, candidate, forward, relaxation)
+                bound = one_pass(problem, messages, candidate, forward, relaxation, lanes)
                 forward = not forward
                 fuse(problem, labeling, candidate)
-            polish(problem, labeling)
+            polish(problem, labeling, lanes)
         gap = labeling_cost(problem, labeling) - bound
         gaps[k] = gap if gap > rounding else 0.0
         labelings[k] = labeling

@@ -15,9 +15,10 @@ def test_components_escape_where_single_nodes_are_stuck():
         np.array([[1.0, 0.5]] * 3 + [[5.0, 0.0]]), edges, np.array([3.0, 3.0, 0.1])
     )
     labeling = np.array([0, 0, 0, 1])
-    descend(energy.arrays(energy.unary.copy()), labeling, 100)
+    problem, lanes = energy.rows()
+    descend(problem, labeling, 100, lanes)
     assert labeling.tolist() == [0, 0, 0, 1]
-    polish(energy.arrays(energy.unary.copy()), labeling)
+    polish(problem, labeling, lanes)
     assert labeling.tolist() == [1, 1, 1, 1]
 
 
@@ -27,7 +28,8 @@ def test_polish_leaves_no_better_node_or_component(random_energy):
         energy = random_energy(rng, 8, 3, seeds=False)
         labeling = rng.integers(3, size=8)
         before = energy.evaluate(labeling)
-        polish(energy.arrays(energy.unary.copy()), labeling)
+        problem, lanes = energy.rows()
+        polish(problem, labeling, lanes)
         value = energy.evaluate(labeling)
         assert value <= before + 1e-12
         same = energy.edges[labeling[energy.edges[:, 0]] == labeling[energy.edges[:, 1]]]
@@ -46,7 +48,8 @@ def test_each_change_of_a_component_lowers_the_energy(random_energy):
         labeling = rng.integers(3, size=9)
         before = energy.evaluate(labeling)
         stale, touched = np.zeros(9, bool), np.ones(9, bool)
-        changed = descend_components(energy.arrays(energy.unary.copy()), labeling, stale, touched)
+        problem, lanes = energy.rows()
+        changed = descend_components(problem, labeling, stale, touched, lanes)
         assert changed == stale.any()
         after = energy.evaluate(labeling)
         assert after < before if changed else after == before

@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import linprog
 
 from rerank.crf import PottsEnergy, map_inference, trws
-from rerank.crf.trws import iterate
+from rerank.crf.label_rows import padded
+from rerank.crf.trws import Stop, iterate
 
 
 def linear_program(energy: PottsEnergy) -> float:
@@ -46,10 +47,10 @@ def raw_bounds(
 ) -> np.ndarray:
     bounds = np.empty(iterations)
     labeling = energy.unary.argmin(axis=1)
-    used = iterate(
-        energy.arrays(energy.unary.copy()), messages, labeling, bounds, -1.0, -np.inf, relaxation
-    )
-    return bounds[:used]
+    problem, lanes = energy.rows()
+    wide = messages if energy.compatibility is not None else padded(messages, 0.0)
+    used = iterate(problem, wide, labeling, bounds, Stop(-1.0, -np.inf), relaxation, lanes)
+    return bounds[:used] + energy.lowest.sum()
 
 
 @pytest.mark.parametrize("tables", [None, "any"])
