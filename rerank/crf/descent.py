@@ -44,9 +44,11 @@ def _descend_stale(
 ) -> int:
     # Nodes that may have a better label are stale; those that changed, and their neighbours, are
     # touched.
-    start, _, head, _, _, _ = problem.graph
+    start, _, head, edge, _, _ = problem.graph
+    weights = problem.pairwise.weights
     n, n_labels = problem.theta.shape
     potts = problem.pairwise.tables.shape[0] == 0
+    costs = problem.theta.reshape(-1)
     cost = np.empty(n_labels)
     sweep = 0
     changed = True
@@ -57,11 +59,28 @@ def _descend_stale(
             if not stale[i]:
                 continue
             stale[i] = False
+            best = own = labeling[i]
             if potts:
-                best = _best_of_potts(problem, labeling, i, cost, lanes)
+                row = row_at(costs, i * n_labels, lanes)
+                with_own = others = 0.0
+                for arc in range(start[i], start[i + 1]):
+                    weight = weights[edge[arc]]
+                    same = labeling[head[arc]] == own
+                    with_own += weight if same else 0.0
+                    others += 0.0 if same else weight
+                # Most nodes would keep their label if all others around them were one and the same.
+                if costs[i * n_labels + own] - with_own <= least(row) - others:
+                    continue
+                write_row(cost, 0, row)
+                for arc in range(start[i], start[i + 1]):
+                    cost[labeling[head[arc]]] -= weights[edge[arc]]
+                row = row_at(cost, 0, lanes)
+                lowest = least(row)
+                if lowest < cost[own]:
+                    best = first_at_most(row, lowest)
             else:
                 best = _best_of_tables(problem, labeling, i, cost)
-            if best != labeling[i]:
+            if best != own:
                 labeling[i] = best
                 changed = True
                 touched[i] = True
@@ -72,26 +91,8 @@ def _descend_stale(
 
 
 @njit(cache=True)
-def _best_of_potts(
-    problem: EnergyArrays, labeling: IntArray, i: int, cost: FloatArray, lanes: Lanes
-) -> int:
-    """The cheapest label of a node given its neighbours', its own where no other is cheaper."""
-    theta, graph, pairwise = problem
-    write_row(cost, 0, row_at(theta.reshape(-1), i * theta.shape[1], lanes))
-    for arc in range(graph.start[i], graph.start[i + 1]):
-        cost[labeling[graph.head[arc]]] -= pairwise.weights[graph.edge[arc]]
-    row = row_at(cost, 0, lanes)
-    lowest = least(row)
-    if cost[labeling[i]] <= lowest:
-        own: int = labeling[i]
-        return own
-    best: int = first_at_most(row, lowest)
-    return best
-
-
-@njit(cache=True)
 def _best_of_tables(problem: EnergyArrays, labeling: IntArray, i: int, cost: FloatArray) -> int:
-    """What `_best_of_potts` returns, for other pairwise costs."""
+    """The cheapest label of a node given its neighbours', its own where no other is cheaper."""
     start, _, head, edge, _, first = problem.graph
     weights, tables = problem.pairwise
     cost[:] = problem.theta[i]

@@ -49,11 +49,14 @@ class ClassBias(ProposalGenerator):
             for sign in (-1, 1)
             if sign < 0 or int(label) in present
         ]
-        rows = [context.map_result.labeling]
         each: list[dict[str, object]] = [{"label": None, "bias": 0.0}]
-        for label, sign in changes[: n_proposals - 1]:
-            unary = context.energy.unary.copy()
-            unary[:, label] += sign * self.strength
-            rows.append(context.solve(unary, self.iterations))
+        n, n_labels = context.energy.unary.shape
+        changes = changes[: n_proposals - 1]
+        shifts = np.zeros((len(changes), 1, n_labels))
+        for k, (label, sign) in enumerate(changes):
+            shifts[k, 0, label] = -sign * self.strength
             each.append({"label": label, "bias": sign * self.strength})
-        return self._wrap(context, np.array(rows), each=each)
+        everywhere = np.zeros(n, dtype=np.int64)
+        others = context.solve_shifted(shifts, everywhere, np.ones(n), self.iterations)
+        rows = np.concatenate([context.map_result.labeling[None], others])
+        return self._wrap(context, rows, each=each)

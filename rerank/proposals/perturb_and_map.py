@@ -140,9 +140,6 @@ def _sample(
     random_state: RandomState,
 ) -> IntArray:
     rng = as_generator(random_state)
-    energy = context.energy
-    rows = np.empty((n_samples, energy.n_nodes), dtype=np.int64)
-    for k in range(n_samples):
-        noise = rng.gumbel(size=(int(region.max()) + 1, energy.n_labels))
-        rows[k] = context.solve(energy.unary - scale * noise[region], iterations)
-    return rows
+    n, n_labels = context.energy.unary.shape
+    noise = rng.gumbel(size=(n_samples, int(region.max()) + 1, n_labels))
+    return context.solve_shifted(noise, region, np.full(n, float(scale)), iterations)

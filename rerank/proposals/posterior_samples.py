@@ -85,7 +85,6 @@ class PosteriorSamples(ProposalGenerator):
         """
         rng = as_generator(random_state)
         n_labels = context.energy.n_labels
-        areas = context.node_areas[:, None]
         region = context.regions(self.n_regions) if self.region_noise else None
         labels = self._likely_labels(context)
         if len(labels) < n_labels:
@@ -93,14 +92,17 @@ class PosteriorSamples(ProposalGenerator):
             unary = np.ascontiguousarray(energy.unary[:, labels])
             few = PottsEnergy(unary, energy.edges, energy.weights)
             context = ProposalContext(few, context.areas)
-        rows = np.empty((n_samples, context.energy.n_nodes), dtype=np.int64)
-        for k in range(n_samples):
-            noise = self.class_noise * rng.gumbel(size=(1, n_labels))[:, labels]
+        n_regions = 1 if region is None else int(region.max()) + 1
+        shifts = np.empty((n_samples, n_regions, len(labels)))
+        for shift in shifts:
+            shift[:] = self.class_noise * rng.gumbel(size=(1, n_labels))[:, labels]
             if region is not None:
-                shared = rng.gumbel(size=(int(region.max()) + 1, n_labels))[:, labels]
-                noise = noise + self.region_noise * shared[region]
-            rows[k] = labels[context.solve(context.energy.unary - areas * noise, self.iterations)]
-        return rows
+                shift += self.region_noise * rng.gumbel(size=(n_regions, n_labels))[:, labels]
+        if region is None:
+            region = np.zeros(context.energy.n_nodes, dtype=np.int64)
+        rows = context.solve_shifted(shifts, region, context.node_areas, self.iterations)
+        found: IntArray = labels[rows]
+        return found
 
     def _likely_labels(self, context: ProposalContext) -> IntArray:
         unary = context.energy.unary

@@ -9,6 +9,7 @@ import numpy as np
 
 from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, trws
 from rerank.crf.potts_energy import check_labeling
+from rerank.crf.warm_start import UnaryChange, WarmStart
 from rerank.errors import InputError
 from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
 from rerank.types import Array, FloatArray, IntArray
@@ -112,13 +113,37 @@ class ProposalContext:
         """
         if self._cuts:
             return graph_cut(self.energy.with_unary(unary)).labeling
-        start = self.map_result
-        return trws(
-            self.energy.with_unary(unary),
-            start.labeling,
-            max_iterations=iterations,
-            init_messages=start.messages,
-        ).labeling
+        return self._warm_start.solve_one(unary, iterations)
+
+    def solve_shifted(
+        self, shifts: FloatArray, regions: IntArray, factors: FloatArray, iterations: int = 3
+    ) -> IntArray:
+        """Solve under the costs ``unary[i] - factors[i] * shifts[k, regions[i]]`` for each k.
+
+        Parameters
+        ----------
+        shifts : (K, R, L) float64
+        regions : (n,) int64
+            In 0..R-1.
+        factors : (n,) float64
+        iterations : int
+            As `solve` takes it.
+
+        Returns
+        -------
+        (K, n) int64
+            What `solve` finds for each k.
+        """
+        if self._cuts:
+            unary, factor = self.energy.unary, factors[:, None]
+            return np.array(
+                [self.solve(unary - factor * shift[regions]) for shift in shifts], dtype=np.int64
+            ).reshape(len(shifts), len(unary))
+        return self._warm_start.solve(UnaryChange(shifts, regions, factors), iterations)
+
+    @cached_property
+    def _warm_start(self) -> WarmStart:
+        return WarmStart(self.energy, self.map_result)
 
     @cached_property
     def hierarchy(self) -> MergeHierarchy:
