@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -11,10 +11,11 @@ from rerank.crf.bounds import bound_of
 from rerank.crf.energy_arrays import EnergyArrays, PairwiseCosts, labeling_cost, pair_cost
 from rerank.crf.graph_cut import augmentation_budget, graph_cut
 from rerank.crf.inference_result import InferenceResult, certify
+from rerank.crf.label_rows import Lanes, lower_of, row_at, row_of, sum_of, write_row
 from rerank.crf.maxflow import FlowNetwork, minimum_cut
 from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
-from rerank.types import IntArray
+from rerank.types import BoolArray, IntArray
 
 
 def alpha_expansion(
@@ -63,7 +64,9 @@ def alpha_expansion(
     if energy.n_labels <= 2:
         exact = graph_cut(energy, init)
         return certify(energy, exact.labeling, -np.inf, "alpha_expansion", 1, exact=True)
-    cycles = _expand(energy.arrays(), labeling, max_cycles, augmentation_budget(energy))
+    problem, lanes = energy.rows()
+    limits = _Limits(energy.n_labels, max_cycles, augmentation_budget(energy))
+    cycles = _expand(problem, labeling, limits, lanes)
     return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion", cycles)
 
 
@@ -97,10 +100,18 @@ def _violation(pairwise: PairwiseCosts) -> tuple[int, int, int]:
     return -1, -1, -1
 
 
+class _Limits(NamedTuple):
+    """Numbers of labels, of rounds over them, and of augmentations of a cut."""
+
+    n_labels: int
+    max_cycles: int
+    budget: int
+
+
 @njit(cache=True)
-def _expand(problem: EnergyArrays, labeling: IntArray, max_cycles: int, budget: int) -> int:
+def _expand(problem: EnergyArrays, labeling: IntArray, limits: _Limits, lanes: Lanes) -> int:
     graph = problem.graph
-    n, n_labels = problem.theta.shape
+    n, n_labels = len(labeling), limits.n_labels
     capacity, excess = np.empty(len(graph.head)), np.empty(n)
     network = FlowNetwork(graph.start, graph.head, graph.sister, capacity, excess)
     potts = problem.pairwise.tables.shape[0] == 0
@@ -108,21 +119,25 @@ def _expand(problem: EnergyArrays, labeling: IntArray, max_cycles: int, budget: 
         graph.start, graph.head, graph.sister, np.empty(len(capacity)), np.empty(n)
     )
     switches = np.empty(n, dtype=np.bool_)
+    tempting = np.empty(problem.theta.shape[1], dtype=np.bool_)
     moved = labeling.copy()
     best = labeling_cost(problem, labeling)
     if potts:
         _new_label_terms(problem, labeling, new_label)
+        _find_tempting(problem, labeling, new_label, tempting, lanes)
     unchanged = 0
-    for cycle in range(max_cycles):
+    for cycle in range(limits.max_cycles):
         for alpha in range(n_labels):
             unchanged += 1
             if potts:
-                gains = _potts_move_terms(problem, labeling, alpha, new_label, network)
+                gains = tempting[alpha] and _potts_move_terms(
+                    problem, labeling, alpha, new_label, network
+                )
             else:
                 move_terms(problem, labeling, alpha, network)
                 gains = True
             if gains:
-                minimum_cut(network, switches, budget)
+                minimum_cut(network, switches, limits.budget)
                 gains = False
                 for i in range(n):
                     gains |= switches[i]
@@ -135,10 +150,34 @@ def _expand(problem: EnergyArrays, labeling: IntArray, max_cycles: int, budget: 
                     unchanged = 0
                     if potts:
                         _new_label_terms(problem, labeling, new_label)
+                        _find_tempting(problem, labeling, new_label, tempting, lanes)
                     continue
             if unchanged >= n_labels:
                 return cycle + 1
-    return max_cycles
+    return limits.max_cycles
+
+
+@njit(cache=True)
+def _find_tempting(
+    problem: EnergyArrays,
+    labeling: IntArray,
+    terms: FlowNetwork,
+    tempting: BoolArray,
+    lanes: Lanes,
+) -> None:
+    """Mark the labels that some node has, or might gain by (Potts): only these need a move."""
+    costs = problem.theta.reshape(-1)
+    width = problem.theta.shape[1]
+    gain = row_of(0.0, lanes)
+    for i in range(len(labeling)):
+        given = row_of(terms.excess[i] - costs[i * width + labeling[i]], lanes)
+        gain = lower_of(gain, sum_of(row_at(costs, i * width, lanes), given))
+    lowest = np.empty(width)
+    write_row(lowest, 0, gain)
+    for label in range(width):
+        tempting[label] = lowest[label] < 0.0
+    for i in range(len(labeling)):
+        tempting[labeling[i]] = True
 
 
 @njit(cache=True)

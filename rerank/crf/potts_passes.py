@@ -28,7 +28,8 @@ from rerank.crf.label_rows import (
 from rerank.types import FloatArray, IntArray
 
 
-@njit(cache=True)
+# Each node's share is of at least one arc: nothing is divided by zero.
+@njit(cache=True, error_model="numpy")
 def potts_pass(
     problem: EnergyArrays,
     messages: FloatArray,
