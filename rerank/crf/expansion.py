@@ -15,7 +15,7 @@ from rerank.crf.label_rows import Lanes, lower_of, row_at, row_of, sum_of, write
 from rerank.crf.maxflow import FlowNetwork, minimum_cut
 from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
-from rerank.types import BoolArray, IntArray
+from rerank.types import Array, BoolArray, FloatArray, IntArray
 
 
 def alpha_expansion(
@@ -70,6 +70,41 @@ def alpha_expansion(
     return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion", cycles)
 
 
+def expand_each(energy: PottsEnergy, weights: Array, init: Any | None = None) -> IntArray:
+    """The labelings of `alpha_expansion` under each of several sets of weights.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+        As `alpha_expansion` takes it.
+    weights : (K, m) float
+        At least 0, in place of the energy's own.
+    init : (n,) int, optional
+        Where each descent starts; each node's cheapest label by default.
+
+    Returns
+    -------
+    (K, n) int64
+
+    Raises
+    ------
+    InputError
+        As in `alpha_expansion`, or if the weights are none.
+    """
+    each = [energy.with_weights(row) for row in np.atleast_2d(weights)]
+    if energy.n_labels <= 2:
+        return np.array([graph_cut(other, init).labeling for other in each])
+    for other in each[:1] if energy.compatibility is None else each:
+        check_expandable(other)
+    start = energy.unary.argmin(axis=1) if init is None else init
+    labeling = check_labeling(start, energy.n_nodes, energy.n_labels, name="init")
+    problem, lanes = energy.rows()
+    limits = _Limits(energy.n_labels, 100, augmentation_budget(energy))
+    labelings = np.tile(labeling, (len(each), 1))
+    _expand_each(problem, np.array([other.weights for other in each]), labelings, limits, lanes)
+    return labelings
+
+
 def check_expandable(energy: PottsEnergy) -> None:
     """Raise `InputError` where a table breaks the inequality that expansion moves need."""
     if energy.compatibility is None or not energy.weights.any():
@@ -98,6 +133,16 @@ def _violation(pairwise: PairwiseCosts) -> tuple[int, int, int]:
                     if table[a, b] + table[c, c] > right + 1e-12 * abs(right):
                         return a, b, c
     return -1, -1, -1
+
+
+@njit(cache=True)
+def _expand_each(
+    problem: EnergyArrays, weights: FloatArray, labelings: IntArray, limits: _Limits, lanes: Lanes
+) -> None:
+    theta, graph, pairwise = problem
+    for k in range(len(weights)):
+        other = EnergyArrays(theta, graph, PairwiseCosts(weights[k], pairwise.tables))
+        _expand(other, labelings[k], limits, lanes)
 
 
 class _Limits(NamedTuple):

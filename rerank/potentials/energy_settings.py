@@ -50,17 +50,26 @@ class ImageEnergies:
 
     def under(self, settings: EnergySettings) -> PottsEnergy:
         """What `potts_energy` makes with these settings, up to rounding."""
-        energy = self._plain
-        if any(settings.class_bias):
-            energy = energy.with_unary(energy.unary - self._areas * np.array(settings.class_bias))
+        energy = self.biased(settings.class_bias)
         if settings.potts_weight == 0:
             return energy
+        return energy.with_weights(self.weights(settings))
+
+    def biased(self, class_bias: tuple[float, ...]) -> PottsEnergy:
+        """The energy without pairwise costs under a class bias."""
+        energy = self._plain
+        if any(class_bias):
+            energy = energy.with_unary(energy.unary - self._areas * np.array(class_bias))
+        return energy
+
+    def weights(self, settings: EnergySettings) -> FloatArray:
+        """Weights of the edges, (m,)."""
         key = settings.contrast_scale, settings.base
         if key not in self._unit_weights:
             self._unit_weights[key] = contrast_potts_weights(
                 self._graph, 1.0, contrast_scale=key[0], base=key[1]
             )
-        return energy.with_weights(settings.potts_weight * self._unit_weights[key])
+        return settings.potts_weight * self._unit_weights[key]
 
 
 def potts_energy(

@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from rerank.errors import InputError
-from rerank.potentials import affinity_weights
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
-from rerank.types import RandomState
+from rerank.types import FloatArray, IntArray, RandomState
 
 #: Added to the share of a class among the superpixels that look alike, before its logarithm.
 FLOOR = 0.02
@@ -25,7 +24,7 @@ class ImageColours(ProposalGenerator):
     As in GrabCut (Rother et al. 2004) the labeling and a model of each class's colours are
     fitted by turns. The model is a kernel density: a class costs a superpixel
     ``-weight * area * log(share of the class among the superpixels that look like it + 0.02)``
-    beside its unary, see `affinity_weights`; the first turn counts the unaries' probabilities,
+    beside its unary, see `ProposalContext.affinity`; the first turn counts the unaries' probabilities,
     later ones the labeling before. Needs `ProposalContext.appearance`.
 
     Parameters
@@ -65,33 +64,32 @@ class ImageColours(ProposalGenerator):
         self, context: ProposalContext, n_proposals: int, random_state: RandomState = None
     ) -> ProposalSet:
         """Make at most one labeling more than bandwidths, weights and turns combine."""
-        if context.appearance is None:
-            raise InputError(
-                "image_colours needs the appearance of the nodes; give it to ProposalContext"
-            )
         rows = [context.map_result.labeling]
         each: list[dict[str, object]] = [{"bandwidth": None, "weight": 0.0, "turn": 0}]
         for bandwidth in self.bandwidths:
             if len(rows) >= n_proposals:
                 break
-            kernel = affinity_weights(context.appearance, context.node_areas, bandwidth)
+            kernel = context.affinity(bandwidth)
+            first = np.log(kernel @ context.probabilities + FLOOR)
             for weight in self.weights:
-                labelings = self._alternate(context, kernel, weight)
+                labelings = self._alternate(context, kernel, first, weight)
                 for turn in self.turns:
                     rows.append(labelings[turn - 1])
                     each.append({"bandwidth": bandwidth, "weight": weight, "turn": turn})
         return self._wrap(context, np.array(rows[:n_proposals]), each=each[:n_proposals])
 
     def _alternate(
-        self, context: ProposalContext, kernel: np.ndarray, weight: float
-    ) -> list[np.ndarray]:
-        energy, found = context.energy, []
-        belief = context.probabilities
+        self, context: ProposalContext, kernel: FloatArray, first: FloatArray, weight: float
+    ) -> list[IntArray]:
+        """Labelings after each turn; `first` is the logarithm of the shares in the first one."""
+        energy = context.energy
         scale = weight * context.node_areas[:, None]
-        for _ in range(max(self.turns)):
-            labeling = context.solve(
-                energy.unary - scale * np.log(kernel @ belief + FLOOR), self.iterations
-            )
-            found.append(labeling)
-            belief = np.eye(energy.n_labels)[labeling]
+        found = [context.solve(energy.unary - scale * first, self.iterations)]
+        absent = energy.unary - scale * np.log(FLOOR)
+        for _ in range(1, max(self.turns)):
+            labels, place = np.unique(found[-1], return_inverse=True)
+            shares = kernel @ np.eye(len(labels))[place]
+            costs = absent.copy()
+            costs[:, labels] = energy.unary[:, labels] - scale * np.log(shares + FLOOR)
+            found.append(context.solve(costs, self.iterations))
         return found

@@ -55,12 +55,14 @@ def pool_contexts(
     -------
     mapping of source to ProposalContext
     """
-    return {
-        source: ProposalContext(
-            potts_energy(probabilities[source], graph, chosen), graph.areas, appearance=appearance
-        )
-        for source, chosen in settings.items()
-    }
+    found: dict[str, ProposalContext] = {}
+    for source, chosen in settings.items():
+        energy = potts_energy(probabilities[source], graph, chosen)
+        if found:
+            found[source] = next(iter(found.values())).beside(energy)
+        else:
+            found[source] = ProposalContext(energy, graph.areas, appearance=appearance)
+    return found
 
 
 def run_rows(

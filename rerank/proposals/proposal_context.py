@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from rerank.crf import InferenceResult, PottsEnergy, graph_cut, is_submodular, t
 from rerank.crf.potts_energy import check_labeling
 from rerank.crf.warm_start import UnaryChange, WarmStart
 from rerank.errors import InputError
+from rerank.potentials.appearance_affinity import affinity_weights
 from rerank.proposals.regions import MergeHierarchy, label_components, merge_hierarchy
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
@@ -49,6 +50,7 @@ class ProposalContext:
     masks: Array | None = None
     appearance: Array | None = None
     _regions: dict[Regions, IntArray] = field(default_factory=dict, init=False, repr=False)
+    _affinities: dict[float, FloatArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         n = self.energy.n_nodes
@@ -69,6 +71,30 @@ class ProposalContext:
             check_labeling(
                 np.atleast_2d(self.masks), n, self.energy.n_labels, stacked=True, name="masks"
             )
+
+    def beside(self, energy: PottsEnergy) -> ProposalContext:
+        """The same image under another energy: what its looks decide is made once for both."""
+        other = replace(self, energy=energy)
+        object.__setattr__(other, "_affinities", self._affinities)
+        return other
+
+    def affinity(self, bandwidth: float) -> FloatArray:
+        """`affinity_weights` (n, n) of the appearance, at a bandwidth.
+
+        Raises
+        ------
+        InputError
+            If there is no appearance.
+        """
+        if self.appearance is None:
+            raise InputError(
+                "image_colours needs the appearance of the nodes; give it to ProposalContext"
+            )
+        if bandwidth not in self._affinities:
+            self._affinities[bandwidth] = affinity_weights(
+                self.appearance, self.node_areas, bandwidth
+            )
+        return self._affinities[bandwidth]
 
     @cached_property
     def node_areas(self) -> FloatArray:

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from rerank.crf import trws
+from rerank.crf import PottsEnergy, expand_each, trws
 from rerank.errors import InputError
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
-from rerank.types import RandomState
+from rerank.types import FloatArray, IntArray, RandomState
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class SettingsGrid(ProposalGenerator):
         contrast counts no more, and 2 makes contrast count twice. All factors are run through for
         the first exponent, then for the next.
     iterations : int
-        TRW-S iterations a labeling.
+        TRW-S iterations a labeling where pairwise costs are tables; expansion moves from the MAP
+        labeling find those of Potts costs.
     """
 
     name: ClassVar[str] = "settings_grid"
@@ -52,13 +53,25 @@ class SettingsGrid(ProposalGenerator):
         energy, start = context.energy, context.map_result
         mean = energy.weights.mean() if len(energy.weights) else 1.0
         relative = energy.weights / mean if mean > 0 else energy.weights
-        rows = [start.labeling]
         each = [{"factor": 1.0, "exponent": 1.0}]
         grid = [(factor, exponent) for exponent in self.exponents for factor in self.factors]
-        for factor, exponent in grid[: n_proposals - 1]:
+        grid = grid[: n_proposals - 1]
+        weights = np.empty((len(grid), len(relative)))
+        for k, (factor, exponent) in enumerate(grid):
             # A weight of zero stays zero under every exponent: it says that there is no tie.
             powers = np.where(relative > 0, relative, 1.0) ** exponent * (relative > 0)
-            other = energy.with_weights(factor * mean * powers)
-            rows.append(trws(other, start.labeling, max_iterations=self.iterations).labeling)
+            weights[k] = factor * mean * powers
             each.append({"factor": float(factor), "exponent": float(exponent)})
-        return self._wrap(context, np.array(rows), each=each)
+        if energy.compatibility is None:
+            others = expand_each(energy, weights, start.labeling)
+        else:
+            others = self._by_messages(energy, weights, start.labeling)
+        rows = np.concatenate([start.labeling[None], others])
+        return self._wrap(context, rows, each=each)
+
+    def _by_messages(self, energy: PottsEnergy, weights: FloatArray, start: IntArray) -> IntArray:
+        others = np.empty((len(weights), energy.n_nodes), dtype=np.int64)
+        for row, each in zip(others, weights):
+            other = energy.with_weights(each)
+            row[:] = trws(other, start, max_iterations=self.iterations).labeling
+        return others

@@ -137,7 +137,7 @@ def choose_crf_settings(
         )
     elif proposals.generator == "pool":
         some = spread(images, pool_images)
-        contexts = [pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some]
+        contexts = (pool_contexts(i.probabilities, i.graph, i.appearance, settings) for i in some)
         table = evaluate_candidates(
             contexts, [i.histogram for i in some], diversity, proposals.n_proposals, seed
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -86,7 +87,7 @@ class CandidateTable:
 
 
 def evaluate_candidates(
-    contexts: Sequence[Mapping[str, ProposalContext]],
+    contexts: Iterable[Mapping[str, ProposalContext]],
     histograms: Sequence[Array],
     diversity: float,
     n_proposals: int,
@@ -96,8 +97,8 @@ def evaluate_candidates(
 
     Parameters
     ----------
-    contexts : sequence of mappings from source to ProposalContext
-        All with the same sources.
+    contexts : iterable of mappings from source to ProposalContext
+        One an image, all with the same sources. No two are kept at a time.
     histograms : sequence of (n, C) int arrays
         Pixels of each class in each superpixel of these images.
     diversity : float
@@ -110,9 +111,11 @@ def evaluate_candidates(
     -------
     CandidateTable
     """
+    contexts = iter(contexts)
+    first = next(contexts)
     runs = [
         (source, generator)
-        for source in contexts[0]
+        for source in first
         for generator in candidate_generators(diversity)
     ]
     rows = tuple(
@@ -120,10 +123,10 @@ def evaluate_candidates(
         for source, generator in runs
         for index in range(n_proposals)
     )
-    shape = (len(contexts), len(rows), histograms[0].shape[1])
+    shape = (len(histograms), len(rows), histograms[0].shape[1])
     intersections, unions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     names = np.full(shape[:2], -1, np.int64)
-    for image, (context, histogram) in enumerate(zip(contexts, histograms)):
+    for image, (context, histogram) in enumerate(zip(chain([first], contexts), histograms)):
         filled, labelings = [], []
         for place, (source, generator) in enumerate(runs):
             made = run_generator(generator, context[source], n_proposals, random_state)

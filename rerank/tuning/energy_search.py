@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerank.crf import map_inference
+from rerank.crf import expand_each, map_inference
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou, region_intersection_union
 from rerank.metrics.bootstrap import resampled_iou
 from rerank.potentials import contrast_potts_weights, unary_from_probabilities
@@ -15,7 +15,7 @@ from rerank.potentials.energy_settings import EnergySettings, ImageEnergies
 from rerank.ranking import CRFExample, StructuredCRFLearner
 from rerank.settings import CRFSettings
 from rerank.superpixels import RegionGraph
-from rerank.types import Array, FloatArray
+from rerank.types import Array, FloatArray, IntArray
 
 #: A class of a smaller share of the training pixels is biased as if it had this.
 LEAST_SHARE = 1e-4
@@ -136,15 +136,14 @@ def _search(
     usual_bias = None if preferred is None else chosen.prior_exponents.index(0.0)
     energies = _energies(images, source)
 
-    def counts(weight: float, scale: float, bias: tuple[float, ...]) -> IntersectionUnion:
-        settings = EnergySettings(weight, scale, chosen.base, bias)
-        return _map_counts(images, energies, settings, chosen.inference)
+    def counts(tried: list[EnergySettings]) -> list[IntersectionUnion]:
+        return _map_counts(images, energies, tried, chosen.inference)
 
-    alone = [counts(0.0, 0.0, bias) for bias in biases]
+    alone = counts([EnergySettings(0.0, 0.0, chosen.base, bias) for bias in biases])
     bias = biases[_best(alone, usual_bias)]
-    of_pairs = [counts(*pair, bias) for pair in pairs]
+    of_pairs = counts([EnergySettings(*pair, chosen.base, bias) for pair in pairs])
     weight, scale = pairs[_best(of_pairs, usual_pair)]
-    with_them = [counts(weight, scale, bias) for bias in biases]
+    with_them = counts([EnergySettings(weight, scale, chosen.base, bias) for bias in biases])
     best = _best(with_them, usual_bias)
     return EnergyChoice(
         EnergySettings(weight, scale, chosen.base, biases[best]),
@@ -195,7 +194,7 @@ def _learn(
                 )
             )
     energies = _energies(images, source)
-    scores = _scores([_map_counts(images, energies, s, chosen.inference) for s in tried])
+    scores = _scores(_map_counts(images, energies, tried, chosen.inference))
     return EnergyChoice(
         tried[int(scores.argmax())],
         {"learner_scores": scores.reshape(len(chosen.contrast_scales), -1)},
@@ -220,14 +219,33 @@ def _energies(images: Sequence[HoldoutImage], source: str) -> list[ImageEnergies
 def _map_counts(
     images: Sequence[HoldoutImage],
     energies: Sequence[ImageEnergies],
-    settings: EnergySettings,
+    tried: Sequence[EnergySettings],
     inference: str,
-) -> IntersectionUnion:
-    return IntersectionUnion.stack(
+) -> list[IntersectionUnion]:
+    """Counts of the MAP labelings of all images, for each of the settings."""
+    found = IntersectionUnion.stack(
         [
-            region_intersection_union(
-                image.histogram, map_inference(of.under(settings), inference).labeling
-            )
+            region_intersection_union(image.histogram, _map_labelings(of, tried, inference))
             for image, of in zip(images, energies)
         ]
     )
+    return [
+        IntersectionUnion(found.intersections[:, k], found.unions[:, k]) for k in range(len(tried))
+    ]
+
+
+def _map_labelings(
+    energies: ImageEnergies, tried: Sequence[EnergySettings], inference: str
+) -> IntArray:
+    """MAP labelings (len(tried), n) of an image; those of one class bias are found together."""
+    if inference != "alpha_expansion":
+        each = [map_inference(energies.under(settings), inference) for settings in tried]
+        return np.array([result.labeling for result in each])
+    places: dict[tuple[float, ...], list[int]] = {}
+    for k, settings in enumerate(tried):
+        places.setdefault(settings.class_bias, []).append(k)
+    rows: dict[int, IntArray] = {}
+    for bias, group in places.items():
+        weights = np.array([energies.weights(tried[k]) for k in group])
+        rows.update(zip(group, expand_each(energies.biased(bias), weights)))
+    return np.array([rows[k] for k in range(len(tried))])
