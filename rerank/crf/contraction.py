@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from rerank.crf.potts_energy import PottsEnergy
 from rerank.errors import InputError
-from rerank.types import IntArray
+from rerank.types import FloatArray, IntArray
 
 
 def contract(energy: PottsEnergy, regions: Any) -> PottsEnergy:
@@ -47,29 +48,61 @@ def contract(energy: PottsEnergy, regions: Any) -> PottsEnergy:
     region = check_regions(regions, energy.n_nodes)
     n_regions, n_labels = int(region.max()) + 1, energy.n_labels
     unary = np.zeros((n_regions, n_labels))
-    np.add.at(unary, region, energy.unary)
+    _add_rows(unary, region, energy.unary)
     ends = region[energy.edges]
     inside = ends[:, 0] == ends[:, 1]
     if energy.compatibility is not None:
         diagonal = np.diagonal(energy.compatibility, axis1=-2, axis2=-1)
         own = energy.weights[:, None] * diagonal
-        np.add.at(unary, ends[inside, 0], own[inside])
+        _add_rows(unary, ends[inside, 0], own[inside])
     kept = np.flatnonzero(~inside)
-    flipped = ends[kept, 0] > ends[kept, 1]
-    # Each pair as one number: rows of a table are sorted far more slowly.
-    pairs = ends[kept].min(axis=1) * n_regions + ends[kept].max(axis=1)
-    joined, which = np.unique(pairs, return_inverse=True)
-    edges = np.stack([joined // n_regions, joined % n_regions], axis=1)
+    edges, which = _joined(ends[kept], n_regions)
     table = energy.compatibility
     if table is None or (table.ndim == 2 and np.array_equal(table, table.T)):
-        weights = np.zeros(len(edges))
-        np.add.at(weights, which, energy.weights[kept])
+        weights = np.bincount(which, weights=energy.weights[kept], minlength=len(edges))
         return PottsEnergy(unary, edges, weights, table)
+    flipped = ends[kept, 0] > ends[kept, 1]
     each = np.broadcast_to(table, (len(energy.edges), n_labels, n_labels))[kept]
     each = np.where(flipped[:, None, None], each.transpose(0, 2, 1), each)
     tables = np.zeros((len(edges), n_labels, n_labels))
     np.add.at(tables, which, each * energy.weights[kept, None, None])
     return PottsEnergy(unary, edges, np.ones(len(edges)), tables)
+
+
+@njit(cache=True)
+def _add_rows(sums: FloatArray, places: IntArray, rows: FloatArray) -> None:
+    for k in range(len(places)):
+        for label in range(sums.shape[1]):
+            sums[places[k], label] += rows[k, label]
+
+
+@njit(cache=True)
+def _joined(ends: IntArray, n_regions: int) -> tuple[IntArray, IntArray]:
+    """Pairs of regions that edges join, in order, and the pair of each edge."""
+    m = len(ends)
+    # Sorted by the greater region, then by the lesser one; each sort keeps the order before it.
+    order = np.arange(m)
+    for greater in (True, False):
+        start = np.zeros(n_regions + 1, dtype=np.int64)
+        for k in range(m):
+            start[(max(ends[k]) if greater else min(ends[k])) + 1] += 1
+        start = start.cumsum()
+        placed = np.empty(m, dtype=np.int64)
+        for k in order:
+            region = max(ends[k]) if greater else min(ends[k])
+            placed[start[region]] = k
+            start[region] += 1
+        order = placed
+    edges = np.empty((m, 2), dtype=np.int64)
+    which = np.empty(m, dtype=np.int64)
+    count = 0
+    for k in order:
+        low, high = min(ends[k]), max(ends[k])
+        if count == 0 or edges[count - 1, 0] != low or edges[count - 1, 1] != high:
+            edges[count] = low, high
+            count += 1
+        which[k] = count - 1
+    return edges[:count].copy(), which
 
 
 def check_regions(regions: Any, n_nodes: int) -> IntArray:

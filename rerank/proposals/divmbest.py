@@ -7,6 +7,7 @@ ones", and a change of the unaries alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from rerank.crf import METHODS, GraphCutSolver, PottsEnergy, contract, map_infer
 from rerank.crf.graph_cut import is_submodular
 from rerank.crf.trws import check_relaxation
 from rerank.errors import InputError
-from rerank.proposals.augmented_problems import Schedule, solve_augmented
+from rerank.proposals.augmented_problems import AugmentedProblems, Schedule, solve_augmented
 from rerank.proposals.generator import ProposalGenerator, check_amount, check_count
 from rerank.proposals.proposal_context import ProposalContext, Regions, check_kind
 from rerank.proposals.proposal_set import ProposalSet
@@ -97,8 +98,7 @@ def div_mbest(
     by_class = check_weights(class_weights, energy.n_labels, "class_weights")
     penalty = diversity * by_node[:, None] * by_class
     if method == "auto":
-        cuts = energy.n_labels == 2 and is_submodular(energy)
-        method = "graph_cut" if cuts else "trws"
+        method = "graph_cut" if _takes_cuts(energy) else "trws"
         schedule, options = _schedule(method, options), {}
     elif method == "trws":
         schedule = _schedule(method, options)
@@ -121,6 +121,55 @@ def div_mbest(
         {"diversity": float(diversity), "method": method},
         [{"mode": k} for k in range(n_proposals)],
     )
+
+
+def div_mbest_each(
+    energy: PottsEnergy,
+    n_proposals: int,
+    diversities: Sequence[float],
+    *,
+    method: str = "auto",
+    node_weights: Array | None = None,
+) -> list[IntArray]:
+    """The labelings of `div_mbest` for each of several diversities.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    n_proposals : int
+    diversities : sequence of float
+    method : {"auto", "trws", "graph_cut", "alpha_expansion", "icm"}
+    node_weights : (n,) float, optional
+        As `div_mbest` takes them.
+
+    Returns
+    -------
+    list of (n_proposals, n) int64
+        TRW-S finds the first labeling once for all of them.
+
+    Raises
+    ------
+    InputError
+        As in `div_mbest`.
+    """
+    if method not in ("auto", "trws") or (method == "auto" and _takes_cuts(energy)):
+        return [
+            div_mbest(energy, n_proposals, each, method=method, node_weights=node_weights).labelings
+            for each in diversities
+        ]
+    check_count(n_proposals, "n_proposals")
+    weights = check_weights(node_weights, energy.n_nodes, "node_weights")
+    problems = AugmentedProblems(energy, _schedule("trws", {}))
+    found = []
+    for diversity in diversities:
+        check_amount(diversity, "diversity")
+        penalty = diversity * weights[:, None] * np.ones(energy.n_labels)
+        found.append(problems.solve(n_proposals, penalty)[0])
+    return found
+
+
+def _takes_cuts(energy: PottsEnergy) -> bool:
+    return energy.n_labels == 2 and is_submodular(energy)
 
 
 def check_weights(values: Array | None, size: int, name: str) -> FloatArray:

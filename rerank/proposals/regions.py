@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from rerank.errors import InputError
 from rerank.types import FloatArray, IntArray
@@ -33,10 +31,8 @@ def label_components(labeling: IntArray, edges: IntArray) -> IntArray:
     >>> label_components(np.array([3, 3, 5, 3]), np.array([[0, 1], [1, 2], [2, 3]]))
     array([0, 0, 1, 2])
     """
-    n = len(labeling)
     same = edges[labeling[edges[:, 0]] == labeling[edges[:, 1]]]
-    graph = csr_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
-    return _parts(graph)
+    return _parts(len(labeling), same)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +63,34 @@ class MergeHierarchy:
         if n_regions < 1:
             raise InputError(f"n_regions must be at least 1, got {n_regions}")
         used = self.merges[: max(0, self.n_nodes - n_regions)]
-        graph = csr_array(
-            (np.ones(len(used)), (used[:, 0], used[:, 1])), shape=(self.n_nodes, self.n_nodes)
-        )
-        return _parts(graph)
+        return _parts(self.n_nodes, used)
 
 
-def _parts(graph: csr_array) -> IntArray:
+@njit(cache=True)
+def _parts(n_nodes: int, pairs: IntArray) -> IntArray:
     """Connected part of each node, numbered in the order of their first nodes."""
-    found: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
+    root = np.arange(n_nodes)
+    for k in range(len(pairs)):
+        i, j = pairs[k]
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        while root[j] != j:
+            root[j] = root[root[j]]
+            j = root[j]
+        # The least node of a part is its root.
+        if i < j:
+            root[j] = i
+        else:
+            root[i] = j
+    found = np.empty(n_nodes, dtype=np.int64)
+    count = 0
+    for i in range(n_nodes):
+        if root[i] == i:
+            found[i] = count
+            count += 1
+        else:
+            found[i] = found[root[i]]
     return found
 
 

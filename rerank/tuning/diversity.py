@@ -9,6 +9,7 @@ import numpy as np
 from rerank.crf import PottsEnergy
 from rerank.metrics import IntersectionUnion, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalSet, div_mbest
+from rerank.proposals.divmbest import div_mbest_each
 from rerank.settings import ProposalSettings
 from rerank.superpixels import RegionGraph
 from rerank.tuning.energy_search import HoldoutImage
@@ -33,8 +34,9 @@ def div_mbest_by_area(
     -------
     ProposalSet
     """
-    weights = graph.areas / graph.areas.mean()
-    return div_mbest(energy, n_proposals, diversity, method=inference, node_weights=weights)
+    return div_mbest(
+        energy, n_proposals, diversity, method=inference, node_weights=_by_area(graph)
+    )
 
 
 def choose_diversity(
@@ -57,20 +59,28 @@ def choose_diversity(
         Of each diversity that was tried.
     """
     n_proposals = min(settings.diversity_proposals, settings.n_proposals)
-
-    def score(diversity: float) -> float:
-        drawn = (
-            div_mbest_by_area(energy, i.graph, n_proposals, diversity, settings.inference)
-            for i, energy in zip(images, energies)
+    counts = []
+    for image, energy in zip(images, energies):
+        rows = div_mbest_each(
+            energy,
+            n_proposals,
+            settings.diversities,
+            method=settings.inference,
+            node_weights=_by_area(image.graph),
         )
-        counts = IntersectionUnion.stack(
-            [
-                region_intersection_union(i.histogram, made.labelings)
-                for i, made in zip(images, drawn)
-            ]
-        )
-        curve = oracle_curve(counts.intersections, counts.unions)
-        return float(curve.image_oracle_image_iou[-1])
-
-    scores = np.array([score(diversity) for diversity in settings.diversities])
+        counts.append(region_intersection_union(image.histogram, np.concatenate(rows)))
+    shape = (len(images), len(settings.diversities), n_proposals, -1)
+    found = IntersectionUnion.stack(counts)
+    inter, union = found.intersections.reshape(shape), found.unions.reshape(shape)
+    scores = np.array(
+        [
+            oracle_curve(inter[:, k], union[:, k]).image_oracle_image_iou[-1]
+            for k in range(len(settings.diversities))
+        ]
+    )
     return settings.diversities[int(scores.argmax())], scores
+
+
+def _by_area(graph: RegionGraph) -> FloatArray:
+    relative: FloatArray = graph.areas / graph.areas.mean()
+    return relative

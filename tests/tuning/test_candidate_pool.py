@@ -79,7 +79,7 @@ def test_the_maps_of_all_sources_come_first() -> None:
     chosen = choose(contexts, histograms, 4)
     assert [row.source for row in chosen[:2]] == ["unary", "fusion"]
     for row in chosen[:2]:
-        assert row.candidate.generator == candidate_generators(0.2)[0]
+        assert row.candidate.generator == next(iter(candidate_generators(0.2)))
         assert row.candidate.index == 0
     made = run_rows(chosen, contexts[0], 4, 0)
     for k, source in enumerate(("unary", "fusion")):
