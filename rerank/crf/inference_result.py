@@ -100,11 +100,6 @@ def certify(
 
 def rounding_error(energy: PottsEnergy) -> float:
     """How far apart two float64 sums of the terms of an energy may be when they are equal."""
-    share, pairwise = rounding_share(energy)
-    return float(share * (abs(energy.lowest).sum() + pairwise))
-
-
-def rounding_share(energy: PottsEnergy) -> tuple[float, float]:
-    """The share of the sum of all terms that rounding may lose, and the pairwise part of the sum."""
+    per_node = abs(energy.lowest).sum()
     reach = 1.0 if energy.compatibility is None else abs(energy.compatibility).max(initial=0.0)
-    return 8 * _EPSILON, float(2 * reach * energy.weights.sum())
+    return float(8 * _EPSILON * (per_node + 2 * reach * energy.weights.sum()))

@@ -1,4 +1,9 @@
-"""TRW-S on problems that differ from a solved one in their unary costs, from its messages."""
+"""TRW-S on problems that differ from a solved one in their unary costs, from its messages.
+
+No bound is asked for, so that all passes are relaxed (`trws`), and an iteration that changes no
+label is the last. On energies of MSRC-21 under noise two such iterations end as low as three plain
+ones.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from rerank.crf.descent import descend
+from rerank.crf.descent import descend, polish
 from rerank.crf.energy_arrays import EnergyArrays
-from rerank.crf.inference_result import InferenceResult, rounding_share
+from rerank.crf.fusion_move import fuse
+from rerank.crf.inference_result import InferenceResult
 from rerank.crf.label_rows import Lanes
 from rerank.crf.potts_energy import PottsEnergy
-from rerank.crf.trws import Stop, iterate
+from rerank.crf.trws import one_pass
 from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
+
+
+RELAXATION = 1.25
 
 
 class UnaryChange(NamedTuple):
@@ -53,7 +62,7 @@ class WarmStart:
         problem, self._lanes = energy.rows()
         messages = np.zeros((len(energy.edges), problem.theta.shape[1]))
         messages[:, : energy.n_labels] = solution.messages
-        self._start = _Start(problem, messages, solution.labeling, *rounding_share(energy))
+        self._start = _Start(problem, messages, solution.labeling)
 
     def solve(self, change: UnaryChange, iterations: int) -> IntArray:
         """Labelings of low energy.
@@ -105,13 +114,11 @@ class WarmStart:
 
 
 class _Start(NamedTuple):
-    """What all problems share: the arrays, the solution, and the parts of the rounding error."""
+    """What all problems share: the arrays and the solution."""
 
     problem: EnergyArrays
     messages: FloatArray
     labeling: IntArray
-    share: float
-    pairwise: float
 
 
 @njit(cache=True)
@@ -129,9 +136,8 @@ def _solve_each(
     theta = np.full(start.problem.theta.shape, np.inf)
     problem = EnergyArrays(theta, graph, pairwise)
     messages = np.empty_like(start.messages)
-    bounds = np.empty(iterations)
+    candidate = np.empty(n, dtype=np.int64)
     for k in range(len(rows)):
-        reach = 0.0
         for i in range(n):
             region, factor = regions[i], factors[i]
             lowest = np.inf
@@ -139,12 +145,17 @@ def _solve_each(
                 cost = unary[i, label] - factor * shifts[k, region, label]
                 theta[i, label] = cost
                 lowest = min(lowest, cost)
-            reach += abs(lowest)
             for label in range(n_labels):
                 theta[i, label] -= lowest
         messages[:] = start.messages
         labeling = rows[k]
         labeling[:] = start.labeling
         descend(problem, labeling, 1000, lanes)
-        stop = Stop(1e-3, start.share * (reach + start.pairwise))
-        iterate(problem, messages, labeling, bounds, stop, 1.0, lanes)
+        for _ in range(iterations):
+            changed = 0
+            for forward in (True, False):
+                one_pass(problem, messages, candidate, forward, RELAXATION, lanes)
+                changed += fuse(problem, labeling, candidate)
+            if not changed:
+                break
+        polish(problem, labeling, lanes)

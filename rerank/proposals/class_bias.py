@@ -31,7 +31,7 @@ class ClassBias(ProposalGenerator):
 
     name: ClassVar[str] = "class_bias"
     strength: float = 0.5
-    iterations: int = 3
+    iterations: int = 2
 
     def __post_init__(self) -> None:
         check_amount(self.strength, "strength")

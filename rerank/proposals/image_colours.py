@@ -44,7 +44,7 @@ class ImageColours(ProposalGenerator):
     bandwidths: tuple[float, ...] = (0.1, 0.2)
     weights: tuple[float, ...] = (0.5, 1.0, 2.0)
     turns: tuple[int, ...] = (3, 1)
-    iterations: int = 3
+    iterations: int = 2
 
     def __post_init__(self) -> None:
         check_count(self.iterations, "iterations")

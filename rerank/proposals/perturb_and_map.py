@@ -27,7 +27,7 @@ def perturb_and_map(
     *,
     scale: float = 1.0,
     regions: Any | None = None,
-    iterations: int = 3,
+    iterations: int = 2,
     random_state: RandomState = None,
 ) -> ProposalSet:
     """Minimise the energy under Gumbel noise on its unary costs, again and again.
@@ -102,7 +102,7 @@ class PerturbAndMAP(ProposalGenerator):
     random: ClassVar[bool] = True
     scale: float = 1.0
     noise: str | int = "class"
-    iterations: int = 3
+    iterations: int = 2
 
     def __post_init__(self) -> None:
         check_amount(self.scale, "scale")

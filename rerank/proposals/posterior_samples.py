@@ -53,7 +53,7 @@ class PosteriorSamples(ProposalGenerator):
     class_noise: float = 1.0
     region_noise: float = 0.0
     n_regions: int = 20
-    iterations: int = 3
+    iterations: int = 2
 
     def __post_init__(self) -> None:
         check_amount(self.class_noise, "class_noise")

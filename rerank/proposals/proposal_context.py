@@ -122,7 +122,7 @@ class ProposalContext:
     def _cuts(self) -> bool:
         return self.energy.n_labels == 2 and is_submodular(self.energy)
 
-    def solve(self, unary: Array, iterations: int = 3) -> IntArray:
+    def solve(self, unary: Array, iterations: int = 2) -> IntArray:
         """Find a labeling of low energy under other unary costs, from the MAP's messages.
 
         The answer depends on the arguments alone, not on what was solved before.
@@ -142,7 +142,7 @@ class ProposalContext:
         return self._warm_start.solve_one(unary, iterations)
 
     def solve_shifted(
-        self, shifts: FloatArray, regions: IntArray, factors: FloatArray, iterations: int = 3
+        self, shifts: FloatArray, regions: IntArray, factors: FloatArray, iterations: int = 2
     ) -> IntArray:
         """Solve under the costs ``unary[i] - factors[i] * shifts[k, regions[i]]`` for each k.
 
