@@ -204,11 +204,7 @@ def _expand(problem: EnergyArrays, labeling: IntArray, limits: _Limits, lanes: L
 
 @njit(cache=True)
 def _find_tempting(
-    problem: EnergyArrays,
-    labeling: IntArray,
-    terms: FlowNetwork,
-    tempting: BoolArray,
-    lanes: Lanes,
+    problem: EnergyArrays, labeling: IntArray, terms: FlowNetwork, tempting: BoolArray, lanes: Lanes
 ) -> None:
     """Mark the labels that some node has, or might gain by (Potts): only these need a move."""
     costs = problem.theta.reshape(-1)

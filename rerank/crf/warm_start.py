@@ -23,7 +23,6 @@ from rerank.errors import InputError
 from rerank.types import Array, FloatArray, IntArray
 from rerank.validation import check_finite
 
-
 RELAXATION = 1.25
 
 
@@ -101,9 +100,7 @@ class WarmStart:
         """A labeling (n,) of low energy under costs (n, L); parameters and errors as in `solve`."""
         costs = np.array(unary, dtype=np.float64, order="C")
         if costs.shape != self._energy.unary.shape:
-            raise InputError(
-                f"unary must have shape {self._energy.unary.shape}, got {costs.shape}"
-            )
+            raise InputError(f"unary must have shape {self._energy.unary.shape}, got {costs.shape}")
         check_finite(costs, "unary")
         nothing = np.zeros((1, 1, costs.shape[1]))
         regions, factors = np.zeros(len(costs), dtype=np.int64), np.zeros(len(costs))

@@ -51,9 +51,7 @@ class AugmentedProblems:
         self._first = energy.unary.argmin(axis=1)
         bounds = np.empty(schedule.map_iterations)
         stop = Stop(1e-3, self._rounding)
-        used = iterate(
-            self._problem, self._messages, self._first, bounds, stop, 1.0, self._lanes
-        )
+        used = iterate(self._problem, self._messages, self._first, bounds, stop, 1.0, self._lanes)
         gap = labeling_cost(self._problem, self._first) - bounds[:used].max()
         self._gap = gap if gap > self._rounding else 0.0
 

@@ -41,7 +41,10 @@ class Candidate:
 
 
 def run_candidates(
-    candidates: Sequence[Candidate], context: ProposalContext, random_state: int = 0
+    candidates: Sequence[Candidate],
+    context: ProposalContext,
+    random_state: int = 0,
+    made: Mapping[ProposalGenerator, ProposalSet] | None = None,
 ) -> list[ProposalSet]:
     """Make the labeling of each candidate on one image.
 
@@ -53,6 +56,9 @@ def run_candidates(
     candidates : sequence of Candidate
     context : ProposalContext
     random_state : int
+    made : mapping of generator to ProposalSet, optional
+        What generators made before on this image with this random state, enough rows or all that
+        they can: those do not run again.
 
     Returns
     -------
@@ -63,12 +69,15 @@ def run_candidates(
     needed: dict[ProposalGenerator, int] = {}
     for candidate in candidates:
         needed[candidate.generator] = max(needed.get(candidate.generator, 0), candidate.index + 1)
-    made = {
-        generator: run_generator(generator, context, count, random_state)
+    known = made or {}
+    sets = {
+        generator: known[generator]
+        if generator in known
+        else run_generator(generator, context, count, random_state)
         for generator, count in needed.items()
     }
     return [
-        made[each.generator].take([each.index] if each.index < len(made[each.generator]) else [])
+        sets[each.generator].take([each.index] if each.index < len(sets[each.generator]) else [])
         for each in candidates
     ]
 

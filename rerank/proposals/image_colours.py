@@ -24,7 +24,7 @@ class ImageColours(ProposalGenerator):
     As in GrabCut (Rother et al. 2004) the labeling and a model of each class's colours are
     fitted by turns. The model is a kernel density: a class costs a superpixel
     ``-weight * area * log(share of the class among the superpixels that look like it + 0.02)``
-    beside its unary, see `ProposalContext.affinity`; the first turn counts the unaries' probabilities,
+    beside its unary (`ProposalContext.affinity`); the first turn counts the unaries' probabilities,
     later ones the labeling before. Needs `ProposalContext.appearance`.
 
     Parameters
@@ -70,7 +70,7 @@ class ImageColours(ProposalGenerator):
             if len(rows) >= n_proposals:
                 break
             kernel = context.affinity(bandwidth)
-            first = np.log(kernel @ context.probabilities + FLOOR)
+            first = np.log(kernel @ context.probabilities.astype(np.float32) + FLOOR)
             for weight in self.weights:
                 labelings = self._alternate(context, kernel, first, weight)
                 for turn in self.turns:
@@ -92,7 +92,10 @@ class ImageColours(ProposalGenerator):
                 found.append(found[-1])
                 continue
             labels = np.flatnonzero(np.bincount(found[-1]))
-            shares = kernel @ (found[-1][:, None] == labels).astype(np.float64)
+            # One product a label: there are few, and a matrix of few columns takes longer.
+            shares = np.stack(
+                [kernel @ (found[-1] == label).astype(np.float32) for label in labels], 1
+            )
             costs = absent.copy()
             costs[:, labels] = energy.unary[:, labels] - scale * np.log(shares + FLOOR)
             found.append(context.solve(costs, self.iterations))

@@ -14,6 +14,7 @@ from rerank.errors import InputError
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.candidates import Candidate, run_candidates
 from rerank.proposals.divmbest import DivMBest
+from rerank.proposals.generator import ProposalGenerator
 from rerank.proposals.posterior_samples import PosteriorSamples
 from rerank.proposals.proposal_context import ProposalContext
 from rerank.proposals.proposal_set import ProposalSet
@@ -70,6 +71,7 @@ def run_rows(
     contexts: Mapping[str, ProposalContext],
     n_proposals: int,
     random_state: int,
+    made: Mapping[str, Mapping[ProposalGenerator, ProposalSet]] | None = None,
 ) -> ProposalSet:
     """Make the chosen rows of one image, without repeated labelings.
 
@@ -86,6 +88,8 @@ def run_rows(
         At most this many.
     random_state : int
         Seed of the generators that use chance.
+    made : mapping of source to generator to ProposalSet, optional
+        As `run_candidates` takes it, for each source.
 
     Returns
     -------
@@ -93,17 +97,21 @@ def run_rows(
     """
     main = list(contexts)[-1]
     energy, bound = contexts[main].energy, contexts[main].map_result.lower_bound
-    made: dict[str, Iterator[ProposalSet]] = {
+    known = made or {}
+    each: dict[str, Iterator[ProposalSet]] = {
         source: iter(
             run_candidates(
-                [row.candidate for row in rows if row.source == source], context, random_state
+                [row.candidate for row in rows if row.source == source],
+                context,
+                random_state,
+                known.get(source),
             )
         )
         for source, context in contexts.items()
     }
     parts = []
     for row in rows:
-        found = next(made[row.source])
+        found = next(each[row.source])
         if row.source != main:
             energies = energy.evaluate(found.labelings)
             found = replace(found, energies=energies, lower_bounds=np.minimum(energies, bound))

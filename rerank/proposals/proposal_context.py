@@ -79,7 +79,7 @@ class ProposalContext:
         return other
 
     def affinity(self, bandwidth: float) -> FloatArray:
-        """`affinity_weights` (n, n) of the appearance, at a bandwidth.
+        """`affinity_weights` (n, n) of the appearance, at a bandwidth, in float32.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class ProposalContext:
         if bandwidth not in self._affinities:
             self._affinities[bandwidth] = affinity_weights(
                 self.appearance, self.node_areas, bandwidth
-            )
+            ).astype(np.float32)
         return self._affinities[bandwidth]
 
     @cached_property

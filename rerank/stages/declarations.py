@@ -440,9 +440,9 @@ _DECLARATIONS = {
         fits=True,
     ),
     "crf_settings": _Declaration(
-        "choosing the CRF's settings", _crf_settings, version=6, cost=0.5, fits=True
+        "choosing the CRF's settings", _crf_settings, version=7, cost=0.5, fits=True
     ),
-    "proposals": _Declaration("MAP and diverse proposals", _proposals, version=5, cost=0.4),
+    "proposals": _Declaration("MAP and diverse proposals", _proposals, version=6, cost=0.4),
     "quality": _Declaration("comparing proposals with the truth", version=2, cost=0.01),
     "features": _Declaration("features of proposals", _features, version=8, cost=0.3),
     "ranking": _Declaration("the rankers", _ranking, version=11, cost=0.5),
@@ -452,7 +452,7 @@ _DECLARATIONS = {
         "the dense CRF", lambda recipe: {"dense_crf": recipe.report.dense_crf}, version=2, cost=0.1
     ),
     "generators": _Declaration(
-        "what each generator makes possible", _generators, version=2, cost=0.3
+        "what each generator makes possible", _generators, version=3, cost=0.3
     ),
     "ablation": _Declaration("the feature ablation", _ablation, version=8, cost=1.0),
     "pages": _Declaration(

@@ -10,7 +10,7 @@ import numpy as np
 from rerank.engine.hdf5 import write_array, write_strings
 from rerank.engine.stage import Job, read_image
 from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
-from rerank.proposals import ProposalContext, ProposalSet, run_generator
+from rerank.proposals import ProposalContext, ProposalGenerator, ProposalSet, run_generator
 from rerank.proposals.pool_rows import fill, pool_contexts, run_rows
 from rerank.stages.crf_settings import CRFChoice, load_choice
 from rerank.stages.declared_contents import FEW
@@ -45,6 +45,7 @@ def image_sets(
         diversity of 1.0 in a name is the chosen one.
     """
     found = {}
+    made: dict[str, dict[ProposalGenerator, ProposalSet]] = {source: {} for source in contexts}
     for source, context in contexts.items():
         for generator, named in zip(all_generators(choice.diversity), all_generators(1.0)):
             settings = ", ".join(
@@ -54,11 +55,14 @@ def image_sets(
             )
             name = f"{generator.name}({settings}) on {source}"
             found[name] = run_generator(generator, context, n_proposals, random_state)
+            made[source][generator] = found[name]
     first = {source: contexts[source] for source in list(contexts)[:1]}
     if choice.pool_of_unary:
-        found["pool on unary"] = run_rows(choice.pool_of_unary, first, n_proposals, random_state)
+        found["pool on unary"] = run_rows(
+            choice.pool_of_unary, first, n_proposals, random_state, made
+        )
     if choice.pool and len(contexts) > 1:
-        found["pool on all"] = run_rows(choice.pool, contexts, n_proposals, random_state)
+        found["pool on all"] = run_rows(choice.pool, contexts, n_proposals, random_state, made)
     return found
 
 

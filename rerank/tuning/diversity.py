@@ -34,9 +34,7 @@ def div_mbest_by_area(
     -------
     ProposalSet
     """
-    return div_mbest(
-        energy, n_proposals, diversity, method=inference, node_weights=_by_area(graph)
-    )
+    return div_mbest(energy, n_proposals, diversity, method=inference, node_weights=_by_area(graph))
 
 
 def choose_diversity(
