@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from rerank.crf import PottsEnergy, alpha_expansion, map_inference
+from rerank.crf import PottsEnergy, alpha_expansion, expand_each, map_inference
 from rerank.errors import InputError
 
 
@@ -61,3 +61,22 @@ def test_cycles_are_limited(grid_energy):
     free = alpha_expansion(energy, start)
     assert one.iterations == 1 < free.iterations
     assert free.energy <= one.energy < energy.evaluate(start)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+def test_each_of_several_weights_gives_what_alone_it_gives(grid_energy, n_labels):
+    energy = grid_energy(np.random.default_rng(5), 9, 8, n_labels, 1.0)
+    weights = energy.weights * np.array([[0.0], [0.5], [1.0], [4.0]])
+    init = np.random.default_rng(6).integers(n_labels, size=energy.n_nodes)
+    for start in (None, init):
+        found = expand_each(energy, weights, start)
+        for labeling, row in zip(found, weights):
+            alone = alpha_expansion(energy.with_weights(row), start)
+            np.testing.assert_array_equal(labeling, alone.labeling)
+
+
+def test_each_refuses_tables_that_no_cut_can_express():
+    table = np.array([[0.0, 1.0, 5.0], [1.0, 0.0, 1.0], [5.0, 1.0, 0.0]])
+    energy = PottsEnergy(np.zeros((2, 3)), np.array([[0, 1]]), np.ones(1), table)
+    with pytest.raises(InputError, match="alpha_expansion needs"):
+        expand_each(energy, np.ones((2, 1)))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rerank.crf import PottsEnergy
 from rerank.errors import InputError
 from rerank.proposals import div_mbest
+from rerank.proposals.divmbest import div_mbest_each
 
 METHODS = ["trws", "graph_cut", "alpha_expansion", "icm"]
 
@@ -203,3 +204,15 @@ def test_refuses(arguments, message):
     energy = PottsEnergy(np.zeros((4, 3)), np.array([[0, 1]]), np.ones(1))
     with pytest.raises(InputError, match=message):
         div_mbest(energy, **{"n_proposals": 2, "diversity": 0.1, **arguments})
+
+
+@pytest.mark.parametrize(("n_labels", "method"), [(2, "auto"), (4, "auto"), (3, "icm")])
+def test_labelings_of_several_diversities_are_those_of_each(n_labels, method):
+    rng = np.random.default_rng(3)
+    edges = np.array([[i, i + 1] for i in range(29)])
+    energy = PottsEnergy(rng.normal(size=(30, n_labels)), edges, rng.random(29))
+    weights = rng.uniform(0.5, 2.0, size=30)
+    found = div_mbest_each(energy, 5, (0.1, 0.7), method=method, node_weights=weights)
+    for rows, diversity in zip(found, (0.1, 0.7)):
+        alone = div_mbest(energy, 5, diversity, method=method, node_weights=weights)
+        np.testing.assert_array_equal(rows, alone.labelings)
