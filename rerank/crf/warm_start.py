@@ -107,7 +107,8 @@ class WarmStart:
         rows = np.empty((1, len(costs)), dtype=np.int64)
         change = UnaryChange(nothing, regions, factors)
         _solve_each(self._start, costs, change, rows, iterations, self._lanes)
-        return rows[0]
+        found: IntArray = rows[0]
+        return found
 
 
 class _Start(NamedTuple):
