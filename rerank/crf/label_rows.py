@@ -108,7 +108,7 @@ def _lower(builder: Any, left: Any, right: Any) -> Any:
     return builder.select(less, left, right)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def row_at(typing: Any, flat: Any, place: Any, lanes: Any) -> Any:
     """The row that begins at a place of a flat float64 array; `lanes` gives its width."""
 
@@ -119,7 +119,7 @@ def row_at(typing: Any, flat: Any, place: Any, lanes: Any) -> Any:
     return LabelRow(len(lanes))(flat, types.intp, lanes), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def write_row(typing: Any, flat: Any, place: Any, row: Any) -> Any:
     """Write a row into a flat float64 array from a place on."""
 
@@ -132,7 +132,7 @@ def write_row(typing: Any, flat: Any, place: Any, row: Any) -> Any:
     return types.none(flat, types.intp, row), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def row_of(typing: Any, value: Any, lanes: Any) -> Any:
     """A row that holds one value everywhere."""
 
@@ -162,7 +162,7 @@ product = _pairwise(lambda b, x, y: b.fmul(x, y), "The products of two rows.")
 lower_of = _pairwise(_lower, "The lower of two rows at each place.")
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def least(typing: Any, row: Any) -> Any:
     """The least value of a row."""
 
@@ -190,7 +190,7 @@ def least(typing: Any, row: Any) -> Any:
     return types.float64(row), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def first_at_most(typing: Any, row: Any, value: Any) -> Any:
     """The first place of a row that holds a value or less; its width if none does."""
 

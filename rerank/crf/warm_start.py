@@ -97,7 +97,22 @@ class WarmStart:
         return rows
 
     def solve_one(self, unary: Array, iterations: int) -> IntArray:
-        """A labeling (n,) of low energy under costs (n, L); parameters and errors as in `solve`."""
+        """A labeling of low energy under costs of one's own.
+
+        Parameters
+        ----------
+        unary : (n, L) float
+        iterations : int
+
+        Returns
+        -------
+        (n,) int64
+
+        Raises
+        ------
+        InputError
+            If the costs have another shape than the energy's, or are not finite.
+        """
         costs = np.array(unary, dtype=np.float64, order="C")
         if costs.shape != self._energy.unary.shape:
             raise InputError(f"unary must have shape {self._energy.unary.shape}, got {costs.shape}")
