@@ -11,8 +11,8 @@ from rerank.crf import PottsEnergy
 from rerank.engine.manifest import ArtefactRef
 from rerank.engine.stage import read_image
 from rerank.engine.store import Store
+from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.stages.superpixels import graph_of
-from rerank.tuning.energy_search import EnergySettings, potts_energy
 
 
 @dataclass(frozen=True)

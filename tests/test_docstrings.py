@@ -37,7 +37,7 @@ TORCH_METHODS = {
 
 #: Decorators of functions that numba compiles, and of implementations of overloads. A kernel's
 #: arguments are explained by the public function that calls it.
-COMPILED = {"njit", "jit", "vectorize", "guvectorize", "overload"}
+COMPILED = {"njit", "jit", "vectorize", "guvectorize", "overload", "intrinsic"}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ joins nodes into regions.
 """
 
 from rerank.crf.contraction import contract
-from rerank.crf.expansion import alpha_expansion, expand_each
+from rerank.crf.expansion import alpha_expansion
+from rerank.crf.expansion_series import expand_each
 from rerank.crf.graph_cut import GraphCutSolver, graph_cut, is_submodular
 from rerank.crf.icm import icm
 from rerank.crf.inference import METHODS, map_inference

@@ -59,8 +59,8 @@ def contract(energy: PottsEnergy, regions: Any) -> PottsEnergy:
     edges, which = _joined(ends[kept], n_regions)
     table = energy.compatibility
     if table is None or (table.ndim == 2 and np.array_equal(table, table.T)):
-        weights = np.bincount(which, weights=energy.weights[kept], minlength=len(edges))
-        return PottsEnergy(unary, edges, weights, table)
+        sums = np.bincount(which, weights=energy.weights[kept], minlength=len(edges))
+        return PottsEnergy(unary, edges, sums.astype(np.float64), table)
     flipped = ends[kept, 0] > ends[kept, 1]
     each = np.broadcast_to(table, (len(energy.edges), n_labels, n_labels))[kept]
     each = np.where(flipped[:, None, None], each.transpose(0, 2, 1), each)
@@ -88,20 +88,20 @@ def _joined(ends: IntArray, n_regions: int) -> tuple[IntArray, IntArray]:
             start[(max(ends[k]) if greater else min(ends[k])) + 1] += 1
         start = start.cumsum()
         placed = np.empty(m, dtype=np.int64)
-        for k in order:
-            region = max(ends[k]) if greater else min(ends[k])
-            placed[start[region]] = k
+        for e in order:
+            region = max(ends[e]) if greater else min(ends[e])
+            placed[start[region]] = e
             start[region] += 1
         order = placed
     edges = np.empty((m, 2), dtype=np.int64)
     which = np.empty(m, dtype=np.int64)
     count = 0
-    for k in order:
-        low, high = min(ends[k]), max(ends[k])
+    for e in order:
+        low, high = min(ends[e]), max(ends[e])
         if count == 0 or edges[count - 1, 0] != low or edges[count - 1, 1] != high:
             edges[count] = low, high
             count += 1
-        which[k] = count - 1
+        which[e] = count - 1
     return edges[:count].copy(), which
 
 

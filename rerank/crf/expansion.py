@@ -15,7 +15,7 @@ from rerank.crf.label_rows import Lanes, lower_of, row_at, row_of, sum_of, write
 from rerank.crf.maxflow import FlowNetwork, minimum_cut
 from rerank.crf.potts_energy import PottsEnergy, check_labeling
 from rerank.errors import InputError
-from rerank.types import Array, BoolArray, FloatArray, IntArray
+from rerank.types import BoolArray, IntArray
 
 
 def alpha_expansion(
@@ -65,44 +65,9 @@ def alpha_expansion(
         exact = graph_cut(energy, init)
         return certify(energy, exact.labeling, -np.inf, "alpha_expansion", 1, exact=True)
     problem, lanes = energy.rows()
-    limits = _Limits(energy.n_labels, max_cycles, augmentation_budget(energy))
-    cycles = _expand(problem, labeling, limits, lanes)
+    limits = Limits(energy.n_labels, max_cycles, augmentation_budget(energy))
+    cycles = expand(problem, labeling, limits, lanes)
     return certify(energy, labeling, bound_of(energy, bound_iterations), "alpha_expansion", cycles)
-
-
-def expand_each(energy: PottsEnergy, weights: Array, init: Any | None = None) -> IntArray:
-    """The labelings of `alpha_expansion` under each of several sets of weights.
-
-    Parameters
-    ----------
-    energy : PottsEnergy
-        As `alpha_expansion` takes it.
-    weights : (K, m) float
-        At least 0, in place of the energy's own.
-    init : (n,) int, optional
-        Where each descent starts; each node's cheapest label by default.
-
-    Returns
-    -------
-    (K, n) int64
-
-    Raises
-    ------
-    InputError
-        As in `alpha_expansion`, or if the weights are none.
-    """
-    each = [energy.with_weights(row) for row in np.atleast_2d(weights)]
-    if energy.n_labels <= 2:
-        return np.array([graph_cut(other, init).labeling for other in each])
-    for other in each[:1] if energy.compatibility is None else each:
-        check_expandable(other)
-    start = energy.unary.argmin(axis=1) if init is None else init
-    labeling = check_labeling(start, energy.n_nodes, energy.n_labels, name="init")
-    problem, lanes = energy.rows()
-    limits = _Limits(energy.n_labels, 100, augmentation_budget(energy))
-    labelings = np.tile(labeling, (len(each), 1))
-    _expand_each(problem, np.array([other.weights for other in each]), labelings, limits, lanes)
-    return labelings
 
 
 def check_expandable(energy: PottsEnergy) -> None:
@@ -135,18 +100,18 @@ def _violation(pairwise: PairwiseCosts) -> tuple[int, int, int]:
     return -1, -1, -1
 
 
-@njit(cache=True)
-def _expand_each(
-    problem: EnergyArrays, weights: FloatArray, labelings: IntArray, limits: _Limits, lanes: Lanes
-) -> None:
-    theta, graph, pairwise = problem
-    for k in range(len(weights)):
-        other = EnergyArrays(theta, graph, PairwiseCosts(weights[k], pairwise.tables))
-        _expand(other, labelings[k], limits, lanes)
+class Limits(NamedTuple):
+    """How far expansion moves go.
 
-
-class _Limits(NamedTuple):
-    """Numbers of labels, of rounds over them, and of augmentations of a cut."""
+    Attributes
+    ----------
+    n_labels : int
+        Labels that are tried.
+    max_cycles : int
+        Rounds over them.
+    budget : int
+        Augmentations of a cut, as `minimum_cut` takes it.
+    """
 
     n_labels: int
     max_cycles: int
@@ -154,7 +119,22 @@ class _Limits(NamedTuple):
 
 
 @njit(cache=True)
-def _expand(problem: EnergyArrays, labeling: IntArray, limits: _Limits, lanes: Lanes) -> int:
+def expand(problem: EnergyArrays, labeling: IntArray, limits: Limits, lanes: Lanes) -> int:
+    """Descend by expansion moves, in place.
+
+    Parameters
+    ----------
+    problem : EnergyArrays
+        As `PottsEnergy.rows` returns it.
+    labeling : (n,) int64, overwritten
+    limits : Limits
+    lanes : tuple
+
+    Returns
+    -------
+    int
+        Number of rounds.
+    """
     graph = problem.graph
     n, n_labels = len(labeling), limits.n_labels
     capacity, excess = np.empty(len(graph.head)), np.empty(n)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 from numba.np.arrayobj import make_array
 
 from rerank.types import FloatArray
@@ -25,8 +26,8 @@ _VECTOR = ir.VectorType(ir.DoubleType(), _SIDE)
 _BYTE, _INT32 = ir.IntType(8), ir.IntType(32)
 
 Lanes = tuple[int, ...]
-#: What numba hands to the code of an intrinsic, and what that returns.
-_Given, _Value = Any, Any
+#: Untyped, since what it makes is called without the first argument of its definition.
+intrinsic: Any = numba.extending.intrinsic
 
 
 def lanes_for(n_labels: int) -> Lanes:
@@ -55,7 +56,7 @@ def padded(values: FloatArray, filling: float) -> FloatArray:
     return wide
 
 
-class LabelRow(types.Type):  # type: ignore[misc]
+class LabelRow(types.Type):
     """Numba's type of a row of `n_vectors` vectors."""
 
     def __init__(self, n_vectors: int) -> None:
@@ -64,34 +65,36 @@ class LabelRow(types.Type):  # type: ignore[misc]
 
 
 @register_model(LabelRow)
-class _LabelRowModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LabelRowModel(models.PrimitiveModel):
     def __init__(self, manager: Any, row: LabelRow) -> None:
-        super().__init__(manager, row, ir.ArrayType(_VECTOR, row.n_vectors))
+        super().__init__(  # type: ignore[no-untyped-call]
+            manager, row, ir.ArrayType(_VECTOR, row.n_vectors)
+        )
 
 
-def _join(builder: _Given, vectors: Sequence[_Value]) -> _Value:
+def _join(builder: Any, vectors: Sequence[Any]) -> Any:
     row = ir.Constant(ir.ArrayType(_VECTOR, len(vectors)), ir.Undefined)
     for k, vector in enumerate(vectors):
         row = builder.insert_value(row, vector, k)
     return row
 
 
-def _vectors(builder: _Given, row: _Value) -> list[_Value]:
+def _vectors(builder: Any, row: Any) -> list[Any]:
     return [builder.extract_value(row, k) for k in range(row.type.count)]
 
 
-def _places(context: _Given, builder: _Given, array: Any, values: Any, count: int) -> list[_Value]:
+def _places(context: Any, builder: Any, array: Any, values: Any, count: int) -> list[Any]:
     """Pointers to the vectors of a row in a flat array, from a place on."""
-    data = make_array(array)(context, builder, value=values[0]).data
+    made = make_array(array)(context, builder, value=values[0])  # type: ignore[no-untyped-call]
     found = []
     for k in range(count):
         place = builder.add(values[1], ir.Constant(values[1].type, k * _SIDE))
-        pointer = builder.gep(data, [place], inbounds=True)
+        pointer = builder.gep(made.data, [place], inbounds=True)
         found.append(builder.bitcast(pointer, _VECTOR.as_pointer()))
     return found
 
 
-def _spread(builder: _Given, value: _Value) -> _Value:
+def _spread(builder: Any, value: Any) -> Any:
     """A vector of one value."""
     nothing = ir.Constant(_VECTOR, ir.Undefined)
     vector = builder.insert_element(nothing, value, ir.Constant(_INT32, 0))
@@ -100,27 +103,27 @@ def _spread(builder: _Given, value: _Value) -> _Value:
     )
 
 
-def _lower(builder: _Given, left: _Value, right: _Value) -> _Value:
+def _lower(builder: Any, left: Any, right: Any) -> Any:
     less = builder.fcmp_ordered("<", left, right, flags=("nnan", "nsz"))
     return builder.select(less, left, right)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def row_at(typing: Any, flat: Any, place: Any, lanes: Any) -> Any:
     """The row that begins at a place of a flat float64 array; `lanes` gives its width."""
 
-    def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         places = _places(context, builder, signature.args[0], values, len(lanes))
         return _join(builder, [builder.load(each, align=8) for each in places])
 
     return LabelRow(len(lanes))(flat, types.intp, lanes), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def write_row(typing: Any, flat: Any, place: Any, row: Any) -> Any:
     """Write a row into a flat float64 array from a place on."""
 
-    def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         places = _places(context, builder, signature.args[0], values, row.n_vectors)
         for vector, pointer in zip(_vectors(builder, values[2]), places):
             builder.store(vector, pointer, align=8)
@@ -129,21 +132,21 @@ def write_row(typing: Any, flat: Any, place: Any, row: Any) -> Any:
     return types.none(flat, types.intp, row), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def row_of(typing: Any, value: Any, lanes: Any) -> Any:
     """A row that holds one value everywhere."""
 
-    def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return _join(builder, [_spread(builder, values[0])] * len(lanes))
 
     return LabelRow(len(lanes))(types.float64, lanes), code
 
 
-def _pairwise(operation: Callable[[_Given, _Value, _Value], _Value], meaning: str) -> Any:
+def _pairwise(operation: Callable[[Any, Any, Any], Any], meaning: str) -> Any:
     """An intrinsic that takes two rows place by place."""
 
     def each(typing: Any, left: Any, right: Any) -> Any:
-        def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             pairs = zip(*(_vectors(builder, value) for value in values))
             return _join(builder, [operation(builder, *pair) for pair in pairs])
 
@@ -159,11 +162,11 @@ product = _pairwise(lambda b, x, y: b.fmul(x, y), "The products of two rows.")
 lower_of = _pairwise(_lower, "The lower of two rows at each place.")
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def least(typing: Any, row: Any) -> Any:
     """The least value of a row."""
 
-    def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         rest = _vectors(builder, values[0])
         while len(rest) > 1:
             rest = [
@@ -187,11 +190,11 @@ def least(typing: Any, row: Any) -> Any:
     return types.float64(row), code
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def first_at_most(typing: Any, row: Any, value: Any) -> Any:
     """The first place of a row that holds a value or less; its width if none does."""
 
-    def code(context: _Given, builder: _Given, signature: Any, values: Any) -> _Value:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vectors = _vectors(builder, values[0])
         width = ir.IntType(_SIDE * len(vectors) + 1)
         bound = _spread(builder, values[1])

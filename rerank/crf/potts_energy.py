@@ -145,7 +145,7 @@ class PottsEnergy:
         tuple
             `lanes_for` these labels.
         """
-        theta = self.unary - self.lowest[:, None]
+        theta: FloatArray = self.unary - self.lowest[:, None]
         if not len(self.pairwise.tables):
             theta = padded(theta, np.inf)
         return self.arrays(theta), lanes_for(self.n_labels)

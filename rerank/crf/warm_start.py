@@ -97,7 +97,22 @@ class WarmStart:
         return rows
 
     def solve_one(self, unary: Array, iterations: int) -> IntArray:
-        """A labeling (n,) of low energy under costs (n, L); parameters and errors as in `solve`."""
+        """A labeling of low energy under costs of one's own.
+
+        Parameters
+        ----------
+        unary : (n, L) float
+        iterations : int
+
+        Returns
+        -------
+        (n,) int64
+
+        Raises
+        ------
+        InputError
+            If the costs have another shape than the energy's, or are not finite.
+        """
         costs = np.array(unary, dtype=np.float64, order="C")
         if costs.shape != self._energy.unary.shape:
             raise InputError(f"unary must have shape {self._energy.unary.shape}, got {costs.shape}")
@@ -107,7 +122,8 @@ class WarmStart:
         rows = np.empty((1, len(costs)), dtype=np.int64)
         change = UnaryChange(nothing, regions, factors)
         _solve_each(self._start, costs, change, rows, iterations, self._lanes)
-        return rows[0]
+        found: IntArray = rows[0]
+        return found
 
 
 class _Start(NamedTuple):

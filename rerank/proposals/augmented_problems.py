@@ -99,7 +99,22 @@ def solve_augmented(
     schedule: Schedule,
     leaders: IntArray | None = None,
 ) -> tuple[IntArray, FloatArray]:
-    """What `AugmentedProblems` of the energy and the schedule solve; parameters are theirs."""
+    """Solve the augmented problems of an energy once.
+
+    Parameters
+    ----------
+    energy : PottsEnergy
+    n_proposals : int
+    penalty : (n, L) float64
+    schedule : Schedule
+    leaders : (M, n) int64, optional
+        All as `AugmentedProblems` and its `solve` take them.
+
+    Returns
+    -------
+    labelings : (M, n) int64
+    gaps : (M,) float64
+    """
     return AugmentedProblems(energy, schedule).solve(n_proposals, penalty, leaders)
 
 
