@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rerank.nets.descent import Descent, ParameterGroup
+from rerank.nets.optimizers import Descent, ParameterGroup
 
 
 def _parameters() -> list[torch.nn.Parameter]:
