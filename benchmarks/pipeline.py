@@ -168,6 +168,10 @@ def floor_seconds(
 
 def operations(stage: str, found: dict[str, Any], recipe: dict[str, Any], scene: Scene) -> float:
     """Operations that a task cannot avoid; 0 for stages of which none are counted."""
+    return float(_operations(stage, found, recipe, scene))
+
+
+def _operations(stage: str, found: dict[str, Any], recipe: dict[str, Any], scene: Scene) -> Any:
     images, fitted = len(found["image_ids"]), len(found["trained_on"])
     if stage == "superpixels":
         return images * scene.pixels * _SLIC_ROUNDS * _SLIC_CENTRES * _SLIC_DISTANCE
@@ -227,7 +231,7 @@ def _network_operations(
     fits = 1 + CONTINUED if holdout > 0 else 1
     total += one * 256 * chosen["n_steps"] * chosen["n_members"] * fits
     applied = len(found["image_ids"]) + holdout * len(found["trained_on"])
-    return total + applied * scene.regions * 2.0 * sum(a * b for a, b in layers)
+    return float(total + applied * scene.regions * 2.0 * sum(a * b for a, b in layers))
 
 
 def _segnet_operations(
@@ -242,7 +246,7 @@ def _segnet_operations(
     inner = recipe["fusion"]["enabled"] and found["part"] != "final" and recipe["holdout"] > 0
     share = 1 + (1 - recipe["holdout"] if inner else 0)
     epochs = chosen["epochs_cross_entropy"] + chosen["epochs_mixed"]
-    return one * len(found["trained_on"]) * epochs * share
+    return float(one * len(found["trained_on"]) * epochs * share)
 
 
 def network_seconds(

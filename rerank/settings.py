@@ -308,7 +308,7 @@ class SegNetSettings(Settings):
     `enabled` is automatic: false with own maps and no weights of a backbone, since a network that
     learns from a few hundred images alone knows less than the maps. `grid` is also that of the
     location prior, which needs no network. `learning_rate` is AdamW's on the maps of a pretrained
-    backbone; `small`, which trains as a whole, takes gradient descent with momentum and ten times
+    backbone; `small`, which trains as a whole, takes gradient descent with momentum, and ten times
     as much.
     """
 

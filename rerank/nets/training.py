@@ -15,9 +15,9 @@ from rerank.errors import ConfigError
 from rerank.losses import CorpusCounts, NeuroIoULoss
 from rerank.nets.batches import Step, iterate_steps
 from rerank.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rerank.nets.optimizers import Descent, ParameterGroup
 from rerank.nets.dropout import reseed_dropout
 from rerank.nets.loss_names import loss_from_name
+from rerank.nets.optimizers import Descent, ParameterGroup
 from rerank.nets.schedule import TrainConfig, poly_factor
 from rerank.nets.training_data import Batch, TrainingData
 

@@ -69,6 +69,11 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         What logits are divided by: 1 after `fit`, chosen by `calibrate`.
     """
 
+    mean_: FloatArray
+    scale_: FloatArray
+    _directions: FloatArray | None
+    _trained: tuple[Perceptron, ...]
+
     def __init__(
         self,
         hidden: int = 128,
@@ -180,7 +185,9 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         if directions is not None:
             data = project(data, directions)
         steps = self.n_steps if start is None else max(1, round(CONTINUED * self.n_steps))
-        starts = (None,) * self.n_members if start is None else start._trained
+        starts: tuple[Perceptron | None, ...] = (None,) * self.n_members
+        if start is not None:
+            starts = start._trained
         trained = tuple(
             train_perceptron(
                 data,

@@ -131,9 +131,9 @@ def choose_ranker(
     """The candidate whose choices are best on folds that it was not fitted on.
 
     Best is the highest sum of corpus IoU and mean image IoU: an image-level loss alone gives up
-    the one for the other. Candidates are tried in turn, and no more after `PATIENCE` in a row that
-    were no better: a weak regularisation takes longest to fit, and seldom is the best of many
-    columns.
+    the one for the other. Candidates are tried in turn. With at least as many columns as images, no
+    more are tried after `PATIENCE` in a row that were no better: there a weak regularisation takes
+    longest to fit, and seldom is the best.
 
     Parameters
     ----------
@@ -162,10 +162,11 @@ def choose_ranker(
         )
         for held in np.array_split(np.arange(len(parts)), min(3, len(parts)))
     ]
+    wide = any(block.wide for block in blocks)
     merits: list[float] = []
     for candidate in candidates:
         merits.append(_merit([block.chosen(candidate) for block in blocks]))
-        if len(merits) - int(np.argmax(merits)) > PATIENCE:
+        if wide and len(merits) - int(np.argmax(merits)) > PATIENCE:
             break
     return candidates[int(np.argmax(merits))]
 
@@ -189,6 +190,11 @@ class _Block(NamedTuple):
             replace(judged, table=judged.table.select(groups=groups)),
             recipe,
         )
+
+    @property
+    def wide(self) -> bool:
+        """Whether there are at least as many columns as images."""
+        return len(self.fitted.table.columns) >= len(self.fitted.image_ids)
 
     def chosen(self, candidate: Ranker) -> IntersectionUnion:
         """Counts of what a ranker chooses on the folds that it was not fitted on."""

@@ -14,7 +14,7 @@ from rerank.tuning import ranker_choice
 from rerank.tuning.ranker_choice import choose_ranker, rank_candidates
 
 
-def fold(name: str, n_images: int = 4, n_proposals: int = 3) -> RankingTable:
+def fold(name: str, n_columns: int, n_images: int = 4, n_proposals: int = 3) -> RankingTable:
     rng = np.random.default_rng(sum(name.encode()))
     n = n_images * n_proposals
     intersections = rng.integers(1, 50, (n_images, n_proposals, 2))
@@ -23,9 +23,9 @@ def fold(name: str, n_images: int = 4, n_proposals: int = 3) -> RankingTable:
         name,
         ids,
         FeatureTable(
-            rng.normal(size=(n, 2)),
-            ("a.x", "a.y"),
-            ("a", "a"),
+            rng.normal(size=(n, n_columns)),
+            tuple(f"a.{k}" for k in range(n_columns)),
+            ("a",) * n_columns,
             np.repeat(ids, n_proposals),
             np.tile(np.arange(n_proposals), n_images),
         ),
@@ -37,16 +37,18 @@ def fold(name: str, n_images: int = 4, n_proposals: int = 3) -> RankingTable:
 
 
 @pytest.mark.parametrize(
-    ("merits", "tried", "chosen"),
+    ("merits", "n_columns", "tried", "chosen"),
     [
-        ([5, 4, 4, 4, 4, 9], 5, 0),
-        ([5, 4, 4, 4, 6, 4], 6, 4),
-        ([1, 2, 3, 4, 5, 6], 6, 5),
-        ([5, 5, 5, 5, 5, 5], 5, 0),
+        ([5, 4, 4, 4, 4, 9], 8, 5, 0),
+        ([5, 4, 4, 4, 6, 4], 8, 6, 4),
+        ([1, 2, 3, 4, 5, 6], 8, 6, 5),
+        ([5, 5, 5, 5, 5, 5], 8, 5, 0),
+        # Fewer columns than the eight images of two folds.
+        ([5, 4, 4, 4, 4, 9], 7, 6, 5),
     ],
 )
-def test_the_search_ends_after_four_that_are_no_better(
-    monkeypatch: pytest.MonkeyPatch, merits: list[float], tried: int, chosen: int
+def test_the_search_over_many_columns_ends_after_four_that_are_no_better(
+    monkeypatch: pytest.MonkeyPatch, merits: list[float], n_columns: int, tried: int, chosen: int
 ) -> None:
     waiting = iter(merits)
     seen: list[float] = []
@@ -57,7 +59,9 @@ def test_the_search_ends_after_four_that_are_no_better(
 
     monkeypatch.setattr(ranker_choice, "_merit", merit)
     candidates = [RidgeRanker(alpha=alpha) for alpha in range(1, 7)]
-    found = choose_ranker([fold(n) for n in "abc"], ("a",), candidates, load_recipe("scenes"))
+    found = choose_ranker(
+        [fold(n, n_columns) for n in "abc"], ("a",), candidates, load_recipe("scenes")
+    )
     assert found is candidates[chosen] and len(seen) == tried
 
 
