@@ -97,11 +97,11 @@ class _Untimed:
         return _UntimedGroup(found.id) if type(found) is h5py.Group else found
 
 
-class _UntimedGroup(_Untimed, h5py.Group):  # type: ignore[misc]
+class _UntimedGroup(_Untimed, h5py.Group):
     pass
 
 
-class _UntimedFile(_Untimed, h5py.File):  # type: ignore[misc]
+class _UntimedFile(_Untimed, h5py.File):
     pass
 
 
