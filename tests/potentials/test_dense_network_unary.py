@@ -26,6 +26,8 @@ from rerank.potentials import at_temperature, dense_network_unary
 from rerank.potentials.dense_network_unary import DenseNetworkTraining, DenseNetworkUnary
 from rerank.potentials.network_map import map_to_regions
 from rerank.stages.pipeline import STAGES, open_pipeline
+from rerank.stages.stored_probabilities import as_stored, read_regions
+from rerank.stages.unaries import read_held_out
 from rerank.untrained import propose
 
 # Each test here reads one run with networks, which takes long.
@@ -112,16 +114,10 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(graph: Graph, tmp_path:
     work = Path(shutil.copytree(graph.store.root, tmp_path / "work"))
     again = open_pipeline(graph.recipe, Store(work))
     ref = again.task("unaries", "fold-01").ref
-    with again.store.open(ref) as file:
-        before = {name: value.tobytes() for name, value in read_arrays(file["model"]).items()}
-        seen = read_image(file, 0)["region_probabilities"]
+    before = again.store.path(ref).read_bytes()
     again.store.remove(ref)
     run_graph(again)
-    with again.store.open(ref) as file:
-        assert before == {
-            name: value.tobytes() for name, value in read_arrays(file["model"]).items()
-        }
-        assert_array_equal(read_image(file, 0)["region_probabilities"], seen)
+    assert again.store.path(ref).read_bytes() == before
 
 
 def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
@@ -129,7 +125,7 @@ def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
     models, _ = open_models(graph.store.root)
     sample = graph.data.evaluate[1]
     with graph.job("proposals", FINAL).open("unaries") as file:
-        stored = read_image(file, 1)["region_probabilities"]
+        stored = read_regions(file, 1)
         model = DenseNetworkUnary.from_arrays(
             read_arrays(file["model"]), 12, graph.recipe, graph.data.weights.backbone
         )
@@ -140,7 +136,7 @@ def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
     with graph.job("pages").open("proposals", FINAL) as file:
         labelings = read_image(file, 1)["labelings"]
     found = model.predict_proba(sample.image, superpixels)
-    assert_array_equal(found.astype(np.float32), stored)
+    assert_array_equal(as_stored(found), stored)
     assert_array_equal(models.predict(sample.image).proposals.labelings, labelings)
     assert_allclose(stored.sum(axis=1), 1.0, atol=1e-5)
     assert stored.std() > 0.01
@@ -148,17 +144,17 @@ def test_prediction_repeats_what_the_run_found(graph: Graph) -> None:
 
 def test_the_inner_fit_has_not_seen_the_held_out_images(graph: Graph) -> None:
     """Stored probabilities of held-out images are those of a network fitted without them."""
-    job = graph.job("unaries", "fold-00")
-    with graph.job("crf_settings", "fold-00").open("unaries") as file:
+    job = graph.job("unaries", FINAL)
+    with graph.job("crf_settings", FINAL).open("unaries") as file:
         held = read_strings(file["holdout_ids"])
-        stored = file["holdout/000000/region_probabilities"][()]
+        stored = read_held_out(file, held, held[0])
         temperature = float(file["model/temperature"][()])
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
     assert 0 < len(held) < len(ids) and set(held) < set(ids)
     assert not set(held) & set(job.part.image_ids)
-    with job.open("superpixels", "fold-01") as file:
-        index = job.parts[1].image_ids.index(held[0])
-        superpixels = read_image(file, index)["superpixels"]
+    fold = next(fold for fold in job.other_folds if held[0] in fold.image_ids)
+    with job.open("superpixels", fold.name) as file:
+        superpixels = read_image(file, fold.image_ids.index(held[0]))["superpixels"]
     image = job.data.train.image(held[0])
 
     def fitted_on(kept: list[str]) -> np.ndarray:
@@ -167,8 +163,8 @@ def test_the_inner_fit_has_not_seen_the_held_out_images(graph: Graph) -> None:
         ).fit(np.arange(len(kept)))
         return at_temperature(model.predict_proba(image, superpixels), temperature)
 
-    assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
-    assert np.abs(fitted_on(ids) - stored).max() > 1e-4
+    assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-3)
+    assert np.abs(fitted_on(ids) - stored).max() > 2e-3
 
 
 def test_activations_are_kept_once_a_part(monkeypatch: pytest.MonkeyPatch, graph: Graph) -> None:
@@ -311,7 +307,7 @@ def test_proposals_of_own_maps_are_refined_too() -> None:
     image[:, 20:] = 250
     maps = np.where(image[..., :1] > 0, [[[0.3, 0.7]]], [[[0.7, 0.3]]])
     maps[6:16, 26:34] = (0.6, 0.4)
-    common = ["superpixels.n_segments=40", "potts_weight=0", "n_proposals=2"]
+    common = ["superpixels.n_segments=40", "potts_weight=0", "n_proposals=2", "colours=0"]
     plain, refined = (
         propose(image, maps, build_propose_settings([*common, f"dense_crf={on}"])).proposals
         for on in ("false", "true")

@@ -124,15 +124,16 @@ def test_a_prediction_asks_both_as_the_run_did(graph: Graph) -> None:
 
 
 def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Graph) -> None:
-    with graph.job("fusion", "fold-00").open("unaries") as file:
+    with graph.job("fusion", FINAL).open("unaries") as file:
         held = read_strings(file["holdout_ids"])
-    with graph.job("fusion", "fold-00").open("auxiliary") as file:
+    with graph.job("fusion", FINAL).open("auxiliary") as file:
         stored = read_held_out_auxiliary(file, held, held[0]).dense_network
         temperature = float(read_arrays(file["dense_network/model"])["temperature"])
-    job = graph.job("auxiliary", "fold-00")
+    job = graph.job("auxiliary", FINAL)
     ids = [image_id for fold in job.other_folds for image_id in fold.image_ids]
-    with job.open("superpixels", "fold-01") as file:
-        superpixels = read_image(file, job.parts[1].image_ids.index(held[0]))["superpixels"]
+    fold = next(fold for fold in job.other_folds if held[0] in fold.image_ids)
+    with job.open("superpixels", fold.name) as file:
+        superpixels = read_image(file, fold.image_ids.index(held[0]))["superpixels"]
 
     def fitted_on(kept: list[str]) -> np.ndarray:
         model = DenseNetworkTraining(
@@ -142,8 +143,8 @@ def test_held_out_images_are_new_to_the_network_that_is_asked_of_them(graph: Gra
             model.predict_proba(job.data.train.image(held[0]), superpixels), temperature
         )
 
-    np.testing.assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-6)
-    assert np.abs(fitted_on(ids) - stored).max() > 1e-4
+    np.testing.assert_allclose(fitted_on([i for i in ids if i not in held]), stored, atol=1e-3)
+    assert np.abs(fitted_on(ids) - stored).max() > 2e-3
 
 
 @pytest.mark.slow
