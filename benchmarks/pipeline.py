@@ -43,6 +43,7 @@ import numpy as np  # noqa: E402
 
 from rerank.config import Recipe  # noqa: E402
 from rerank.engine.hdf5 import read_strings  # noqa: E402
+from rerank.engine.image_sets import read_set  # noqa: E402
 from rerank.potentials.classifier import CONTINUED  # noqa: E402
 from rerank.potentials.principal_inputs import FURTHER, ROUNDS, SAMPLE  # noqa: E402
 from rerank.stages.declarations import wanted_subsets  # noqa: E402
@@ -95,6 +96,7 @@ def read_manifests(work: Path) -> dict[str, list[dict[str, Any]]]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if "cpu_seconds" in found:
             found["file"] = path.with_suffix(".h5")
+            found["trained_on"] = read_set(work, found["trained_on"])
             files[f"{found['stage']}/{found['part']}/{found['key']}"] = found
     # A run names its last artefacts; the others are what these were made from.
     waiting = [name for name in files if name in wanted]
@@ -106,6 +108,11 @@ def read_manifests(work: Path) -> dict[str, list[dict[str, Any]]]:
             if name in files and name not in seen:
                 seen.add(name)
                 waiting.append(name)
+    for made in kept.values():
+        # Models are kept of the last part alone; those of the folds have the same shapes.
+        last = [found["file"] for found in made if found["part"] == "final"]
+        for found in made:
+            found["model_file"] = last[0] if last else found["file"]
     return kept
 
 
@@ -208,7 +215,7 @@ def _operations(stage: str, found: dict[str, Any], recipe: dict[str, Any], scene
 def _network_operations(
     stage: str, found: dict[str, Any], recipe: dict[str, Any], scene: Scene
 ) -> float:
-    with h5py.File(found["file"], "r") as file:
+    with h5py.File(found["model_file"], "r") as file:
         if "model" not in file:
             return 0.0
         shapes = {name: values.shape for name, values in file["model"].items()}
@@ -311,7 +318,7 @@ def costs(work: Path, two: Path | None = None) -> dict[str, Any]:
     rates = measured_rates()
     with h5py.File(by_stage["superpixels"][0]["file"], "r") as file:
         shape = file["images/000000/superpixels"].shape
-    run["per_image"] = network_seconds(run["recipe"], run.get("weights"), (shape[0], shape[1]))
+    run["per_image"] = network_seconds(run["recipe"], run["weights"][0], (shape[0], shape[1]))
     scene = Scene.of(by_stage)
     rows = []
     for stage, made in by_stage.items():

@@ -21,7 +21,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def manifest(stage: str, part: str, key: str, **more: object) -> dict[str, object]:
     kept = {"stage": stage, "part": part, "key": key, "inputs": [], "image_ids": ["a", "b"]}
-    return {**kept, "size": 100, "cpu_seconds": 4.0, "trained_on": [], **more}
+    return {**kept, "size": 100, "cpu_seconds": 4.0, "trained_on": "", **more}
 
 
 def write(work: Path, found: dict[str, object]) -> None:
@@ -46,9 +46,19 @@ def test_reads_what_the_last_run_hangs_on_alone(pipeline, tmp_path):
 def test_the_largest_floor_counts(pipeline):
     made = [manifest("pages", "all", "2", inputs=["index/all/1"])]
     sizes = {"index/all/1": 300}
+    recipe = {"proposals": {"n_proposals": 5}, "fusion": {"enabled": True}}
+    scene = pipeline.Scene(100, 10, 20, 3, 2, {})
+    run = {"recipe": recipe, "per_image": {}}
+
+    def floor(stage: str, **more: object) -> tuple[float, str]:
+        return pipeline.floor_seconds(stage, made, sizes, RATES, {**run, **more}, scene)
+
     # 400 bytes copied at 100 a second, 100 hashed at 50
-    assert pipeline.floor_seconds("pages", made, sizes, RATES, {}, {}) == (6.0, "bytes")
-    assert pipeline.floor_seconds("pages", made, sizes, RATES, {}, {"pages": 4.0}) == (8.0, "call")
+    assert floor("pages") == (6.0, "bytes")
+    assert floor("pages", per_image={"pages": 4.0}) == (8.0, "call")
+    # two images, five proposals each, sweeps of three labels over 30 edges and regions
+    operations = 2 * 5 * 3 * 30 * pipeline._CUT_OPERATIONS
+    assert pipeline.operations("proposals", made[0], recipe, scene) == operations
 
 
 def test_the_spread_is_the_standard_error_of_the_folds(pipeline):
