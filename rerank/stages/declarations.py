@@ -440,7 +440,7 @@ _DECLARATIONS = {
         "features of superpixels", _superpixel_features, version=3, cost=0.5, temporary=True
     ),
     "unaries": _Declaration(
-        "class probabilities of superpixels", _unaries, version=6, cost=0.8, fits=True
+        "class probabilities of superpixels", _unaries, version=7, cost=0.8, fits=True
     ),
     "activations": _Declaration(
         "activations of the backbone", _activations, cost=0.15, temporary=True
@@ -454,7 +454,7 @@ _DECLARATIONS = {
         "features of the auxiliary classifier", _auxiliary_features, cost=0.2, temporary=True
     ),
     "auxiliary": _Declaration(
-        "auxiliary models of superpixels", _auxiliary, version=3, cost=0.4, fits=True
+        "auxiliary models of superpixels", _auxiliary, version=4, cost=0.4, fits=True
     ),
     "fusion": _Declaration(
         "joining the signals",

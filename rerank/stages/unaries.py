@@ -43,8 +43,7 @@ def fit_classifiers(
 ) -> tuple[SuperpixelClassifier, SuperpixelClassifier]:
     """Two classifiers of superpixels: of the rows that are not held out, and of all rows.
 
-    The held-out rows choose the temperature of both: the second has seen all of them. The second
-    goes on from the first.
+    The held-out rows choose the temperature of both: the second has seen all of them.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def fit_classifiers(
     seen = np.where(is_held[:, None], 0, histograms)
     inner = make_classifier(recipe, n_features).fit(features, seen)
     inner.calibrate(features[is_held], histograms[is_held])
-    final = make_classifier(recipe, n_features).fit(features, histograms, start=inner)
+    final = make_classifier(recipe, n_features).fit(features, histograms)
     final.temperature_ = inner.temperature_
     return inner, final
 
