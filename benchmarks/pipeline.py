@@ -44,7 +44,6 @@ import numpy as np  # noqa: E402
 from rerank.config import Recipe  # noqa: E402
 from rerank.engine.hdf5 import read_strings  # noqa: E402
 from rerank.engine.image_sets import read_set  # noqa: E402
-from rerank.potentials.classifier import CONTINUED  # noqa: E402
 from rerank.potentials.principal_inputs import FURTHER, ROUNDS, SAMPLE  # noqa: E402
 from rerank.stages.declarations import wanted_subsets  # noqa: E402
 from rerank.stages.unaries import MANY_FEATURES, N_COMPONENTS  # noqa: E402
@@ -235,7 +234,7 @@ def _network_operations(
     first, *later = [2.0 * a * b for a, b in zip(outputs, [inputs, *outputs])]
     one = first * (_FORWARDS + _FOR_WEIGHTS)
     one += sum(later) * (_FORWARDS + _FOR_WEIGHTS + _FOR_INPUTS)
-    fits = 1 + CONTINUED if holdout > 0 else 1
+    fits = 2 if holdout > 0 else 1
     total += one * 256 * chosen["n_steps"] * chosen["n_members"] * fits
     applied = len(found["image_ids"]) + holdout * len(found["trained_on"])
     return float(total + applied * scene.regions * 2.0 * sum(a * b for a, b in layers))

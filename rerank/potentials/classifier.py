@@ -21,8 +21,6 @@ from rerank.types import Array, FloatArray, IntArray, RandomState, as_generator
 from rerank.validation import check_finite
 
 _DEFAULT_TRAINING = PerceptronTraining()
-#: Share of the steps that a training takes that goes on from one on fewer superpixels.
-CONTINUED = 1 / 3
 
 
 class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
@@ -103,7 +101,6 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         *,
         groups: Array | None = None,
         n_classes: int | None = None,
-        start: SuperpixelClassifier | None = None,
     ) -> SuperpixelClassifier:
         """Train on superpixels of known content.
 
@@ -125,9 +122,6 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
             Image of each superpixel, for `max_per_image`.
         n_classes : int, optional
             C; by default the histogram's width, or the highest class plus 1.
-        start : SuperpixelClassifier, optional
-            One of the same settings that was fitted here on a part of the superpixels. Training
-            goes on from its networks, in its units of the features, for `CONTINUED` of the steps.
 
         Returns
         -------
@@ -141,7 +135,7 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         InputError
             If features are not a finite (n, D) array, or target, weights or groups do not fit.
         InputError
-            If no superpixel has a labelled pixel, or `start` does not fit.
+            If no superpixel has a labelled pixel.
         """
         self._check_settings()
         features = _check_features(features)
@@ -158,64 +152,35 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         share = histogram[rows] * (
             class_weights(histogram[rows], self.class_balance) / weight[rows].mean()
         )
-        if start is None:
-            data = StandardisedRows.of(features, rows)
-        else:
-            self._check_start(start, features.shape[1], share.shape[1])
-            data = StandardisedRows(features, rows, start.mean_, start.scale_)
+        data = StandardisedRows.of(features, rows)
         self.mean_, self.scale_ = data.mean, data.scale
-        self._train(data, share.astype(np.float32), rng, start)
+        self.members_ = self._train(data, share.astype(np.float32), rng)
         self.temperature_ = 1.0
         self._set_sizes()
         return self
 
     def _train(
-        self,
-        data: StandardisedRows,
-        share: FloatArray,
-        rng: np.random.Generator,
-        start: SuperpixelClassifier | None,
-    ) -> None:
-        """Set the members, and what they are as networks of the inputs that they are trained on."""
+        self, data: StandardisedRows, share: FloatArray, rng: np.random.Generator
+    ) -> tuple[Perceptron, ...]:
         directions, n_components = None, self.training.n_components
-        if start is not None:
-            directions = start._directions
-        elif n_components is not None and n_components < data.features.shape[1]:
+        if n_components is not None and n_components < data.features.shape[1]:
             directions = principal_inputs(data, n_components, rng)
-        if directions is not None:
             data = project(data, directions)
-        steps = self.n_steps if start is None else max(1, round(CONTINUED * self.n_steps))
-        starts: tuple[Perceptron | None, ...] = (None,) * self.n_members
-        if start is not None:
-            starts = start._trained
-        trained = tuple(
+        members = tuple(
             train_perceptron(
                 data,
                 share,
                 hidden=self.hidden,
-                n_steps=steps,
+                n_steps=self.n_steps,
                 weight_decay=self.weight_decay,
                 training=self.training,
                 rng=rng,
-                start=member,
             )
-            for member in starts
+            for _ in range(self.n_members)
         )
-        self._directions, self._trained = directions, trained
         if directions is None:
-            self.members_ = trained
-        else:
-            self.members_ = tuple(on_features(member, directions) for member in trained)
-
-    def _check_start(self, start: SuperpixelClassifier, n_features: int, n_classes: int) -> None:
-        own = (self.n_members, self.hidden, n_features, n_classes)
-        if not hasattr(start, "_trained"):
-            raise InputError("start must be a classifier that was fitted, not one that was read")
-        found = (start.n_members, start.hidden, start.n_features_in_, start.n_classes_)
-        if found != own:
-            raise InputError(
-                f"start must have (members, hidden units, features, classes) {own}, got {found}"
-            )
+            return members
+        return tuple(on_features(member, directions) for member in members)
 
     def calibrate(
         self, features: Array, target: Array, sample_weight: Array | None = None

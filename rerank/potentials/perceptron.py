@@ -97,7 +97,6 @@ def train_perceptron(
     weight_decay: float,
     training: PerceptronTraining,
     rng: np.random.Generator,
-    start: Perceptron | None = None,
 ) -> Perceptron:
     """Minimise ``-sum_c target[k, c] * log softmax_c`` over rows of features with AdamW.
 
@@ -119,20 +118,13 @@ def train_perceptron(
     training : PerceptronTraining
     rng : numpy.random.Generator
         Of batches, weights and dropout.
-    start : Perceptron, optional
-        Of D features and so many hidden units, to go on from; it is copied. By default new weights.
 
     Returns
     -------
     Perceptron
     """
     n_rows = data.rows.size
-    if start is None:
-        model = initial_perceptron(data.features.shape[1], hidden, target, rng)
-    else:
-        model = Perceptron(
-            tuple(w.copy() for w in start.weights), tuple(b.copy() for b in start.biases)
-        )
+    model = initial_perceptron(data.features.shape[1], hidden, target, rng)
     parameters = list(model.weights + model.biases)
     decays = [weight_decay] * len(model.weights) + [0.0] * len(model.biases)
     means = [np.zeros_like(values) for values in parameters]

@@ -278,34 +278,3 @@ def test_refuses_damaged_arrays(ring):
             SuperpixelClassifier.from_arrays({k: v for k, v in arrays.items() if k != key})
     with pytest.raises(InputError, match="weight_0_0 .* must have shape"):
         SuperpixelClassifier.from_arrays({**arrays, "weight_0_0": arrays["weight_0_0"][:, :2]})
-
-
-@pytest.mark.parametrize("n_components", [None, 4])
-def test_training_goes_on_from_a_classifier_of_fewer_superpixels(n_components: int | None) -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(600, 8)).astype(np.float32)
-    target = (features[:, 0] + features[:, 1] > 0).astype(int)
-
-    def classifier(**more: int) -> SuperpixelClassifier:
-        training = PerceptronTraining(n_components=n_components)
-        return SuperpixelClassifier(
-            8, n_steps=300, weight_decay=0.1, training=training, random_state=0, **more
-        )
-
-    first = classifier().fit(features[:200], target[:200])
-    kept = {name: np.array(value) for name, value in first.to_arrays().items()}
-    final = classifier().fit(features, target, start=first)
-    assert all(np.array_equal(kept[name], value) for name, value in first.to_arrays().items())
-    np.testing.assert_array_equal(final.mean_, first.mean_)
-    unseen = rng.normal(size=(2000, 8)).astype(np.float32)
-    truth = (unseen[:, 0] + unseen[:, 1] > 0).astype(int)
-
-    def loss(found: SuperpixelClassifier) -> float:
-        return -float(np.log(found.predict_proba(unseen)[np.arange(2000), truth]).mean())
-
-    assert loss(final) < loss(first)
-    with pytest.raises(InputError, match="start must have"):
-        classifier(n_members=2).fit(features, target, start=first)
-    with pytest.raises(InputError, match="not one that was read"):
-        read = SuperpixelClassifier.from_arrays(first.to_arrays())
-        classifier().fit(features, target, start=read)
