@@ -366,7 +366,8 @@ class FinalModels:
             return described[id(descriptor)]
 
         if self._classifier is not None and self._describe is not None:
-            unary = self._classifier.predict_proba(describe(self._describe))
+            # Features wait in the store in half precision.
+            unary = self._classifier.predict_proba(describe(self._describe).astype(np.float16))
         elif self._network is not None:
             unary = self._network.predict_proba(image, superpixels)
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h5py
+import numpy as np
 
 from rerank.config import Recipe
 from rerank.datasets import fit_map
@@ -126,7 +127,8 @@ class AuxiliaryModels:
             )
         classified = predicted = None
         if self.describe is not None and self.classifier is not None:
-            features = self.describe(image, superpixels)
+            # They wait in the store in half precision.
+            features = self.describe(image, superpixels).astype(np.float16)
             classified = as_stored(self.classifier.predict_proba(features))
         if self.dense_network is not None:
             predicted = as_stored(self.dense_network.predict_proba(image, superpixels))

@@ -116,8 +116,7 @@ def test_a_prediction_asks_both_as_the_run_did(graph: Graph) -> None:
     found = models._auxiliary.predict(image, superpixels)
     assert found.classifier is not None and found.dense_network is not None
     assert stored.classifier is not None and stored.dense_network is not None
-    # Features wait in the store in half precision.
-    np.testing.assert_allclose(found.classifier, stored.classifier, atol=1e-3)
+    assert_array_equal(found.classifier, stored.classifier)
     assert_array_equal(found.dense_network, stored.dense_network)
     assert found.classifier.std() > 0.01 and found.dense_network.std() > 0.01
     assert_array_equal(models.predict(image).proposals.labelings, labelings)
