@@ -307,19 +307,17 @@ class SegNetSettings(Settings):
 
     `enabled` is automatic: false with own maps and no weights of a backbone, since a network that
     learns from a few hundred images alone knows less than the maps. `grid` is also that of the
-    location prior, which needs no network. `learning_rate` is AdamW's on the maps of a pretrained
-    backbone; `small`, which trains as a whole, takes gradient descent with momentum, and ten times
-    as much.
+    location prior, which needs no network.
     """
 
     enabled: bool = True
     grid: Count = 13
     dropout: typing.Annotated[float, Field(ge=0, lt=1)] = 0.5
-    epochs_cross_entropy: Count = 6
-    epochs_mixed: Count = 3
+    epochs_cross_entropy: Count = 12
+    epochs_mixed: Count = 5
     uoi_weight: Share = 0.7
-    learning_rate: Positive = 0.004
-    batch_size: Count = 8
+    learning_rate: Positive = 0.05
+    batch_size: Count = 16
 
 
 class ClassifierSettings(Settings):

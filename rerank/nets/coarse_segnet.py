@@ -31,9 +31,7 @@ class SegNetHead(nn.Module):
     The paper gives no filter sizes. The default, 1x1 and then twice 3x3, came closest to the
     truth in equal time on MSRC-21's val images: after some 12 s of one core expected IoU was
     47.6 (82.8% of cells right), with 3x3 throughout 45.1 (81.9%); with 1x1 throughout, which
-    sees no neighbouring cell, 20.5 (68.1%) after 8 s. Nor does it say that the second layer's
-    filters are in groups, as those of CaffeNet are: with four groups it takes a quarter of the
-    products and is no worse (`docs/results/speed.md`).
+    sees no neighbouring cell, 20.5 (68.1%) after 8 s.
 
     Parameters
     ----------
@@ -42,15 +40,14 @@ class SegNetHead(nn.Module):
     n_classes : int
         C, at least 1.
     dropout : float
-        Share of values dropped before the second and the third layer in training; half of it
-        before the first, whose inputs are not trained.
+        Share of values dropped before each layer in training.
     kernel_sizes : three odd ints
         Sides of the filters; borders are padded, so that the grid stays.
     random_state : int or numpy.random.Generator, optional
         Of the first filters: He et al. 2015 for the rectified layers, a deviation of 0.01 for
         the last, so that the first predictions are near uniform.
     groups : int
-        Of the second layer; a divisor of 128.
+        Of the second layer's filters, as CaffeNet has them; a divisor of 128.
 
     Attributes
     ----------
@@ -73,7 +70,7 @@ class SegNetHead(nn.Module):
         dropout: float = 0.5,
         kernel_sizes: Sequence[int] = (1, 3, 3),
         random_state: RandomState = None,
-        groups: int = 4,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         if groups < 1 or WIDTH % groups:
@@ -87,9 +84,7 @@ class SegNetHead(nn.Module):
             raise InputError(f"kernel_sizes must be three odd numbers, got {kernel_sizes}")
         self.n_channels, self.n_classes, self.kernel_sizes = n_channels, n_classes, sizes
         self.groups = groups
-        self.drop6, self.drop7, self.drop8 = (
-            SeededDropout(share) for share in (dropout / 2, dropout, dropout)
-        )
+        self.drop6, self.drop7, self.drop8 = (SeededDropout(dropout) for _ in range(3))
         with torch.device("meta"):
             self.conv6 = nn.Conv2d(n_channels, WIDTH, sizes[0], padding=sizes[0] // 2)
             self.conv7 = nn.Conv2d(WIDTH, WIDTH, sizes[1], padding=sizes[1] // 2, groups=groups)

@@ -18,7 +18,7 @@ from rerank.nets.training_data import CoarseData
 from rerank.types import Array
 
 #: Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
-PAPER_PHASES = (Phase("ce", 6, 4e-3), Phase("0.7 uoi + 0.3 ce", 3, 1.6e-3))
+PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ def train_head(
     start: SegNetHead | None = None,
     dropout: float = 0.5,
     kernel_sizes: Sequence[int] = (1, 3, 3),
-    batch_size: int = 8,
+    batch_size: int = 16,
     random_state: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedHead:
-    """Train a head on activations that were computed once, with AdamW, in one thread of torch.
+    """Train a head on activations that were computed once, in one thread of torch.
 
     Parameters
     ----------
@@ -86,13 +86,7 @@ def train_head(
         If a setting is out of range or a loss is unknown.
     """
     n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
-    config = TrainConfig(
-        tuple(phases),
-        batch_size=batch_size,
-        weight_decay=1e-2,
-        optimizer="adamw",
-        random_state=random_state,
-    )
+    config = TrainConfig(tuple(phases), batch_size=batch_size, random_state=random_state)
     with torch_threads(1):
         if start is None:
             head = new_head(data, dropout, kernel_sizes, random_state)
