@@ -342,8 +342,8 @@ def _read(path: Path) -> Run:
 
 
 def _weight_files(value: Any) -> WeightFiles:
-    """What `write_run_file` wrote; earlier versions wrote the one file that there was."""
-    names = (value, value) if value is None or isinstance(value, str) else tuple(value)
+    """What `write_run_file` wrote."""
+    names = value if isinstance(value, list) else []
     if len(names) != 2 or not all(isinstance(name, (str, type(None))) for name in names):
         raise TypeError("weights are the names of two files")
     return WeightFiles(*names)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rerank.engine.manifest import digest
+from rerank.engine.manifest import digest, set_name
 from rerank.files import replace_file
 
 #: Folder of a work folder that holds them.
@@ -19,11 +19,6 @@ FOLDER = "image_sets"
 _MOST_BYTES = 256 << 20
 #: Sets that this process has read or written, by their names: a name is of one set alone.
 _KNOWN: dict[str, tuple[str, ...]] = {}
-
-
-def set_name(image_ids: Sequence[str]) -> str:
-    """The name of a set; nothing for no images."""
-    return digest(list(image_ids)) if image_ids else ""
 
 
 def write_set(root: Path, image_ids: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -100,14 +100,13 @@ class Manifest(NamedTuple):
 
 def to_bytes(manifest: Manifest) -> bytes:
     """The one form of a manifest on disk; of the training images it has the name of their set."""
-    ids = manifest.header.trained_on
     tree = {
         "format": FORMAT,
         **manifest.ref._asdict(),
         "digest": manifest.digest,
         "size": manifest.size,
         **asdict(manifest.header),
-        "trained_on": digest(list(ids)) if ids else "",
+        "trained_on": set_name(manifest.header.trained_on),
     }
     return sealed(tree)
 
@@ -176,6 +175,11 @@ def digest(value: Any) -> str:
     """Digest of a JSON-serialisable value, 32 hexadecimal digits, the same on every machine."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def set_name(image_ids: Sequence[str]) -> str:
+    """The name of a set of images; nothing for no images."""
+    return digest(list(image_ids)) if image_ids else ""
 
 
 def digest_of_bytes(content: bytes | memoryview) -> str:

@@ -26,7 +26,7 @@ from rerank.engine.artefact_file import REMEDY
 from rerank.engine.contents import Contents
 from rerank.engine.hdf5 import new_file
 from rerank.engine.image_sets import FOLDER as IMAGE_SETS
-from rerank.engine.image_sets import other_sets, read_set, set_name, write_set, wrong_set
+from rerank.engine.image_sets import other_sets, read_set, write_set, wrong_set
 from rerank.engine.manifest import (
     FORMAT,
     MOST_BYTES,
@@ -38,6 +38,7 @@ from rerank.engine.manifest import (
     from_bytes,
     manifest_path,
     sealed,
+    set_name,
     to_bytes,
     unsealed,
 )

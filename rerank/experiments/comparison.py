@@ -15,6 +15,7 @@ from rerank.errors import InputError
 from rerank.experiments.seed_result import SeedResult
 from rerank.metrics import IntersectionUnion, corpus_iou, mean_image_iou
 from rerank.metrics.bootstrap import resampled_iou
+from rerank.reports.evaluation import resampled_images
 from rerank.types import FloatArray, IntArray
 
 #: Mean IoU over classes with counts summed over all images, or the mean of the images' own.
@@ -91,7 +92,7 @@ class Judged:
 
 
 def judged_images(dataset: Dataset, images: str) -> Judged:
-    """What a bootstrap draws of a data set: blocks of 5 s of video, or else images.
+    """The images of a data set as a table is judged by them: see `resampled_images`.
 
     Parameters
     ----------
@@ -104,9 +105,8 @@ def judged_images(dataset: Dataset, images: str) -> Judged:
     -------
     Judged
     """
-    if not dataset.moments:
-        return Judged(images)
-    return Judged(images, "blocks of 5 s of video", dataset.blocks(5.0))
+    drawn = resampled_images(dataset)
+    return Judged(images, drawn.unit, drawn.groups)
 
 
 def spread(results: Sequence[SeedResult], measure: Measure = "corpus") -> Spread:

@@ -45,6 +45,14 @@ class IntersectionUnion:
             np.stack([c.intersections for c in counts]), np.stack([c.unions for c in counts])
         )
 
+    @classmethod
+    def concatenate(cls, counts: Sequence[IntersectionUnion]) -> IntersectionUnion:
+        """Counts of several sets of images, one after another."""
+        return cls(
+            np.concatenate([c.intersections for c in counts]),
+            np.concatenate([c.unions for c in counts]),
+        )
+
 
 def confusion_counts(
     labels: IntArray, prediction: IntArray, n_classes: int, ignore_index: int | None = VOID

@@ -67,11 +67,6 @@ class SuperpixelClassifier(ClassifierMixin, BaseEstimator):
         What logits are divided by: 1 after `fit`, chosen by `calibrate`.
     """
 
-    mean_: FloatArray
-    scale_: FloatArray
-    _directions: FloatArray | None
-    _trained: tuple[Perceptron, ...]
-
     def __init__(
         self,
         hidden: int = 128,

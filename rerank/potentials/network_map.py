@@ -35,16 +35,15 @@ def refine_map(
     -------
     (H, W, C) float32 array
     """
-    maps = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), dtype=np.float32)
-    valid = None if void is None else ~void
     place = torch_device(device)
+    maps, pixels = (
+        torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 2, 0), dtype=np.float32))
+        for values in (probabilities, image)
+    )
+    valid = None if void is None else torch.from_numpy(~void).to(place)
     with torch_threads(1):
-        if place.type == "cpu":
-            return np.moveaxis(dense_crf(maps, image, valid=valid), 0, 2)
-        pixels = torch.from_numpy(np.moveaxis(image, 2, 0).astype(np.float32))
-        counted = None if valid is None else torch.from_numpy(valid).to(place)
-        found = dense_crf(torch.from_numpy(maps).to(place), pixels.to(place), valid=counted)
-        return found.permute(1, 2, 0).cpu().numpy()
+        found = dense_crf(maps.to(place), pixels.to(place), valid=valid)
+    return found.permute(1, 2, 0).cpu().numpy()
 
 
 def network_labels(network_map: NetworkMap, where: str = "") -> Array:

@@ -129,10 +129,7 @@ def join(parts: Sequence[RankingTable]) -> RankingTable:
         "+".join(part.name for part in parts),
         tuple(i for part in parts for i in part.image_ids),
         FeatureTable.concatenate([part.table for part in parts]),
-        IntersectionUnion(
-            np.concatenate([part.counts.intersections for part in parts]),
-            np.concatenate([part.counts.unions for part in parts]),
-        ),
+        IntersectionUnion.concatenate([part.counts for part in parts]),
         {name: np.concatenate([part.kl[name] for part in parts]) for name in parts[0].kl},
         np.concatenate([part.similarity for part in parts]),
         np.concatenate([part.energies for part in parts]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rerank.datasets import Dataset
 from rerank.metrics import (
     IntersectionUnion,
     Interval,
@@ -45,6 +46,13 @@ class Resampled:
 
 #: Each image is drawn by itself.
 IMAGES = Resampled()
+
+
+def resampled_images(dataset: Dataset) -> Resampled:
+    """What a bootstrap draws of a data set: blocks of 5 s of video, or else images."""
+    if not dataset.moments:
+        return IMAGES
+    return Resampled("blocks of 5 s of video", dataset.blocks(5.0))
 
 
 @dataclass(frozen=True)

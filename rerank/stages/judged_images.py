@@ -108,10 +108,7 @@ class Judged:
             np.concatenate([part.quality for part in parts]),
             np.concatenate([part.kept for part in parts]),
             np.concatenate([part.similarity for part in parts]),
-            IntersectionUnion(
-                np.concatenate([part.counts.intersections for part in parts]),
-                np.concatenate([part.counts.unions for part in parts]),
-            ),
+            IntersectionUnion.concatenate([part.counts for part in parts]),
             [joined_counts(found) for found in zip(*(part.expected for part in parts))],
         )
 

@@ -16,7 +16,7 @@ from rerank.engine.stage import Job
 from rerank.metrics import IntersectionUnion, OracleCurve
 from rerank.reports import Evaluation, analyses, draw_class_iou, evaluation_rows, to_csv, to_png
 from rerank.reports.analyses import AblationRow, in_points
-from rerank.reports.evaluation import IMAGES, Resampled
+from rerank.reports.evaluation import Resampled, resampled_images
 from rerank.reports.image_record import gallery_record, thumbnail, view_record
 from rerank.reports.populations import (
     CHOICE,
@@ -90,7 +90,7 @@ def load_population(job: Job, name: str) -> Population:
 
 
 def resampled(job: Job, parts: Sequence[str]) -> Resampled:
-    """What intervals draw of the images of some parts: blocks of 5 s of video, or else images.
+    """What intervals draw of the images of some parts: see `resampled_images`.
 
     Parameters
     ----------
@@ -103,10 +103,8 @@ def resampled(job: Job, parts: Sequence[str]) -> Resampled:
     """
     train, evaluate = job.data.train, job.data.evaluate
     moments = {**train.moments, **({} if evaluate is None else evaluate.moments)}
-    if not moments:
-        return IMAGES
     ids = tuple(image_id for part in parts for image_id in job.ids(part))
-    return Resampled("blocks of 5 s of video", replace(train, ids=ids, moments=moments).blocks(5.0))
+    return resampled_images(replace(train, ids=ids, moments=moments))
 
 
 def read_network(job: Job, parts: tuple[str, ...]) -> IntersectionUnion | None:
@@ -215,13 +213,7 @@ def _upsampling(job: Job, parts: Sequence[str]) -> dict[str, IntersectionUnion]:
                 found[name].append(
                     IntersectionUnion(file[f"{name}/intersections"][()], file[f"{name}/unions"][()])
                 )
-    return {
-        names[name]: IntersectionUnion(
-            np.concatenate([c.intersections for c in counts]),
-            np.concatenate([c.unions for c in counts]),
-        )
-        for name, counts in found.items()
-    }
+    return {names[name]: IntersectionUnion.concatenate(counts) for name, counts in found.items()}
 
 
 def shown_images(counts: Mapping[str, int], most: int) -> dict[str, BoolArray]:

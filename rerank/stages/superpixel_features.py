@@ -225,7 +225,7 @@ def run(job: Job, file: h5py.File) -> None:
     describe_image = whole_image_descriptor(recipe, job.data.weights.backbone)
     if describe is None and describe_image is None:
         return
-    dataset = job.data.of(job.part)
+    dataset, shared = job.data.of(job.part), shares_features(recipe)
     with job.open("superpixels") as regions:
         for index, image_id in enumerate(job.part.image_ids):
             arrays = read_image(regions, index, ("superpixels", "areas", "histogram"))
@@ -237,7 +237,7 @@ def run(job: Job, file: h5py.File) -> None:
                 place = job.part.first + index
                 found = sampled(values, arrays["histogram"], recipe, place)
             if describe_image is not None:
-                if values is None or not shares_features(recipe):
+                if values is None or not shared:
                     values = describe_image(image, superpixels)
                 found["whole_image"] = describe_whole(values, arrays["areas"])
             write_image(file, index, found)

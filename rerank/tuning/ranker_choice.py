@@ -204,9 +204,7 @@ class _Block(NamedTuple):
 
 
 def _merit(found: Sequence[IntersectionUnion]) -> float:
-    counts = IntersectionUnion(
-        np.concatenate([c.intersections for c in found]), np.concatenate([c.unions for c in found])
-    )
+    counts = IntersectionUnion.concatenate(found)
     return corpus_iou(counts).mean + mean_image_iou(counts)
 
 
