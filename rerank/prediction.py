@@ -25,7 +25,7 @@ from rerank.stages.activations import make_coarse_input, reads_inputs
 from rerank.stages.auxiliary import AuxiliaryModels
 from rerank.stages.calibration import Calibration, joint_choice
 from rerank.stages.classifiers import ImageModels, backbone_vector, load_models
-from rerank.stages.crf_settings import CRFChoice, load_choice
+from rerank.stages.crf_settings import CRFChoice, crf_sources, load_choice
 from rerank.stages.features import Classes, describe_proposals, with_columns
 from rerank.stages.fusion import TrainingPriors, image_evidence, load_fusion
 from rerank.stages.judged_images import change_of
@@ -404,7 +404,7 @@ class FinalModels:
             signals = region_signals(evidence, regions["areas"], regions["region_values"], colours)
             sources["fusion"] = as_stored(self._fusion.predict_proba(signals))
         drawn = image_proposals(
-            sources,
+            crf_sources(sources, regions, recipe),
             graph_of(regions),
             regions["region_values"],
             self._choice,

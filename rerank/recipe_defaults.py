@@ -131,6 +131,7 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("crf.contrast_scales", lambda t: [CONTRAST_SCALE] if _own_maps(t) else [1.0, 4.0]),
     ("crf.prior_exponents", lambda t: [0.0, 0.25, 0.5] if _own_maps(t) else [0.0, 0.25, 0.5, 0.75]),
     ("crf.preferred", _preferred),
+    ("crf.colours", lambda t: 1.0 if _own_maps(t) else 0.0),
     ("fusion.colours", _own_maps),
     ("proposals.generator", lambda t: "mixed" if _own_maps(t) else "pool"),
     ("proposals.pool_images", lambda t: 20 if _own_maps(t) else 60),

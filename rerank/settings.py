@@ -202,7 +202,8 @@ class CRFSettings(Settings):
     class bias are learned (`StructuredCRFLearner`) for each of `contrast_scales` and `learner_C`.
     `preferred`, a weight and a contrast scale, is used without a class bias unless the best of
     the search is better on 84 % of resamples of the images. `holdout_images` is the most images
-    that all this is tried on.
+    that all this is tried on. `colours` is the weight of `colour_evidence` beside the unaries; it
+    is automatic, 1 with own maps.
     """
 
     parameters: Literal["search", "structured_svm"] = "search"
@@ -230,6 +231,7 @@ class CRFSettings(Settings):
         0.75,
     )
     preferred: tuple[NonNegative, NonNegative] | None = None
+    colours: NonNegative = 0.0
     inference: Literal["alpha_expansion", "icm", "trws"] = "alpha_expansion"
     holdout_images: Count = 60
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from rerank.config import ProposeSettings, build_propose_settings
 from rerank.datasets import fit_map
-from rerank.evidence import colour_evidence, with_evidence
+from rerank.evidence import informed_by_colours
 from rerank.features import departs_too_far, similarity_matrix, untrained_scores
-from rerank.potentials import affinity_weights
 from rerank.potentials.energy_settings import EnergySettings
 from rerank.potentials.network_map import map_to_regions, network_labels
 from rerank.proposals.pool_rows import PoolRow, mixed_rows
@@ -64,10 +63,7 @@ def propose(
     if chosen.generator == "mixed":
         noise = chosen.samples.class_noise
         pool = mixed_rows(("unary",), chosen.diversity, noise, chosen.n_proposals)
-    informed = found
-    if chosen.colours:
-        kernel = affinity_weights(regions["region_values"], graph.areas)
-        informed = with_evidence(found, colour_evidence(found, kernel, graph.areas), chosen.colours)
+    informed = informed_by_colours(found, regions["region_values"], graph.areas, chosen.colours)
     drawn = image_proposals(
         {"unary": informed},
         graph,

@@ -62,7 +62,8 @@ def test_weights_bring_deep_features() -> None:
     recipe = build_recipe(OWN, "x", ["backbone.weights=squeezenet1_0.npz"])
     assert recipe.backbone.architecture == "squeezenet1_0" and not recipe.segnet.enabled
     assert recipe.classifiers.features == "backbone" and recipe.classifiers.C == 1.0
-    assert recipe.auxiliary.features == "deep" and recipe.fusion.colours
+    assert recipe.auxiliary.features == "deep"
+    assert recipe.fusion.colours and recipe.crf.colours == 1.0
     recipe = build_recipe(OWN, "x", ["backbone.weights=efficientnet-lite0-57934424.pth"])
     assert recipe.backbone.architecture == "timm/tf_efficientnet_lite0"
     recipe = build_recipe(TREE, "x", ["backbone.weights=squeezenet1_0.npz"])
@@ -71,6 +72,7 @@ def test_weights_bring_deep_features() -> None:
     assert recipe.backbone.architecture == "caffenet" and recipe.unary.features == "deep"
     assert recipe.ranking.groups == ("segnet", "classification", "proposal")
     assert recipe.holdout == 0.15 and recipe.folds.n_folds == 10
+    assert not recipe.fusion.colours and recipe.crf.colours == 0.0
 
 
 @pytest.mark.parametrize(

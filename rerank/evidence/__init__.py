@@ -6,7 +6,7 @@
 are fitted on images that they are not used on.
 """
 
-from rerank.evidence.colour_evidence import colour_evidence, with_evidence
+from rerank.evidence.colour_evidence import colour_evidence, informed_by_colours, with_evidence
 from rerank.evidence.fused_posterior import FusedPosterior
 from rerank.evidence.grid_cells import cells_to_regions
 from rerank.evidence.image_classifiers import (
@@ -43,6 +43,7 @@ __all__ = [
     "cells_to_regions",
     "colour_evidence",
     "foreground_classes",
+    "informed_by_colours",
     "region_signals",
     "size_thresholds",
     "with_evidence",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerank.errors import InputError
+from rerank.potentials.appearance_affinity import affinity_weights
 from rerank.types import Array, FloatArray
 
 #: Share of the image that speaks for no class: a class of little area is known by few colours.
@@ -69,3 +70,28 @@ def with_evidence(probabilities: Array, evidence: Array, weight: float) -> Float
     """
     p = np.asarray(probabilities, np.float64) * np.exp(weight * np.asarray(evidence))
     return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def informed_by_colours(
+    probabilities: Array, region_values: Array, areas: Array, weight: float
+) -> FloatArray:
+    """Class probabilities of regions after the `colour_evidence` of all others.
+
+    Parameters
+    ----------
+    probabilities : (n, C) float
+    region_values : (n, D) float
+        Mean colours, by which `affinity_weights` compares regions.
+    areas : (n,) float
+    weight : float
+        0 leaves the probabilities as they are.
+
+    Returns
+    -------
+    (n, C) float array
+        Rows sum to 1.
+    """
+    if not weight:
+        return probabilities
+    kernel = affinity_weights(region_values, areas)
+    return with_evidence(probabilities, colour_evidence(probabilities, kernel, areas), weight)

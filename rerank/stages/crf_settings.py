@@ -19,6 +19,7 @@ from rerank.engine.artefact_file import REMEDY
 from rerank.engine.hdf5 import read_strings, write_array, write_arrays, write_strings
 from rerank.engine.stage import Job, read_image
 from rerank.errors import DamagedArtefactError, InputError
+from rerank.evidence import informed_by_colours
 from rerank.potentials.energy_settings import EnergySettings, potts_energy
 from rerank.proposals.pool_rows import PoolRow, from_text, mixed_rows, pool_contexts, to_text
 from rerank.stages.fusion import open_sources, read_probabilities
@@ -89,6 +90,29 @@ def _read_settings(group: h5py.Group) -> EnergySettings:
         float(group["base"][()]),
         tuple(group["class_bias"][()].tolist()),
     )
+
+
+def crf_sources(
+    probabilities: Mapping[str, FloatArray], regions: Mapping[str, Array], recipe: Recipe
+) -> dict[str, FloatArray]:
+    """What the CRFs see of an image: its unaries with what its colours say, by `crf.colours`.
+
+    Parameters
+    ----------
+    probabilities : mapping of source to (n, C) float array
+        `unary`, and `fusion` where there is a fused posterior.
+    regions : mapping of str to array
+        The image's arrays of the stage `superpixels`.
+    recipe : Recipe
+
+    Returns
+    -------
+    dict of source to (n, C) float array
+    """
+    informed = informed_by_colours(
+        probabilities["unary"], regions["region_values"], regions["areas"], recipe.crf.colours
+    )
+    return {**probabilities, "unary": informed}
 
 
 @dataclass(frozen=True)
@@ -205,12 +229,10 @@ class _Images(Sequence[HoldoutImage]):
                     source: read_held_out(file, self._held, image_id)
                     for source, file in files.items()
                 }
-            return _holdout_image(probabilities, read_image(regions, index))
-
-
-def _holdout_image(
-    probabilities: Mapping[str, FloatArray], regions: Mapping[str, Array]
-) -> HoldoutImage:
-    return HoldoutImage(
-        probabilities, graph_of(regions), regions["region_values"], regions["histogram"]
-    )
+            arrays = read_image(regions, index)
+            return HoldoutImage(
+                crf_sources(probabilities, arrays, self._job.recipe),
+                graph_of(arrays),
+                arrays["region_values"],
+                arrays["histogram"],
+            )

@@ -486,7 +486,7 @@ _DECLARATIONS = {
     "pages": _Declaration(
         "drawing the report",
         lambda recipe: {"recipe": recipe.model_dump(mode="json")},
-        version=14,
+        version=15,
         cost=0.1,
     ),
 }

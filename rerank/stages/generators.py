@@ -13,7 +13,7 @@ from rerank.engine.stage import Job, read_image
 from rerank.metrics import OracleCurve, oracle_curve, region_intersection_union
 from rerank.proposals import ProposalContext, ProposalGenerator, ProposalSet, run_generator
 from rerank.proposals.pool_rows import fill, pool_contexts, run_rows
-from rerank.stages.crf_settings import CRFChoice, load_choice
+from rerank.stages.crf_settings import CRFChoice, crf_sources, load_choice
 from rerank.stages.declared_contents import FEW
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
@@ -115,7 +115,7 @@ def _contexts(
             arrays = read_image(regions, index)
             yield (
                 pool_contexts(
-                    read_probabilities(sources, index),
+                    crf_sources(read_probabilities(sources, index), arrays, job.recipe),
                     graph_of(arrays),
                     arrays["region_values"],
                     choice.energies,

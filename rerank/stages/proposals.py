@@ -16,7 +16,7 @@ from rerank.proposals import PosteriorSamples, ProposalSet
 from rerank.proposals.candidates import random_numbers
 from rerank.proposals.pool_rows import RESERVE, fill, pool_contexts, run_rows
 from rerank.settings import SampleSettings
-from rerank.stages.crf_settings import CRFChoice, load_choice
+from rerank.stages.crf_settings import CRFChoice, crf_sources, load_choice
 from rerank.stages.fusion import open_sources, read_probabilities
 from rerank.stages.superpixels import graph_of
 from rerank.superpixels import RegionGraph
@@ -148,8 +148,9 @@ def run(job: Job, file: h5py.File) -> None:
     with job.open("superpixels") as regions, open_sources(job) as sources:
         for index in range(len(job.part.image_ids)):
             arrays = read_image(regions, index)
+            probabilities = read_probabilities(sources, job.part.first + index)
             found = image_proposals(
-                read_probabilities(sources, job.part.first + index),
+                crf_sources(probabilities, arrays, job.recipe),
                 graph_of(arrays),
                 arrays["region_values"],
                 choice,

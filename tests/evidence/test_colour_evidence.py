@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rerank.errors import InputError
-from rerank.evidence import colour_evidence, with_evidence
+from rerank.evidence import colour_evidence, informed_by_colours, with_evidence
 from rerank.potentials import affinity_weights
 
 
@@ -29,6 +29,15 @@ def test_a_doubtful_region_takes_the_class_of_its_colour() -> None:
     assert after[1].argmax() == 0 and (after[[0, 2, 3, 4]].argmax(axis=1) == [0, 1, 1, 1]).all()
     np.testing.assert_allclose(after.sum(axis=1), 1)
     np.testing.assert_allclose(with_evidence(p, np.ones((5, 2)), 0.0), p)
+
+
+def test_probabilities_are_informed_by_a_weight() -> None:
+    rng = np.random.default_rng(1)
+    p, colours, areas = rng.dirichlet(np.ones(3), 5), rng.normal(size=(5, 2)), rng.uniform(1, 9, 5)
+    evidence = colour_evidence(p, affinity_weights(colours, areas), areas)
+    found = informed_by_colours(p, colours, areas, 0.7)
+    np.testing.assert_allclose(found, with_evidence(p, evidence, 0.7))
+    assert informed_by_colours(p, colours, areas, 0.0) is p
 
 
 def test_one_colour_and_no_doubt_say_nothing() -> None:

@@ -16,13 +16,21 @@ from rerank.applications.export_files import Export, export_run
 from rerank.applications.reports import export_report
 from rerank.applications.runs import run
 from rerank.config import build_recipe
+from rerank.crf import map_inference
 from rerank.datasets import open_dataset
 from rerank.engine.graph import Graph
 from rerank.engine.scheduler import ONE_AFTER_ANOTHER
+from rerank.engine.stage import read_image
 from rerank.errors import DataError, InputError
+from rerank.evidence import colour_evidence, with_evidence
 from rerank.metrics import IntersectionUnion, confusion_counts, corpus_iou, intersection_union
+from rerank.potentials import affinity_weights
+from rerank.potentials.energy_settings import potts_energy
 from rerank.potentials.network_map import refine_map
+from rerank.stages.crf_settings import load_choice
 from rerank.stages.dense_crf import read_dense_crf
+from rerank.stages.stored_probabilities import read_regions
+from rerank.stages.superpixels import graph_of
 
 N_CLASSES = 12
 
@@ -75,6 +83,29 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Path]:
 
 def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_map_is_of_the_maps_and_the_image_s_colours(done: tuple[Graph, Path]) -> None:
+    job, changed = done[0].reader(), 0
+    with (
+        job.open("crf_settings", "fold-00") as chosen,
+        job.open("superpixels", "fold-00") as regions,
+        job.open("unaries", "fold-00") as unaries,
+        job.open("proposals", "fold-00") as proposals,
+    ):
+        settings = load_choice(chosen).unary
+        for index in range(len(job.ids("fold-00"))):
+            arrays, p = read_image(regions, index), read_regions(unaries, index)
+            kernel = affinity_weights(arrays["region_values"], arrays["areas"])
+            informed = with_evidence(p, colour_evidence(p, kernel, arrays["areas"]), 1.0)
+            expected, without = (
+                map_inference(potts_energy(q, graph_of(arrays), settings)).labeling
+                for q in (informed, p)
+            )
+            drawn = read_image(proposals, index, ("labelings",))["labelings"]
+            np.testing.assert_array_equal(drawn[0], expected)
+            changed += int((expected != without).sum())
+    assert changed
 
 
 def test_the_network_is_the_first_row_and_gains_are_over_it(done: tuple[Graph, Path]) -> None:
