@@ -71,7 +71,8 @@ class Recipe(Settings):
 
     `holdout` is the share of each fold's training images that settings are chosen on. It is
     automatic: 0 with own maps, else 0.15. With 0 settings are chosen on all training images of a
-    fold, each as the models of its own fold predict it, and nothing is fitted twice.
+    fold, each as the models of its own fold predict it, and nothing is fitted twice; a fold then
+    needs the models of all others, and probabilities of models keep their temperature of 1.
 
     `shard_size` is the most images of a task and of its file, in stages that treat images one by
     one. It changes no result.
@@ -140,10 +141,6 @@ class Recipe(Settings):
         self._check_unary_backbone()
         self._check_deep_features()
         self._check_groups()
-        if self.holdout == 0 and unary.source != "probabilities":
-            raise ValueError(
-                f"unary.source={unary.source} is calibrated on held-out images; set holdout above 0"
-            )
         if unary.dense_crf and unary.source == "classifier":
             raise ValueError(
                 "unary.dense_crf refines the probabilities of pixels, and a classifier of "

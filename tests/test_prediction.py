@@ -13,6 +13,7 @@ from rerank.applications.runs import open_models, write_run_file
 from rerank.config import build_recipe
 from rerank.datasets import open_dataset
 from rerank.engine.folds import ALL, FINAL
+from rerank.engine.graph import Graph
 from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import read_image
 from rerank.engine.store import Store
@@ -33,11 +34,27 @@ def models(finished: Path) -> FinalModels:
 def test_prediction_repeats_what_the_run_found(
     finished: Path, models: FinalModels, make_graph
 ) -> None:
-    graph = make_graph(finished)
+    assert_repeats(models, make_graph(finished))
+
+
+def test_nothing_is_fitted_twice_where_no_image_is_held_out(tmp_path: Path, make_graph) -> None:
+    graph = make_graph(tmp_path, ["holdout=0", "ranking.compared=[]", "report.ablation=false"])
+    run_graph(graph)
+    write_run_file(graph, None, finished=True)
+    for stage in ("unaries", "segnet", "classifiers", "auxiliary"):
+        with graph.reader().open(stage, "fold-00") as file:
+            assert "holdout_maps" not in file and not len(file.get("holdout", ()))
+    with graph.reader().open("unaries", FINAL) as file:
+        assert file["model/temperature"][()] == 1 and file["holdout_ids"].shape == (0,)
+    assert_repeats(open_models(tmp_path)[0], graph)
+
+
+def assert_repeats(models: FinalModels, graph: Graph) -> None:
     with graph.job("pages").open("ranking", ALL) as file:
         scores = load_scores(file, FINAL)["svm"]
     with graph.job("pages").open("proposals", FINAL) as file:
         labelings = [read_image(file, i)["labelings"] for i in range(3)]
+    assert graph.data.evaluate is not None
     for index in range(3):
         sample = graph.data.evaluate[index]
         found = models.predict(sample.image, image_id=sample.image_id)

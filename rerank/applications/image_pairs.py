@@ -76,7 +76,10 @@ def check_pairs(probabilities: Path, images: Path) -> tuple[list[ImagePair], Map
                 f"{pictures[name]}: no probability map; expected {probabilities / name}.npy"
             )
         else:
-            problems.append(f"{maps[name][0]}: no image called {name} in {images}")
+            problems.append(
+                f"{maps[name][0]}: no image called {name} in {images}; add it, or give maps of "
+                "these images alone"
+            )
     pairs = [ImagePair(path, maps[name][0]) for name, path in pictures.items() if name in maps]
     return pairs, check_map_pairs(pairs, problems=problems)
 
