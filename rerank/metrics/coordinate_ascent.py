@@ -15,7 +15,7 @@ class AscentProblem(NamedTuple):
 
     Attributes
     ----------
-    intersections, unions : (N, M, C) int64 or float64 arrays, C-contiguous
+    intersections, unions : (N, M, C) int32, int64 or float64 arrays, C-contiguous
         Of the M proposals of N images; expected counts may be fractions.
     least : (C,) float64 array
         A class is present where its union over the corpus is above this.
@@ -39,9 +39,9 @@ class AscentProblem(NamedTuple):
         AscentProblem
         """
         whole = np.issubdtype(unions.dtype, np.integer)
-        kind = np.int64 if whole else np.float64
+        kind = (np.int32 if unions.dtype == np.int32 else np.int64) if whole else np.float64
         # Sums of fractions that are added and taken away again come back to 0 but for rounding.
-        most = unions.max(axis=1).sum(axis=0)
+        most = unions.max(axis=1).sum(axis=0, dtype=np.float64)
         least = np.full(len(most), 0.5) if whole else 1e-9 * most
         return cls(
             np.ascontiguousarray(intersections, dtype=kind),
@@ -89,8 +89,8 @@ def _ascend(
     max_sweeps: int,
 ) -> float:
     n_images, _, n_classes = intersections.shape
-    total_i = np.zeros(n_classes, dtype=intersections.dtype)
-    total_u = np.zeros(n_classes, dtype=unions.dtype)
+    # Exact for whole numbers too.
+    total_i, total_u = np.zeros(n_classes), np.zeros(n_classes)
     current = -1.0
     for _ in range(max_sweeps):
         # Counted anew for each sweep, so that rounding of fractions does not pile up.

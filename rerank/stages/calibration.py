@@ -6,7 +6,9 @@ they are calibrated on the other folds, so that what is reported on training ima
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import h5py
 import numpy as np
@@ -21,13 +23,15 @@ from rerank.stages.judged_images import (
     Beliefs,
     Judged,
     candidate_beliefs,
-    expected_of_all,
-    joined_counts,
+    expected_of_each,
     read_judged,
 )
 from rerank.stages.oracle import POPULATIONS, population_parts
 from rerank.stages.ranking_rows import sampled_images
 from rerank.types import FloatArray
+
+#: Of the joint choice: expected counts, and what is made of them to bound it.
+_BYTES_A_COUNT = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +124,37 @@ def joint_choice(scores: FloatArray, expected: ExpectedCounts, max_nodes: int = 
     return choose_corpus(*expected, [scores.argmax(axis=1)], max_nodes)
 
 
+def joint_choice_in_blocks(
+    scores: FloatArray, expected: Iterator[ExpectedCounts], most: int
+) -> CorpusChoice:
+    """Choose for all images together, or for as many at a time as fit in memory.
+
+    Parameters
+    ----------
+    scores : (N, M) float array
+    expected : iterator of N ExpectedCounts of (M, C) arrays
+        In the same order.
+    most : int
+        Images of a block, at most; blocks are of equal sizes.
+
+    Returns
+    -------
+    CorpusChoice
+        Of several blocks the means of expected IoU and bound, by images.
+    """
+    found: list[CorpusChoice] = []
+    blocks = np.array_split(scores, -(-len(scores) // most))
+    for own in blocks:
+        rows = list(islice(expected, len(own)))
+        counts = ExpectedCounts(*(np.stack(arrays) for arrays in zip(*rows)))
+        found.append(joint_choice(own, counts))
+    choices, *facts = zip(*found)
+    iou, bound, gap = (
+        float(np.average(values, weights=[len(own) for own in blocks])) for values in facts
+    )
+    return CorpusChoice(np.concatenate(choices), iou, bound, gap)
+
+
 def run(job: Job, file: h5py.File) -> None:
     """Write the `model`, the gated `choices` of each part, and the joint choice of each population
     (`populations`) with its expected IoU and the bound on it."""
@@ -144,8 +179,9 @@ def run(job: Job, file: h5py.File) -> None:
         if not parts:
             continue
         scores = np.concatenate([judged[name].scores for name in parts])
-        expected = joined_counts(
-            [expected_of_all(job, name, judged[name], believed[name]) for name in parts]
+        expected = chain.from_iterable(
+            expected_of_each(job, name, judged[name], believed[name]) for name in parts
         )
-        joint = joint_choice(scores, expected)
+        most = max(1, (job.recipe.training_memory << 20) // (_BYTES_A_COUNT * count * n_classes))
+        joint = joint_choice_in_blocks(scores, expected, most)
         write_arrays(file.create_group(f"populations/{population}"), joint._asdict())

@@ -218,8 +218,10 @@ def _stacked(rows: Sequence[ExpectedCounts], shape: tuple[int, ...]) -> Expected
     )
 
 
-def expected_of_all(job: Job, part: str, judged: Judged, beliefs: Beliefs) -> ExpectedCounts:
-    """Expected counts of all images of a part, of those that are not kept read again.
+def expected_of_each(
+    job: Job, part: str, judged: Judged, beliefs: Beliefs
+) -> Iterator[ExpectedCounts]:
+    """Expected counts of each image of a part, read again unless all were kept.
 
     Parameters
     ----------
@@ -230,15 +232,13 @@ def expected_of_all(job: Job, part: str, judged: Judged, beliefs: Beliefs) -> Ex
     beliefs : Beliefs
         One of `candidate_beliefs`.
 
-    Returns
-    -------
-    ExpectedCounts of (N, M, C) arrays
+    Yields
+    ------
+    ExpectedCounts of (M, C) arrays
     """
     if judged.kept.all():
-        return judged.expected[candidate_beliefs(job.recipe).index(beliefs)]
-    shape = (*judged.scores.shape, job.data.n_classes)
-    found = ExpectedCounts(np.empty(shape), np.empty(shape))
+        known = judged.expected[candidate_beliefs(job.recipe).index(beliefs)]
+        yield from map(ExpectedCounts, known.intersections, known.unions)
+        return
     for index, image in enumerate(_images(job, part)):
-        own = image.expected(beliefs, judged.scores[index])
-        found.intersections[index], found.unions[index] = own
-    return found
+        yield image.expected(beliefs, judged.scores[index])

@@ -53,7 +53,7 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
     Returns
     -------
     IntersectionUnion
-        (n_images, M, n_classes) int64, or (n_images, n_classes) with a prefix.
+        (n_images, M, n_classes) int32, or (n_images, n_classes) with a prefix.
     """
     arrays: dict[str, list[Any]] = {"intersections": [], "unions": []}
     for name in parts:
@@ -61,8 +61,8 @@ def read_counts(job: Job, parts: tuple[str, ...], prefix: str = "") -> Intersect
             for index in range(len(job.ids(name))):
                 found = read_image(file, index, [f"{prefix}{key}" for key in arrays])
                 for key in arrays:
-                    arrays[key].append(found[f"{prefix}{key}"])
-    return IntersectionUnion(*(np.array(arrays[key], dtype=np.int64) for key in arrays))
+                    arrays[key].append(found[f"{prefix}{key}"].astype(np.int32))
+    return IntersectionUnion(*(np.array(arrays.pop(key)) for key in list(arrays)))
 
 
 def load_curve(file: h5py.File, population: str) -> OracleCurve:

@@ -15,8 +15,8 @@ from rerank.engine.scheduler import run_graph
 from rerank.engine.stage import read_image
 from rerank.errors import InputError
 from rerank.metrics import chosen_counts, corpus_iou, image_iou
-from rerank.ranking import Gate, choose_corpus
-from rerank.stages.calibration import Calibration
+from rerank.ranking import ExpectedCounts, Gate, choose_corpus
+from rerank.stages.calibration import Calibration, joint_choice, joint_choice_in_blocks
 from rerank.stages.judged_images import Judged, candidate_beliefs, read_judged
 from rerank.stages.oracle import population_parts
 from rerank.stages.run_data import WeightFiles
@@ -141,3 +141,23 @@ def test_a_joint_prediction_is_the_joint_choice_of_the_same_images(
     few = models.predict_corpus(images[:3]).results
     for path, result in zip(written, few):
         np.testing.assert_array_equal(np.array(Image.open(path)), result.labels)
+
+
+def test_more_images_than_fit_are_chosen_block_by_block() -> None:
+    rng = np.random.default_rng(0)
+    union = rng.uniform(5, 9, (7, 4, 3))
+    inter, scores = union * rng.random(union.shape), rng.random((7, 4))
+    rows = list(map(ExpectedCounts, inter, union))
+    whole = joint_choice(scores, ExpectedCounts(inter, union))
+    at_once = joint_choice_in_blocks(scores, iter(rows), most=7)
+    np.testing.assert_array_equal(at_once.choice, whole.choice)
+    assert at_once[1:] == pytest.approx(whole[1:])
+    found = joint_choice_in_blocks(scores, iter(rows), most=3)
+    blocks = [
+        joint_choice(scores[own], ExpectedCounts(inter[own], union[own]))
+        for own in (slice(0, 3), slice(3, 5), slice(5, 7))
+    ]
+    np.testing.assert_array_equal(found.choice, np.concatenate([b.choice for b in blocks]))
+    for field in ("expected_iou", "upper_bound", "gap"):
+        mean = np.average([getattr(b, field) for b in blocks], weights=[3, 2, 2])
+        assert getattr(found, field) == pytest.approx(mean)
