@@ -90,6 +90,11 @@ def _auxiliary_features(tree: dict[str, Any]) -> str | None:
     return "deep" if used and _own_maps(tree) and _has_weights(tree) else None
 
 
+def _of_head(small: float, head: float) -> Callable[[dict[str, Any]], float]:
+    """A setting of the SegNet's training: gradient descent of `small` whole, or AdamW of a head."""
+    return lambda tree: small if _get(tree, "backbone.architecture") == "small" else head
+
+
 def _classifier_c(tree: dict[str, Any]) -> float:
     # Features made by hand overfit a few hundred images.
     return 0.01 if _get(tree, "classifiers.features") == "appearance" else 1.0
@@ -123,6 +128,10 @@ _CHOICES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
     ("auxiliary.features", _auxiliary_features),
     # Some hundred images are too few for it.
     ("segnet.enabled", lambda t: not _own_maps(t)),
+    ("segnet.epochs_cross_entropy", _of_head(12, 6)),
+    ("segnet.epochs_mixed", _of_head(5, 3)),
+    ("segnet.learning_rate", _of_head(0.05, 0.004)),
+    ("segnet.batch_size", _of_head(16, 8)),
     ("classifiers.enabled", lambda t: not _own_maps(t) or _has_weights(t)),
     ("classifiers.features", _classifier_features),
     ("classifiers.C", _classifier_c),

@@ -68,6 +68,9 @@ def test_weights_bring_deep_features() -> None:
     assert recipe.backbone.architecture == "timm/tf_efficientnet_lite0"
     recipe = build_recipe(TREE, "x", ["backbone.weights=squeezenet1_0.npz"])
     assert recipe.classifiers.features == "deep" and recipe.auxiliary.features is None
+    of_head, of_small = recipe.segnet, build_recipe(TREE, "x").segnet
+    assert (of_head.epochs_cross_entropy, of_head.learning_rate) == (6, 0.004)
+    assert (of_small.epochs_cross_entropy, of_small.learning_rate) == (12, 0.05)
     recipe = build_recipe(TREE, "x", ["backbone.weights=a.caffemodel", "segnet.enabled=auto"])
     assert recipe.backbone.architecture == "caffenet" and recipe.unary.features == "deep"
     assert recipe.ranking.groups == ("segnet", "classification", "proposal")

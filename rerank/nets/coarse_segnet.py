@@ -48,6 +48,8 @@ class SegNetHead(nn.Module):
         the last, so that the first predictions are near uniform.
     groups : int
         Of the second layer's filters, as CaffeNet has them; a divisor of 128.
+    input_dropout : float, optional
+        Before the first layer; that of the others by default.
 
     Attributes
     ----------
@@ -71,6 +73,7 @@ class SegNetHead(nn.Module):
         kernel_sizes: Sequence[int] = (1, 3, 3),
         random_state: RandomState = None,
         groups: int = 1,
+        input_dropout: float | None = None,
     ) -> None:
         super().__init__()
         if groups < 1 or WIDTH % groups:
@@ -84,7 +87,8 @@ class SegNetHead(nn.Module):
             raise InputError(f"kernel_sizes must be three odd numbers, got {kernel_sizes}")
         self.n_channels, self.n_classes, self.kernel_sizes = n_channels, n_classes, sizes
         self.groups = groups
-        self.drop6, self.drop7, self.drop8 = (SeededDropout(dropout) for _ in range(3))
+        self.drop6 = SeededDropout(dropout if input_dropout is None else input_dropout)
+        self.drop7, self.drop8 = SeededDropout(dropout), SeededDropout(dropout)
         with torch.device("meta"):
             self.conv6 = nn.Conv2d(n_channels, WIDTH, sizes[0], padding=sizes[0] // 2)
             self.conv7 = nn.Conv2d(WIDTH, WIDTH, sizes[1], padding=sizes[1] // 2, groups=groups)

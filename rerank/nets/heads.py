@@ -18,7 +18,9 @@ from rerank.nets.training_data import CoarseData
 from rerank.types import Array
 
 #: Cross-entropy first, then 0.7 UOI + 0.3 CE (Cogswell et al. 2014, section 5).
-PAPER_PHASES = (Phase("ce", 15, 0.05), Phase("0.7 uoi + 0.3 ce", 5, 0.02))
+PAPER_PHASES = (Phase("ce", 6, 4e-3), Phase("0.7 uoi + 0.3 ce", 3, 1.6e-3))
+#: Of the second layer of a new head.
+_GROUPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,11 @@ def train_head(
     start: SegNetHead | None = None,
     dropout: float = 0.5,
     kernel_sizes: Sequence[int] = (1, 3, 3),
-    batch_size: int = 16,
+    batch_size: int = 8,
     random_state: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedHead:
-    """Train a head on activations that were computed once, in one thread of torch.
+    """Train a head on activations that were computed once, with AdamW, in one thread of torch.
 
     Parameters
     ----------
@@ -86,7 +88,13 @@ def train_head(
         If a setting is out of range or a loss is unknown.
     """
     n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
-    config = TrainConfig(tuple(phases), batch_size=batch_size, random_state=random_state)
+    config = TrainConfig(
+        tuple(phases),
+        batch_size=batch_size,
+        weight_decay=1e-2,
+        optimizer="adamw",
+        random_state=random_state,
+    )
     with torch_threads(1):
         if start is None:
             head = new_head(data, dropout, kernel_sizes, random_state)
@@ -96,9 +104,9 @@ def train_head(
                     f"start takes {start.n_channels} channels and gives {start.n_classes} "
                     f"classes; the data has {n_channels} and {n_classes}"
                 )
-            head = _copy(start, start.state_dict(), start.drop7.p)
+            head = _copy(start, start.state_dict())
         history = train(head, data, config, device=device_of(head), progress=progress)
-    heads = tuple(_copy(head, state, head.drop7.p) for state in history.phase_states)
+    heads = tuple(_copy(head, state) for state in history.phase_states)
     return TrainedHead(heads[-1], heads, history)
 
 
@@ -109,6 +117,10 @@ def new_head(
     random_state: int = 0,
 ) -> SegNetHead:
     """A head for some activations, not trained yet.
+
+    Its second layer has four groups of filters, which take a quarter of the products and are no
+    worse (`docs/results/speed.md`). Before the first layer, whose inputs are not trained, half of
+    `dropout` is dropped.
 
     Parameters
     ----------
@@ -128,7 +140,9 @@ def new_head(
         If a number is out of range, or the activations are not finite or all zero.
     """
     n_channels, n_classes = data.inputs.shape[1], data.targets.shape[3]
-    head = SegNetHead(n_channels, n_classes, dropout, kernel_sizes, random_state)
+    head = SegNetHead(
+        n_channels, n_classes, dropout, kernel_sizes, random_state, _GROUPS, dropout / 2
+    )
     head.activation_scale.fill_(1.0 / _root_mean_square(data.inputs))
     return head
 
@@ -146,8 +160,8 @@ def _root_mean_square(activations: Array) -> float:
     return float(mean**0.5)
 
 
-def _copy(head: SegNetHead, state: Mapping[str, Tensor], dropout: float) -> SegNetHead:
-    sizes = head.kernel_sizes
-    copy = SegNetHead(head.n_channels, head.n_classes, dropout, sizes, 0, head.groups)
+def _copy(head: SegNetHead, state: Mapping[str, Tensor]) -> SegNetHead:
+    shape = (head.n_channels, head.n_classes, head.drop7.p, head.kernel_sizes, 0)
+    copy = SegNetHead(*shape, head.groups, head.drop6.p)
     copy.load_state_dict(state)
     return copy.to(device_of(head)).eval()

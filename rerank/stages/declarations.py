@@ -445,7 +445,7 @@ _DECLARATIONS = {
     "activations": _Declaration(
         "activations of the backbone", _activations, cost=0.15, temporary=True
     ),
-    "segnet": _Declaration("training the coarse SegNet", _segnet, version=5, cost=1.0, fits=True),
+    "segnet": _Declaration("training the coarse SegNet", _segnet, version=6, cost=1.0, fits=True),
     "upsampling": _Declaration("full-size segmentations from the SegNet alone", cost=0.02),
     "classifiers": _Declaration(
         "image classifiers and priors", _classifiers, version=6, cost=0.3, fits=True
