@@ -1,11 +1,11 @@
 """What does `rerank.propose` lose where a network is nearly right?
 
     OMP_NUM_THREADS=1 python benchmarks/near_truth.py --images JPEGImages \
-        --labels SegmentationClass --ids train.txt [--step 6]
+        --labels SegmentationClass --ids train.txt [--step 6] [--severity 4]
 
 Maps are made from the labels: borders are moved by a pixel or so along smooth random fields, and a
-few small ellipses get a class that the image has. Void pixels take the nearest class. The maps
-differ in how sure they are:
+few small ellipses get a class that the image has; `--severity` multiplies both. Void pixels take
+the nearest class. The maps differ in how sure they are:
 
 - even: 0.9 of the class everywhere;
 - soft: the classes' masks under a Gaussian of 2 pixels;
@@ -36,7 +36,9 @@ KINDS = ("even", "soft", "calibrated")
 VOID = 255
 
 
-def with_errors(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def with_errors(
+    labels: np.ndarray, rng: np.random.Generator, severity: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """The labels without void, and the same with moved borders and wrong ellipses."""
     nearest = ndimage.distance_transform_edt(
         labels == VOID, return_distances=False, return_indices=True
@@ -46,12 +48,12 @@ def with_errors(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     places = np.indices(truth.shape).astype(float)
     for axis, size in enumerate(truth.shape):
         field = ndimage.gaussian_filter(rng.standard_normal(truth.shape), 12)
-        moved = places[axis] + 2.4 * field / np.abs(field).max()
+        moved = places[axis] + 2.4 * severity * field / np.abs(field).max()
         places[axis] = np.clip(np.round(moved), 0, size - 1)
     wrong = truth[tuple(places.astype(int))]
     row, column = np.indices(truth.shape)
     present = np.unique(wrong)
-    for _ in range(rng.poisson(2)):
+    for _ in range(rng.poisson(2 * severity)):
         y, x = rng.integers(height), rng.integers(width)
         radius, stretch = rng.uniform(0.015, 0.03) * min(height, width), rng.uniform(0.5, 2)
         inside = ((row - y) / radius) ** 2 + ((column - x) / (radius * stretch)) ** 2 < 1
@@ -82,6 +84,7 @@ def main() -> None:
     for name in ("images", "labels", "ids"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--step", type=int, default=6, help="every so many of the ids [6]")
+    parser.add_argument("--severity", type=float, default=1.0, help="factor on the errors [1]")
     parser.add_argument("--n-classes", type=int, default=21)
     options = parser.parse_args()
     ids = Path(options.ids).read_text().split()[:: options.step]
@@ -91,7 +94,7 @@ def main() -> None:
         for index, name in enumerate(ids):
             image = np.array(Image.open(Path(options.images) / f"{name}.jpg").convert("RGB"))
             labels = np.array(Image.open(Path(options.labels) / f"{name}.png"))
-            truth, wrong = with_errors(labels, np.random.default_rng(index))
+            truth, wrong = with_errors(labels, np.random.default_rng(index), options.severity)
             found = propose(image, as_map(kind, truth, wrong, options.n_classes))
             proposals = found.proposals
             assert proposals.network is not None
