@@ -88,7 +88,7 @@ def test_how_far_a_labeling_departs_is_the_expected_iou_of_pixels() -> None:
                     union += a * ((x == c) + p * (x != c))
                 ious.append(shared / union)
             expected.append(np.mean(ious))
-        wanted = expected[0] - expected[1] > 1.5 * (1 - expected[0]) ** 2
+        wanted = expected[0] - expected[1] > 0.9 * (1 - expected[0]) ** 1.75
         assert departs_too_far(other, own, probabilities, areas) == wanted
         seen.add(bool(wanted))
     assert seen == {True, False}
