@@ -12,7 +12,7 @@ from rerank.applications.image_pairs import ImagePair, check_map_pairs
 from rerank.applications.out_folder import open_out
 from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.applications.runs import open_models
-from rerank.crf.compiled import COMPILES, is_compiled
+from rerank.crf.compiled import compiler_notes
 from rerank.datasets import read_image, voc_palette
 from rerank.datasets.file_names import name_of
 from rerank.datasets.image_files import list_images
@@ -109,7 +109,7 @@ def predict_files(
         open_out(out, map(name_of, paths), LONGEST_ENDING)
         done: list[_Done] = []
         with Progress(len(paths), quiet=quiet) as progress:
-            for note in (*notes, *([] if is_compiled() else [COMPILES])):
+            for note in (*notes, *compiler_notes()):
                 progress.note(note)
             arguments = [(k, path, files.get(path, []), task) for k, path in enumerate(paths)]
             for item in run_tasks(_predict_file, arguments, jobs):

@@ -14,7 +14,7 @@ from rerank.applications.label_files import class_names_of, find_labels
 from rerank.applications.out_folder import open_out
 from rerank.applications.result_files import LONGEST_ENDING, write_result, write_summary
 from rerank.config import ProposeSettings, build_propose_settings
-from rerank.crf.compiled import COMPILES, is_compiled
+from rerank.crf.compiled import compiler_notes
 from rerank.datasets import read_image, read_index_mask, voc_palette
 from rerank.datasets.file_names import name_of
 from rerank.datasets.map_files import read_values
@@ -126,7 +126,7 @@ def propose_files(
     task = _Task(out, settings, names, void)
     done: list[_Done] = []
     with Progress(len(pairs), quiet=quiet) as progress:
-        for note in (*found.notes(), *([] if is_compiled() else [COMPILES])):
+        for note in (*found.notes(), *compiler_notes()):
             progress.note(note)
         arguments = [(k, pair, truths.get(pair.image), task) for k, pair in enumerate(pairs)]
         for item in run_tasks(_propose_file, arguments, jobs):

@@ -10,12 +10,14 @@ from rerank.crf.expansion import _violation
 COMPILES = "The solvers are compiled for this machine first, once, which takes about 40 seconds."
 
 
-def is_compiled() -> bool:
-    """Whether compiled solvers of an earlier use are there; else the first image waits for them.
+def compiler_notes() -> tuple[str, ...]:
+    """`COMPILES`, unless compiled solvers of an earlier use are there.
 
     Returns
     -------
-    bool
+    tuple of str
+        One line or none.
     """
     folder = _violation.stats.cache_path
-    return folder is not None and any(Path(folder).glob("expansion.*.nbi"))
+    known = folder is not None and any(Path(folder).glob("expansion.*.nbi"))
+    return () if known else (COMPILES,)

@@ -124,10 +124,13 @@ def image_iou(both: IntersectionUnion) -> FloatArray:
     (...) float64 array
         NaN where an image holds no labelled pixel.
     """
-    counts = zip(both.intersections, both.unions) if both.unions.ndim > 2 else ()
-    # Of many proposals image by image: ratios take eight bytes a count.
-    means = [image_iou(IntersectionUnion(*pair)) for pair in counts]
-    return np.array(means) if means else _mean_of_present(_ratios(both), axis=-1)
+    if both.unions.ndim <= 2:
+        return _mean_of_present(_ratios(both), axis=-1)
+    # Image by image: ratios take eight bytes a count.
+    found = np.empty(both.unions.shape[:-1])
+    for place, pair in enumerate(zip(both.intersections, both.unions)):
+        found[place] = image_iou(IntersectionUnion(*pair))
+    return found
 
 
 def mean_image_iou(both: IntersectionUnion) -> float:
